@@ -1,0 +1,72 @@
+# NER Factory. Every target is one line that you can copy; `make` alone prints this help.
+# CONF names a run; TASK a task; ARGS adds overlays and key=value words, e.g. ARGS="conf/overlay/smoke.yaml lora_rank=16".
+
+CONF :=
+TASK :=
+ARGS :=
+MODEL :=
+SPLIT := dev
+PORT := 8000
+# MERGED=1 serves and scores the merged model, BASE=1 scores the base model.
+MERGED :=
+BASE :=
+# The Python that makes the environments, 3.11 or 3.12.
+PYTHON := python3
+# vLLM's build: auto, cpu or gpu.
+SERVE := auto
+# torch's build for an older NVIDIA driver, e.g. cu126.
+TORCH_BACKEND :=
+
+RUN := .venv/train/bin/python -m
+SETUP := @$(PYTHON) -m tools.setup --serve $(SERVE) $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
+TASKS = $(if $(TASK),conf/task/$(TASK).yaml,$(wildcard conf/task/*.yaml))
+WHICH = $(if $(MERGED),--model merged,$(if $(BASE),--model base))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-zA-Z0-9_-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## make both environments (SERVE=cpu|gpu, TORCH_BACKEND=cu126)
+	$(SETUP)
+
+.PHONY: setup-train
+setup-train:
+	$(SETUP) train
+
+.PHONY: demo
+demo: setup ## the whole chain on the embedded model and the sample data: F1 before, after, merged
+	$(RUN) tools.demo
+
+.PHONY: test
+test: setup ## lint, format, types, unit tests, and the whole chain on a small setting
+	.venv/train/bin/ruff check .
+	.venv/train/bin/ruff format --check .
+	.venv/train/bin/mypy
+	$(RUN) pytest
+
+.PHONY: download
+download: setup-train ## a base model from ModelScope into models/ (MODEL=Qwen/Qwen2.5-7B-Instruct)
+	$(RUN) tools.train.download $(MODEL) --out models
+
+.PHONY: data
+data: setup-train ## raw annotation → examples, Alpaca files, dataset_info.json (TASK=clue; default: every task whose raw files are here)
+	$(RUN) tools.data.convert $(TASKS) $(ARGS) --out data/dataset
+
+.PHONY: train
+train: setup-train ## LoRA SFT with LLaMA-Factory (CONF=conf/<run>.yaml)
+	$(RUN) tools.train.launch $(CONF) $(ARGS)
+
+.PHONY: export
+export: setup-train ## merge the adapter into the base model (CONF=…)
+	$(RUN) tools.train.export $(CONF) $(ARGS)
+
+.PHONY: serve
+serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 PORT=8000)
+	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) --port $(PORT)
+
+.PHONY: eval
+eval: setup ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 BASE=1 SPLIT=dev)
+	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --split $(SPLIT) --port $(PORT)

@@ -1,0 +1,277 @@
+"""Reads the two kinds of YAML: a run (`conf/<run>.yaml`, native LLaMA-Factory keys) and a task (`conf/task/<task>.yaml`).
+
+In: a file, then overlays and key=value words. Out: a frozen Run or Task. One merge order everywhere: file < overlays in the order given < key=value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.errors import ToolError, all_at_once, choices
+from tools.files import need_file, read_text
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+TASKS = Path("conf/task")
+RUNS = Path("conf")
+DATASET = Path("data/dataset")
+SERVE = "serve"  # conf/serve*.yaml are vLLM's house defaults, not runs
+KINDS = ("ner",)
+ORDERS = ("source", "text")
+DATASET_NAME = re.compile(r"alpaca_(?P<task>.+)_(?P<split>[^_]+)")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How an answer is written: the JSON field names of label and text, and the order of entities ('source' or 'text')."""
+
+    label: str = "label"
+    text: str = "text"
+    order: str = "source"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task file, checked. `raw` maps a split to a path, which may end in a slice of rows: `train.jsonl[:-1000]`."""
+
+    path: Path
+    kind: str
+    raw: dict[str, str]
+    reader: str
+    system: str
+    prompt: Path
+    labels: list[str]
+    source: str = ""
+    answer: Answer = field(default_factory=Answer)
+    version: int = 1
+
+    @property
+    def name(self) -> str:
+        """The conf file's stem; names the examples, the Alpaca files and the score."""
+        return self.path.stem
+
+    def examples(self, split: str, dataset: Path = DATASET) -> Path:
+        """Where the canonical examples of a split are: `<dataset>/examples/<task>_<split>.jsonl`."""
+        return dataset / "examples" / f"{self.name}_{split}.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run file with its overlays and overrides laid over it. `values` are LLaMA-Factory's own keys."""
+
+    path: Path
+    values: dict[str, Any]
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The conf file's stem; also the output folder's and the served model's name."""
+        return self.path.stem
+
+    @property
+    def output_dir(self) -> Path:
+        """Where LLaMA-Factory writes the adapter: `data/outputs/<run>` unless the run says otherwise."""
+        return Path(self.values["output_dir"])
+
+    @property
+    def resolved(self) -> Path:
+        """The one file that LLaMA-Factory was given."""
+        return self.output_dir / "run.yaml"
+
+    @property
+    def merged(self) -> Path:
+        """Where `make export` puts the merged model."""
+        return self.output_dir / "merged"
+
+    @property
+    def base_model(self) -> str:
+        """The base model's folder, or its name on a hub."""
+        return str(self.values["model_name_or_path"])
+
+    @property
+    def base_name(self) -> str:
+        """The base model's last path component: its name at the server."""
+        return Path(self.base_model).name
+
+    @property
+    def dataset(self) -> Path:
+        """The folder that holds `examples/` and `alpaca/`: the parent of the run's `dataset_dir`."""
+        return Path(str(self.values.get("dataset_dir", DATASET / "alpaca"))).parent
+
+    @property
+    def task(self) -> str:
+        """The task that the run trains, read from its datasets (`alpaca_<task>_<split>`). Raises ToolError where that isn't one."""
+        names = dataset_names(self.values.get("dataset"))
+        tasks = sorted({match["task"] for name in names if (match := DATASET_NAME.fullmatch(name))})
+        if len(tasks) != 1:
+            raise ToolError(f"{self.path}: `dataset: {self.values.get('dataset')}` doesn't tell the task; name it with --task (make: TASK=…).")
+        return tasks[0]
+
+    def trained(self) -> Run:
+        """The run as it was trained: the resolved file in its output folder, or this run where LLaMA-Factory was called natively."""
+        if not self.resolved.is_file():
+            return self
+        values = _container(load_yaml(self.resolved), self.resolved)
+        return Run(self.path, {**values, "output_dir": str(self.output_dir)}, self.overrides)
+
+
+def dataset_names(value: Any) -> list[str]:
+    """LLaMA-Factory's `dataset` / `eval_dataset` value ("a, b", a list or nothing) as names."""
+    parts = value if isinstance(value, list) else str(value or "").split(",")
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The words that every tool about a run begins with: its conf file, then overlays and key=value."""
+    parser.add_argument("conf", nargs="?", type=Path, metavar="conf/<run>.yaml", help="the run (make: CONF=…)")
+    parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the run, in the order given (make: ARGS=…)")
+
+
+def run_from(args: argparse.Namespace) -> Run:
+    """The run that `add_run`'s words name."""
+    if args.conf is None:
+        raise ToolError(f"no run is named; say CONF=conf/<run>.yaml.{_available(RUNS)}")
+    return load_run(args.conf, args.overrides)
+
+
+def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
+    """A run with `overrides` (overlay files and key=value) laid over it.
+
+    Raises ToolError for a missing or broken file, a secret among the values, or an output folder that later steps couldn't find.
+    """
+    need_file(path, _available(RUNS))
+    values = _container(merge(path, overrides), path)
+    problems = [f"{path}: `{key}` is missing." for key in ("model_name_or_path", "output_dir", "dataset") if not values.get(key)]
+    for key, value in values.items():
+        if re.search(r"(_token|_api_key|_secret|password)$", key) and value:
+            problems.append(f"{path}: `{key}` is a secret and doesn't belong in a file or in argv; export it in the environment instead.")
+    if values.get("output_dir") and Path(str(values["output_dir"])).name != path.stem:
+        problems.append(
+            f"{path}: `output_dir: {values['output_dir']}` must end in the run's name, e.g. data/outputs/{path.stem}: later steps look there."
+        )
+    all_at_once(problems)
+    return Run(path, values, tuple(overrides))
+
+
+def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:
+    """A task with key=value `overrides` laid over it; all its problems are raised at once as a ToolError."""
+    need_file(path, _available(TASKS))
+    values = _container(merge(path, overrides), path)
+    problems = _task_problems(path, values)
+    all_at_once(problems)
+    raw = {split: str(value) for split, value in values["raw"].items() if value is not None}
+    answer = Answer(**values.get("answer", {}))
+    rest = {key: values[key] for key in ("kind", "reader", "labels")}
+    return Task(
+        path=path,
+        raw=raw,
+        answer=answer,
+        prompt=Path(values["prompt"]),
+        system=values["system"],
+        source=values.get("source", ""),
+        version=values.get("version", 1),
+        **rest,
+    )
+
+
+def find_task(name: str, overrides: Sequence[str] = ()) -> Task:
+    """The task of that name in `conf/task/`."""
+    return load_task(TASKS / f"{name}.yaml", overrides)
+
+
+def merge(path: Path, overrides: Sequence[str]) -> DictConfig:
+    """`path` < overlay files in the order given < key=value words; a ToolError names a word that is neither."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    layers, words = [load_yaml(path)], []
+    for word in overrides:
+        if re.match(r"[\w.\-]+=", word):
+            words.append(word)
+        elif word.endswith((".yaml", ".yml")):
+            layers.append(load_yaml(need_file(Path(word), _available(RUNS / "overlay"))))
+        else:
+            raise ToolError(f"'{word}': neither key=value nor an overlay file (.yaml).{_available(RUNS / 'overlay')}")
+    try:
+        merged = OmegaConf.merge(*layers, OmegaConf.from_dotlist(words))
+    except (OmegaConfBaseException, ValueError, TypeError) as error:
+        raise ToolError(f"{path}: can't lay {' '.join(overrides)} over it: {_first_line(error)}") from None
+    except Exception as error:  # a value that isn't YAML: PyYAML's own errors
+        raise ToolError(f"{' '.join(words)}: not readable as YAML: {_first_line(error)}") from None
+    return merged  # type: ignore[return-value]
+
+
+def load_yaml(path: Path) -> DictConfig:
+    """A YAML mapping as LLaMA-Factory itself would load it (OmegaConf: duplicate keys are refused); a ToolError names file and line."""
+    import yaml
+    from omegaconf import DictConfig, OmegaConf
+
+    try:
+        loaded = OmegaConf.create(read_text(path))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ToolError(f"{path}:{line}: {error.problem or error.context}.") from None
+    except Exception as error:
+        raise ToolError(f"{path}: {_first_line(error)}") from None
+    if not isinstance(loaded, DictConfig):
+        raise ToolError(f"{path}: must hold `key: value` lines.")
+    return loaded
+
+
+def _container(config: DictConfig, path: Path) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ToolError(f"{path}: {_first_line(error)}") from None
+    return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
+
+
+def _task_problems(path: Path, values: dict[str, Any]) -> list[str]:
+    known = [f.name for f in fields(Task) if f.name != "path"]
+    problems = [f"{path}: unknown key '{key}'.{choices(key, known)}" for key in values if key not in known]
+    wanted = {"kind": str, "raw": dict, "reader": str, "system": str, "prompt": str, "labels": list}
+    optional = {"source": str, "answer": dict, "version": int}
+    for key, kind in {**wanted, **optional}.items():
+        if key in wanted and values.get(key) in (None, "", [], {}):
+            problems.append(f"{path}: `{key}` is missing.")
+        elif key in values and not isinstance(values[key], kind):
+            problems.append(f"{path}: `{key}` must be a {_YAML_NAMES[kind]}, this is a {type(values[key]).__name__}.")
+    if problems:
+        return problems
+    if values["kind"] not in KINDS:
+        problems.append(f"{path}: unknown kind '{values['kind']}'.{choices(values['kind'], KINDS)}")
+    labels = values["labels"]
+    if not all(isinstance(label, str) and label for label in labels):
+        problems.append(f"{path}: every label must be text; quote what YAML would read as something else (no, on, 1).")
+    elif len(set(labels)) != len(labels):
+        problems.append(f"{path}: labels stand twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}.")
+    answer = values.get("answer", {})
+    names = [f.name for f in fields(Answer)]
+    problems += [f"{path}: unknown key 'answer.{key}'.{choices(key, names)}" for key in answer if key not in names]
+    if (order := answer.get("order", "source")) not in ORDERS:
+        problems.append(f"{path}: unknown answer.order '{order}'.{choices(str(order), ORDERS)}")
+    if answer.get("label", "label") == answer.get("text", "text"):
+        problems.append(f"{path}: answer.label and answer.text must be different names.")
+    return problems
+
+
+_YAML_NAMES = {str: "string", dict: "mapping", list: "list", int: "whole number"}
+
+
+def _available(folder: Path) -> str:
+    names = sorted(str(file) for file in folder.glob("*.yaml") if not file.name.startswith(SERVE))
+    return f" Available: {', '.join(names) or 'none'}."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".") + "."

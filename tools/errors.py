@@ -1,0 +1,60 @@
+"""What a user's mistake looks like: one message that names the thing, the place, the choices and the next command.
+
+Exit codes everywhere: 0 done; 1 the work ran and found the input or the result wanting; 2 the command was wrong or something it needs is missing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+WANTING = 1
+WRONG = 2
+
+
+class ToolError(Exception):
+    """A fault that the user can mend. `str(error)` is all that they see; `exit_code` is WRONG unless said otherwise."""
+
+    def __init__(self, message: str, exit_code: int = WRONG) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def all_at_once(problems: list[str], exit_code: int = WRONG) -> None:
+    """Raise one ToolError that shows every problem; nothing happens when there is none."""
+    if problems:
+        raise ToolError("\n".join(problems), exit_code)
+
+
+def choices(word: str, known: Iterable[str]) -> str:
+    """The tail of an 'unknown …' message: the nearest known word, then all of them where they are few."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(word, names, n=1)
+    guess = f" Did you mean '{near[0]}'?" if near else ""
+    return guess + (f" Available: {', '.join(names) or 'none'}." if len(names) <= 40 else "")
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a tool's `main` and leave with its exit code; a ToolError or a failing disk is a message, not a traceback."""
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except ToolError as error:
+        code = error.exit_code
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+    except KeyboardInterrupt:
+        code = 130
+        print("\ninterrupted", file=sys.stderr)
+    except BrokenPipeError:  # `… | head` closed its end: not an error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        code = WRONG
+        print(f"error: {error.filename or 'the file system'}: {error.strerror}", file=sys.stderr)
+    raise SystemExit(code)

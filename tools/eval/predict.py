@@ -1,0 +1,153 @@
+"""Asks a server for every row of a split, with the prompt that training used, greedily.
+
+In: a run, and the examples of its task. Out: predictions.jsonl and predictions.meta.json.
+
+    python -m tools.eval.predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev --url http://127.0.0.1:8000/v1 --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.conf import Run, Task, add_run, find_task, run_from
+from tools.data import prompt
+from tools.errors import WANTING, ToolError, run
+from tools.eval.predictions import FILE, META, Prediction
+from tools.eval.server import MODELS, Server, client_options, model_name, serving
+from tools.example import Example, read_examples
+from tools.files import need_file, sha256, write_json, write_text
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+# Greedy: the same model gives the same answer.
+SAMPLING = {"temperature": 0.0, "max_tokens": 512}
+CONCURRENCY = 64
+RETRIES = 5  # of the OpenAI client, with its growing pauses: connection errors, timeouts, 429 and 5xx
+TIMEOUT_S = 600.0
+
+
+def predict(this: Run, task: Task, split: str, server: Server, which: str, out: Path, concurrency: int = CONCURRENCY) -> Path:
+    """Predict a split with the server's `which` ('adapter', 'base' or 'merged'); returns the predictions file, one line an example, in their order.
+
+    A row that the server refuses is recorded with its error. Raises ToolError (1) when the server stops answering, and when it refused every row.
+    """
+    path = need_examples(this, task, split)
+    examples = list(read_examples(path))
+    name = model_name(server, this, which)
+    predictions = asyncio.run(_ask_all(server.url, name, task, examples, concurrency))
+    failed = [p for p in predictions if p.error]
+    if len(failed) == len(predictions):
+        raise ToolError(f"{server.url} refused every row of {path}: {failed[0].error if failed else 'there are none'}", WANTING)
+    if failed:
+        print(f"{len(failed)} of {len(predictions)} rows were refused by the server and count as missing, e.g. {failed[0].id}: {failed[0].error}")
+    (out / META).unlink(missing_ok=True)
+    write_text(out / FILE, "".join(prediction.to_json() + "\n" for prediction in predictions))
+    write_json(out / META, _meta(this, task, split, path, server, which, name))
+    return out / FILE
+
+
+def need_examples(this: Run, task: Task, split: str) -> Path:
+    """The examples file of a split, or a ToolError with the command that writes it."""
+    return need_file(task.examples(split, this.dataset), f"To write it: make data TASK={task.name}")
+
+
+async def _ask_all(url: str, model: str, task: Task, examples: list[Example], concurrency: int) -> list[Prediction]:
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+    from tqdm import tqdm
+
+    render, found, waiting = prompt.renderer(task), dict[str, Prediction](), iter(examples)
+    key = os.environ.get("VLLM_API_KEY", "none")
+    http = DefaultAsyncHttpxClient(trust_env=client_options(url)["trust_env"])
+    async with AsyncOpenAI(base_url=url, api_key=key, http_client=http, max_retries=RETRIES, timeout=TIMEOUT_S) as client:
+        with tqdm(total=len(examples), desc=model, unit=" rows", disable=None) as bar:
+
+            async def work() -> None:
+                for example in waiting:
+                    found[example.id] = await _ask(client, model, task, example, render)
+                    bar.update()
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(concurrency, len(examples))):
+                        group.create_task(work())
+            except* ToolError as errors:
+                problem = errors.exceptions[0]
+    if len(found) < len(examples):
+        raise ToolError(f"{problem} {len(found)} of {len(examples)} rows were answered; nothing was written.", WANTING)
+    return [found[example.id] for example in examples]
+
+
+async def _ask(client: AsyncOpenAI, model: str, task: Task, example: Example, render: Callable[[str], str]) -> Prediction:
+    import openai
+
+    chat: Any = prompt.messages(task, render(example.text))
+    started = time.perf_counter()
+    try:
+        answer = await client.chat.completions.create(model=model, messages=chat, **SAMPLING)  # type: ignore[call-overload]
+    except openai.APIStatusError as error:
+        return Prediction(example.id, None, error=f"HTTP {error.status_code}: {error.message}"[:500])
+    except openai.APIConnectionError as error:  # timeouts among them
+        raise ToolError(f"{client.base_url}: stopped answering ({error.__cause__ or error}).", WANTING) from None
+    except UnicodeEncodeError as error:  # a lone surrogate can't be sent
+        return Prediction(example.id, None, error=f"the text can't be sent: {error.reason}")
+    choice, usage = answer.choices[0], answer.usage
+    return Prediction(
+        id=example.id,
+        output=choice.message.content or "",
+        finish_reason=choice.finish_reason,
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        completion_tokens=usage.completion_tokens if usage else None,
+        latency_s=round(time.perf_counter() - started, 4),
+    )
+
+
+def _meta(this: Run, task: Task, split: str, examples: Path, server: Server, which: str, name: str) -> dict[str, Any]:
+    adapter = this.output_dir / "adapter_model.safetensors"
+    return {
+        "run": this.name,
+        "task": task.name,
+        "task_version": task.version,
+        "split": split,
+        "examples_sha256": sha256(examples),
+        "prompt_sha256": sha256(task.prompt),
+        "model": name,
+        "which": which,
+        "base_model": this.trained().base_model,
+        "adapter_sha256": sha256(adapter) if which != "base" and adapter.is_file() else None,
+        "sampling": SAMPLING,
+        "engine": server.engine,
+    }
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that predicting takes, alone or followed by scoring."""
+    add_run(parser)
+    parser.add_argument("--task", metavar="T", help="default: the task that the run trains")
+    parser.add_argument("--split", default="dev", help="default: dev")
+    parser.add_argument("--model", choices=MODELS, default="adapter", help="which of the run's models answers (default: adapter)")
+    parser.add_argument("--url", help="a server that runs already, e.g. http://127.0.0.1:8000/v1 (default: one at --port, started if none answers)")
+    parser.add_argument("--port", type=int, default=8000, help="default: 8000")
+    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests under way at once (default: {CONCURRENCY})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.eval.predict", description=(__doc__ or "").split("\n\n")[0])
+    add_options(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets predictions.jsonl and predictions.meta.json")
+    args = parser.parse_args()
+    this = run_from(args)
+    task = find_task(args.task or this.task)
+    need_examples(this, task, args.split)
+    with serving(this, args.model == "merged", args.url, args.port) as server:
+        print(predict(this, task, args.split, server, args.model, args.out, args.concurrency))
+
+
+if __name__ == "__main__":
+    run(main)

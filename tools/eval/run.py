@@ -1,0 +1,48 @@
+"""Predicts and scores in one go: what `make eval` calls.
+
+In: a trained run. Out: predictions and scores in data/outputs/<run>/eval/<task>_<split>/, with `-base` or `-merged` behind it for those models.
+
+    python -m tools.eval.run conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tools.conf import Run, Task, find_task, run_from
+from tools.errors import run
+from tools.eval.predict import add_options, need_examples, predict
+from tools.eval.score import evaluate, show
+from tools.eval.server import Server, serving
+
+
+def folder(this: Run, task: Task, split: str, which: str) -> Path:
+    """Where an evaluation of one of the run's models is kept."""
+    return this.output_dir / "eval" / (f"{task.name}_{split}" + ("" if which == "adapter" else f"-{which}"))
+
+
+def predict_and_score(this: Run, task: Task, split: str, server: Server, which: str, concurrency: int) -> dict[str, Any]:
+    """Predict a split, score it, print the table; returns score.json's content. Entities unseen in train are scored apart where its examples are there."""
+    out = folder(this, task, split, which)
+    predictions = predict(this, task, split, server, which, out, concurrency)
+    train = task.examples("train", this.dataset)
+    result = evaluate(task, need_examples(this, task, split), predictions, out, train if train.is_file() and split != "train" else None)
+    print(f"\n{this.name} ({which}) on {task.name} {split}\n{show(result)}\n→ {out / 'score.json'}", flush=True)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.eval.run", description=(__doc__ or "").split("\n\n")[0])
+    add_options(parser)
+    args = parser.parse_args()
+    this = run_from(args)
+    task = find_task(args.task or this.task)
+    need_examples(this, task, args.split)
+    with serving(this, args.model == "merged", args.url, args.port) as server:
+        predict_and_score(this, task, args.split, server, args.model, args.concurrency)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,98 @@
+"""The server that predictions come from: one that runs already, or one of our own for the time of an evaluation.
+
+In: a run and an address. Out: the address of a server that serves this very run.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.conf import Run
+from tools.errors import ToolError
+from tools.process import Child
+
+MODELS = ("adapter", "base", "merged")
+
+
+@dataclass(frozen=True)
+class Server:
+    """An OpenAI-compatible server. `url` ends in /v1; `engine` is what /version says, e.g. 'vllm 0.32.0'."""
+
+    url: str
+    models: list[dict[str, Any]]
+    engine: str
+
+
+@contextmanager
+def serving(run: Run, merged: bool, url: str | None, port: int) -> Iterator[Server]:
+    """The server at `url`; without one, the server at 127.0.0.1:`port`, started where none answers and then stopped when the block ends.
+
+    Raises ToolError when `url` doesn't answer, when something else listens at the port, or when vLLM doesn't start.
+    """
+    address = (url or f"http://127.0.0.1:{port}/v1").rstrip("/")
+    if server := find(address):
+        yield server
+        return
+    if url:
+        raise ToolError(f"{url}: no server answers there. Start one: make serve CONF={run.path}, or leave --url out.")
+    command = [sys.executable, "-m", "tools.serve.vllm", str(run.path), *run.overrides, *(["--merged"] if merged else []), "--port", str(port)]
+    with Child(command) as process:
+        while not (server := find(address)):
+            if (code := process.poll()) is not None:
+                raise ToolError(f"the server for {run.path} did not start; why stands above.", code)
+            time.sleep(0.5)
+        yield server
+
+
+def find(url: str) -> Server | None:
+    """The server at `url`, or None when nothing listens there. Raises ToolError when what answers isn't an OpenAI-compatible server."""
+    import httpx
+
+    try:
+        with httpx.Client(**client_options(url), timeout=10) as client:
+            answer = client.get(f"{url}/models")
+            if answer.status_code in (401, 403):
+                raise ToolError(f"{url}: the server wants an API key; export VLLM_API_KEY=<its key>.")
+            models = answer.json()["data"]
+            version = client.get(f"{url.removesuffix('/v1')}/version")
+            engine = f"vllm {version.json()['version']}" if version.status_code == httpx.codes.OK else "unknown"
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        return None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        raise ToolError(f"{url}: something answers, but not as an OpenAI-compatible server ({type(error).__name__}). Another port: PORT=…") from None
+    return Server(url, models, engine)
+
+
+def client_options(url: str) -> dict[str, Any]:
+    """httpx's options for `url`: the key from VLLM_API_KEY, and no proxy between us and this machine."""
+    import os
+
+    import httpx
+
+    key = os.environ.get("VLLM_API_KEY")
+    local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
+    return {"trust_env": not local, "headers": {"Authorization": f"Bearer {key}"} if key else {}}
+
+
+def model_name(server: Server, run: Run, which: str) -> str:
+    """What `which` ('adapter', 'base' or 'merged') of the run is called at the server. Raises ToolError when the server serves something else."""
+    name = run.trained().base_name if which == "base" else run.name
+    cards = {card["id"]: card for card in server.models}
+    serves = ", ".join(cards)
+    again = f"Stop it and call this again, or: make serve CONF={run.path}{' MERGED=1' if which == 'merged' else ''} PORT=…"
+    if name not in cards:
+        raise ToolError(f"{server.url} serves another run ({serves}), not {name}. {again}")
+    card, root = cards[name], str(cards[name].get("root") or "")
+    if (which == "adapter" and not card.get("parent")) or (which == "merged" and card.get("parent")):
+        is_now = "the merged model" if which == "adapter" else "base + adapter"
+        raise ToolError(f"{server.url} serves {name} as {is_now}, not as {'an adapter' if which == 'adapter' else 'a merged model'}. {again}")
+    expected = {"adapter": run.output_dir, "merged": run.merged}.get(which)
+    if expected and Path(root).exists() and Path(root).resolve() != expected.resolve():
+        raise ToolError(f"{server.url} serves {name} from {root}, this run's is {expected}. {again}")
+    return name

@@ -1,0 +1,133 @@
+"""Reading and writing files so that nothing is ever half-written and every bad line has a name.
+
+Writers go to a temporary neighbour and move it into place at the end; a crash leaves the old file whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from tools.errors import WANTING, ToolError
+
+
+class Transaction:
+    """Several files that appear together or not at all: temporary neighbours, moved into place on a clean exit in the order they were opened.
+
+    >>> with Transaction() as new:
+    ...     new.open(Path("a.json")).write("{}")
+    """
+
+    def __init__(self) -> None:
+        self._files: list[tuple[IO[str], Path, Path]] = []
+
+    def __enter__(self) -> Transaction:
+        return self
+
+    def open(self, path: Path) -> IO[str]:
+        """A UTF-8 text file that becomes `path` (its folder is made) when the transaction ends well."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        # A lone surrogate can't be encoded; it is written as the JSON escape that it was read from.
+        handle = open(temporary, "w", encoding="utf-8", newline="\n", errors="backslashreplace")  # noqa: SIM115 - closed by __exit__
+        self._files.append((handle, temporary, path))
+        return handle
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            for handle, _, _ in self._files:
+                if kind is None:
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                handle.close()
+            if kind is None:
+                for _, temporary, path in self._files:
+                    os.replace(temporary, path)
+        finally:
+            for _, temporary, _ in self._files:
+                temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in one move."""
+    with Transaction() as new:
+        new.open(path).write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON (Chinese unescaped) to `path` in one move."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def need_file(path: Path, next_command: str = "") -> Path:
+    """`path` itself when it is a file; else a ToolError that says what it is instead, with the command that makes it."""
+    hint = f" {next_command}" if next_command else ""
+    if path.is_dir():
+        raise ToolError(f"{path}: is a folder, a file is needed.{hint}")
+    if not path.is_file():
+        raise ToolError(f"{path}: no such file.{hint}")
+    return path
+
+
+def read_text(path: Path) -> str:
+    """The whole of a UTF-8 file (a byte-order mark is dropped), or a ToolError naming the file."""
+    need_file(path)
+    return _decode(path.read_bytes(), str(path)).removeprefix("\ufeff")
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's value, or a ToolError naming file and line."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ToolError(f"{path}:{error.lineno}: not JSON: {error.msg}.", WANTING) from None
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(line number from 1, line without its end) for each line that isn't blank. Splits at LF only: U+2028 is text."""
+    with open(need_file(path), "rb") as handle:
+        for number, line in enumerate(handle, 1):
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if line.strip():
+                yield number, line.rstrip(b"\r\n")
+
+
+def parse_object(line: bytes, where: str) -> dict[str, Any]:
+    """One JSON object of a JSON Lines file, or a ToolError that begins with `where`."""
+    try:
+        value = json.loads(_decode(line, where))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ToolError(f"{where}: not JSON: {getattr(error, 'msg', 'nested too deeply')}.", WANTING) from None
+    if not isinstance(value, dict):
+        raise ToolError(f"{where}: a JSON object is needed, this is a {type(value).__name__}.", WANTING)
+    return value
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) for each line of a JSON Lines file; a ToolError names the first bad line."""
+    for number, line in read_lines(path):
+        yield number, parse_object(line, f"{path}:{number}")
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _decode(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        try:
+            data.decode("gb18030")
+            guess = "it looks like GBK; convert it with `iconv -f GB18030 -t UTF-8`"
+        except UnicodeDecodeError:
+            guess = "the file may be cut off or not text"
+        raise ToolError(f"{where}: not UTF-8 at byte {error.start} ({guess}).", WANTING) from None

@@ -1,0 +1,1 @@
+"""Merged weights or base + adapter → an OpenAI-compatible vLLM server."""

