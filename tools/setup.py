@@ -32,8 +32,15 @@ PYTHONS = ((3, 11), (3, 12))
 EXTRAS = {"train": ["train", "test"], "serve": ["serve"], "serve-cpu": ["serve-cpu"]}
 MARK = ".complete"
 NEEDED_GIB = {"train": 8, "serve": 12}
-# What must import before an environment counts as made; torch pulls in the CUDA libraries, which is where a broken install shows.
-PROOF = {"train": "import torch, transformers, peft, importlib.util as u; assert u.find_spec('llamafactory')", "serve": "import torch, vllm"}
+# What must work before an environment counts as made; torch pulls in the CUDA libraries, which is where a broken install shows.
+PROOF = {
+    "train": "import torch, transformers, peft, importlib.util as u; u.find_spec('llamafactory') or sys.exit('no llamafactory')",
+    "serve": "import torch, vllm",
+}
+GPU_PROOF = {
+    "train": "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')",
+    "serve": "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU'); import vllm._C_stable_libtorch",
+}
 # pip's settings that a user of a mirror has, and what uv calls them.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
 
@@ -71,13 +78,13 @@ def make(name: str, kind: str, torch_backend: str) -> None:
         gpu = detect_gpu() if kind == "auto" else kind == "gpu"
         lock = lock_of(name, gpu)
         if gpu and not torch_backend:
-            check_driver(nvidia_smi(), lock.read_text())
+            check_driver(name, nvidia_smi(), lock.read_text())
         check_room(name)
         print(f"setup: installing {lock.relative_to(ROOT)} into {environment.relative_to(ROOT)} …", file=sys.stderr)
         mark = {"lock": lock.name, "sha256": sha256(lock), "torch_backend": torch_backend, "asked": kind != "auto"}
         (environment / MARK).unlink(missing_ok=True)
         install(environment, lock, torch_backend)
-        call([str(environment / "bin" / "python"), "-c", PROOF[name]])
+        prove(name, environment, on_gpu=gpu and detect_gpu() and torch_backend != "cpu")
         (environment / MARK).write_text(json.dumps(mark) + "\n")
 
 
@@ -153,7 +160,7 @@ def nvidia_smi() -> str:
         return ""
 
 
-def check_driver(smi: str, lock: str) -> None:
+def check_driver(name: str, smi: str, lock: str) -> None:
     """Raise ToolError when the driver's CUDA (in nvidia-smi's header) is of an older major version than the locked torch's.
 
     A driver runs every minor version of its own major (NVIDIA, "CUDA Compatibility"), so only the major counts.
@@ -162,11 +169,26 @@ def check_driver(smi: str, lock: str) -> None:
     torch = re.search(r"^nvidia-cuda-runtime==(\d+)\.(\d+)", lock, re.MULTILINE)
     if not driver or not torch or int(driver[1]) >= int(torch[1]):
         return
-    backend = next((b for b in ("cu129", "cu128", "cu126") if (int(driver[1]), int(driver[2])) >= (12, int(b[-1]))), "cpu")
+    backend = "cu126" if driver[1] == "12" else "cpu"
+    ways = {
+        "train": f"take torch's build for this one: make setup TORCH_BACKEND={backend} (same versions, without hashes; or TORCH_BACKEND=auto).",
+        # vLLM's registry build is linked against CUDA 13 itself (libcudart.so.13): another torch alone doesn't help it.
+        "serve": f"serve on the CPU: make setup SERVE=cpu; or export UV_INDEX=<vLLM's own wheel index for CUDA {driver[1]}, named on its"
+        f" installation page> and make setup TORCH_BACKEND={backend} (same versions, without hashes).",
+    }
     raise ToolError(
         f"the NVIDIA driver here offers CUDA {driver[1]}.{driver[2]}, the locked torch is built for CUDA {torch[1]}.{torch[2]} and couldn't use the GPU.\n"
-        f"Update the driver, or take torch's build for this one: make setup TORCH_BACKEND={backend} (same versions, without hashes; or TORCH_BACKEND=auto)."
+        f"Update the driver, or {ways[name]}"
     )
+
+
+def prove(name: str, environment: Path, on_gpu: bool) -> None:
+    """See that the environment's packages import, and reach the GPU where there is one. Raises ToolError with the last line of what they said."""
+    code = f"import sys; {PROOF[name]}" + (f"; {GPU_PROOF[name]}" if on_gpu else "")
+    done = subprocess.run([str(environment / "bin" / "python"), "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ToolError(f"{environment.relative_to(ROOT)} was installed but doesn't work: {reason}\nTry again: make setup")
 
 
 def find_python() -> str:

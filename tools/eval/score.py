@@ -75,17 +75,17 @@ def tally(examples: Iterable[Example], predictions: Mapping[str, Prediction], ta
     `labels` counts the protocol 'set': per sentence the set of (label, string). `span` aligns predicted strings to all their occurrences in
     the text and compares (label, start, end). A predicted label that the task doesn't have is a false positive under NO_LABEL.
     """
+    known = set(task.labels)
     counts = Tally({label: Counts() for label in (*task.labels, NO_LABEL)})
     for example in examples:
         counts.rows += 1
         gold = set(example.pairs())
         predicted = _predicted(predictions.get(example.id), task, counts.failures)
         for label, text in gold | predicted:
-            known = label if label in counts.labels else NO_LABEL
-            counts.labels[known].add((label, text) in predicted, (label, text) in gold)
+            counts.labels[label if label in known else NO_LABEL].add((label, text) in predicted, (label, text) in gold)
             if text not in seen:
                 counts.unseen.add((label, text) in predicted, (label, text) in gold)
-        counts.failures["unknown_label"] += sum(label not in counts.labels for label, _ in predicted)
+        counts.failures["unknown_label"] += sum(label not in known for label, _ in predicted)
         counts.failures["ungrounded"] += sum(text not in example.text for _, text in predicted)
         gold_spans = {(entity.label, entity.start, entity.end) for entity in example.entities}
         predicted_spans = {(label, *place) for label, text in predicted for place in occurrences(text, example.text)}

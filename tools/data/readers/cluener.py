@@ -59,7 +59,7 @@ def _is_span(span: Any) -> bool:
 
 def _offset_problem(text: str, entities: list[Entity]) -> str:
     for entity in entities:
-        if entity.start < 0 or text[entity.start : entity.end] != entity.text:
+        if not 0 <= entity.start < entity.end <= len(text) or text[entity.start : entity.end] != entity.text:
             there = text[max(entity.start, 0) : max(entity.end, 0)]
             return f"'{entity.text}' ({entity.label}) isn't at [{entity.start}, {entity.end - 1}]; the text there is '{there}'."
     return ""

@@ -1,0 +1,64 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.conf import find_task, load_task
+from tools.data.prompt import answer, messages, renderer
+from tools.errors import ToolError
+from tools.example import Entity, Example
+
+
+def render(write_task: Callable[..., Path], template: str, text: str) -> str:
+    path = write_task()
+    (path.parent / "prompt.txt").write_bytes(template.encode())
+    return renderer(load_task(path, ["labels=[a,b]"]))(text)
+
+
+@pytest.mark.parametrize(
+    ("template", "rendered"),
+    [
+        ('[{{"label": "x"}}]\n{text}', '[{"label": "x"}]\nT'),
+        ('[{"label": "x"}]\n{text}\n', '[{"label": "x"}]\nT'),
+        ('{"a": {"b": 1}}\n{text}', '{"a": {"b": 1}}\nT'),
+        ("{labels}|{text}", "a, b|T"),
+        ("前{text}中{text}后", "前T中T后"),
+        ("一行\r\n{text}\r\n", "一行\nT"),
+        ("{text}", "T"),
+    ],
+)
+def test_a_template_is_rendered_once_with_doubled_or_single_braces(write_task: Callable[..., Path], template: str, rendered: str) -> None:
+    assert render(write_task, template, "T") == rendered
+
+
+@pytest.mark.parametrize("text", ["{text}", "{{x}}", "{labels}", "a{b}c", "}{", "%s {0} $text"])
+def test_braces_in_a_text_stay_as_they_are(write_task: Callable[..., Path], text: str) -> None:
+    assert render(write_task, "句子：{text}", text) == f"句子：{text}"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [("没有", "no {text} in it"), ("{{a}} {b} {text}", r"prompt\.txt:1: .*both doubled and single"), ('x\n{{a}} {"b"} {text}', r"prompt\.txt:2")],
+)
+def test_a_template_that_cant_be_meant_is_refused(write_task: Callable[..., Path], template: str, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        render(write_task, template, "T")
+
+
+def test_a_missing_prompt_names_the_task_that_wants_it(write_task: Callable[..., Path]) -> None:
+    with pytest.raises(ToolError, match=r"nowhere\.txt: no such file.*toy\.yaml names it"):
+        renderer(load_task(write_task(prompt="nowhere.txt")))
+
+
+def test_the_chat_is_the_tasks_system_line_and_the_rendered_text() -> None:
+    chat = messages(find_task("clue"), "x")
+    assert [turn["role"] for turn in chat] == ["system", "user"]
+    assert chat[0]["content"] == "你是一个文本实体识别领域的专家，擅长从自然语言中提取不同类别的实体名称。"
+
+
+def test_answers_are_unique_pairs_in_the_tasks_order_with_its_field_names(write_task: Callable[..., Path]) -> None:
+    example = Example("x", '甲"乙甲', [Entity("b", '"乙', 1, 3), Entity("a", "甲", 3, 4), Entity("a", "甲", 0, 1)])
+    assert answer(load_task(write_task()), example) == '[{"label": "b", "text": "\\"乙"}, {"label": "a", "text": "甲"}]'
+    task = load_task(write_task(answer={"label": "entity_label", "text": "entity_text", "order": "text"}))
+    assert answer(task, example) == '[{"entity_label": "a", "entity_text": "甲"}, {"entity_label": "b", "entity_text": "\\"乙"}]'
+    assert answer(task, Example("x", "无", [])) == "[]"

@@ -1,0 +1,182 @@
+"""What happens when a server misbehaves; that a real one answers is shown by tests/test_chain.py."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.conf import Run, Task, load_task
+from tools.data.convert import convert
+from tools.errors import ToolError
+from tools.eval.predict import predict
+from tools.eval.server import Server, find, model_name, serving
+
+
+class Faulty(ThreadingHTTPServer):
+    """An HTTP server that answers as the test says: `reply` maps the user turn to (status, content)."""
+
+    def __init__(self, cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, str]]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.cards, self.reply, self.requests = cards, reply, list[dict[str, Any]]()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Faulty
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.send(200, {"data": self.server.cards} if self.path == "/v1/models" else {"version": "0"})
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(request)
+        status, content = self.server.reply(request["messages"][1]["content"])
+        if status == 0:  # hang up
+            self.close_connection = True
+            return
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+        body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+        self.send(status, body if status == 200 else {"error": {"message": content}})
+
+    def send(self, status: int, body: Any) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Faulty]]:
+    running: list[Faulty] = []
+
+    def run(cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, str]] = lambda text: (200, "[]")) -> Faulty:
+        server = Faulty(cards, reply)
+        running.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
+
+    yield run
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def run_(tmp_path: Path) -> Run:
+    return Run(
+        tmp_path / "toy-run.yaml",
+        {"model_name_or_path": "models/base", "output_dir": str(tmp_path / "toy-run"), "dataset_dir": str(tmp_path / "alpaca")},
+    )
+
+
+@pytest.fixture
+def task(write_task: Callable[..., Path], tmp_path: Path) -> Task:
+    toy = load_task(write_task([{"text": f"第{n}句", "label": {}} for n in range(1, 8)]))
+    convert(toy, tmp_path)
+    return toy
+
+
+ADAPTER = {"id": "toy-run", "parent": "base", "root": "elsewhere"}
+
+
+def found(server: Faulty) -> Server:
+    answer = find(server.url)
+    assert answer
+    return answer
+
+
+def test_every_row_is_asked_greedily_with_the_trained_prompt(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    server = start([ADAPTER], lambda user: (200, user[-3:]))
+    path = predict(run_, task, "train", found(server), "adapter", tmp_path / "out", 3)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["id"], row["output"]) for row in rows] == [(f"toy-train-{n:06}", f"第{n}句") for n in range(1, 8)]
+    assert list(rows[0]) == ["id", "output", "finish_reason", "error", "prompt_tokens", "completion_tokens", "latency_s"]
+    trained = {row["input"]: row["instruction"] for row in json.loads((tmp_path / "alpaca/alpaca_toy_train.json").read_text())}
+    for request in server.requests:
+        system, user = request["messages"]
+        assert trained[user["content"]] == system["content"]
+        assert (request["model"], request["temperature"]) == ("toy-run", 0.0)
+    meta = json.loads((tmp_path / "out/predictions.meta.json").read_text())
+    assert (meta["task"], meta["task_version"], meta["model"], meta["engine"]) == ("toy", 1, "toy-run", "vllm 0")
+
+
+def test_a_refused_row_is_recorded_and_said(
+    start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    server = start([ADAPTER], lambda user: (400, "too long") if "第3句" in user else (200, "[]"))
+    rows = [json.loads(line) for line in predict(run_, task, "train", found(server), "adapter", tmp_path / "out", 2).read_text().splitlines()]
+    assert [row["error"] is not None for row in rows] == [False, False, True, False, False, False, False]
+    assert rows[2]["output"] is None
+    assert "too long" in rows[2]["error"]
+    assert "1 of 7 rows were refused" in capsys.readouterr().out
+
+
+def test_a_server_that_refuses_every_row_is_an_error(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    server = start([ADAPTER], lambda user: (404, "no such model"))
+    with pytest.raises(ToolError, match=r"refused every row.*no such model"):
+        predict(run_, task, "train", found(server), "adapter", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_server_that_hangs_up_for_good_is_an_error(
+    start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.eval.predict.RETRIES", 1)
+    server = start([ADAPTER], lambda user: (0, "") if "第5句" in user else (200, "[]"))
+    with pytest.raises(ToolError, match=r"stopped answering .*rows were answered; nothing was written") as error:
+        predict(run_, task, "train", found(server), "adapter", tmp_path / "out", 1)
+    assert error.value.exit_code == 1
+
+
+def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_: Run, write_task: Callable[..., Path], tmp_path: Path) -> None:
+    toy = load_task(write_task([{"text": "好", "label": {}}, {"text": "坏\ud800", "label": {}}]))
+    convert(toy, tmp_path)
+    rows = [json.loads(line) for line in predict(run_, toy, "train", found(start([ADAPTER])), "adapter", tmp_path / "out").read_text().splitlines()]
+    assert [row["output"] for row in rows] == ["[]", None]
+    assert "can't be sent" in rows[1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("cards", "which", "message"),
+    [
+        ([{"id": "other", "root": "x"}], "adapter", r"serves another run \(other\), not toy-run"),
+        ([{"id": "toy-run", "root": "x"}], "adapter", "as the merged model, not as an adapter"),
+        ([ADAPTER], "merged", r"as base \+ adapter, not as a merged model"),
+        ([ADAPTER], "base", "not base"),
+        ([{**ADAPTER, "root": "/tmp"}], "adapter", "serves toy-run from /tmp"),
+    ],
+)
+def test_a_server_of_something_else_says_so(start: Callable[..., Faulty], run_: Run, cards: list[dict], which: str, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        model_name(found(start(cards)), run_, which)
+
+
+def test_something_else_at_the_port_says_so(start: Callable[..., Faulty], run_: Run) -> None:
+    server = start([])
+    with pytest.raises(ToolError, match="not as an OpenAI-compatible server"):
+        find(server.url.removesuffix("/v1"))
+
+
+def test_a_named_server_that_doesnt_answer_is_not_replaced_by_one_of_ours(run_: Run) -> None:
+    with pytest.raises(ToolError, match="no server answers there"), serving(run_, False, "http://127.0.0.1:9/v1", 8000):
+        pass
+
+
+def test_missing_examples_name_the_command_that_writes_them(tool: Callable, tmp_path: Path) -> None:
+    done = tool("tools.eval.run", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"dataset_dir={tmp_path}/alpaca")
+    assert (done.returncode, "make data TASK=sample" in done.stderr) == (2, True), done.stderr
+    done = tool("tools.eval.run")
+    assert (done.returncode, "say CONF=conf/<run>.yaml" in done.stderr) == (2, True), done.stderr

@@ -1,0 +1,237 @@
+import csv
+import json
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import LABELS, real
+from tools.conf import Task, find_task, load_task
+from tools.data.convert import convert
+from tools.errors import ToolError
+from tools.eval.predictions import Prediction
+from tools.eval.score import NO_LABEL, evaluate, occurrences, score, show, tally
+from tools.example import Entity, Example
+
+# The CLUENER document's table as integers: true positives, predicted, gold.
+DOCUMENT = {
+    "scene": (113, 163, 199),
+    "position": (331, 411, 425),
+    "organization": (269, 332, 344),
+    "name": (412, 462, 451),
+    "movie": (121, 139, 150),
+    "government": (209, 257, 244),
+    "game": (264, 316, 287),
+    "company": (299, 377, 366),
+    "book": (126, 154, 152),
+    "address": (243, 408, 364),
+}
+TABLE = {
+    "scene": ("0.6933", "0.5678", "0.6243"),
+    "position": ("0.8054", "0.7788", "0.7919"),
+    "organization": ("0.8102", "0.7820", "0.7959"),
+    "name": ("0.8918", "0.9135", "0.9025"),
+    "movie": ("0.8705", "0.8067", "0.8374"),
+    "government": ("0.8132", "0.8566", "0.8343"),
+    "game": ("0.8354", "0.9199", "0.8756"),
+    "company": ("0.7931", "0.8169", "0.8048"),
+    "book": ("0.8182", "0.8289", "0.8235"),
+    "address": ("0.5956", "0.6676", "0.6295"),
+}
+
+
+def answer(pairs: Iterable[tuple[str, str]]) -> str:
+    return json.dumps([{"label": label, "text": text} for label, text in pairs], ensure_ascii=False)
+
+
+def example(id: str, text: str, *entities: tuple[str, str, int]) -> Example:
+    return Example(id, text, [Entity(label, string, start, start + len(string)) for label, string, start in entities])
+
+
+def toy(write_task: Callable[..., Path], labels: list[str]) -> Task:
+    return load_task(write_task(labels=labels))
+
+
+def result(task: Task, examples: list[Example], outputs: list[str | None], seen: frozenset[str] | None = None) -> dict[str, Any]:
+    predictions = {e.id: Prediction(e.id, output) for e, output in zip(examples, outputs, strict=True)}
+    return score(tally(examples, predictions, task, seen or frozenset()), task, "dev", with_unseen=seen is not None)
+
+
+def document_rows() -> tuple[list[Example], list[str | None]]:
+    """One example an entity: hits, then false alarms, then misses, so that the document's integers come out."""
+    examples, outputs = [], list[str | None]()
+    for label, (hits, predicted, gold) in DOCUMENT.items():
+        for kind, count in (("hit", hits), ("alarm", predicted - hits), ("miss", gold - hits)):
+            for number in range(count):
+                text = f"{label}{kind}{number}"
+                entities = [] if kind == "alarm" else [(label, text, 0)]
+                examples.append(example(text, text, *entities))
+                outputs.append("[]" if kind == "miss" else answer([(label, text)]))
+    return examples, outputs
+
+
+def test_the_documents_table_comes_out_of_its_integers() -> None:
+    scored = result(find_task("clue"), *document_rows())
+    shown = {words[0]: tuple(words[1:4]) for line in show(scored).splitlines() if (words := line.split()) and words[0] in TABLE}
+    assert shown == TABLE
+    assert scored["micro"] | {"precision": 0, "recall": 0, "f1": 0} == {
+        "tp": 2387,
+        "fp": 632,
+        "fn": 595,
+        "precision": 0,
+        "recall": 0,
+        "f1": 0,
+        "support": 2982,
+    }
+    assert scored["micro"]["f1"] == pytest.approx(2 * 2387 / (3019 + 2982), abs=1e-15)
+    assert f"{scored['micro']['precision']:.4f} {scored['micro']['recall']:.4f}" == "0.7907 0.8005"
+    assert f"{scored['macro']['f1']:.4f}" == "0.7920"
+    assert [line.split()[-5:] for line in show(scored).splitlines() if line.strip().startswith("Macro")] == [["Avg.", "-", "-", "0.7920", "-"]]
+
+
+def test_the_set_protocol_counts_as_the_official_script_does() -> None:
+    """An independent count by the official definition: per label and sentence, the set of surface strings (dict keys)."""
+    rng, examples, outputs = random.Random(7), [], list[str | None]()
+    golds, answers = [], []
+    for number in range(400):
+        strings = [chr(0x4E00 + rng.randrange(12)) * rng.randint(1, 3) for _ in range(rng.randint(0, 6))]
+        text = "，".join(strings)
+        entities, start = [], 0
+        for string in strings:
+            entities.append((rng.choice(LABELS), string, start))
+            start += len(string) + 1
+        examples.append(example(str(number), text, *entities))
+        predicted = [(label if rng.random() < 0.8 else rng.choice(LABELS), string) for label, string, _ in entities if rng.random() < 0.8] * 2
+        outputs.append(answer(predicted))
+        golds.append({label: {s for other, s, _ in entities if other == label} for label in LABELS})
+        answers.append({label: {s for other, s in predicted if other == label} for label in LABELS})
+    scored, f1 = result(find_task("clue"), examples, outputs), []
+    for label in LABELS:
+        tp = sum(len(gold[label] & predicted[label]) for gold, predicted in zip(golds, answers, strict=True))
+        p = tp / sum(len(predicted[label]) for predicted in answers)
+        r = tp / sum(len(gold[label]) for gold in golds)
+        f1.append(2 * p * r / (p + r))
+        assert scored["labels"][label]["f1"] == pytest.approx(f1[-1], abs=1e-12)
+    assert scored["macro"]["f1"] == pytest.approx(sum(f1) / 10, abs=1e-12)
+
+
+def test_perfect_answers_to_the_real_split_score_one(tmp_path: Path) -> None:
+    path = real("cluener/train.jsonl")
+    task = find_task("clue", [f"raw.dev={path}[-1000:]", "raw.train=null"])
+    convert(task, tmp_path)
+    from tools.example import read_examples
+
+    examples = list(read_examples(task.examples("dev", tmp_path)))
+    scored = result(task, examples, [answer(e.pairs()) for e in examples])
+    assert (scored["micro"]["f1"], scored["macro"]["f1"], scored["micro"]["support"]) == (1.0, 1.0, 2161)
+    assert 0.95 < scored["span"]["f1"] < 1.0, "a string that is annotated once but stands twice can't be aligned perfectly"
+
+
+def test_an_unparsable_a_missing_and_a_refused_row_count_as_empty_predictions(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a"])
+    examples = [example(str(n), "甲", ("a", "甲", 0)) for n in range(4)]
+    predictions = {
+        "0": Prediction("0", answer([("a", "甲")])),
+        "1": Prediction("1", "我不知道", finish_reason="length"),
+        "2": Prediction("2", None, error="HTTP 400"),
+    }
+    scored = score(tally(examples, predictions, task), task, "dev", with_unseen=False)
+    assert scored["labels"]["a"] | {} == scored["micro"]
+    assert (scored["micro"]["tp"], scored["micro"]["fp"], scored["micro"]["fn"], scored["rows"]) == (1, 0, 3, 4)
+    assert scored["failures"] == {"unparsable": 1, "truncated": 1, "missing": 2, "unknown_label": 0, "ungrounded": 0}
+
+
+def test_an_unknown_label_is_a_false_positive_and_an_ungrounded_string_is_counted(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a"])
+    scored = result(task, [example("0", "甲乙", ("a", "甲", 0))], [answer([("a", "甲"), ("zzz", "乙"), ("a", "丙"), (NO_LABEL, "甲")])])
+    assert (scored["micro"]["tp"], scored["micro"]["fp"]) == (1, 3)
+    assert (scored["failures"]["unknown_label"], scored["failures"]["ungrounded"]) == (2, 1)
+    assert sum(row["fp"] for row in scored["labels"].values()) + scored["failures"]["unknown_label"] == scored["micro"]["fp"]
+    assert NO_LABEL in show(scored)
+
+
+def test_macro_leaves_out_labels_that_occur_nowhere_and_keeps_those_only_predicted(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a", "b", "c"])
+    examples = [example("0", "甲乙", ("a", "甲", 0))]
+    assert result(task, examples, [answer([("a", "甲")])])["macro"]["f1"] == 1.0
+    assert result(task, examples, [answer([("a", "甲"), ("b", "乙")])])["macro"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "labels": 2}
+
+
+def test_doubling_the_rows_changes_no_ratio_and_order_does_not_matter(write_task: Callable[..., Path]) -> None:
+    examples, outputs = document_rows()
+    task = find_task("clue")
+    once = result(task, examples, outputs)
+    again = result(task, [*examples, *(Example(e.id + "x", e.text, e.entities) for e in examples)], outputs * 2)
+    assert [again[key]["f1"] for key in ("micro", "macro", "span")] == [once[key]["f1"] for key in ("micro", "macro", "span")]
+    assert result(task, examples[::-1], outputs[::-1]) == once
+
+
+def test_spans_are_all_occurrences_of_the_predicted_string(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a"])
+    scored = result(task, [example("0", "甲乙甲", ("a", "甲", 0))], [answer([("a", "甲")])])
+    assert (scored["micro"]["f1"], scored["span"]["tp"], scored["span"]["fp"]) == (1.0, 1, 1)
+    assert occurrences("哈哈", "哈哈哈哈") == [(0, 2), (2, 4)]
+    assert occurrences("", "甲") == []
+
+
+def test_unseen_counts_only_strings_that_are_no_entity_in_train(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a"])
+    examples = [example("0", "甲乙", ("a", "甲", 0), ("a", "乙", 1))]
+    scored = result(task, examples, [answer([("a", "甲"), ("a", "丙")])], seen=frozenset("甲"))
+    assert {key: scored["unseen"][key] for key in ("tp", "fp", "fn")} == {"tp": 0, "fp": 1, "fn": 1}
+
+
+def test_no_predictions_at_all_is_zero_and_not_a_division(write_task: Callable[..., Path]) -> None:
+    scored = result(toy(write_task, ["a", "b"]), [example("0", "甲", ("a", "甲", 0)), example("1", "无")], [None, "[]"])
+    assert (scored["micro"]["f1"], scored["macro"]["f1"], scored["span"]["precision"]) == (0.0, 0.0, 0.0)
+
+
+@pytest.fixture
+def files(write_task: Callable[..., Path], tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Task, examples and predictions of one row on disk."""
+    (tmp_path / "toy_dev.jsonl").write_text(example("toy-dev-000001", "甲", ("name", "甲", 0)).to_json() + "\n")
+    (tmp_path / "p.jsonl").write_text(Prediction("toy-dev-000001", answer([("name", "甲")])).to_json() + "\n")
+    return write_task(), tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"
+
+
+def test_the_tool_writes_json_and_csv_and_prints_the_table(files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path) -> None:
+    task, examples, predictions = files
+    done = tool("tools.eval.score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:5] == ["Label", "Precision", "Recall", "F1", "Support"]
+    written = json.loads((tmp_path / "out/score.json").read_text())
+    assert (written["task"], written["split"], written["protocol"], written["rows"], written["micro"]["f1"]) == ("toy", "dev", "set", 1, 1.0)
+    rows = list(csv.DictReader((tmp_path / "out/score.csv").open()))
+    assert [row["Label"] for row in rows] == [*LABELS, "Micro Avg.", "Macro Avg."]
+    assert (rows[0]["TP"], rows[0]["F1"], rows[-1]["TP"]) == ("1", "1.0", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "other", "output": "[]"}', "1 of 2 ids aren't in"),
+        ('{"id": "toy-dev-000001", "output": "[]"}', "p.jsonl:2: the id 'toy-dev-000001' stands twice"),
+        ('{"id": "x"}', "p.jsonl:2: not a prediction"),
+        ('{"id": 3, "output": ""}', "p.jsonl:2: not a prediction"),
+        ('{"id": "x", "output": {}}', "p.jsonl:2: not a prediction"),
+        ("{", "p.jsonl:2: not JSON"),
+    ],
+)
+def test_predictions_that_dont_belong_are_exit_code_1_and_nothing_is_written(
+    files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path, line: str, message: str
+) -> None:
+    task, examples, predictions = files
+    with predictions.open("a") as more:
+        more.write(line + "\n")
+    done = tool("tools.eval.score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
+    assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_examples_file_is_an_error(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    task, examples, predictions = files
+    examples.write_text("")
+    with pytest.raises(ToolError, match="no examples in it"):
+        evaluate(load_task(task), examples, predictions, tmp_path / "out")

@@ -1,0 +1,127 @@
+"""What is known before vLLM starts; that it serves is shown by tests/test_chain.py."""
+
+import json
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.conf import Run
+from tools.errors import ToolError
+from tools.files import sha256, write_json
+from tools.serve import vllm
+
+CONF = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
+
+
+@pytest.fixture
+def run_(tmp_path: Path) -> Run:
+    """A run that looks trained."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "train_results.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"x")
+    return Run(tmp_path / "run.yaml", {"model_name_or_path": "models/tiny-qwen2", "output_dir": str(folder), "cutoff_len": 512})
+
+
+def adapter(run: Run, **values: Any) -> None:
+    (run.output_dir / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 8, **values}))
+
+
+@pytest.mark.parametrize(("rank", "flag"), [(1, 1), (2, 8), (8, 8), (16, 16), (33, 64), (64, 64), (300, 320), (512, 512)])
+def test_the_rank_flag_is_the_smallest_that_takes_the_adapter(run_: Run, rank: int, flag: int) -> None:
+    adapter(run_, r=rank)
+    assert vllm.max_lora_rank(run_) == flag
+
+
+def test_a_rank_pattern_counts_too(run_: Run) -> None:
+    adapter(run_, rank_pattern={"q_proj": 64})
+    assert vllm.max_lora_rank(run_) == 64
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"r": 513}, "rank 513; vLLM takes 512 at most"),
+        ({"use_dora": True}, "doesn't take DoRA"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"peft_type": "PREFIX_TUNING"}, "this is PREFIX_TUNING"),
+    ],
+)
+def test_an_adapter_that_vllm_refuses_says_what_to_do_instead(run_: Run, values: dict, message: str) -> None:
+    adapter(run_, **values)
+    with pytest.raises(ToolError, match=message) as error:
+        vllm.plan(run_, False, 8000)
+    assert "MERGED=1" in str(error.value) or "PREFIX" in message
+
+
+def test_base_and_adapter_are_served_under_their_own_names_on_loopback(run_: Run) -> None:
+    adapter(run_, r=64)
+    flags = vllm.plan(run_, False, 8123)
+    assert (flags["host"], flags["port"], flags["generation-config"]) == ("127.0.0.1", 8123, "vllm")
+    assert (flags["model"], flags["served-model-name"]) == ("models/tiny-qwen2", "tiny-qwen2")
+    assert (flags["max-lora-rank"], flags["lora-modules"]) == (64, [f"run={run_.output_dir}"])
+    assert flags["max-model-len"] == 512 + vllm.ANSWER_TOKENS
+    assert "trust-remote-code" not in flags
+
+
+def test_what_was_trained_counts_not_what_the_conf_says_now(run_: Run) -> None:
+    adapter(run_)
+    run_.resolved.write_text(f"model_name_or_path: models/tiny-qwen2\noutput_dir: {run_.output_dir}\ncutoff_len: 256\n")
+    changed = Run(run_.path, {**run_.values, "model_name_or_path": "models/other", "cutoff_len": 999})
+    flags = vllm.plan(changed, False, 8000)
+    assert (flags["model"], flags["max-model-len"]) == ("models/tiny-qwen2", 256 + vllm.ANSWER_TOKENS)
+
+
+def test_a_merged_model_of_an_older_adapter_is_refused(run_: Run) -> None:
+    adapter(run_)
+    with pytest.raises(ToolError, match="Not merged yet: make export CONF="):
+        vllm.plan(run_, True, 8000)
+    shutil.copytree("models/tiny-qwen2", run_.merged)
+    write_json(run_.merged / "export.json", {"adapter_sha256": sha256(run_.output_dir / "adapter_model.safetensors")})
+    flags = vllm.plan(run_, True, 8000)
+    assert (flags["model"], flags["served-model-name"], "enable-lora" in flags) == (str(run_.merged), "run", False)
+    (run_.output_dir / "adapter_model.safetensors").write_bytes(b"y")
+    with pytest.raises(ToolError, match=r"older adapter.*make export"):
+        vllm.plan(run_, True, 8000)
+
+
+def test_an_untrained_run_names_the_command_that_trains_it(tool: Callable, tmp_path: Path) -> None:
+    done = tool("tools.serve.vllm", CONF, f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft")
+    assert (done.returncode, f"make train CONF={CONF}" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_taken_port_is_named(run_: Run) -> None:
+    adapter(run_)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ToolError, match=rf"127\.0\.0\.1:{port}: Address already in use.*PORT={port + 1}"):
+            vllm.serve(run_, vllm.plan(run_, False, port), [])
+
+
+@pytest.mark.parametrize("port", [-1, 70000])
+def test_a_port_that_cant_be_is_named(run_: Run, port: int) -> None:
+    adapter(run_)
+    with pytest.raises(ToolError, match=str(port)):
+        vllm.serve(run_, vllm.plan(run_, False, port), [])
+
+
+def test_an_open_address_demands_a_key(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter(run_)
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
+    for words in (["--host=0.0.0.0"], ["--host", "0.0.0.0"]):
+        with pytest.raises(ToolError, match="export VLLM_API_KEY"):
+            vllm.serve(run_, vllm.plan(run_, False, 8000), words)
+
+
+def test_the_cause_is_picked_from_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    log.write_text(
+        "INFO fine\nTraceback (most recent call last):\nValueError: the cause\nRuntimeError: Engine core initialization failed. See root cause above.\n"
+    )
+    assert vllm._reason(log).splitlines() == ["ValueError: the cause", f"The whole log: {log}"]

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from tools.errors import ToolError
+from tools.example import Entity, Example, read_examples
+
+
+def test_an_example_survives_being_written_and_read(tmp_path: Path) -> None:
+    example = Example("t-dev-000001", '他说"走"\\', [Entity("name", '"走"', 2, 5)])
+    (tmp_path / "e.jsonl").write_text(example.to_json() + "\n", encoding="utf-8")
+    assert list(read_examples(tmp_path / "e.jsonl")) == [example]
+
+
+def test_pairs_are_unique_and_keep_their_order() -> None:
+    example = Example("x", "甲乙甲", [Entity("b", "乙", 1, 2), Entity("a", "甲", 0, 1), Entity("a", "甲", 2, 3)])
+    assert example.pairs() == [("b", "乙"), ("a", "甲")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('{"id": "a", "text": "x"}', "e.jsonl:1: not an example"),
+        ('{"id": "a", "text": 3, "entities": []}', "must be strings"),
+        ('{"id": "a", "text": "x", "entities": [{"label": "n"}]}', "e.jsonl:1: not an example"),
+        ('{"id": "a", "text": "x", "entities": []}\n{"id": "a", "text": "y", "entities": []}', "e.jsonl:2: the id 'a' stands twice"),
+    ],
+)
+def test_what_is_no_example_is_named(tmp_path: Path, lines: str, message: str) -> None:
+    (tmp_path / "e.jsonl").write_text(lines)
+    with pytest.raises(ToolError, match=message):
+        list(read_examples(tmp_path / "e.jsonl"))

@@ -1,0 +1,34 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.errors import ToolError
+from tools.train.download import download
+
+
+@pytest.mark.parametrize("words", [[], ["Qwen2.5-7B-Instruct"], ["a/b/c"]])
+def test_a_name_that_isnt_owner_and_name_is_refused(tool: Callable, tmp_path: Path, words: list[str]) -> None:
+    done = tool("tools.train.download", *words, "--out", tmp_path)
+    assert (done.returncode, "MODEL=Qwen/Qwen2.5-7B-Instruct" in done.stderr) == (2, True)
+
+
+def test_a_download_appears_whole_under_the_models_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(model: str, revision: str, local_dir: str) -> None:
+        Path(local_dir).mkdir(parents=True, exist_ok=True)
+        (Path(local_dir) / "config.json").write_text(f"{model} {revision}")
+
+    monkeypatch.setattr("modelscope.snapshot_download", fetch)
+    assert download("Qwen/Tiny", tmp_path) == tmp_path / "Tiny"
+    assert (tmp_path / "Tiny/config.json").read_text() == "Qwen/Tiny master"
+
+
+def test_a_failed_download_is_a_message_and_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr("modelscope.snapshot_download", fail)
+    with pytest.raises(ToolError, match="Qwen/Tiny: not downloaded: no route\nCheck") as error:
+        download("Qwen/Tiny", tmp_path)
+    assert error.value.exit_code == 1
+    assert not (tmp_path / "Tiny").exists()

@@ -1,0 +1,103 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.conf import Run
+from tools.errors import ToolError
+from tools.train.export import check, export
+
+BASE = Path("models/tiny-qwen2")
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> Path:
+    """A folder like an exported model: the tiny base with one tensor changed."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "merged"
+    shutil.copytree(BASE, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"] + torch.ones(1, dtype=weights["model.norm.weight"].dtype)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def change(folder: Path, edit: Callable[[dict], object]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    edit(weights)
+    save_file(weights, folder / "model.safetensors")
+
+
+def test_a_whole_merge_passes(merged: Path) -> None:
+    assert check(merged, BASE) == 1
+
+
+def truncate(folder: Path) -> None:
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (truncate, "model.safetensors: not readable"),
+        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: no such file"),
+        (lambda f: change(f, lambda w: w.pop("model.norm.weight")), "1 tensors of the base model are missing, e.g. model.norm.weight"),
+        (lambda f: change(f, lambda w: w.update({"model.norm.weight": w["model.norm.weight"][:3].clone()})), "model.norm.weight is (3,)"),
+        (lambda f: change(f, lambda w: w["model.norm.weight"].fill_(float("nan"))), "aren't finite"),
+        (lambda f: shutil.copy(BASE / "model.safetensors", f), "the adapter changed nothing"),
+        (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
+        (lambda f: (f / "chat_template.jinja").unlink(), "no chat template"),
+    ],
+)
+def test_a_damaged_merge_is_refused(merged: Path, damage: Callable[[Path], object], message: str) -> None:
+    damage(merged)
+    with pytest.raises(ToolError) as error:
+        check(merged, BASE)
+    assert message in str(error.value)
+    assert "merged" in str(error.value)
+
+
+@pytest.fixture
+def run_(tmp_path: Path) -> Run:
+    """A run that looks trained, with a merged model of before."""
+    folder = tmp_path / "run"
+    (folder / "merged").mkdir(parents=True)
+    (folder / "merged" / "old").write_text("old")
+    for name in ("train_results.json", "adapter_config.json"):
+        (folder / name).write_text(json.dumps({"peft_type": "LORA"}))
+    (folder / "adapter_model.safetensors").write_bytes(b"x")
+    return Run(tmp_path / "run.yaml", {"model_name_or_path": str(BASE), "output_dir": str(folder), "template": "qwen"})
+
+
+def test_a_failing_merge_leaves_the_old_one_and_no_litter(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.train.export.call", lambda command: 3)
+    with pytest.raises(ToolError, match="exit code 3") as error:
+        export(run_)
+    assert error.value.exit_code == 1
+    assert (run_.merged / "old").read_text() == "old"
+    assert not [path.name for path in run_.output_dir.iterdir() if path.name.startswith(".")]
+
+
+def test_a_torn_merge_leaves_the_old_one(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(command: list) -> int:
+        shutil.copytree(BASE, run_.output_dir / ".merged.new")
+        truncate(run_.output_dir / ".merged.new")
+        return 0
+
+    monkeypatch.setattr("tools.train.export.call", torn)
+    with pytest.raises(ToolError, match="not readable"):
+        export(run_)
+    assert (run_.merged / "old").read_text() == "old"
+
+
+def test_an_untrained_run_names_the_command_that_trains_it(tool: Callable, tmp_path: Path) -> None:
+    done = tool("tools.train.export", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft")
+    assert (done.returncode, "make train CONF=conf/tiny-qwen2-sample-ner-lora-sft.yaml" in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
