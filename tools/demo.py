@@ -11,7 +11,10 @@ import argparse
 import shlex
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.conf import find_task, load_run
 from tools.errors import WANTING, ToolError, run
@@ -24,25 +27,39 @@ CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 SPLIT = "dev"
 
 
-def demo(conf: Path, overrides: list[str], port: int) -> dict[str, float]:
-    """Run every step on the run `conf`; returns micro-F1 by model. A step's own message says what stopped it."""
+@dataclass(frozen=True)
+class Outcome:
+    """What the chain came to: score.json's content and its folder by model ('base', 'adapter', 'merged'), and seconds by step."""
+
+    scores: dict[str, dict[str, Any]]
+    folders: dict[str, Path]
+    seconds: dict[str, float]
+
+
+def chain(conf: Path, overrides: Sequence[str], port: int, data: Sequence[str] = ()) -> Outcome:
+    """Run every step on the run `conf`; `data` are key=value words for its task. A step's own message says what stopped it."""
     this = load_run(conf, overrides)
-    task = find_task(this.task)
-    step("tools.data.convert", str(task.path), "--out", str(this.dataset))
-    step("tools.train.launch", str(conf), *overrides)
-    step("tools.train.export", str(conf), *overrides)
-    results = {}
+    task = find_task(this.task, data)
+    scores, folders, seconds = {}, {}, {}
+    for name, words in (
+        ("data", ("tools.data.convert", str(task.path), *data, "--out", str(this.dataset))),
+        ("train", ("tools.train.launch", str(conf), *overrides)),
+        ("export", ("tools.train.export", str(conf), *overrides)),
+    ):
+        started = time.monotonic()
+        step(*words)
+        seconds[name] = time.monotonic() - started
     for merged, models in ((False, ("base", "adapter")), (True, ("merged",))):
         show("tools.serve.vllm", str(conf), *overrides, *(["--merged"] if merged else []), "--port", str(port))
+        started = time.monotonic()
         with serving(this, merged, None, port) as server:
+            seconds[f"serve {'merged' if merged else 'base + adapter'}"] = time.monotonic() - started
             for which in models:
-                results[which] = predict_and_score(this, task, SPLIT, server, which, CONCURRENCY)
-    print()
-    for which, what in (("base", "base model, before training"), ("adapter", "base + adapter"), ("merged", "merged model")):
-        unseen = results[which]["unseen"]["f1"]
-        where = folder(this, task, SPLIT, which)
-        print(f"{what:<28} micro-F1 {results[which]['micro']['f1']:.4f}  (entities unseen in train {unseen:.4f})  {where}")
-    return {which: result["micro"]["f1"] for which, result in results.items()}
+                started = time.monotonic()
+                scores[which] = predict_and_score(this, task, SPLIT, server, which, CONCURRENCY)
+                folders[which] = folder(this, task, SPLIT, which)
+                seconds[f"eval {which}"] = time.monotonic() - started
+    return Outcome(scores, folders, seconds)
 
 
 def step(*words: str) -> None:
@@ -62,10 +79,12 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the demo's run")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     args = parser.parse_args()
-    started = time.monotonic()
-    f1 = demo(CONF, args.overrides, args.port)
-    print(f"{time.monotonic() - started:.0f} s in all. Next: make serve CONF={CONF}")
-    if f1["adapter"] <= f1["base"]:
+    outcome = chain(CONF, args.overrides, args.port)
+    print()
+    for which, what in (("base", "base model, before training"), ("adapter", "base + adapter"), ("merged", "merged model")):
+        score = outcome.scores[which]
+        print(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {outcome.folders[which]}")
+    if outcome.scores["adapter"]["micro"]["f1"] <= outcome.scores["base"]["micro"]["f1"]:
         raise ToolError("the adapter is no better than the base model: something is wrong with this chain.", WANTING)
 
 
