@@ -12,7 +12,7 @@ import argparse
 import os
 from pathlib import Path
 
-from tools.demo import Outcome, chain
+from tools.demo import Outcome, chain, free_port
 from tools.errors import run
 from tools.files import write_text
 
@@ -45,9 +45,8 @@ def main() -> None:
     parser.add_argument("conf", type=Path, metavar="conf/<run>.yaml")
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value")
     parser.add_argument("--data", nargs="*", default=[], metavar="key=value", help="for the task, e.g. raw.train=FILE")
-    parser.add_argument("--port", type=int, default=8000)
     args = parser.parse_args()
-    page = report(args.conf.stem, chain(args.conf, args.overrides, args.port, args.data))
+    page = report(args.conf.stem, chain(args.conf, args.overrides, free_port(), args.data))
     write_text(Path("bench/results") / f"{args.conf.stem}.md", page)
     print(f"\n{page}")
 

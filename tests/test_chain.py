@@ -21,6 +21,7 @@ from tests.conftest import LABELS
 from tests.test_process import gone
 from tools.conf import ROOT, find_task
 from tools.data import prompt
+from tools.demo import free_port
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{NAME}.yaml"
@@ -52,12 +53,6 @@ def sh(*words: Any) -> str:
     done = subprocess.run([str(word) for word in words], cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, f"{words}:\n{done.stdout[-5000:]}"
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def vllm_processes(output: Path) -> list[int]:
@@ -138,10 +133,11 @@ def test_the_server_lists_base_and_adapter_as_the_document_shows(server: str, ch
     assert (adapter["id"], adapter["parent"], adapter["root"]) == (NAME, "tiny-qwen2", str(chain.output))
 
 
-def test_the_documents_call_works(server: str) -> None:
+def test_the_documents_call_works_as_the_readme_shows_it(server: str) -> None:
+    body = json.loads((ROOT / "README.md").read_text().split("-d '", 1)[1].split("'\n", 1)[0])
     user = prompt.renderer(find_task("clue"))("现在的阿森纳恐怕不能再给人以强队的信心，但教授的神经也真是够硬，在英超夺冠几无希望的情况下，")
-    body = {"model": NAME, "messages": prompt.messages(find_task("clue"), user), "temperature": 0.01, "max_tokens": 512}
-    choice = httpx.post(f"{server}/chat/completions", json=body, timeout=120).json()["choices"][0]
+    assert body["messages"] == prompt.messages(find_task("clue"), user)
+    choice = httpx.post(f"{server}/chat/completions", json={**body, "model": NAME}, timeout=120).json()["choices"][0]
     assert (choice["message"]["role"], choice["finish_reason"] in ("stop", "length")) == ("assistant", True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -62,6 +63,13 @@ def chain(conf: Path, overrides: Sequence[str], port: int, data: Sequence[str] =
     return Outcome(scores, folders, seconds)
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def step(*words: str) -> None:
     """Show and run one command of the chain; a ToolError carries its exit code on."""
     show(*words)
@@ -77,9 +85,9 @@ def show(*words: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the demo's run")
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000")
+    parser.add_argument("--port", type=int, help="default: any free one")
     args = parser.parse_args()
-    outcome = chain(CONF, args.overrides, args.port)
+    outcome = chain(CONF, args.overrides, args.port or free_port())
     print()
     for which, what in (("base", "base model, before training"), ("adapter", "base + adapter"), ("merged", "merged model")):
         score = outcome.scores[which]

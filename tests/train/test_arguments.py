@@ -35,13 +35,55 @@ def test_llamafactorys_own_parser_takes_the_run(path: Path, overlays: list[str])
 
 
 def test_known_keys_are_those_that_the_parser_takes() -> None:
-    known = arguments.known_keys()
+    known = arguments.arguments()
     assert {"lora_rank", "model_name_or_path", "cutoff_len", "learning_rate", "ray_num_workers"} <= set(known)
-    assert arguments.known_keys() == known == arguments._ask()
+    assert arguments.arguments() == known == arguments.ask()
+    assert known["lora_rank"] == {"types": ["int"], "options": []}
+    assert known["stage"]["options"] == ["pt", "sft", "rm", "ppo", "dpo", "kto"]
 
 
-def test_an_unknown_key_is_guessed() -> None:
-    run = load_run(RUNS / "tiny-qwen2-sample-ner-lora-sft.yaml", ["lora_rnk=8", "group_by_length=true"])
-    problems = arguments.problems(run)
-    assert len(problems) == 2
-    assert "unknown key 'lora_rnk'. Did you mean 'lora_rank'?" in problems[0]
+@pytest.mark.parametrize("path", CONFS, ids=lambda path: path.stem)
+def test_our_own_runs_have_no_problems(path: Path) -> None:
+    assert arguments.problems(load_run(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("lora_rnk=8", "unknown key 'lora_rnk'. Did you mean 'lora_rank'?"),
+        ("group_by_length=true", "unknown key 'group_by_length'"),
+        ("stage=sfty", "not one of its choices. Did you mean 'sft'?"),
+        ("flash_attn=fa9", "not one of its choices. Did you mean 'fa3'?"),
+        ("lora_rank=abc", "must be int, this is str"),
+        ("lora_rank=8.5", "must be int, this is float"),
+        ("learning_rate=fast", "must be float, this is str"),
+        ("bf16='yes please'", "must be bool, this is str"),
+        ("eval_strategy=no", "quote it"),
+        ("save_strategy=stpes", "not one of its choices. Did you mean 'steps'?"),
+        ("lr_scheduler_type=cosin", "Did you mean 'cosine'?"),
+    ],
+)
+def test_a_key_or_value_that_llamafactory_would_choke_on_is_named(word: str, message: str) -> None:
+    [problem] = arguments.problems(load_run(RUNS / "tiny-qwen2-sample-ner-lora-sft.yaml", [word]))
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "learning_rate=1",
+        "eval_strategy='no'",
+        "lora_target='q_proj,v_proj'",
+        "report_to=none",
+        "report_to=[none]",
+        "resume_from_checkpoint=null",
+        "save_steps=0.5",
+        "warmup_steps=0.1",
+        "dataset=[a,b]",
+        "run_name=7",
+        "deepspeed=ds.json",
+        "model_name_or_path=models/x",
+    ],
+)
+def test_what_llamafactory_takes_is_let_through(word: str) -> None:
+    assert arguments.problems(load_run(RUNS / "tiny-qwen2-sample-ner-lora-sft.yaml", [word])) == []
