@@ -61,4 +61,4 @@ def test_however_we_end_the_child_ends_too(number: signal.Signals, tmp_path: Pat
         assert alive(child)
         os.kill(ours.pid, number)
     assert gone(child)
-    assert ours.returncode == (-number if number == signal.SIGKILL else 130)
+    assert ours.returncode == (-number if number == signal.SIGKILL else 128 + number)

@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class Child:
     """A command in a process group of its own, stopped (SIGTERM, then SIGKILL after `patience` seconds) when the block ends, however it ends.
 
-    Inside the block SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; should we be killed outright, the kernel ends the child.
+    Inside the block SIGTERM and SIGHUP raise SystemExit, as Ctrl-C raises KeyboardInterrupt; should we be killed outright, the kernel ends the child.
     """
 
     def __init__(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None, log: IO[str] | None = None, patience: float = 30) -> None:
@@ -72,4 +72,4 @@ def _die_with_parent() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise SystemExit(128 + number)

@@ -104,6 +104,14 @@ def test_a_taken_port_is_named(run_: Run) -> None:
             vllm.serve(run_, vllm.plan(run_, False, port), [])
 
 
+def test_two_servers_cant_start_at_one_port_together(run_: Run) -> None:
+    adapter(run_)
+    with vllm._hold(8123), pytest.raises(ToolError, match="8123: another server is starting there"):
+        vllm.serve(run_, vllm.plan(run_, False, 8123), [])
+    with vllm._hold(8123):
+        pass
+
+
 @pytest.mark.parametrize("port", [-1, 70000])
 def test_a_port_that_cant_be_is_named(run_: Run, port: int) -> None:
     adapter(run_)

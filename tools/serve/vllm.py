@@ -84,7 +84,7 @@ def serve(this: Run, flags: dict[str, Any], extra: list[str]) -> None:
     command = [str(PYTHON), "-m", SERVER, "--config", str(config), *extra]
     started = time.monotonic()
     print(f"starting vLLM for {this.name} (log: {log_path}) …", flush=True)
-    with open(log_path, "w", encoding="utf-8") as log, Child(command, _environment(), log) as server:
+    with _hold(port), open(log_path, "w", encoding="utf-8") as log, Child(command, _environment(), log) as server:
         _wait(server, host, port, log_path)
         base = f"http://{host}:{port}/v1"
         print(f"ready in {time.monotonic() - started:.0f} s: {base}  models: {', '.join(_models(host, port))}")
@@ -142,8 +142,22 @@ def _need_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ToolError(f"{host}:{port}: {reason}. Take another port: make serve … PORT={port + 1 if port < 65535 else 8000}") from None
+            raise _taken(host, port, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _hold(port: int) -> socket.socket:
+    """A claim on the port while vLLM loads. vLLM opens it with SO_REUSEPORT: two that start together would both get it, and share the requests."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0ner-factory-{port}")  # an abstract name: gone with the process
+    except OSError:
+        claim.close()
+        raise _taken("127.0.0.1", port, "another server is starting there") from None
+    return claim
+
+
+def _taken(host: str, port: int, reason: str) -> ToolError:
+    return ToolError(f"{host}:{port}: {reason}. Take another port: make serve … PORT={port + 1 if 0 < port < 65535 else 8000}")
 
 
 def _wait(server: subprocess.Popen[bytes], host: str, port: int, log_path: Path) -> None:
