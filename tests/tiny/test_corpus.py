@@ -40,7 +40,7 @@ def test_the_corpus_has_neither_the_sample_prompt_nor_a_task_label_as_an_answers
 
 def test_the_corpus_has_nearly_all_common_characters_and_json_escapes() -> None:
     rng = random.Random(4)
-    samples = [make_sample(rng, 60) for _ in range(2000)]
+    samples = [make_sample(rng, 60) for _ in range(4000)]
     text = "".join(sample.answer for sample in samples)
     assert len(set(COMMON_HANZI) & set(text)) / len(COMMON_HANZI) > 0.9
     assert '\\"' in text

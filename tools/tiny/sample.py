@@ -1,0 +1,146 @@
+"""The sample dataset: made-up Chinese sentences with made-up entities, in CLUENER's own format.
+
+In: a seed. Out: `sample.train.jsonl` and `sample.dev.jsonl`, one `{"text": …, "label": {label: {entity: [[first, last]]}}}` a line, `last` being the
+place of the entity's last character. The same seed writes the same bytes.
+
+    python -m tools.tiny.sample --out data/dataset
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.tiny.entities import MAKERS
+from tools.tiny.sentences import CLAUSES, OPENERS, PLAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SLOT = re.compile(r"\{([a-z]+)\d*\}")
+SHORTEST, LONGEST = 8, 60
+MOST_ENTITIES = 6
+SPLITS = {"train": 2000, "dev": 300}
+# Entities that are met again and again, as some are in real text; the rest are made afresh for each place.
+FAMOUS_PER_LABEL = 12
+FAMOUS_SHARE = 0.1
+
+Entities = dict[str, dict[str, list[list[int]]]]
+
+
+def famous_entities(rng: random.Random) -> dict[str, list[str]]:
+    """A few entities of every label."""
+    return {label: [make(rng) for _ in range(FAMOUS_PER_LABEL)] for label, make in MAKERS.items()}
+
+
+def outline(rng: random.Random) -> str:
+    """A sentence with its places still open: a clause or two, with what may stand before, between and after them."""
+    kind = rng.random()
+    if kind < 0.09:
+        clauses = rng.sample(PLAIN, rng.randint(1, 2))
+    elif kind < 0.5:
+        clauses = [rng.choice(CLAUSES)]
+    elif kind < 0.72:
+        clauses = [rng.choice(CLAUSES), rng.choice(PLAIN)]
+        rng.shuffle(clauses)
+    else:
+        clauses = rng.sample(CLAUSES, 2)
+    if len(clauses) == 2:
+        clauses[1] = renumber(clauses[1])
+    opener = rng.choice(OPENERS) if rng.random() < 0.25 else ""
+    return opener + rng.choice(("，", "，", "。", "；", "！", " ")).join(clauses) + rng.choice(("。", "。", "。", "！", "", "", "……"))
+
+
+def renumber(clause: str) -> str:
+    """The clause with places of its own, so that a second clause has other entities than the first."""
+    return re.sub(r"\{([a-z]{3,})(\d*)\}", lambda slot: f"{{{slot[1]}{int(slot[2] or 1) + 3}}}", clause)
+
+
+def fill(rng: random.Random, text: str, famous: dict[str, list[str]]) -> tuple[str, Entities]:
+    """Fill the places in from the left, and say where the entities came to stand."""
+    chosen: dict[str, str] = {}
+    entities: Entities = {}
+    parts: list[str] = []
+    start = end = 0
+    for slot in SLOT.finditer(text):
+        kind = slot[1]
+        parts.append(text[end : slot.start()])
+        start += len(parts[-1])
+        end = slot.end()
+        if slot[0] not in chosen:
+            chosen[slot[0]] = filling(rng, kind, famous)
+        parts.append(chosen[slot[0]])
+        if kind in MAKERS:
+            entities.setdefault(kind, {}).setdefault(parts[-1], []).append([start, start + len(parts[-1]) - 1])
+        start += len(parts[-1])
+    return "".join([*parts, text[end:]]), entities
+
+
+def filling(rng: random.Random, kind: str, famous: dict[str, list[str]]) -> str:
+    """What goes into one place: a number, or an entity."""
+    if kind in ("n", "m"):
+        return str(rng.randint(2, 98) if kind == "n" else rng.randint(1, 9))
+    return rng.choice(famous[kind]) if rng.random() < FAMOUS_SHARE else MAKERS[kind](rng)
+
+
+def is_exact(text: str, entities: Entities) -> bool:
+    """Whether every place where an entity's string stands is annotated, and no string has two labels or lies within another."""
+    strings = [string for spans in entities.values() for string in spans]
+    if len(strings) != len(set(strings)) or any(one != other and one in other for one in strings for other in strings):
+        return False
+    return all(occurrences(text, string) == [first for first, _ in places] for spans in entities.values() for string, places in spans.items())
+
+
+def occurrences(text: str, string: str) -> list[int]:
+    """Where the string begins in the text, overlaps included."""
+    return [start for start in range(len(text)) if text.startswith(string, start)]
+
+
+def rows(seed: int) -> Iterator[tuple[str, Entities]]:
+    """Rows without end, no text twice."""
+    rng = random.Random(seed)
+    famous = famous_entities(rng)
+    seen: set[str] = set()
+    while True:
+        text, entities = fill(rng, outline(rng), famous)
+        fits = SHORTEST <= len(text) <= LONGEST and sum(map(len, entities.values())) <= MOST_ENTITIES
+        if fits and text not in seen and is_exact(text, entities):
+            seen.add(text)
+            yield text, entities
+
+
+def write_split(rows_left: Iterator[tuple[str, Entities]], count: int, path: Path) -> None:
+    """Write the next rows to a temporary neighbour, which then takes the file's place."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for _ in range(count):
+            text, entities = next(rows_left)
+            file.write(json.dumps({"text": text, "label": entities}, ensure_ascii=False) + "\n")
+    os.replace(temporary, path)
+
+
+def write(out: Path, seed: int) -> None:
+    """Write all splits."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows_left = rows(seed)
+    for split, count in SPLITS.items():
+        write_split(rows_left, count, out / f"sample.{split}.jsonl")
+
+
+def main() -> None:
+    """Make the sample dataset."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m tools.tiny.sample", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="the folder that the splits go to")
+    parser.add_argument("--seed", type=int, default=42)
+    args = parser.parse_args()
+    write(args.out, args.seed)
+
+
+if __name__ == "__main__":
+    main()
