@@ -127,9 +127,22 @@ def test_an_open_address_demands_a_key(run_: Run, monkeypatch: pytest.MonkeyPatc
             vllm.serve(run_, vllm.plan(run_, False, 8000), words)
 
 
-def test_the_cause_is_picked_from_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "INFO fine\nTraceback (most recent call last):\nValueError: the cause\nRuntimeError: Engine core initialization failed.\n",
+            ["ValueError: the cause"],
+        ),
+        (
+            "(APIServer pid=1) WARNING 11-23 00:02:32 [x.py:2] may cause `OSError: [Errno 24]`\n"
+            "(EngineCore pid=2) ERROR 11-23 00:02:33 [core.py:9] pydantic.ValidationError: 1 error\n  Value error, too long\n",
+            ["pydantic.ValidationError: 1 error", "Value error, too long"],
+        ),
+        ("a\nb\nc\nKilled\n", ["b", "c", "Killed"]),
+    ],
+)
+def test_the_cause_is_picked_from_the_log(tmp_path: Path, text: str, shown: list[str]) -> None:
     log = tmp_path / "serve.log"
-    log.write_text(
-        "INFO fine\nTraceback (most recent call last):\nValueError: the cause\nRuntimeError: Engine core initialization failed. See root cause above.\n"
-    )
-    assert vllm._reason(log).splitlines() == ["ValueError: the cause", f"The whole log: {log}"]
+    log.write_text(text)
+    assert vllm._reason(log).splitlines() == [*shown, f"The whole log: {log}"]

@@ -1,6 +1,6 @@
 """Serves a run with vLLM's OpenAI API: base model and adapter side by side, or the merged model.
 
-In: a trained run. Out: a server on 127.0.0.1 until Ctrl-C; vLLM's log in data/outputs/<run>/serve.log.
+In: a trained run. Out: a server on 127.0.0.1 until Ctrl-C; vLLM's log in data/outputs/<run>/serve-<port>.log.
 
     python -m tools.serve.vllm conf/tiny-qwen2-sample-ner-lora-sft.yaml --port 8000
     python -m tools.serve.vllm conf/tiny-qwen2-sample-ner-lora-sft.yaml --merged --gpu-memory-utilization=0.5
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def serve(this: Run, flags: dict[str, Any], extra: list[str]) -> None:
     _need_free(host, port)
     if not PYTHON.is_file():
         raise ToolError(f"{PYTHON}: no such file; `make setup` installs vLLM.")
-    config, log_path = this.output_dir / "serve.yaml", this.output_dir / "serve.log"
+    config, log_path = (this.output_dir / f"serve-{port}.{kind}" for kind in ("yaml", "log"))
     write_text(config, "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in flags.items()))
     command = [str(PYTHON), "-m", SERVER, "--config", str(config), *extra]
     started = time.monotonic()
@@ -192,11 +193,11 @@ def _get(host: str, port: int, path: str) -> bytes:
 
 
 def _reason(log_path: Path) -> str:
-    """The last error of vLLM's log, and where the rest is."""
-    lines = log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-    errors = [line for line in lines if "Error" in line and "Traceback" not in line and "Engine core initialization failed" not in line]
-    # The first error is the cause, what follows is its echo in other processes.
-    shown = errors[:1] or lines[-3:]
+    """The first exception of vLLM's log with its detail, and where the rest is: it is the cause, what follows is its echo in other processes."""
+    text = log_path.read_text(encoding="utf-8", errors="replace")
+    lines = [re.sub(r"^(\([^)]*\) ?)?(ERROR \S+ \S+ \[[^\]]*\] ?)?", "", line) for line in text.splitlines()]
+    first = next((number for number, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), None)
+    shown = lines[-3:] if first is None else [line for line in lines[first : first + 2] if line == lines[first] or line.startswith(" ")]
     return "\n".join([*(line.strip()[:500] for line in shown), f"The whole log: {log_path}"])
 
 
