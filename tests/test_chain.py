@@ -66,6 +66,16 @@ def processes() -> dict[int, bytes]:
     return found
 
 
+def group_of(leader: int) -> list[int]:
+    """The members of a process group."""
+    found = []
+    for pid in processes():
+        with suppress(ProcessLookupError):
+            if os.getpgid(pid) == leader:
+                found.append(pid)
+    return found
+
+
 def vllm_processes(output: Path) -> list[int]:
     """The vLLM servers of this chain's files."""
     return [pid for pid, line in processes().items() if str(output).encode() in line and b"api_server" in line]
@@ -94,7 +104,7 @@ def server(chain: Chain) -> Iterator[str]:
         assert process.poll() is None, (chain.output / f"serve-{port}.log").read_text()[-3000:]
         yield f"http://127.0.0.1:{port}/v1"
         [leader] = vllm_processes(chain.output)
-        group = [pid for pid in processes() if os.getpgid(pid) == os.getpgid(leader)]
+        group = group_of(leader)
         assert len(group) > 1, "vLLM runs its engine in processes of their own"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
