@@ -22,6 +22,7 @@ def test_pairs_are_unique_and_keep_their_order() -> None:
     [
         ('{"id": "a", "text": "x"}', "e.jsonl:1: not an example"),
         ('{"id": "a", "text": 3, "entities": []}', "must be strings"),
+        ('{"id": "a", "text": "x", "entities": [{"label": "n", "text": "x", "start": [0], "end": 1}]}', "must be whole numbers"),
         ('{"id": "a", "text": "x", "entities": [{"label": "n"}]}', "e.jsonl:1: not an example"),
         ('{"id": "a", "text": "x", "entities": []}\n{"id": "a", "text": "y", "entities": []}', "e.jsonl:2: the id 'a' stands twice"),
     ],

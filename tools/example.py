@@ -65,4 +65,6 @@ def _parse(row: dict[str, Any], where: str) -> Example:
     strings = [example.id, example.text, *(s for e in entities for s in (e.label, e.text))]
     if not all(isinstance(s, str) for s in strings):
         raise ToolError(f"{where}: not an example: id, text, and each entity's label and text must be strings.", WANTING)
+    if not all(type(offset) is int for e in entities for offset in (e.start, e.end)):
+        raise ToolError(f"{where}: not an example: each entity's start and end must be whole numbers.", WANTING)
     return example

@@ -141,6 +141,12 @@ def test_a_server_that_hangs_up_for_good_is_an_error(
     assert error.value.exit_code == 1
 
 
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_no_request_under_way_is_refused(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, concurrency: int) -> None:
+    with pytest.raises(ToolError, match="at least one request"):
+        predict(run_, task, "train", found(start([ADAPTER])), "adapter", tmp_path / "out", concurrency)
+
+
 def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_: Run, write_task: Callable[..., Path], tmp_path: Path) -> None:
     toy = load_task(write_task([{"text": "好", "label": {}}, {"text": "坏\ud800", "label": {}}]))
     convert(toy, tmp_path)

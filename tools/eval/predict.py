@@ -38,6 +38,8 @@ def predict(this: Run, task: Task, split: str, server: Server, which: str, out: 
 
     A row that the server refuses is recorded with its error. Raises ToolError (1) when the server stops answering, and when it refused every row.
     """
+    if concurrency < 1:
+        raise ToolError(f"--concurrency {concurrency}: at least one request must be under way.")
     path = need_examples(this, task, split)
     examples = list(read_examples(path))
     name = model_name(server, this, which)

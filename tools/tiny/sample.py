@@ -9,12 +9,13 @@ place of the entity's last character. The same seed writes the same bytes.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.files import Transaction
 from tools.tiny.entities import MAKERS
 from tools.tiny.sentences import CLAUSES, OPENERS, PLAIN
 
@@ -113,22 +114,14 @@ def rows(seed: int) -> Iterator[tuple[str, Entities]]:
             yield text, entities
 
 
-def write_split(rows_left: Iterator[tuple[str, Entities]], count: int, path: Path) -> None:
-    """Write the next rows to a temporary neighbour, which then takes the file's place."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        for _ in range(count):
-            text, entities = next(rows_left)
-            file.write(json.dumps({"text": text, "label": entities}, ensure_ascii=False) + "\n")
-    os.replace(temporary, path)
-
-
 def write(out: Path, seed: int) -> None:
-    """Write all splits."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write all splits, together."""
     rows_left = rows(seed)
-    for split, count in SPLITS.items():
-        write_split(rows_left, count, out / f"sample.{split}.jsonl")
+    with Transaction() as new:
+        for split, count in SPLITS.items():
+            file = new.open(out / f"sample.{split}.jsonl")
+            for text, entities in islice(rows_left, count):
+                file.write(json.dumps({"text": text, "label": entities}, ensure_ascii=False) + "\n")
 
 
 def main() -> None:
