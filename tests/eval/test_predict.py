@@ -19,7 +19,7 @@ from tools.eval.server import Server, find, model_name, serving
 class Faulty(ThreadingHTTPServer):
     """An HTTP server that answers as the test says: `reply` maps the user turn to (status, content)."""
 
-    def __init__(self, cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, str]]) -> None:
+    def __init__(self, cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, Any]]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.cards, self.reply, self.requests = cards, reply, list[dict[str, Any]]()
 
@@ -44,6 +44,9 @@ class Handler(BaseHTTPRequestHandler):
         if status == 0:  # hang up
             self.close_connection = True
             return
+        if not isinstance(content, str):  # a body of the test's own
+            self.send(status, content)
+            return
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
         usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
         body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
@@ -62,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
 def start() -> Iterator[Callable[..., Faulty]]:
     running: list[Faulty] = []
 
-    def run(cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, str]] = lambda text: (200, "[]")) -> Faulty:
+    def run(cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, Any]] = lambda text: (200, "[]")) -> Faulty:
         server = Faulty(cards, reply)
         running.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -122,6 +125,16 @@ def test_a_refused_row_is_recorded_and_said(
     assert rows[2]["output"] is None
     assert "too long" in rows[2]["error"]
     assert "1 of 7 rows were refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"choices": []}, {"choices": [{"message": None}]}, {"choices": [{"message": {"content": 3}}]}, ["x"], {"choices": 5}]
+)
+def test_an_answer_that_isnt_a_completion_is_recorded(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, body: Any) -> None:
+    server = start([ADAPTER], lambda user: (200, body if "第3句" in user else "[]"))
+    rows = [json.loads(line) for line in predict(run_, task, "train", found(server), "adapter", tmp_path / "out").read_text().splitlines()]
+    assert [row["output"] is None for row in rows] == [False, False, True, False, False, False, False]
+    assert "not a chat completion" in rows[2]["error"]
 
 
 def test_a_server_that_refuses_every_row_is_an_error(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import time
 from collections.abc import Callable
@@ -97,17 +98,24 @@ async def _ask(client: AsyncOpenAI, model: str, task: Task, example: Example, re
         return Prediction(example.id, None, error=f"HTTP {error.status_code}: {error.message}"[:500])
     except openai.APIConnectionError as error:  # timeouts among them
         raise ToolError(f"{client.base_url}: stopped answering ({error.__cause__ or error}).", WANTING) from None
+    except (openai.APIResponseValidationError, json.JSONDecodeError) as error:
+        return Prediction(example.id, None, error=f"HTTP 200, but not a chat completion: {error}"[:500])
     except UnicodeEncodeError as error:  # a lone surrogate can't be sent
         return Prediction(example.id, None, error=f"the text can't be sent: {error.reason}")
-    choice, usage = answer.choices[0], answer.usage
-    return Prediction(
-        id=example.id,
-        output=choice.message.content or "",
-        finish_reason=choice.finish_reason,
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage else None,
-        latency_s=round(time.perf_counter() - started, 4),
-    )
+    return _prediction(example.id, answer, round(time.perf_counter() - started, 4))
+
+
+def _prediction(id: str, answer: Any, latency_s: float) -> Prediction:
+    """What the server answered; the client checks no types, and a proxy may answer 200 with anything."""
+    try:
+        choice, usage = answer.choices[0], answer.usage
+        content = choice.message.content or ""
+        if not isinstance(content, str):
+            raise TypeError
+        tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+        return Prediction(id, content, choice.finish_reason, prompt_tokens=tokens[0], completion_tokens=tokens[1], latency_s=latency_s)
+    except (AttributeError, IndexError, TypeError):
+        return Prediction(id, None, error=f"HTTP 200, but not a chat completion: {str(answer)[:200]!r}")
 
 
 def _meta(this: Run, task: Task, split: str, examples: Path, server: Server, which: str, name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ In: a run and an address. Out: the address of a server that serves this very run
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -22,11 +23,12 @@ MODELS = ("adapter", "base", "merged")
 
 @dataclass(frozen=True)
 class Server:
-    """An OpenAI-compatible server. `url` ends in /v1; `engine` is what /version says, e.g. 'vllm 0.32.0'."""
+    """An OpenAI-compatible server. `url` ends in /v1; `engine` is what /version says, e.g. 'vllm 0.32.0'; `started` is when, in seconds since 1970, if known."""
 
     url: str
     models: list[dict[str, Any]]
     engine: str
+    started: float | None = None
 
 
 @contextmanager
@@ -62,11 +64,13 @@ def find(url: str) -> Server | None:
             models = answer.json()["data"]
             version = client.get(f"{url.removesuffix('/v1')}/version")
             engine = f"vllm {version.json()['version']}" if version.status_code == httpx.codes.OK else "unknown"
+            metrics = client.get(f"{url.removesuffix('/v1')}/metrics").text
     except (httpx.ConnectError, httpx.ConnectTimeout):
         return None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise ToolError(f"{url}: something answers, but not as an OpenAI-compatible server ({type(error).__name__}). Another port: PORT=…") from None
-    return Server(url, models, engine)
+    started = re.search(r"^process_start_time_seconds (\S+)$", metrics, re.MULTILINE)
+    return Server(url, models, engine, float(started[1]) if started else None)
 
 
 def client_options(url: str) -> dict[str, Any]:
@@ -95,4 +99,7 @@ def model_name(server: Server, run: Run, which: str) -> str:
     expected = {"adapter": run.output_dir, "merged": run.merged}.get(which)
     if expected and Path(root).exists() and Path(root).resolve() != expected.resolve():
         raise ToolError(f"{server.url} serves {name} from {root}, this run's is {expected}. {again}")
+    weights = expected / ("adapter_model.safetensors" if which == "adapter" else "config.json") if expected else None
+    if weights and Path(root).exists() and weights.exists() and server.started and server.started < weights.stat().st_mtime:
+        raise ToolError(f"{server.url} was started before {weights} was written: it serves an older one. {again}")
     return name

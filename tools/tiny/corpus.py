@@ -10,6 +10,7 @@ that the prompt names, the labels are made up, and the names of the NER tasks' l
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -76,11 +77,23 @@ BRACKETS = (("【", "】"), ("《", "》"), ("「", "」"), ("『", "』"), ("["
 
 @dataclass(frozen=True)
 class Sample:
-    """One conversation to learn from; only the answer is learned."""
+    """One conversation to learn from, of which only the answer is learned; or, without a prompt, plain text, of which everything is."""
 
     system: str
     prompt: str
     answer: str
+
+    @property
+    def given(self) -> str:
+        """What stands before the learned part, in Qwen's chat format."""
+        if not self.prompt:
+            return "<|endoftext|>"
+        return f"<|im_start|>system\n{self.system}<|im_end|>\n<|im_start|>user\n{self.prompt}<|im_end|>\n<|im_start|>assistant\n"
+
+    @property
+    def learned(self) -> str:
+        """The answer or the text, with its end."""
+        return self.answer + ("<|im_end|>\n" if self.prompt else "<|endoftext|>")
 
 
 def plane(first: int, last: int) -> str:
@@ -184,13 +197,19 @@ def sentence(rng: Random) -> tuple[str, list[tuple[int, int]]]:
     return text, sorted((first, last + 1) for strings in entities.values() for places in strings.values() for first, last in places)
 
 
+def cut_places(rng: Random, text: str) -> list[tuple[int, int]]:
+    """Up to four stretches of a text at any places, which have nothing to do with words."""
+    edges = sorted(rng.sample(range(len(text) + 1), 2 * rng.randint(0 if rng.random() < 0.1 else 1, min(4, len(text) // 4))))
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
 def cut_out(rng: Random) -> tuple[list[str], list[str]]:
     """Some stretches of a sentence, and what stands before, between and after them: names, or any places, which have nothing to do with words."""
     text, names = sentence(rng)
     if rng.random() < 0.5:
         edges = [edge for place in names if rng.random() < 0.8 for edge in place]
     else:
-        edges = sorted(rng.sample(range(len(text) + 1), 2 * rng.randint(0 if rng.random() < 0.1 else 1, min(4, len(text) // 4))))
+        edges = [edge for place in cut_places(rng, text) for edge in place]
     found = [text[first:last] for first, last in zip(edges[::2], edges[1::2], strict=True)]
     rest = [text[first:last] for first, last in zip([0, *edges[1::2]], [*edges[::2], len(text)], strict=True)]
     return found, rest
@@ -210,9 +229,11 @@ def as_json(value: list[str] | list[dict[str, str]]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def labelled(pairs: list[tuple[str, str]]) -> str:
-    """The answer of the tasks that have labels."""
-    return as_json([{"label": label, "text": text} for label, text in pairs])
+def labelled(rng: Random, asks: tuple[str, ...], pairs: list[tuple[str, str]]) -> tuple[str, str]:
+    """The question and the answer of a task that has labels: which field comes first is as the question says."""
+    fields = rng.choice((("label", "text"), ("text", "label")))
+    ask = rng.choice(asks).replace("FIELDS", "和".join(fields))
+    return ask, as_json([{field: {"label": label, "text": text}[field] for field in fields} for label, text in pairs])
 
 
 def repeat(rng: Random, size: int) -> tuple[str, str]:
@@ -242,8 +263,13 @@ def tagged(rng: Random, size: int) -> tuple[str, str]:
         return f"<{labels[-1]}>{text}</{labels[-1]}>"
 
     marked, found = with_marks(rng, size, mark)
-    ask = rng.choice(("列出标签和内容，JSON格式：\n{}", "以JSON输出每个标签label和其中的文字text。\n{}", "抽取标签里的文字。\n\n<文字>\n{}"))
-    return ask.format(marked), labelled(list(zip(labels, found, strict=True)))
+    asks = (
+        "列出标签和内容，每项有FIELDS，JSON格式：\n{}",
+        "以JSON输出每个标签和其中的文字，每项有FIELDS。\n{}",
+        "抽取标签里的文字，输出FIELDS。\n\n<文字>\n{}",
+    )
+    ask, answer = labelled(rng, asks, list(zip(labels, found, strict=True)))
+    return ask.format(marked), answer
 
 
 def ruled(rng: Random, size: int) -> tuple[str, str]:
@@ -253,8 +279,9 @@ def ruled(rng: Random, size: int) -> tuple[str, str]:
     chosen = [(rng.randrange(len(brackets)), text) for text in spans(rng, size)]
     pieces = [brackets[kind][0] + text + brackets[kind][1] for kind, text in chosen]
     rule = "，".join(f"{left}{right}是{name}" for (left, right), name in zip(brackets, names, strict=True))
-    ask = rng.choice(("规则：{}。按规则用JSON回答，每项有label和text。\n{}", "{}\n\n按上面的约定找出内容，输出label和text：\n{}"))
-    return ask.format(rule, thread(rng, pieces, size)), labelled([(names[kind], text) for kind, text in chosen])
+    asks = ("规则：{}。按规则用JSON回答，每项有FIELDS。\n{}", "{}\n\n按上面的约定找出内容，输出FIELDS：\n{}")
+    ask, answer = labelled(rng, asks, [(names[kind], text) for kind, text in chosen])
+    return ask.format(rule, thread(rng, pieces, size)), answer
 
 
 def cued(rng: Random, size: int) -> tuple[str, str]:
@@ -266,17 +293,62 @@ def cued(rng: Random, size: int) -> tuple[str, str]:
     rule = "；".join(f"“{cues[2 * n]}”和“{cues[2 * n + 1]}”之间是{name}" for n, name in enumerate(names))
     filler = max(2, (size - sum(map(len, pieces))) // (len(pieces) + 1))
     text = hanzi(rng, rng.randint(1, filler)) + "".join(piece + hanzi(rng, rng.randint(1, filler)) for piece in pieces)
-    ask = rng.choice(("{}。用JSON回答，每项有label和text。\n{}", "约定：{}\n按约定输出label和text：\n{}"))
-    return ask.format(rule, text), labelled([(names[kind], text) for kind, text in chosen])
+    ask, answer = labelled(
+        rng, ("{}。用JSON回答，每项有FIELDS。\n{}", "约定：{}\n按约定输出FIELDS：\n{}"), [(names[kind], text) for kind, text in chosen]
+    )
+    return ask.format(rule, text), answer
+
+
+def clauses(rng: Random, size: int) -> tuple[str, str]:
+    """Cut a sentence up at its punctuation."""
+    text = "".join(sentence(rng)[0] for _ in range(rng.randint(1, 2)))
+    found = [piece for piece in re.split("[，。！？；……、：]", text) if piece.strip()]
+    return rng.choice(("按标点把句子分开，用JSON列出各段：\n{}", "句子：{}\n用JSON列表列出标点之间的每一段。")).format(text), as_json(found)
+
+
+def numbers(rng: Random, size: int) -> tuple[str, str]:
+    """List the numbers of a sentence."""
+    text = "".join(sentence(rng)[0] for _ in range(rng.randint(1, 2)))
+    return rng.choice(("用JSON列出句中的数字：\n{}", "句子：{}\n数字有哪些？用JSON列表回答。")).format(text), as_json(re.findall("[0-9]+", text))
+
+
+def glossary(rng: Random, size: int) -> tuple[str, str]:
+    """Find the words of a list that the prompt gives, with the labels that it gives, or without; some of them aren't in the text."""
+    text, names = sentence(rng)
+    places = names if rng.random() < 0.5 else cut_places(rng, text)
+    inside = [text[first:last] for first, last in places if rng.random() < 0.85]
+    inside = [piece for piece in dict.fromkeys(inside) if text.count(piece) == 1 and piece.strip() and "，" not in piece][:5]
+    absent = [other for other in (span(rng) for _ in range(rng.randint(0, 2))) if other not in text]
+    listed = inside + absent
+    rng.shuffle(listed)
+    if rng.random() < 0.4:
+        ask = rng.choice(("下面哪些词在句子里？用JSON列表按先后回答。\n词：{}\n句子：{}", "词表：{}\n用JSON列出句中有的词：\n{}"))
+        return ask.format("、".join(listed), text), as_json(inside)
+    labels = [label_name(rng) for _ in range(rng.randint(1, 4))]
+    label = {word: rng.choice(labels) for word in listed}
+    asks = ("词表：{}\n用JSON列出句中有的词，每项有FIELDS。\n句子：{}", "{}\n\n句中有哪些词？输出FIELDS：\n{}")
+    ask, answer = labelled(rng, asks, [(label[word], word) for word in inside])
+    return ask.format("，".join(f"{word}是{label[word]}" for word in listed), text), answer
 
 
 TASKS: dict[str, tuple[Callable[[Random, int], tuple[str, str]], int]] = {
-    "repeat": (repeat, 18),
-    "bracketed": (bracketed, 18),
-    "tagged": (tagged, 36),
-    "ruled": (ruled, 16),
-    "cued": (cued, 12),
+    "repeat": (repeat, 12),
+    "bracketed": (bracketed, 10),
+    "tagged": (tagged, 26),
+    "ruled": (ruled, 8),
+    "cued": (cued, 6),
+    "clauses": (clauses, 12),
+    "numbers": (numbers, 10),
+    "glossary": (glossary, 36),
 }
+
+
+def passage(rng: Random, size: int) -> Sample:
+    """Plain text of about `size` characters, to be read on: sentences one after the other."""
+    text = ""
+    while len(text) < size:
+        text += sentence(rng)[0]
+    return Sample("", "", text)
 
 
 def make_sample(rng: Random, size: int, only: str | None = None) -> Sample:

@@ -180,11 +180,8 @@ def quoted(rng: Random, title: str) -> str:
 
 def book(rng: Random) -> str:
     """A book's title, in 《》."""
-    kind = rng.random()
-    if kind < 0.4:
+    if rng.random() < 0.6:
         return quoted(rng, rng.choice(TOPIC) + rng.choice(TOPIC_LAST))
-    if kind < 0.7:
-        return quoted(rng, rng.choice(ADJECTIVE) + "的" + rng.choice(NOUN))
     return quoted(rng, rng.choice(NOUN) + rng.choice(("与", "和")) + rng.choice(NOUN))
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.tiny.corpus import Sample, make_sample
+from tools.tiny.corpus import Sample, make_sample, passage
 from tools.tiny.vocabulary import build_tokenizer
 
 if TYPE_CHECKING:
@@ -35,19 +35,20 @@ EASY = 0.15
 class Plan:
     """What a run is made of. The defaults are what the model in the repository was made with."""
 
-    steps: int = 1700
+    steps: int = 5500
     seed: int = 42
     tokens: int = 4096  # a batch's tokens, padding included: more is steadier and slower
     rate: float = 3e-3  # peak learning rate
     warmup: int = 100
-    longest: int = 70  # characters of a text; now and then it's a paragraph
-    paragraphs: float = 0.06  # how often
+    longest: int = 50  # characters of a text; now and then it's a paragraph
+    paragraphs: float = 0.04  # how often
+    reading: float = 0.4  # share of samples that are plain text, once the easy lessons are over
     start: Path | None = None  # a model of before to go on from, past the first lesson
     compile: bool = False
 
 
 def build_model(tokenizer: Any, seed: int) -> Any:
-    """A Qwen2 of 3.5 million parameters with random weights; the vocabulary is padded to a multiple of 64."""
+    """A Qwen2 of 3.8 million parameters with random weights; the vocabulary is padded to a multiple of 64."""
     import torch
     from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
@@ -57,8 +58,8 @@ def build_model(tokenizer: Any, seed: int) -> Any:
     config = Qwen2Config(
         vocab_size=-(-len(tokenizer) // 64) * 64,
         hidden_size=256,
-        intermediate_size=768,
-        num_hidden_layers=4,
+        intermediate_size=448,
+        num_hidden_layers=6,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=2048,
@@ -102,11 +103,9 @@ def load_model(folder: Path) -> Any:
 
 def encode(tokenizer: Any, samples: list[Sample]) -> list[tuple[list[int], int]]:
     """Each sample's token ids, and how many of them are the prompt's and not learned."""
-    heads = [
-        f"<|im_start|>system\n{sample.system}<|im_end|>\n<|im_start|>user\n{sample.prompt}<|im_end|>\n<|im_start|>assistant\n" for sample in samples
-    ]
-    tails = [sample.answer + "<|im_end|>\n" for sample in samples]
-    pairs = zip(tokenizer(heads)["input_ids"], tokenizer(tails)["input_ids"], strict=True)
+    pairs = zip(
+        tokenizer([sample.given for sample in samples])["input_ids"], tokenizer([sample.learned for sample in samples])["input_ids"], strict=True
+    )
     return [(head + tail, len(head)) for head, tail in pairs]
 
 
@@ -126,7 +125,9 @@ def repetitions(tokenizer: Any, plan: Plan) -> Iterator[tuple[Any, Any]]:
 
 
 def lesson(rng: random.Random, progress: float, plan: Plan) -> Sample:
-    """A sample for this point of the later lessons: all tasks, on short texts first, then on longer ones and at times a paragraph."""
+    """A sample for this point of the later lessons: all tasks, on short texts first, then on longer ones, at times a paragraph, and plain text."""
+    if progress >= EASY and rng.random() < plan.reading:
+        return passage(rng, rng.randint(10, 120))
     if progress >= EASY and rng.random() < plan.paragraphs:
         return make_sample(rng, rng.randint(80, 200))
     return make_sample(rng, rng.randint(6, 40 if progress < EASY else plan.longest))
@@ -281,6 +282,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=Plan.rate, help="peak learning rate")
     parser.add_argument("--longest", type=int, default=Plan.longest, help="characters of a text")
     parser.add_argument("--paragraphs", type=float, default=Plan.paragraphs, help="share of texts that are longer")
+    parser.add_argument("--reading", type=float, default=Plan.reading, help="share of samples that are plain text")
     parser.add_argument("--start", type=Path, help="go on from this model instead of random weights")
     parser.add_argument("--compile", action="store_true", help="compile the model first (needs a C++ compiler)")
     args = parser.parse_args()

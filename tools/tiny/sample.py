@@ -43,9 +43,9 @@ def outline(rng: random.Random) -> str:
     kind = rng.random()
     if kind < 0.09:
         clauses = rng.sample(PLAIN, rng.randint(1, 2))
-    elif kind < 0.5:
+    elif kind < 0.52:
         clauses = [rng.choice(CLAUSES)]
-    elif kind < 0.72:
+    elif kind < 0.78:
         clauses = [rng.choice(CLAUSES), rng.choice(PLAIN)]
         rng.shuffle(clauses)
     else:

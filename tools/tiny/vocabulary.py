@@ -54,6 +54,17 @@ FREQUENT = (
     "江型王按格养易置派层片始却专状育厂京识适属包火住调满县局照参红细引听该铁价严龙飞游戏球赛季员星银店城网络司经理首席裁董览馆桥湖河岛街巷村镇站园寺塔剧片导演"
     "作品杂志读评委谈签售乐玩版款服英雄冠杯胜负俱"
 )
+# And those of the made-up sentences and names that are still missing.
+MADE_UP = (
+    "师昨云医副告客房景票练编航远雨佳卖友夜排推田篮续财费举停助双古台启嘉围夺奇州故旅早映晚末棋森汽源环男监纪署职股获营觉讲谁谷足软钟防阳限险雪丰乡介份假兴击判券"
+    "协博卡叶吧士夏失女字宁守宋官审宣察居岁峰庆德恋恒息投拍招授控摄救春智暴望松析枫架桂案梁检植歌永沉泉泽洋测浦润涨漫澜燕疑破神秘绍缘罗聘船范荐蓝警讯诉词译豆货购"
+    "超辑迷透递途野销陆降静顶餐丁临丽久乒乓乱乳亚亿付仙伊伟伤佑余佛侧促俊俗修借免兔兰兵典册冒冬冯冰冷净凡凤凭凯刃刘刚创剑努勇匠午卢卫卿另召右吉吕吗否吴呢味咸哪哭"
+    "哲唐唯唱善喝圣址块坛坝坪培堵塘境央奏契奖奥妙姆姚姜娜娟婉媒嫌孙孟孤孩宇宏宜室宾寂密寿封射尔尹尼屋屿岚岩岭岸峡崔崛川帆希帝幕幻底庚座庭廖归录彤彭征径待徐念怡急"
+    "怨恩悉悔悬愿慈慕慢托执抓折抢护抱拓拖拷拿挤捐换捷掌探搜操攻敏旁旧昌昕昱晓晨普暗曦曲曹曾朋木朱杉李材杜杨杰柏柔柳校框桐档梅梓梧梯械楠概橙欠欣欧止武母毕毛汇汉汪"
+    "沈沙沧泰泳洞洲浩涛涵渊渔渡港湾湿溪溶滑滩潘潭瀑灯灾炊烈烟烧焰熊燃爱牌牧独猎玉珂班琪琳瑞瑶璐瓣瓷甲申番登盗盟眠睡睿码砚碎磊福秀私秋秦移税稳穹窗窟章童笑笔筑筝筹"
+    "简篇索纳继绩缝罚羽翔翻肖胡腐腾致舒舟艳艺芯芳苍苏若苹茶草荒药莱菜菲萨落葛蒋蒸蔡薪虚衡袁视订让训访试诚诸诺谜谢谭贝责败贷贾赤赵趣跃跌跟跳踢轩轻辆辉辞辰迅迟迪迹"
+    "追送逻逼遍遥邓邦邱邹邻郑郭配酒醒钢钱锋错镜闷闻阴阵阿陈陵随隐雷霞露霸靠韦韩顾预颖额食饮饰驾魂魏魔鱼鲁鲸鸣鹏鹤鹭鹿麦黄黑默鼎鼓"
+)
 
 # What a run of tokens should not be spent on: the two NER prompts' constant parts, chat roles, and the skeleton of a JSON answer.
 CONSTANT = (
@@ -192,7 +203,7 @@ def build_merges() -> Merges:
     for character in PUNCTUATION:
         merges.join(character, limit=2 if character in "＂＼０Ａａ￥～％〈〉" else 1)
     constant = sorted(set(pretokens(CONSTANT)), key=lambda word: (len(word), word))
-    for character in FREQUENT + "".join(constant):
+    for character in FREQUENT + MADE_UP + "".join(constant):
         if character > "\u2000":
             merges.join(character)
     for word in constant:
