@@ -10,6 +10,9 @@ PORT := 8000
 # MERGED=1 serves and scores the merged model, BASE=1 scores the base model.
 MERGED :=
 BASE :=
+# FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
+FIX :=
+PLOTS :=
 # The Python that makes the environments, 3.11 or 3.12.
 PYTHON := python3
 # vLLM's build: auto, cpu or gpu.
@@ -20,6 +23,8 @@ TORCH_BACKEND :=
 RUN := .venv/train/bin/python -m
 SETUP := @$(PYTHON) -m tools.setup --serve $(SERVE) $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 TASKS = $(if $(TASK),conf/task/$(TASK).yaml,$(wildcard conf/task/*.yaml))
+# With CONF alone, the doctor takes the run's own task.
+CHECKED = $(if $(CONF),$(if $(TASK),conf/task/$(TASK).yaml),$(TASKS)) $(ARGS) $(if $(CONF),--conf $(CONF))
 WHICH = $(if $(MERGED),--model merged,$(if $(BASE),--model base))
 
 .DEFAULT_GOAL := help
@@ -54,6 +59,10 @@ download: setup-train ## a base model from ModelScope into models/ (MODEL=Qwen/Q
 .PHONY: data
 data: setup-train ## raw annotation → examples, Alpaca files, dataset_info.json (TASK=clue; default: every task whose raw files are here)
 	$(RUN) tools.data.convert $(TASKS) $(ARGS) --out data/dataset
+
+.PHONY: check
+check: setup-train ## what is wrong with the raw files, and their tokens against a run's cutoff_len (TASK=clue CONF=… FIX=1 PLOTS=1)
+	$(RUN) tools.data.check $(CHECKED) $(if $(FIX),--fix) $(if $(PLOTS),--plots) --out data/dataset/check
 
 .PHONY: train
 train: setup-train ## LoRA SFT with LLaMA-Factory (CONF=conf/<run>.yaml)

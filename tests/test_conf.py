@@ -119,3 +119,32 @@ def test_every_overlay_is_a_mapping() -> None:
     assert paths
     for path in paths:
         assert load_yaml(path)
+
+
+def test_labels_may_have_other_names_in_answers(write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task(labels={"PER": "人名", "ORG": "组织"}))
+    assert (task.labels, task.names) == (["PER", "ORG"], {"PER": "人名", "ORG": "组织"})
+    assert load_task(write_task(labels=["PER"])).names == {"PER": "PER"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"labels": {"PER": "人名", "NAME": "人名"}}, "names of labels stand twice: 人名"),
+        ({"labels": {"PER": 1}}, "every label must be text"),
+        ({"labels": "PER"}, "`labels` must be a list, or a mapping"),
+        ({"answer": {"label": 1}}, "answer.label must be text"),
+        ({"kind": "cls"}, "unknown kind 'cls'"),
+        ({"labels": []}, "`labels` is missing"),
+    ],
+)
+def test_a_task_that_cant_be_meant_is_refused(write_task: Callable[..., Path], values: dict, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        load_task(write_task(**values))
+
+
+def test_the_answers_first_field_is_the_one_that_the_file_lists_first(write_task: Callable[..., Path]) -> None:
+    assert load_task(write_task(answer={"text": "t", "label": "l"})).answer.text_first
+    assert not load_task(write_task(answer={"label": "l", "text": "t"})).answer.text_first
+    assert not load_task(write_task(answer={"text": "t"})).answer.text_first
+    assert not load_task(write_task()).answer.text_first

@@ -81,7 +81,7 @@ def test_the_file_map_names_every_file_once_and_no_other() -> None:
     mapped = [line.split()[0] for line in block.splitlines() if line.strip()]
     assert len(set(mapped)) == len(mapped)
     for path in mapped:
-        assert (ROOT / path).exists() or path.startswith(("data/dataset/examples", "data/dataset/alpaca", "data/outputs")), path
+        assert (ROOT / path).exists() or path.startswith(("data/dataset/examples", "data/dataset/alpaca", "data/dataset/check", "data/outputs")), path
     folders = tuple(path for path in mapped if path.endswith("/"))
     for file in tracked:
         if Path(file).name not in ("__init__.py", ".gitignore"):

@@ -23,23 +23,37 @@ TASKS = Path("conf/task")
 RUNS = Path("conf")
 DATASET = Path("data/dataset")
 SERVE = "serve"  # conf/serve*.yaml are vLLM's house defaults, not runs
-KINDS = ("ner",)
+KINDS = ("ner", "classification")
 ORDERS = ("source", "text")
+ON_ERROR = ("stop", "skip")
 DATASET_NAME = re.compile(r"alpaca_(?P<task>.+)_(?P<split>[^_]+)")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How an answer is written: the JSON field names of label and text, and the order of entities ('source' or 'text')."""
+    """How an answer is written: the JSON field names of label and text, which of them comes first, and the order of entities ('source' or 'text')."""
 
     label: str = "label"
     text: str = "text"
     order: str = "source"
+    text_first: bool = False  # as the task file's `answer` lists them
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How one raw file is divided: each split's share of the texts, in [0, 1], by a hash of seed and text; what is left stays in the raw file's own split."""
+
+    of: dict[str, float]
+    seed: int = 42
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task file, checked. `raw` maps a split to a path, which may end in a slice of rows: `train.jsonl[:-1000]`."""
+    """One task file, checked. `raw` maps a split to a path, which may end in a slice of rows: `train.jsonl[:-1000]`.
+
+    `labels` are the raw files' own; `names` says how the prompt and the answers call them (themselves, where the file lists no other name). A classification
+    task may have none: then its labels are whatever the rows' options are.
+    """
 
     path: Path
     kind: str
@@ -48,8 +62,11 @@ class Task:
     system: str
     prompt: Path
     labels: list[str]
+    names: dict[str, str]
     source: str = ""
     answer: Answer = field(default_factory=Answer)
+    split: Shares | None = None
+    on_error: str = "stop"
     version: int = 1
 
     @property
@@ -167,17 +184,27 @@ def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:
     problems = _task_problems(path, values)
     all_at_once(problems)
     raw = {split: str(value) for split, value in values["raw"].items() if value is not None}
-    answer = Answer(**values.get("answer", {}))
-    rest = {key: values[key] for key in ("kind", "reader", "labels")}
+    fields_given = list(values.get("answer", {}))
+    text_first = "text" in fields_given and (fields_given.index("text") < fields_given.index("label") if "label" in fields_given else False)
+    answer = Answer(**values.get("answer", {}), text_first=text_first)
+    labels = values.get("labels") or []
+    names = labels if isinstance(labels, dict) else {label: label for label in labels}
+    shares = dict(values["split"]) if values.get("split") else None
+    split = Shares(seed=shares.pop("seed", 42), of=shares) if shares else None
     return Task(
         path=path,
+        kind=values["kind"],
         raw=raw,
+        reader=values["reader"],
+        labels=list(names),
+        names=names,
         answer=answer,
+        split=split,
+        on_error=values.get("on_error", "stop"),
         prompt=Path(values["prompt"]),
         system=values["system"],
         source=values.get("source", ""),
         version=values.get("version", 1),
-        **rest,
     )
 
 
@@ -237,27 +264,42 @@ def _container(config: DictConfig, path: Path) -> dict[str, Any]:
 
 
 def _task_problems(path: Path, values: dict[str, Any]) -> list[str]:
-    known = [f.name for f in fields(Task) if f.name != "path"]
+    known = [f.name for f in fields(Task) if f.name not in ("path", "names")]
     problems = [f"{path}: unknown key '{key}'.{choices(key, known)}" for key in values if key not in known]
-    wanted = {"kind": str, "raw": dict, "reader": str, "system": str, "prompt": str, "labels": list}
-    optional = {"source": str, "answer": dict, "version": int}
+    wanted: dict[str, Any] = {"kind": str, "raw": dict, "reader": str, "system": str, "prompt": str, "labels": (list, dict)}
+    optional: dict[str, Any] = {"source": str, "answer": dict, "version": int, "split": dict, "on_error": str}
     for key, kind in {**wanted, **optional}.items():
-        if key in wanted and values.get(key) in (None, "", [], {}):
+        if key in wanted and values.get(key) in (None, "", [], {}) and not (key == "labels" and values.get("kind") == "classification"):
             problems.append(f"{path}: `{key}` is missing.")
-        elif key in values and not isinstance(values[key], kind):
+        elif values.get(key) is not None and not isinstance(values[key], kind):
             problems.append(f"{path}: `{key}` must be a {_YAML_NAMES[kind]}, this is a {type(values[key]).__name__}.")
     if problems:
         return problems
-    if values["kind"] not in KINDS:
-        problems.append(f"{path}: unknown kind '{values['kind']}'.{choices(values['kind'], KINDS)}")
-    labels = values["labels"]
-    if not all(isinstance(label, str) and label for label in labels):
-        problems.append(f"{path}: every label must be text; quote what YAML would read as something else (no, on, 1).")
-    elif len(set(labels)) != len(labels):
-        problems.append(f"{path}: labels stand twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}.")
-    answer = values.get("answer", {})
-    names = [f.name for f in fields(Answer)]
-    problems += [f"{path}: unknown key 'answer.{key}'.{choices(key, names)}" for key in answer if key not in names]
+    for key, allowed in {"kind": KINDS, "on_error": ON_ERROR}.items():
+        if values.get(key, allowed[0]) not in allowed:
+            problems.append(f"{path}: unknown {key} '{values[key]}'.{choices(values[key], allowed)}")
+    return (
+        problems
+        + _label_problems(path, values.get("labels") or [])
+        + _answer_problems(path, values.get("answer") or {})
+        + _split_problems(path, values)
+    )
+
+
+def _label_problems(path: Path, labels: list[Any] | dict[Any, Any]) -> list[str]:
+    names = [*labels, *(labels.values() if isinstance(labels, dict) else [])]
+    if not all(isinstance(label, str) and label for label in names):
+        return [f"{path}: every label must be text; quote what YAML would read as something else (no, on, 1)."]
+    for kind, group in (("labels", list(labels)), ("names of labels", list(labels.values()) if isinstance(labels, dict) else [])):
+        if twice := sorted({label for label in group if group.count(label) > 1}):
+            return [f"{path}: {kind} stand twice: {', '.join(twice)}."]
+    return []
+
+
+def _answer_problems(path: Path, answer: dict[str, Any]) -> list[str]:
+    names = ("label", "text", "order")
+    problems = [f"{path}: unknown key 'answer.{key}'.{choices(key, names)}" for key in answer if key not in names]
+    problems += [f"{path}: answer.{key} must be text, this is {answer[key]!r}." for key in names if not isinstance(answer.get(key, ""), str)]
     if (order := answer.get("order", "source")) not in ORDERS:
         problems.append(f"{path}: unknown answer.order '{order}'.{choices(str(order), ORDERS)}")
     if answer.get("label", "label") == answer.get("text", "text"):
@@ -265,7 +307,30 @@ def _task_problems(path: Path, values: dict[str, Any]) -> list[str]:
     return problems
 
 
-_YAML_NAMES = {str: "string", dict: "mapping", list: "list", int: "whole number"}
+def _split_problems(path: Path, values: dict[str, Any]) -> list[str]:
+    split = values.get("split")
+    if not split:
+        return []
+    shares = {name: share for name, share in split.items() if name != "seed"}
+    problems = [
+        f"{path}: split.{name} must be a share between 0 and 1, this is {share!r}."
+        for name, share in shares.items()
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1
+    ]
+    if type(split.get("seed", 0)) is not int:
+        problems.append(f"{path}: split.seed must be a whole number, this is {split['seed']!r}.")
+    if not shares:
+        problems.append(f"{path}: split names no share; write e.g. `split: {{dev: 0.1, seed: 42}}`.")
+    if not problems and sum(shares.values()) >= 1:
+        problems.append(f"{path}: the shares of split add up to {sum(shares.values()):g}; less than 1 must be left for the rest.")
+    raw = [name for name, value in values["raw"].items() if value is not None]
+    if len(raw) != 1:
+        problems.append(f"{path}: split divides one raw file, and raw names {len(raw)} ({', '.join(raw)}); keep one of the two.")
+    problems += [f"{path}: raw and split both name '{name}'." for name in shares if name in raw]
+    return problems
+
+
+_YAML_NAMES: dict[Any, str] = {str: "string", dict: "mapping", (list, dict): "list, or a mapping to the names in answers", int: "whole number"}
 
 
 def _available(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """The canonical example, one JSON object a line: what every reader yields and everything after it reads.
 
 {"id": "clue-dev-000001", "text": "…", "entities": [{"label": "name", "text": "叶老桂", "start": 9, "end": 12}]}
+{"id": "fudan-dev-000001", "text": "…", "label": "Economy", "options": ["Economy", "Art"]}     (classification; options where they differ per row)
 
 Offsets count code points and `end` is exclusive, whatever the raw file did.
 """
@@ -8,6 +9,7 @@ Offsets count code points and `end` is exclusive, whatever the raw file did.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,23 @@ from typing import Any
 
 from tools.errors import WANTING, ToolError
 from tools.files import read_jsonl
+
+# What chat tokenizers turn into a control token wherever it stands: <|im_end|>, <|endoftext|>, <|user|> …, and Qwen's added tags.
+CONTROL_TOKEN = re.compile(r"<(\|)[^|<>]{1,64}(\|)>|<(/?)(?:tool_call|tool_response|think)>")
+_FULL_WIDTH = str.maketrans({"|": "｜", "<": "＜", ">": "＞"})
+
+
+def neutralise(text: str) -> str:
+    """The text with strings that a tokenizer would read as control tokens made harmless, so that no text can open a chat turn.
+
+    Their bars, or else their brackets, become full-width; every other character, and so every offset, stays. Training, prediction and scoring all call this.
+
+    >>> neutralise("甲<|im_end|>乙<think>")
+    '甲<｜im_end｜>乙＜think＞'
+    """
+    if "<" not in text:
+        return text
+    return CONTROL_TOKEN.sub(lambda found: found[0].replace("|", "｜") if found[1] else found[0].translate(_FULL_WIDTH), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +48,25 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text and its entities, in the raw file's order; `id` depends on the task, the split and the raw row."""
+    """A text and its entities, in the raw file's order, or its class; `id` depends on the task, the split and the raw row."""
 
     id: str
     text: str
     entities: list[Entity]
+    label: str | None = None
+    options: list[str] | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The unique (label, string) pairs, in order of first appearance in `entities`."""
+        """The unique (label, string) pairs, in order of first appearance in `entities`; a classification example's is (label, "")."""
+        if self.label is not None:
+            return [(self.label, "")]
         return list(dict.fromkeys((entity.label, entity.text) for entity in self.entities))
 
     def to_json(self) -> str:
         """One line of an examples file, without its end."""
+        if self.label is not None:
+            options = {} if self.options is None else {"options": self.options}
+            return json.dumps({"id": self.id, "text": self.text, "label": self.label, **options}, ensure_ascii=False)
         entities = [{"label": e.label, "text": e.text, "start": e.start, "end": e.end} for e in self.entities]
         return json.dumps({"id": self.id, "text": self.text, "entities": entities}, ensure_ascii=False)
 
@@ -58,13 +84,17 @@ def read_examples(path: Path) -> Iterator[Example]:
 
 def _parse(row: dict[str, Any], where: str) -> Example:
     try:
-        entities = [Entity(e["label"], e["text"], e["start"], e["end"]) for e in row["entities"]]
-        example = Example(row["id"], row["text"], entities)
+        if "label" in row:
+            example, entities = Example(row["id"], row["text"], [], row["label"], row.get("options")), []
+        else:
+            entities = [Entity(e["label"], e["text"], e["start"], e["end"]) for e in row["entities"]]
+            example = Example(row["id"], row["text"], entities)
     except (KeyError, TypeError) as error:
         raise ToolError(f"{where}: not an example ({error!r}); `make data` writes them.", WANTING) from None
-    strings = [example.id, example.text, *(s for e in entities for s in (e.label, e.text))]
+    classes = [example.label, *(example.options or [])] if "label" in row else []
+    strings = [example.id, example.text, *classes, *(s for e in entities for s in (e.label, e.text))]
     if not all(isinstance(s, str) for s in strings):
-        raise ToolError(f"{where}: not an example: id, text, and each entity's label and text must be strings.", WANTING)
+        raise ToolError(f"{where}: not an example: id, text, and each label, option and entity text must be strings.", WANTING)
     if not all(type(offset) is int for e in entities for offset in (e.start, e.end)):
         raise ToolError(f"{where}: not an example: each entity's start and end must be whole numbers.", WANTING)
     return example

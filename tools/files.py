@@ -5,15 +5,19 @@ Writers go to a temporary neighbour and move it into place at the end; a crash l
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from tools.errors import WANTING, ToolError
+
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 class Transaction:
@@ -24,33 +28,51 @@ class Transaction:
     """
 
     def __init__(self) -> None:
-        self._files: list[tuple[IO[str], Path, Path]] = []
+        self._files: dict[Path, tuple[IO[str], Path]] = {}
+        self._gone: set[Path] = set()
 
     def __enter__(self) -> Transaction:
         return self
 
     def open(self, path: Path) -> IO[str]:
-        """A UTF-8 text file that becomes `path` (its folder is made) when the transaction ends well."""
+        """A UTF-8 text file that becomes `path` (its folder is made) when the transaction ends well; asked for again, the same one."""
+        if path in self._files:
+            return self._files[path][0]
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_up(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         # A lone surrogate can't be encoded; it is written as the JSON escape that it was read from.
         handle = open(temporary, "w", encoding="utf-8", newline="\n", errors="backslashreplace")  # noqa: SIM115 - closed by __exit__
-        self._files.append((handle, temporary, path))
+        self._files[path] = (handle, temporary)
         return handle
+
+    def remove(self, path: Path) -> None:
+        """Let `path` be gone when the transaction ends well, unless it is written by then."""
+        self._gone.add(path)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            for handle, _, _ in self._files:
+            for handle, _ in self._files.values():
                 if kind is None:
                     handle.flush()
                     os.fsync(handle.fileno())
                 handle.close()
             if kind is None:
-                for _, temporary, path in self._files:
+                for path, (_, temporary) in self._files.items():
                     os.replace(temporary, path)
+                for path in self._gone - self._files.keys():
+                    path.unlink(missing_ok=True)
         finally:
-            for _, temporary, _ in self._files:
+            for _, temporary in self._files.values():
                 temporary.unlink(missing_ok=True)
+
+
+def _clear_up(path: Path) -> None:
+    """Remove what a killed process left of this file: temporaries whose process is gone."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = left.name.removesuffix(".tmp").rpartition(".")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -102,11 +124,23 @@ def parse_object(line: bytes, where: str) -> dict[str, Any]:
     """One JSON object of a JSON Lines file, or a ToolError that begins with `where`."""
     try:
         value = json.loads(_decode(line, where))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ToolError(f"{where}: not JSON: {getattr(error, 'msg', 'nested too deeply')}.", WANTING) from None
+    except (ValueError, RecursionError) as error:
+        raise ToolError(f"{where}: not JSON: {json_problem(error)}.", WANTING) from None
     if not isinstance(value, dict):
         raise ToolError(f"{where}: a JSON object is needed, this is a {type(value).__name__}.", WANTING)
     return value
+
+
+def json_problem(error: ValueError | RecursionError) -> str:
+    """What the JSON decoder found wrong, in a few words: it raises three kinds of error."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
+
+
+def encoding_problem(error: UnicodeDecodeError) -> str:
+    """Where the bytes stop being UTF-8, and what they look like instead, with the command that converts them."""
+    return f"not UTF-8 at byte {error.start} ({_encoding_guess(error.object, error.start)})"
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -125,9 +159,17 @@ def _decode(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        try:
-            data.decode("gb18030")
-            guess = "it looks like GBK; convert it with `iconv -f GB18030 -t UTF-8`"
-        except UnicodeDecodeError:
-            guess = "the file may be cut off or not text"
-        raise ToolError(f"{where}: not UTF-8 at byte {error.start} ({guess}).", WANTING) from None
+        raise ToolError(f"{where}: {encoding_problem(error)}.", WANTING) from None
+
+
+def _encoding_guess(data: bytes, start: int) -> str:
+    # Damaged Chinese UTF-8 often decodes as GB18030 too, to other characters; but GBK hardly ever begins with what UTF-8 reads as Chinese.
+    if _CHINESE.search(data[:start].decode("utf-8", "ignore")):
+        return "the text before it is UTF-8: it is damaged or cut off there"
+    try:
+        looks_like_gbk = _CHINESE.search(data.decode("gb18030"))
+    except UnicodeDecodeError:
+        looks_like_gbk = None
+    if looks_like_gbk:
+        return "it looks like GBK; convert it with `iconv -f GB18030 -t UTF-8`"
+    return "the file may be cut off or not text"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import CELTIC, CELTIC_TEXT, real
 from tools.data.readers.cluener import read_cluener
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.readers.row import BadRow, RawRow, offset_problem
 from tools.example import Entity
 
 
@@ -27,39 +27,54 @@ def test_inclusive_ends_become_exclusive_and_order_is_the_files(tmp_path: Path) 
             Entity("organization", "凯尔特人", 0, 4),
         ],
     )
+    assert offset_problem(row) == ""
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"),
+    ("row", "kind", "reason"),
     [
-        ("{broken\n", "not JSON"),
-        ("[1]\n", "a JSON object is needed"),
-        ({"label": {}}, "no 'text'"),
-        ({"text": None, "label": {}}, "no 'text'"),
-        ({"text": "x"}, "isn't annotated"),
-        ({"text": "x", "label": []}, "'label' must map"),
-        ({"text": "x", "label": {"name": []}}, "'label' must map"),
-        ({"text": "x", "label": {"name": {"": [[0, 0]]}}}, "without text"),
-        ({"text": "x", "label": {"name": {"x": [0, 0]}}}, "spans of 'x'"),
-        ({"text": "x", "label": {"name": {"x": []}}}, "spans of 'x'"),
-        ({"text": "x", "label": {"name": {"x": [["0", "0"]]}}}, "spans of 'x'"),
-        ({"text": "x", "label": {"name": {"x": [[True, False]]}}}, "spans of 'x'"),
-        ({"text": "甲乙丙", "label": {"name": {"乙丙": [[1, 3]]}}}, "isn't at [1, 3]"),  # past the end of the text
-        ({"text": "甲乙丙丁", "label": {"name": {"乙丙": [[1, 3]]}}}, "'乙丙' (name) isn't at [1, 3]; the text there is '乙丙丁'"),
-        ({"text": "甲乙丙", "label": {"name": {"丙": [[-1, -1]]}}}, "isn't at [-1, -1]"),
+        ("{broken\n", "json", "not JSON"),
+        ("[1]\n", "type", "a JSON object is needed"),
+        ({"label": {}}, "type", "no 'text'"),
+        ({"text": None, "label": {}}, "type", "'text' must be a string, it is None"),
+        ({"text": "x"}, "unannotated", "isn't annotated"),
+        ({"text": "x", "label": None}, "unannotated", "isn't annotated"),
+        ({"text": "x", "label": []}, "type", "'label' must map"),
+        ({"text": "x", "label": {"name": []}}, "type", "'label' must map"),
+        ({"text": "x", "label": {"name": {"x": [0, 0]}}}, "type", "the spans of 'x' (name) must be [[start, end], …], they are [0, 0]"),
+        ({"text": "x", "label": {"name": {"x": []}}}, "type", "spans of 'x'"),
+        ({"text": "x", "label": {"name": {"x": [["0", "0"]]}}}, "type", "spans of 'x'"),
+        ({"text": "x", "label": {"name": {"x": [[0, 0, 0]]}}}, "type", "spans of 'x'"),
+        ({"text": "x", "label": {"name": {"x": [[0.0, 0.0]]}}}, "type", "spans of 'x'"),
+        ({"text": "x", "label": {"name": {"x": [[True, False]]}}}, "type", "spans of 'x'"),
+        ({"text": "x", "label": {"name": {"x": [[0, 10**30]]}}}, "type", "spans of 'x'"),
     ],
 )
-def test_a_bad_row_is_named_and_the_next_one_is_still_read(tmp_path: Path, row: Any, reason: str) -> None:
+def test_a_bad_row_is_named_and_the_next_one_is_still_read(tmp_path: Path, row: Any, kind: str, reason: str) -> None:
     first, second = read(tmp_path / "a.jsonl", row, {"text": "好", "label": {}})
     assert second == RawRow(2, "好", [])
     assert isinstance(first, BadRow)
-    assert (first.line, reason in first.reason) == (1, True), first.reason
+    assert (first.line, first.kind, reason in first.reason) == (1, kind, True), first
+
+
+@pytest.mark.parametrize(
+    ("spans", "entity"),
+    [
+        ({"乙丙": [[1, 3]]}, Entity("name", "乙丙", 1, 4)),
+        ({"丙": [[-1, -1]]}, Entity("name", "丙", -1, 0)),
+        ({"": [[1, 0]]}, Entity("name", "", 1, 1)),
+    ],
+)
+def test_offsets_that_disagree_with_the_text_pass_for_the_caller_to_check(tmp_path: Path, spans: Any, entity: Entity) -> None:
+    [row] = read(tmp_path / "a.jsonl", {"text": "甲乙丙", "label": {"name": spans}})
+    assert row == RawRow(1, "甲乙丙", [entity])
+    assert offset_problem(row) != ""
 
 
 def test_the_real_training_split_has_the_official_counts() -> None:
     rows = list(read_cluener(real("cluener/train.jsonl")))
-    assert all(isinstance(row, RawRow) for row in rows)
     good = [row for row in rows if isinstance(row, RawRow)]
-    assert len(good) == 10_748
+    assert (len(rows), len(good)) == (10_748, 10_748)
     assert sum(len(row.entities) for row in good) == 23_971
     assert sum(len({(e.label, e.text) for e in row.entities}) for row in good) == 23_338
+    assert not any(offset_problem(row) for row in good)

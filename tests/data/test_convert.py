@@ -1,11 +1,13 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import CELTIC, CELTIC_TEXT, real
-from tools.conf import load_task
+from tools.conf import ROOT, load_task
 from tools.data.convert import Source, convert
 from tools.errors import ToolError
 from tools.example import read_examples
@@ -78,7 +80,7 @@ def test_bad_rows_are_all_listed_and_nothing_is_written(write_task: Callable[...
     unknown = {"text": "甲", "label": {"nmae": {"甲": [[0, 0]]}}}
     done = tool("tools.data.convert", write_task([CELTIC, bad, unknown]), "--out", tmp_path / "out")
     assert done.returncode == 1
-    assert "train.jsonl:2: '乙' (name) isn't at [0, 0]; the text there is '甲'" in done.stderr
+    assert "train.jsonl:2: '乙' (name) isn't at [0, 1); the text there is '甲'" in done.stderr
     assert "train.jsonl:3: label 'nmae' is not among" in done.stderr
     assert "Did you mean 'name'?" in done.stderr
     assert "2 of 3 rows can't be used" in done.stderr
@@ -112,7 +114,8 @@ def test_a_wrong_command_is_exit_code_2_and_writes_nothing(
 def test_an_unknown_task_lists_the_tasks_that_are_there(tool: Callable, tmp_path: Path) -> None:
     done = tool("tools.data.convert", "conf/task/clu.yaml", "--out", tmp_path / "out")
     assert done.returncode == 2
-    assert "conf/task/clue.yaml, conf/task/sample.yaml" in done.stderr
+    assert "conf/task/clue.yaml" in done.stderr
+    assert "conf/task/sample.yaml" in done.stderr
 
 
 def test_among_several_tasks_those_without_raw_files_are_skipped_and_said(write_task: Callable[..., Path], tool: Callable, tmp_path: Path) -> None:
@@ -121,6 +124,168 @@ def test_among_several_tasks_those_without_raw_files_are_skipped_and_said(write_
     done = tool("tools.data.convert", write_task(), absent, "--out", tmp_path / "out")
     assert (done.returncode, "absent: skipped" in done.stdout) == (0, True), done.stderr
     assert tool("tools.data.convert", absent, "--out", tmp_path / "out").returncode == 2
+
+
+BAD = [{"text": "甲", "label": {"name": {"乙": [[0, 0]]}}}, {"text": 1}, {"text": " ", "label": {}}, {"text": "甲\ud800", "label": {}}]
+
+
+def skipped(folder: Path, split: str = "train") -> list[tuple[int, str]]:
+    rows = [json.loads(line) for line in (folder / f"examples/toy_{split}.skipped.jsonl").read_text().splitlines()]
+    return [(row["line"], row["reason"]) for row in rows]
+
+
+def test_skipped_rows_are_written_beside_the_output_with_their_reasons(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    [split] = convert(load_task(write_task([CELTIC, *BAD, CELTIC]), ["on_error=skip"]), tmp_path / "out")
+    assert (split.rows, split.refused) == (2, 4)
+    lines, reasons = zip(*skipped(tmp_path / "out"), strict=True)
+    assert lines == (2, 3, 4, 5)
+    for reason, part in zip(reasons, ("isn't at [0, 1)", "'text' must be", "the text is empty", "lone surrogate"), strict=True):
+        assert part in reason
+    assert [example.id for example in read_examples(tmp_path / "out/examples/toy_train.jsonl")] == ["toy-train-000001", "toy-train-000006"]
+    convert(load_task(write_task([CELTIC])), tmp_path / "out")
+    assert not (tmp_path / "out/examples/toy_train.skipped.jsonl").exists()
+
+
+def test_a_killed_conversion_leaves_the_old_files_whole_and_the_next_one_clears_up(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(load_task(write_task()), out)
+    before = files(out)
+    task = write_task([CELTIC] * 200_000)
+    process = subprocess.Popen([sys.executable, "-m", "tools.data.convert", str(task), "--out", str(out)], cwd=ROOT)
+    while not any(path.stat().st_size > 100_000 for path in out.rglob("*.tmp")):
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    left = [path for path in files(out) if path.endswith(".tmp")]
+    assert {path: content for path, content in files(out).items() if path not in left} == before
+    assert len(left) > 0
+    convert(load_task(write_task()), out)
+    assert files(out) == before
+
+
+def test_skipping_every_row_is_an_error(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="no rows in it, 4 were refused"):
+        convert(load_task(write_task(BAD), ["on_error=skip"]), tmp_path / "out")
+    assert files(tmp_path / "out") == {}
+
+
+def rows_of(count: int) -> list[dict]:
+    return [{"text": f"第{n}句", "label": {}} for n in range(count)]
+
+
+def texts(folder: Path, split: str) -> list[str]:
+    return [example.text for example in read_examples(folder / f"examples/toy_{split}.jsonl")]
+
+
+def test_one_file_is_split_by_its_texts_so_that_new_rows_move_no_others(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    words = {"split": {"dev": 0.2, "test": 0.1, "seed": 42}}
+    train, dev, test = convert(load_task(write_task(rows_of(1000), **words)), tmp_path / "a")
+    assert train.rows + dev.rows + test.rows == 1000
+    assert (600 < train.rows < 800, 130 < dev.rows < 270, 50 < test.rows < 150) == (True, True, True)
+    convert(load_task(write_task([{"text": "新", "label": {}}, *rows_of(1000), *rows_of(3)], **words)), tmp_path / "b")
+    for split in ("train", "dev", "test"):
+        assert [text for text in texts(tmp_path / "b", split) if text != "新"] == texts(tmp_path / "a", split)
+    convert(load_task(write_task(rows_of(1000), split={**words["split"], "seed": 43})), tmp_path / "c")
+    assert texts(tmp_path / "c", "dev") != texts(tmp_path / "a", "dev")
+
+
+def test_equal_texts_are_left_out_before_a_split_and_accounted_for(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    other = {"text": "第1句", "label": {"name": {"第": [[0, 0]]}}}
+    rows = [*rows_of(40), *rows_of(2), other]
+    splits = convert(load_task(write_task(rows, split={"dev": 0.5})), tmp_path)
+    assert sum(split.rows for split in splits) == 40
+    assert sum(split.repeated for split in splits) == 3
+    found = sorted(entry for split in splits if split.repeated for entry in skipped(tmp_path, split.name))
+    assert found == [
+        (41, "the text stands in line 1 already."),
+        (42, "the text stands in line 2 already."),
+        (43, "the text stands in line 2 already, annotated otherwise; that one is kept."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"split": {"dev": 1.5}}, "split.dev must be a share between 0 and 1"),
+        ({"split": {"dev": 0.6, "test": 0.6}}, "add up to 1.2"),
+        ({"split": {"seed": 1}}, "split names no share"),
+        ({"split": {"dev": 0.1, "seed": "x"}}, "split.seed must be a whole number"),
+        ({"split": {"train": 0.1}}, "raw and split both name 'train'"),
+        ({"split": {"dev": 0.1}, "raw": {"train": "a", "dev": "b"}}, "split divides one raw file, and raw names 2"),
+        ({"on_error": "ignore"}, "unknown on_error 'ignore'"),
+    ],
+)
+def test_a_split_that_cant_be_meant_is_refused(write_task: Callable[..., Path], values: dict, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        load_task(write_task(**values))
+
+
+def test_control_tokens_in_a_text_open_no_turn_and_the_examples_keep_the_original(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    text = "甲<|im_end|>\n<|im_start|>user"
+    convert(load_task(write_task([{"text": text, "label": {"name": {"<|im_end|>": [[1, 10]]}}}])), tmp_path)
+    alpaca = (tmp_path / "alpaca/alpaca_toy_train.json").read_text()
+    assert "<|" not in alpaca
+    assert json.loads(alpaca)[0]["output"] == '[{"label": "name", "text": "<｜im_end｜>"}]'
+    [example] = read_examples(tmp_path / "examples/toy_train.jsonl")
+    assert (example.text, example.entities[0].text) == (text, "<|im_end|>")
+
+
+def test_a_dataset_entry_that_leaves_the_folder_is_refused(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    info = tmp_path / "out" / "alpaca" / "dataset_info.json"
+    info.parent.mkdir(parents=True)
+    info.write_text('{"mine": {"file_name": "../../secret.json"}, "hub": {"hf_hub_url": "a/b"}}')
+    with pytest.raises(ToolError, match=r"dataset_info\.json: 'mine' names \.\./\.\./secret\.json, which is outside"):
+        convert(load_task(write_task()), tmp_path / "out")
+
+
+def test_a_classification_row_becomes_a_class_among_its_options(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_task(
+        [{"text": "股市大涨", "category": ["Economy", "Art"], "output": "Economy"}], kind="classification", reader="classification", labels=[]
+    )
+    (path.parent / "prompt.txt").write_text("{text}\n选项：{options}")
+    convert(load_task(path), tmp_path)
+    [row] = json.loads((tmp_path / "alpaca/alpaca_toy_train.json").read_text())
+    assert (row["input"], row["output"]) == ("股市大涨\n选项：Economy, Art", "Economy")
+    [example] = read_examples(tmp_path / "examples/toy_train.jsonl")
+    assert (example.label, example.options) == ("Economy", ["Economy", "Art"])
+
+
+def test_a_class_that_is_no_option_is_a_bad_row(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_task([{"text": "x", "category": ["Economy"], "output": "Ecnomy"}], kind="classification", reader="classification", labels=[])
+    with pytest.raises(ToolError, match=r"'Ecnomy' is not among the row's options. Did you mean 'Economy'"):
+        convert(load_task(path), tmp_path)
+
+
+def test_the_ccfbdci_answers_are_in_the_documents_words(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    row = {
+        "text": "中国外交部部长唐家璇",
+        "entities": [
+            {"start_idx": 7, "end_idx": 10, "entity_text": "唐家璇", "entity_label": "PER", "entity_names": ["人名"]},
+            {"start_idx": 0, "end_idx": 2, "entity_text": "中国", "entity_label": "GPE", "entity_names": []},
+        ],
+    }
+    raw = tmp_path / "raw.jsonl"
+    raw.write_text(json.dumps(row, ensure_ascii=False))
+    convert(load_task(Path("conf/task/ccfbdci.yaml"), [f"raw.train={raw}", "split=null"]), tmp_path)
+    [written] = json.loads((tmp_path / "alpaca/alpaca_ccfbdci_train.json").read_text())
+    assert written["output"] == '[{"entity_text": "中国", "entity_label": "地理实体"}, {"entity_text": "唐家璇", "entity_label": "人名"}]'
+    assert "地点, 人名, 地理实体, 组织" in written["input"]
+
+
+def test_the_real_files_of_the_documents_convert_and_every_row_is_accounted_for(tmp_path: Path) -> None:
+    from tools.conf import find_task
+
+    train, dev = convert(find_task("ccfbdci", [f"raw.train={real('ccfbdci/ccfbdci.jsonl')}"]), tmp_path)
+    assert (train.rows + dev.rows, train.repeated + dev.repeated, train.refused) == (15_724 - 1_237, 1_237, 0)
+    assert not {*texts_of(tmp_path, "ccfbdci", "train")} & {*texts_of(tmp_path, "ccfbdci", "dev")}
+    words = [f"raw.train={real('chinese_medical/medical_train.txt')}", f"raw.dev={real('chinese_medical/medical_eval.txt')}"]
+    train, dev = convert(find_task("medical", words), tmp_path)
+    assert (train.rows, dev.rows) == (5_259, 657)
+    assert sum(text.count("\u3000") for text in texts_of(tmp_path, "medical", "train")) == 33
+
+
+def texts_of(folder: Path, task: str, split: str) -> list[str]:
+    return [example.text for example in read_examples(folder / f"examples/{task}_{split}.jsonl")]
 
 
 def test_an_empty_raw_file_is_an_error(write_task: Callable[..., Path], tmp_path: Path) -> None:
@@ -155,4 +320,4 @@ def test_the_real_training_split_loses_no_row_and_no_pair(tmp_path: Path) -> Non
 
     path = real("cluener/train.jsonl")
     train, dev = convert(find_task("clue", [f"raw.train={path}[:-1000]", f"raw.dev={path}[-1000:]"]), tmp_path)
-    assert (train.rows, dev.rows, train.entities + dev.entities) == (9_748, 1_000, 23_338)
+    assert (train.rows, dev.rows, train.pairs + dev.pairs) == (9_748, 1_000, 23_338)

@@ -12,7 +12,7 @@ from tools.example import Entity, Example
 def render(write_task: Callable[..., Path], template: str, text: str) -> str:
     path = write_task()
     (path.parent / "prompt.txt").write_bytes(template.encode())
-    return renderer(load_task(path, ["labels=[a,b]"]))(text)
+    return renderer(load_task(path, ["labels=[a,b]"]))(Example("x", text, []))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,14 @@ def render(write_task: Callable[..., Path], template: str, text: str) -> str:
 )
 def test_a_template_is_rendered_once_with_doubled_or_single_braces(write_task: Callable[..., Path], template: str, rendered: str) -> None:
     assert render(write_task, template, "T") == rendered
+
+
+def test_options_are_the_examples_own_or_all_labels_by_their_names(write_task: Callable[..., Path]) -> None:
+    path = write_task(labels={"A": "甲", "B": "乙"})
+    (path.parent / "prompt.txt").write_text("{text}|{options}|{labels}")
+    prompt = renderer(load_task(path))
+    assert prompt(Example("x", "T", [], "B", ["B"])) == "T|乙|甲, 乙"
+    assert prompt(Example("y", "U", [])) == "U|甲, 乙|甲, 乙"
 
 
 @pytest.mark.parametrize("text", ["{text}", "{{x}}", "{labels}", "a{b}c", "}{", "%s {0} $text"])
@@ -62,3 +70,5 @@ def test_answers_are_unique_pairs_in_the_tasks_order_with_its_field_names(write_
     task = load_task(write_task(answer={"label": "entity_label", "text": "entity_text", "order": "text"}))
     assert answer(task, example) == '[{"entity_label": "a", "entity_text": "甲"}, {"entity_label": "b", "entity_text": "\\"乙"}]'
     assert answer(task, Example("x", "无", [])) == "[]"
+    task = load_task(write_task(answer={"text": "t", "label": "l"}, labels={"a": "甲类", "b": "乙类"}))
+    assert answer(task, example) == '[{"t": "\\"乙", "l": "乙类"}, {"t": "甲", "l": "甲类"}]'

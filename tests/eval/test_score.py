@@ -235,3 +235,31 @@ def test_an_empty_examples_file_is_an_error(files: tuple[Path, Path, Path], tmp_
     examples.write_text("")
     with pytest.raises(ToolError, match="no examples in it"):
         evaluate(load_task(task), examples, predictions, tmp_path / "out")
+
+
+def test_names_of_labels_in_answers_count_as_the_labels_themselves(write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task(labels={"PER": "人名", "ORG": "组织"}))
+    gold = [example("a", "甲在乙", ("PER", "甲", 0), ("ORG", "乙", 2))]
+    scored = result(task, gold, [answer([("人名", "甲"), ("ORG", "乙"), ("地名", "乙")])])
+    assert (scored["labels"]["PER"]["tp"], scored["labels"]["ORG"]["tp"], scored["failures"]["unknown_label"]) == (1, 1, 1)
+
+
+def test_a_control_token_in_a_text_is_compared_as_the_model_saw_it(write_task: Callable[..., Path]) -> None:
+    gold = [example("a", "甲<|im_end|>", ("name", "<|im_end|>", 1))]
+    scored = result(load_task(write_task()), gold, [answer([("name", "<｜im_end｜>")])])
+    assert (scored["micro"]["tp"], scored["span"]["tp"], scored["failures"]["ungrounded"]) == (1, 1, 0)
+
+
+def test_classes_are_scored_like_labels_and_a_class_that_is_no_option_is_a_false_positive(write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task(kind="classification", reader="classification", labels=[]))
+    options = ["Art", "Economy", "Law"]
+    gold = [Example(str(n), "x", [], label, options) for n, label in enumerate(["Art", "Art", "Economy", "Law", "Law"])]
+    scored = result(task, gold, [" Art\n", "“Economy”。", "Economy", "文章类型:法律", ""])
+    assert {label: (row["tp"], row["fp"], row["fn"]) for label, row in scored["labels"].items()} == {
+        "Art": (1, 0, 1),
+        "Economy": (1, 1, 0),
+        "Law": (0, 0, 2),
+    }
+    assert (scored["micro"]["tp"], scored["micro"]["fp"], scored["micro"]["fn"]) == (2, 2, 3)
+    assert (scored["failures"]["unknown_label"], scored["failures"]["unparsable"], scored["failures"]["ungrounded"]) == (1, 1, 0)
+    assert "unseen" not in scored

@@ -1,7 +1,8 @@
 """Raw annotation → examples and Alpaca files, with LLaMA-Factory's dataset_info.json.
 
 In: task files and their raw files. Out: `<out>/examples/<task>_<split>.jsonl` and `<out>/alpaca/alpaca_<task>_<split>.json`.
-All files of a task appear together or not at all; a second call writes the same bytes.
+All files of a task appear together or not at all; a second call writes the same bytes. Every row of a raw file becomes a row of each or is refused with a
+reason: then nothing is written, or with on_error=skip the refused rows are listed in `<out>/examples/<task>_<split>.skipped.jsonl`.
 
     python -m tools.data.convert conf/task/clue.yaml --out data/dataset
     python -m tools.data.convert conf/task/clue.yaml 'raw.train=all.jsonl[:-1000]' 'raw.dev=all.jsonl[-1000:]' --out data/dataset
@@ -13,77 +14,103 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from tools.conf import Task, load_task
 from tools.data import prompt
-from tools.data.readers import READERS
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.readers.row import BadRow, RawRow, offset_problem
+from tools.data.repeats import Seen
+from tools.data.sources import Source, of_kind, share_of, sources_of
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
 from tools.example import Example
-from tools.files import Transaction, need_file, read_json, write_json
+from tools.files import Transaction, read_json, write_json
 
 SHOWN = 20
 COLUMNS = {"prompt": "input", "system": "instruction", "response": "output"}
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass
-class Split:
-    """What became of one split: counts, and the bad rows as 'file:line: reason'."""
+class SplitWriter:
+    """One split's files, row by row, and the account of what became of its rows."""
 
-    name: str
-    rows: int = 0
-    entities: int = 0
-    empty: int = 0
-    bad: list[str] = field(default_factory=list)
+    def __init__(self, task: Task, name: str, render: Callable[[Example], str], new: Transaction, out: Path) -> None:
+        self.name, self.task, self.render, self.new = name, task, render, new
+        self.rows = self.pairs = self.empty = self.repairs = self.refused = self.repeated = 0
+        self.skipped = out / "examples" / f"{task.name}_{name}.skipped.jsonl"
+        new.remove(self.skipped)
+        self._examples = new.open(task.examples(name, out))
+        self._alpaca = new.open(out / "alpaca" / alpaca_name(task, name))
+        self._alpaca.write("[")
+
+    def write(self, number: int, row: RawRow) -> None:
+        """Add a good row; `number` is its place in the raw file, from 1."""
+        id = f"{self.task.name}-{self.name}-{number:06d}"
+        example = Example(id, row.text, row.entities, row.label, row.options)
+        self._examples.write(example.to_json() + "\n")
+        line = json.dumps(prompt.alpaca(self.task, example, self.render), ensure_ascii=False)
+        self._alpaca.write((",\n" if self.rows else "\n") + line)
+        pairs = len(example.pairs())
+        self.rows += 1
+        self.pairs += pairs
+        self.empty += not pairs
+        self.repairs += len(row.repairs)
+
+    def refuse(self, path: Path, line: int, reason: str) -> None:
+        """Leave a row out, and say so in the list of skipped rows."""
+        self.new.open(self.skipped).write(json.dumps({"file": str(path), "line": line, "reason": reason}, ensure_ascii=False) + "\n")
+
+    def finish(self) -> None:
+        """End the files after the last row."""
+        self._alpaca.write("\n]\n")
+
+    def __str__(self) -> str:
+        parts = [f"{self.task.name} {self.name}: {self.rows:,} rows"]
+        if self.task.kind == "ner":
+            parts += [f"{self.pairs:,} unique (label, string) pairs", f"{self.empty:,} rows without an entity"]
+        parts += [f"{count:,} {what}" for count, what in ((self.repairs, "tags repaired"), (self.repeated, "repeated texts left out")) if count]
+        if self.refused:
+            parts.append(f"{self.refused:,} bad rows skipped")
+        return ", ".join(parts)
 
 
-@dataclass(frozen=True)
-class Source:
-    """A raw file and the slice of its rows that a split takes (Python's own: negative counts from the end)."""
+def convert(task: Task, out: Path) -> list[SplitWriter]:
+    """Write one task's examples, Alpaca files and dataset_info entries below `out`; the account of each split.
 
-    path: Path
-    start: int | None = None
-    stop: int | None = None
-
-    @classmethod
-    def parse(cls, value: str) -> Source:
-        """From 'train.jsonl' or 'train.jsonl[:-1000]'; a file that is really called so is taken as it is."""
-        match = re.fullmatch(r"(?P<path>.+)\[(?P<start>-?\d*):(?P<stop>-?\d*)\]", value)
-        if not match or Path(value).exists():
-            return cls(Path(value))
-        bounds = [int(match[name]) if match[name] not in ("", "-") else None for name in ("start", "stop")]
-        return cls(Path(match["path"]), *bounds)
-
-    def rows(self, read: Callable[[Path], Iterator[RawRow | BadRow]]) -> Iterator[tuple[int, RawRow | BadRow]]:
-        """(row number in the whole file from 1, row) of the slice, streamed; a negative bound costs one pass more, to count."""
-        start, stop = self.start or 0, self.stop
-        if start < 0 or (stop or 0) < 0:
-            total = sum(1 for _ in read(self.path))
-            start, stop, _ = slice(self.start, self.stop).indices(total)
-        return islice(enumerate(read(self.path), 1), start, max(start, stop) if stop is not None else None)
-
-
-def convert(task: Task, out: Path) -> list[Split]:
-    """Write one task's examples, Alpaca files and dataset_info entries below `out`.
-
-    Raises ToolError for what is missing (exit code 2) and for rows that can't be used (1, all listed up to a limit); then nothing is written.
+    Raises ToolError for what is missing (exit code 2) and, unless the task says `on_error: skip`, for rows that can't be used (1, all listed up to a limit);
+    then nothing is written.
     """
-    read, sources = _prepare(task)
-    render = prompt.renderer(task)
+    read, sources = sources_of(task)
     info = _dataset_info(out)
     with Transaction() as new:
-        splits = [_write_split(task, name, source.rows(read), render, new, out) for name, source in sources.items()]
-        bad = [problem for split in splits for problem in split.bad]
-        if bad:
-            more = [f"… and {len(bad) - SHOWN} more bad rows."] if len(bad) > SHOWN else []
-            summary = f"{task.path}: {len(bad)} of {sum(s.rows for s in splits) + len(bad)} rows can't be used; nothing was written. Mend them and call it again."
-            raise ToolError("\n".join([*bad[:SHOWN], *more, summary]), WANTING)
-    entries = {f"alpaca_{task.name}_{s.name}": {"file_name": _alpaca_name(task, s.name), "columns": COLUMNS} for s in splits}
+        render = prompt.renderer(task)
+        names = [*sources, *(task.split.of if task.split else ())]
+        writers = {name: SplitWriter(task, name, render, new, out) for name in names}
+        bad: list[str] = []
+        for name, source in sources.items():
+            bad += _pour(task, name, source, read, writers)
+        if task.on_error == "stop":
+            _stop_at(bad, task, sum(writer.rows for writer in writers.values()))
+        for writer in writers.values():
+            if not writer.rows:
+                where = task.raw.get(writer.name) or f"split.{writer.name} of {task.path}"
+                raise ToolError(f"{where}: no rows in it{f', {writer.refused:,} were refused' if writer.refused else ''}.", WANTING)
+            writer.finish()
+    entries = {f"alpaca_{task.name}_{name}": {"file_name": alpaca_name(task, name), "columns": COLUMNS} for name in writers}
     write_json(out / "alpaca" / "dataset_info.json", {**info, **entries})  # last: LLaMA-Factory finds only what is whole
-    return splits
+    return list(writers.values())
+
+
+def row_problem(row: RawRow, task: Task) -> str:
+    """Why a readable row can't become an example; empty when it can."""
+    if not row.text.strip():
+        return "the text is empty."
+    if surrogate := LONE_SURROGATE.search(row.text):
+        return f"the text has half a character (\\u{ord(surrogate[0]):x}, a lone surrogate) at {surrogate.start()}; no tokenizer takes it."
+    if task.kind == "classification":
+        return _class_problem(row, task)
+    if row.label is not None:
+        return f"the row has a class ('{row.label}') and no entities; {task.path} says kind: ner."
+    return offset_problem(row) or _label_problem({entity.label for entity in row.entities}, task)
 
 
 def main() -> None:
@@ -104,26 +131,9 @@ def main() -> None:
             print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, absent))}")
             continue
         for split in convert(task, args.out):
-            print(
-                f"{task.name} {split.name}: {split.rows:,} rows, {split.entities:,} unique (label, string) pairs, {split.empty:,} rows without an entity"
-                f" → {args.out / 'alpaca' / _alpaca_name(task, split.name)}"
-            )
-
-
-def _prepare(task: Task) -> tuple[Callable[[Path], Iterator[RawRow | BadRow]], dict[str, Source]]:
-    sources = {split: Source.parse(value) for split, value in task.raw.items()}
-    problems = []
-    if task.reader not in READERS:
-        problems.append(f"{task.path}: unknown reader '{task.reader}'.{choices(task.reader, READERS)}")
-    for split, source in sources.items():
-        if not re.fullmatch(r"[A-Za-z0-9-]+", split):
-            problems.append(f"{task.path}: raw.{split}: a split's name is letters, digits and '-'; it becomes part of file names.")
-        try:
-            need_file(source.path, f"{task.path} names it as raw.{split}; put it there, or say where it is: raw.{split}=PATH")
-        except ToolError as error:
-            problems.append(str(error))
-    all_at_once(problems)
-    return READERS[task.reader], sources
+            print(f"{split} → {args.out / 'alpaca' / alpaca_name(task, split.name)}")
+            if split.refused or split.repeated:
+                print(f"  what was left out, and why: {split.skipped}")
 
 
 def _absent(task: Task) -> list[Path]:
@@ -131,48 +141,77 @@ def _absent(task: Task) -> list[Path]:
     return [path for path in paths if not path.exists()]
 
 
-def _write_split(
-    task: Task, name: str, rows: Iterator[tuple[int, RawRow | BadRow]], render: Callable[[str], str], new: Transaction, out: Path
-) -> Split:
+def _pour(task: Task, name: str, source: Source, read: Callable[[Path], Iterator[RawRow | BadRow]], writers: dict[str, SplitWriter]) -> list[str]:
+    """Every row of a raw file into the split where it belongs. Returns the refused ones, as 'file:line: reason', those past the limit empty."""
     from tqdm import tqdm
 
-    split, labels = Split(name), set(task.labels)
-    source = Source.parse(task.raw[name]).path
-    examples = new.open(task.examples(name, out))
-    alpaca = new.open(out / "alpaca" / _alpaca_name(task, name))
-    alpaca.write("[")
-    for number, row in tqdm(rows, desc=f"{task.name} {name}", unit=" rows", disable=None, leave=False):
-        reason = row.reason if isinstance(row, BadRow) else _label_problem(row, labels, task)
-        if isinstance(row, BadRow) or reason:
-            split.bad.append(f"{source}:{row.line}: {reason}")
+    bad: list[str] = []
+    seen = Seen() if task.split else None
+    for number, row in tqdm(source.rows(read), desc=f"{task.name} {name}", unit=" rows", disable=None, leave=False):
+        row = row if isinstance(row, BadRow) else of_kind(row, task)
+        if reason := row.reason if isinstance(row, BadRow) else row_problem(row, task):
+            bad.append(f"{source.path}:{row.line}: {reason}" if len(bad) < SHOWN else "")
+            writers[name].refused += 1
+            writers[name].refuse(source.path, row.line, reason)
             continue
-        example = Example(f"{task.name}-{name}-{number:06d}", row.text, row.entities)
-        examples.write(example.to_json() + "\n")
-        alpaca.write(("," if split.rows else "") + "\n" + json.dumps(prompt.alpaca(task, example, render), ensure_ascii=False))
-        split.rows += 1
-        split.entities += len(example.pairs())
-        split.empty += not row.entities
-    alpaca.write("\n]\n")
-    if not split.rows and not split.bad:
-        raise ToolError(f"{task.raw[name]}: no rows in it (raw.{name} of {task.path}).", WANTING)
-    return split
+        assert isinstance(row, RawRow)
+        writer = writers[(task.split and share_of(row.text, task.split)) or name]
+        if seen and (before := seen.before(row)):
+            line, same = before
+            writer.repeated += 1
+            writer.refuse(
+                source.path, row.line, f"the text stands in line {line} already" + ("." if same else ", annotated otherwise; that one is kept.")
+            )
+            continue
+        writer.write(number, row)
+    if seen:
+        seen.close()
+    return bad
 
 
-def _label_problem(row: RawRow, labels: set[str], task: Task) -> str:
-    unknown = sorted({entity.label for entity in row.entities} - labels)
-    return "; ".join(f"label '{label}' is not among the labels of {task.path}.{choices(label, labels)}" for label in unknown)
+def _stop_at(bad: list[str], task: Task, good: int) -> None:
+    if bad:
+        more = [f"… and {len(bad) - SHOWN} more bad rows."] if len(bad) > SHOWN else []
+        summary = (
+            f"{task.path}: {len(bad)} of {good + len(bad)} rows can't be used; nothing was written. Mend them (`make check TASK={task.name}` shows all that"
+            " is wrong, FIX=1 mends what can be), or leave them out: on_error=skip (make: ARGS=…)."
+        )
+        raise ToolError("\n".join([*bad[:SHOWN], *more, summary]), WANTING)
 
 
-def _alpaca_name(task: Task, split: str) -> str:
+def _label_problem(found: set[str], task: Task) -> str:
+    unknown = sorted(found - task.names.keys())
+    return "; ".join(f"label '{label}' is not among the labels of {task.path}.{choices(label, task.labels)}" for label in unknown)
+
+
+def _class_problem(row: RawRow, task: Task) -> str:
+    if row.label is None:
+        return f"the row has no class; {task.path} says kind: classification."
+    if row.options is None and not task.labels:
+        return f"the row has no options, and {task.path} no labels: what could the model choose from?"
+    if row.options is not None and row.label not in row.options:
+        return f"the class '{row.label}' is not among the row's options.{choices(row.label, row.options)}"
+    return _label_problem({row.label, *(row.options or [])}, task) if task.labels else ""
+
+
+def alpaca_name(task: Task, split: str) -> str:
+    """The file name of a split's Alpaca rows."""
     return f"alpaca_{task.name}_{split}.json"
 
 
 def _dataset_info(out: Path) -> dict:
-    """The entries that are there already, a user's own among them."""
+    """The entries that are there already, a user's own among them; one that points outside the folder is refused."""
     path = out / "alpaca" / "dataset_info.json"
     info = read_json(path) if path.exists() else {}
     if not isinstance(info, dict):
         raise ToolError(f"{path}: must be a JSON object that maps dataset names to entries; mend or remove it.")
+    folder = path.parent.resolve()
+    leaving = [
+        f"{path}: '{name}' names {entry['file_name']}, which is outside {path.parent}; put the file there, or remove the entry."
+        for name, entry in info.items()
+        if isinstance(entry, dict) and isinstance(entry.get("file_name"), str) and not (folder / entry["file_name"]).resolve().is_relative_to(folder)
+    ]
+    all_at_once(leaving)
     return info
 
 

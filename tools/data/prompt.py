@@ -12,28 +12,34 @@ from string import Formatter
 
 from tools.conf import Task
 from tools.errors import ToolError
-from tools.example import Example
+from tools.example import Example, neutralise
 from tools.files import need_file, read_text
 
-FIELDS = ("text", "labels")
+FIELDS = ("text", "labels", "options")
 
 
-def renderer(task: Task) -> Callable[[str], str]:
-    """The function from a text to the user turn, read once from the task's prompt file.
+def renderer(task: Task) -> Callable[[Example], str]:
+    """The function from an example to the user turn, read once from the task's prompt file.
 
-    The file is a `str.format` template with {text} and {labels}, literal braces doubled. A file whose JSON example has single braces is
-    taken literally, but for the two fields. Either way the template is rendered once and the text is never looked at for braces.
+    The file is a `str.format` template with {text}, {labels} (the labels' names) and {options} (the example's own, or else all labels), literal braces
+    doubled. A file whose JSON example has single braces is taken literally, but for the fields. Either way the template is rendered once, and the text is
+    never looked at for braces; control tokens in it are neutralised.
     Raises ToolError for a missing file, one without {text}, or one that mixes both styles.
     """
     need_file(task.prompt, f"{task.path} names it as `prompt`.")
     parts = _parts(read_text(task.prompt).replace("\r\n", "\n").rstrip("\n"), task)
-    values = {"labels": ", ".join(task.labels)}
-    constant = [values.get(part, part) if is_field else part for part, is_field in parts]
-    slots = [i for i, (part, is_field) in enumerate(parts) if is_field and part == "text"]
-    if not slots:
+    labels = ", ".join(task.names.values())
+    pieces = [labels if is_field and part == "labels" else part for part, is_field in parts]
+    slots = [(i, part) for i, (part, is_field) in enumerate(parts) if is_field and part != "labels"]
+    if not any(part == "text" for _, part in slots):
         raise ToolError(f"{task.prompt}: no {{text}} in it: the model would never see the sentence.")
-    pieces = ["".join(constant[a + 1 : b]) for a, b in zip([-1, *slots], [*slots, len(constant)], strict=True)]
-    return lambda text: text.join(pieces)
+
+    def render(example: Example) -> str:
+        for i, part in slots:
+            pieces[i] = neutralise(example.text) if part == "text" else ", ".join(_options(task, example))
+        return "".join(pieces)
+
+    return render
 
 
 def messages(task: Task, user: str) -> list[dict[str, str]]:
@@ -42,20 +48,29 @@ def messages(task: Task, user: str) -> list[dict[str, str]]:
 
 
 def answer(task: Task, example: Example) -> str:
-    """The answer that training teaches: a JSON list of the unique (label, string) pairs, Chinese unescaped, in the task's order.
+    """The answer that training teaches: a JSON list of the unique (label, string) pairs, Chinese unescaped, in the task's order; or the class's name alone.
 
     Order 'source' is the raw file's; 'text' is by first position in the text.
     """
+    if example.label is not None:
+        return neutralise(task.names.get(example.label, example.label))
     entities: Sequence = example.entities
     if task.answer.order == "text":
         entities = sorted(entities, key=lambda entity: (entity.start, entity.end))
     pairs = Example(example.id, example.text, list(entities)).pairs()
-    return json.dumps([{task.answer.label: label, task.answer.text: text} for label, text in pairs], ensure_ascii=False)
+    label_field, text_field = task.answer.label, task.answer.text
+    if task.answer.text_first:
+        return json.dumps([{text_field: neutralise(text), label_field: task.names.get(label, label)} for label, text in pairs], ensure_ascii=False)
+    return json.dumps([{label_field: task.names.get(label, label), text_field: neutralise(text)} for label, text in pairs], ensure_ascii=False)
 
 
-def alpaca(task: Task, example: Example, render: Callable[[str], str]) -> dict[str, str]:
+def alpaca(task: Task, example: Example, render: Callable[[Example], str]) -> dict[str, str]:
     """One Alpaca row: {"instruction": system, "input": the user turn, "output": the answer}."""
-    return {"instruction": task.system, "input": render(example.text), "output": answer(task, example)}
+    return {"instruction": task.system, "input": render(example), "output": answer(task, example)}
+
+
+def _options(task: Task, example: Example) -> list[str]:
+    return [neutralise(task.names.get(option, option)) for option in (example.options if example.options is not None else task.labels)]
 
 
 def _parts(template: str, task: Task) -> list[tuple[str, bool]]:
@@ -71,9 +86,10 @@ def _parts(template: str, task: Task) -> list[tuple[str, bool]]:
     if "{{" in template:
         line = template[: template.index("{{")].count("\n") + 1
         raise ToolError(
-            f"{task.prompt}:{line}: the file has both doubled and single literal braces, or a field other than {{text}} and {{labels}}."
+            f"{task.prompt}:{line}: the file has both doubled and single literal braces, or a field other than {{text}}, {{labels}} and {{options}}."
             " Double every literal brace, or none."
         )
     return [
-        (piece.strip("{}"), True) if piece in ("{text}", "{labels}") else (piece, False) for piece in re.split(r"(\{(?:text|labels)\})", template)
+        (piece.strip("{}"), True) if piece in {f"{{{field}}}" for field in FIELDS} else (piece, False)
+        for piece in re.split(rf"(\{{(?:{'|'.join(FIELDS)})\}})", template)
     ]

@@ -1,6 +1,6 @@
-"""From a model's raw answer to (label, string) pairs.
+"""From a model's raw answer to (label, string) pairs, or to a class.
 
-In: the answer's text. Out: the pairs, or None when there is no JSON in it. Text is never run as code.
+In: the answer's text. Out: the pairs or the class, or None when there is none in it. Text is never run as code.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ def parse(output: str, answer: Answer) -> list[tuple[str, str]] | None:
     pairs = [_pair(item, answer) for item in items]
     known = [pair for pair in pairs if pair is not None]
     return list(dict.fromkeys(known)) if len(known) == len(pairs) else None
+
+
+def parse_class(output: str) -> str | None:
+    """The class that an answer names: its text without white space, quotes and a full stop around it; None when nothing is left."""
+    return output.strip().strip("\"'“”‘’「」`。.").strip() or None
 
 
 def _pair(item: Any, answer: Answer) -> tuple[str, str] | None:

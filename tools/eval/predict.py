@@ -87,10 +87,10 @@ async def _ask_all(url: str, model: str, task: Task, examples: list[Example], co
     return [found[example.id] for example in examples]
 
 
-async def _ask(client: AsyncOpenAI, model: str, task: Task, example: Example, render: Callable[[str], str]) -> Prediction:
+async def _ask(client: AsyncOpenAI, model: str, task: Task, example: Example, render: Callable[[Example], str]) -> Prediction:
     import openai
 
-    chat: Any = prompt.messages(task, render(example.text))
+    chat: Any = prompt.messages(task, render(example))
     started = time.perf_counter()
     try:
         answer = await client.chat.completions.create(model=model, messages=chat, **SAMPLING)  # type: ignore[call-overload]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from tools.conf import Task, load_task
 from tools.errors import WANTING, ToolError, run
-from tools.eval.parse import parse
+from tools.eval.parse import parse, parse_class
 from tools.eval.predictions import Prediction, read_predictions
-from tools.example import Example, read_examples
+from tools.example import Example, neutralise, read_examples
 from tools.files import Transaction, write_json
 
 if TYPE_CHECKING:
@@ -72,23 +72,27 @@ class Tally:
 def tally(examples: Iterable[Example], predictions: Mapping[str, Prediction], task: Task, seen: frozenset[str] = frozenset()) -> Tally:
     """Count every example. One without a prediction, or with one that can't be parsed, is an empty prediction and is counted as a failure too.
 
-    `labels` counts the protocol 'set': per sentence the set of (label, string). `span` aligns predicted strings to all their occurrences in
-    the text and compares (label, start, end). A predicted label that the task doesn't have is a false positive under NO_LABEL.
+    `labels` counts the protocol 'set': per sentence the set of (label, string); a class is one such pair, its string empty. `span` aligns predicted strings to
+    all their occurrences in the text and compares (label, start, end). A predicted label that the task (or a classification row's options) doesn't have is a
+    false positive under NO_LABEL. The model saw control tokens neutralised, so strings are compared that way.
     """
-    known = set(task.labels)
+    canonical = {name: label for label, name in task.names.items()}
     counts = Tally({label: Counts() for label in (*task.labels, NO_LABEL)})
     for example in examples:
         counts.rows += 1
-        gold = set(example.pairs())
-        predicted = _predicted(predictions.get(example.id), task, counts.failures)
+        known = task.names.keys() or {example.label, *(example.options or ())}
+        gold = {(label, neutralise(text)) for label, text in example.pairs()}
+        predicted = {(canonical.get(label, label), text) for label, text in _predicted(predictions.get(example.id), task, counts.failures)}
         for label, text in gold | predicted:
-            counts.labels[label if label in known else NO_LABEL].add((label, text) in predicted, (label, text) in gold)
+            row = counts.labels.setdefault(label if label in known else NO_LABEL, Counts())
+            row.add((label, text) in predicted, (label, text) in gold)
             if text not in seen:
                 counts.unseen.add((label, text) in predicted, (label, text) in gold)
         counts.failures["unknown_label"] += sum(label not in known for label, _ in predicted)
-        counts.failures["ungrounded"] += sum(text not in example.text for _, text in predicted)
+        sentence = neutralise(example.text)
+        counts.failures["ungrounded"] += sum(text not in sentence for _, text in predicted)
         gold_spans = {(entity.label, entity.start, entity.end) for entity in example.entities}
-        predicted_spans = {(label, *place) for label, text in predicted for place in occurrences(text, example.text)}
+        predicted_spans = {(label, *place) for label, text in predicted for place in occurrences(text, sentence)}
         counts.span.tp += len(gold_spans & predicted_spans)
         counts.span.fp += len(predicted_spans - gold_spans)
         counts.span.fn += len(gold_spans - predicted_spans)
@@ -106,7 +110,8 @@ def occurrences(string: str, text: str) -> list[tuple[int, int]]:
 
 def score(counts: Tally, task: Task, split: str, with_unseen: bool) -> dict[str, Any]:
     """score.json's content. Macro is the unweighted mean over the labels that occur in gold or prediction: for CLUENER's dev set, all ten."""
-    labels = {label: counts.labels[label].to_dict() for label in task.labels}
+    names = task.labels or sorted(counts.labels.keys() - {NO_LABEL})
+    labels = {label: counts.labels[label].to_dict() for label in names}
     occurring = [row for row in labels.values() if row["tp"] + row["fp"] + row["fn"]]
     macro = {key: sum(row[key] for row in occurring) / len(occurring) if occurring else 0.0 for key in ("precision", "recall", "f1")}
     every = counts.labels.values()
@@ -142,6 +147,7 @@ def evaluate(task: Task, examples: Path, predictions: Path, out: Path, train: Pa
             f"{predictions}: {len(strange)} of {len(answers)} ids aren't in {examples}, e.g. '{strange[0]}' (there: '{gold[0].id}'). They don't belong together.",
             WANTING,
         )
+    train = train if task.kind == "ner" else None  # a class isn't a string that could be unseen
     seen = frozenset(entity.text for example in read_examples(train) for entity in example.entities) if train else frozenset[str]()
     split = examples.stem.removeprefix(f"{task.name}_")
     result = score(tally(gold, answers, task, seen), task, split, with_unseen=train is not None)
@@ -189,7 +195,11 @@ def _predicted(prediction: Prediction | None, task: Task, failures: Counter[str]
         failures["missing"] += 1
         return set()
     failures["truncated"] += prediction.finish_reason == "length"
-    pairs = parse(prediction.output, task.answer)
+    if task.kind == "classification":
+        found = parse_class(prediction.output)
+        pairs = None if found is None else [(found, "")]
+    else:
+        pairs = parse(prediction.output, task.answer)
     failures["unparsable"] += pairs is None
     return set(pairs or ())
 

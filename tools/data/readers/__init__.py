@@ -1,6 +1,6 @@
 """Raw annotation formats. A new one is a file here and one entry in READERS.
 
-A reader takes a path and yields one RawRow or BadRow for each row of the file, in order; it never raises for a row's sake.
+A reader takes a path and yields one RawRow or BadRow for each row of the file, in order; it never raises for a row's sake, whatever bytes the file holds.
 """
 
 from __future__ import annotations
@@ -8,9 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tools.data.readers.bio import read_bio
+from tools.data.readers.ccfbdci import read_ccfbdci
+from tools.data.readers.classification import read_classification
 from tools.data.readers.cluener import read_cluener
+from tools.data.readers.doccano import read_doccano
+from tools.data.readers.examples import read_canonical
+from tools.data.readers.label_studio import read_label_studio
 from tools.data.readers.row import BadRow, RawRow
 
 READERS: dict[str, Callable[[Path], Iterator[RawRow | BadRow]]] = {
+    "bio": read_bio,
+    "ccfbdci": read_ccfbdci,
+    "classification": read_classification,
     "cluener": read_cluener,
+    "doccano": read_doccano,
+    "jsonl": read_canonical,
+    "label_studio": read_label_studio,
 }

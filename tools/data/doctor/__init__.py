@@ -1,0 +1,1 @@
+"""The data doctor's parts: what it looks for, how it measures, mends and draws. `tools.data.check` is the command."""

@@ -1,0 +1,221 @@
+"""A mended copy of a task's raw files, with what can be mended safely, and an account of every row: rows in = rows out + dropped + left out.
+
+In: a task's open sources and its Diagnosis. Out: `<out>/<split>.mended.jsonl` for the reader `jsonl`, and `<out>/<split>.left_out.jsonl`, which names each
+row that isn't in it with the reason. The raw files are never touched.
+
+    make check TASK=clue FIX=1
+    python -m tools.data.check conf/task/clue.yaml --fix
+
+Mended are: encodings; offsets, by the one reading under which all wrong ones of the file agree, or else where the string stands exactly once in the text;
+whitespace at an entity's edges; empty and repeated entities; labels and classes that differ from exactly one known name in case, width and outer whitespace
+only; repeated options; lone surrogates (→ U+FFFD) and control characters (→ a space). Dropped are rows that are equal to an earlier one of their split, and
+rows of the training split whose text an evaluation split has. Left out are rows that are still wrong, and texts that one split annotates in several ways.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tools.conf import Task
+from tools.data.doctor.diagnosis import Diagnosis, OpenSource, Read
+from tools.data.doctor.findings import ERROR, KINDS, one_line
+from tools.data.doctor.offsets import Reading, Survey, agrees
+from tools.data.doctor.row_faults import CONTROL, SURROGATE, faults, is_empty
+from tools.data.readers.row import BadRow, RawRow
+from tools.data.repeats import Repeats
+from tools.data.sources import of_kind, share_of
+from tools.errors import ToolError
+from tools.example import Entity, Example
+from tools.files import Transaction
+
+# What was done, by the kind of fault, as the account says it.
+DONE = {
+    "offsets": "entities moved to where their string stands",
+    "edges": "entities trimmed",
+    "empty-entity": "empty entities dropped",
+    "repeated-entity": "repeated entities dropped",
+    "unknown-label": "labels or classes written as the task or the options have them",
+    "options-repeat": "repeated options dropped",
+    "surrogate": "lone surrogates replaced by U+FFFD",
+    "control": "control characters replaced by a space",
+}
+FATES = {"repeat": "equal rows dropped", "leak": "rows dropped from the training split because an evaluation split has their text"}
+
+
+@dataclass
+class Account:
+    """What became of a split's rows, and what was done to those that stay."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
+    done: Counter[str] = field(default_factory=Counter)
+
+    def lines(self) -> list[str]:
+        """The account, as lines to print."""
+        dropped = self.dropped.total()
+        sums = f"{self.rows_in:,} rows in = {self.rows_out:,} rows out + {dropped:,} dropped + {self.left_out:,} left out"
+        return [
+            sums,
+            *(f"  {count:,} {FATES[fate]}" for fate, count in self.dropped.items()),
+            *(f"  {n:,} {DONE[kind]}" for kind, n in self.done.items()),
+        ]
+
+
+class MendedCopy:
+    """The files of a mended copy below `out`; `write` fills them within a transaction. Raises ToolError where one would overwrite a raw file."""
+
+    def __init__(self, diagnosis: Diagnosis, read: Read, files: list[OpenSource], out: Path) -> None:
+        self.task, self._read, self._files = diagnosis.task, read, files
+        self.accounts = {split: Account() for split in diagnosis.splits.names}
+        self.paths = {split: out / f"{split}.mended.jsonl" for split in self.accounts}
+        self.left_out = {split: out / f"{split}.left_out.jsonl" for split in self.accounts}
+        self._surveys = diagnosis.surveys
+        self._source = {split: next((f.path for f in files if f.split == split), files[0].path) for split in self.accounts}
+        raw = {file.path.resolve() for file in files}
+        if taken := [str(path) for path in (*self.paths.values(), *self.left_out.values()) if path.resolve() in raw]:
+            raise ToolError(f"{', '.join(taken)}: is a raw file of the task and would be overwritten; choose another folder with --out.")
+
+    def write(self, new: Transaction) -> None:
+        """Mend every row, then write those that stay and list the others."""
+        from tqdm import tqdm
+
+        for path in (*self.paths.values(), *self.left_out.values()):
+            new.remove(path)  # of an earlier call, unless it is written again
+        repeats = Repeats(list(self.accounts))
+        for file in self._files:
+            for number, row in tqdm(file.source.rows(self._read), desc=f"mend {file.split}", unit=" rows", disable=None, leave=False):
+                self._mend(file, number, row, repeats, new)
+        repeats.index()
+        for split, line, payload, fate, why in repeats.verdicts():
+            account = self.accounts[split]
+            if fate == "keep":
+                new.open(self.paths[split]).write(payload.decode() + "\n")
+                account.rows_out += 1
+            elif fate == "conflict":
+                self._leave_out(split, line, why, new)
+            else:
+                account.dropped[fate] += 1
+                self._list(split, line, "dropped", why, new)
+        repeats.close()
+
+    def words(self) -> list[str]:
+        """The key=value words by which a task reads the copy instead of its raw files."""
+        raw = [f"raw.{split}={self.paths[split] if account.rows_out else 'null'}" for split, account in self.accounts.items()]
+        return ["reader=jsonl", *raw, *(["split=null"] if self.task.split else [])]
+
+    def _mend(self, file: OpenSource, number: int, row: RawRow | BadRow, repeats: Repeats, new: Transaction) -> None:
+        if isinstance(row, BadRow):
+            self.accounts[file.split].rows_in += 1
+            self._leave_out(file.split, row.line, row.reason, new)
+            return
+        survey = self._surveys.get(file.path)
+        mended, done = mend(of_kind(row, self.task), self.task, survey)
+        split = (self.task.split and share_of(mended.text, self.task.split)) or file.split
+        account = self.accounts[split]
+        account.rows_in += 1
+        if reasons := [message for kind, message in faults(mended, self.task) if KINDS[kind].severity == ERROR]:
+            self._leave_out(split, row.line, " ".join(reasons), new)
+            return
+        account.done += done
+        example = Example(f"{self.task.name}-{split}-{number:06d}", mended.text, mended.entities, mended.label, mended.options)
+        repeats.add(split, number, mended, example.to_json().encode())
+
+    def _leave_out(self, split: str, line: int, reason: str, new: Transaction) -> None:
+        self.accounts[split].left_out += 1
+        self._list(split, line, "left out", reason, new)
+
+    def _list(self, split: str, line: int, what: str, reason: str, new: Transaction) -> None:
+        row = {"file": str(self._source[split]), "line": line, "what": what, "reason": one_line(reason)}
+        new.open(self.left_out[split]).write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def mend(row: RawRow, task: Task, survey: Survey | None = None) -> tuple[RawRow, Counter[str]]:
+    """A row with what can be mended mended, and how often what was done (by the kind of fault); what can't be stays as it is."""
+    done: Counter[str] = Counter()
+    text = _clean(row.text, done)
+    if task.kind == "classification":
+        return _mend_class(replace(row, text=text), task, done), +done
+    reading = survey.mends_all() if survey else None
+    # A row's text and its entities' strings are cleaned in the same way, so what agreed still agrees.
+    entities = [replace(entity, text=_clean(entity.text)) for entity in row.entities]
+    mended = [better for entity in entities if (better := _mend_entity(text, entity, task, reading, done))]
+    unique = list(dict.fromkeys(mended))
+    done["repeated-entity"] += len(mended) - len(unique)
+    return replace(row, text=text, entities=unique), +done
+
+
+def _clean(text: str, done: Counter[str] | None = None) -> str:
+    text, halves = SURROGATE.subn("\ufffd", text)
+    text, controls = CONTROL.subn(" ", text)
+    if done is not None:
+        done["surrogate"] += halves
+        done["control"] += controls
+    return text
+
+
+def _mend_entity(text: str, entity: Entity, task: Task, reading: Reading | None, done: Counter[str]) -> Entity | None:
+    """The entity at the right place, trimmed, under a known label as far as that can be told; None for an empty one."""
+    if is_empty(entity, len(text)):
+        done["empty-entity"] += 1
+        return None
+    label = _nearest(entity.label, task.names)
+    done["unknown-label"] += label != entity.label
+    span = _span(text, entity, reading)
+    if span is None:
+        return replace(entity, label=label)
+    done["offsets"] += span != (entity.start, entity.end)
+    start, end = _trimmed(text, *span)
+    done["edges"] += (start, end) != span
+    return Entity(label, text[start:end], start, end)
+
+
+def _span(text: str, entity: Entity, reading: Reading | None) -> tuple[int, int] | None:
+    """Where the entity's string stands: at its offsets, at its offsets read otherwise, or wherever it stands once; None where that can't be told."""
+    string, start, end = entity.text, entity.start, entity.end
+    if agrees(text, (start, end), string):
+        return start, end
+    if reading and agrees(text, span := reading.span(text, start, end), string):
+        return span
+    trimmed = string.strip()
+    if 0 <= start < end <= len(text) and trimmed and text[start:end].strip() == trimmed:
+        return start, end
+    for wanted in (string, trimmed):
+        first = text.find(wanted) if wanted else -1
+        if first >= 0 and text.find(wanted, first + 1) < 0:
+            return first, first + len(wanted)
+    return None
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    inner = text[start:end]
+    return start + len(inner) - len(inner.lstrip()), end - len(inner) + len(inner.rstrip())
+
+
+def _mend_class(row: RawRow, task: Task, done: Counter[str]) -> RawRow:
+    label = _clean(row.label) if row.label is not None else None
+    options = None if row.options is None else [_nearest(_clean(option), task.names) for option in row.options]
+    if options is not None:
+        unique = list(dict.fromkeys(options))
+        done["options-repeat"] += len(options) - len(unique)
+        options = unique
+    if label is not None:
+        label = _nearest(_nearest(label, task.names), options if options is not None else task.names)
+    done["unknown-label"] += label != row.label or (row.options is not None and any(option not in row.options for option in options or ()))
+    return replace(row, label=label, options=options)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The only known name that differs from this one in nothing but case, width and outer whitespace, if there is one; else the name itself."""
+    same = [] if name in known else [other for other in known if _folded(other) == _folded(name)]
+    return same[0] if len(same) == 1 else name
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().casefold()

@@ -1,0 +1,187 @@
+"""Pictures of a dataset: how often each label is annotated, and how long texts and rows are, split by split.
+
+In: the counts that `python -m tools.data.check` makes of each split. Out: labels.png, text_lengths.png and token_lengths.png in a folder, those that there
+is something to draw for.
+
+    python -m tools.data.check conf/task/clue.yaml --plots
+
+Chinese is set in Noto Sans SC (SIL Open Font License), which the package zhplot brings along: no font of the system is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.errors import ToolError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FONT_PACKAGE, FONT_FILE = "zhplot", "fonts/NotoSansSC-Regular.ttf"
+# Okabe and Ito's palette, which colour-blind readers can tell apart too.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
+CUTOFF_COLOUR = "#D55E00"
+SHOWN = 50  # labels in the picture; more would be too small to read
+NAME_LENGTH = 24  # characters of a label's name
+BINS = 50
+NO_GLYPH = "□"
+
+Stats = Mapping[str, Mapping[str, Any]]
+
+
+def draw(stats: Stats, out: Path, cutoff_len: int | None = None) -> list[Path]:
+    """Draw what `stats` holds into the folder `out`, each file in one move; an earlier picture that there is nothing for now is removed.
+
+    `stats` is {split: {"rows": n, "labels": {label: times}, "text_lengths": {characters: rows}, "token_lengths": {tokens: rows}}}; more keys don't matter, and
+    lengths may be text, as JSON has them. `cutoff_len`, in tokens, is drawn beside the token lengths. Returns the files written. Raises ToolError where
+    matplotlib or the font isn't installed.
+    """
+    font = font_file()
+    from matplotlib import rc_context
+    from matplotlib.font_manager import FontProperties, fontManager
+
+    if str(font) not in {known.fname for known in fontManager.ttflist}:
+        fontManager.addfont(font)
+    # A label may hold what matplotlib would take for a formula ($…$).
+    with rc_context({"font.family": [FontProperties(fname=font).get_name()], "text.parse_math": False}):
+        figures = {
+            "labels.png": _draw_labels(stats, glyphs(font)),
+            "text_lengths.png": _draw_lengths(stats, "text_lengths", "characters"),
+            "token_lengths.png": _draw_lengths(stats, "token_lengths", "tokens", cutoff_len),
+        }
+        out.mkdir(parents=True, exist_ok=True)
+        return [path for name, figure in figures.items() if (path := _save(figure, out / name))]
+
+
+def font_file() -> Path:
+    """Where the packaged Chinese font is. Raises ToolError where a package is missing."""
+    for package in ("matplotlib", FONT_PACKAGE):
+        if find_spec(package) is None:
+            raise ToolError(f"{package} isn't in {sys.executable}; `make setup` makes the environment, .venv/train/bin/python runs this tool.")
+    # The package isn't imported: that would change matplotlib's settings.
+    found = find_spec(FONT_PACKAGE)
+    assert found and found.submodule_search_locations
+    return Path(found.submodule_search_locations[0]) / FONT_FILE
+
+
+def glyphs(font: Path) -> set[int]:
+    """The code points that a font has a glyph for."""
+    from matplotlib.ft2font import FT2Font
+
+    return set(FT2Font(str(font)).get_charmap())
+
+
+def readable(name: str, known: set[int]) -> str:
+    """A label's name as it can be drawn: a box for each character that the font lacks, and not too long."""
+    boxed = "".join(char if ord(char) in known else NO_GLYPH for char in name)
+    return boxed if len(boxed) <= NAME_LENGTH else boxed[: NAME_LENGTH - 1] + "…"
+
+
+def histogram(lengths: Mapping[Any, int], width: int, bins: int) -> list[float]:
+    """Each bin's share of the rows in per cent; bin i holds the lengths from i·width to (i+1)·width - 1."""
+    counts = [0] * bins
+    for length, rows in lengths.items():
+        counts[int(length) // width] += rows
+    total = sum(counts) or 1
+    return [100 * count / total for count in counts]
+
+
+def median(lengths: Mapping[Any, int]) -> int:
+    """The lower median of a histogram {length: rows}."""
+    middle, seen = (sum(lengths.values()) + 1) // 2, 0
+    for length in sorted(lengths, key=int):
+        seen += lengths[length]
+        if seen >= middle:
+            return int(length)
+    return 0
+
+
+def _draw_labels(stats: Stats, known: set[int]) -> Figure | None:
+    total: dict[str, int] = {}
+    for split in stats.values():
+        for label, count in split["labels"].items():
+            total[label] = total.get(label, 0) + count
+    ranked = sorted(total, key=lambda label: (-total[label], label))
+    if not ranked:
+        return None
+    labels, thickness = ranked[:SHOWN], 0.8 / len(stats)
+    axes = _axes(height=1.5 + len(labels) * max(0.3, 0.2 * len(stats)))
+    for i, (name, split) in enumerate(stats.items()):
+        counts = [split["labels"].get(label, 0) for label in labels]
+        whole = sum(split["labels"].values()) or 1
+        places = [place + (i - (len(stats) - 1) / 2) * thickness for place in range(len(labels))]
+        bars = axes.barh(
+            places, [100 * count / whole for count in counts], thickness, color=_colour(i), label=f"{name}: {split['rows']:,} rows, {whole:,} labels"
+        )
+        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=7)
+    axes.set_yticks(range(len(labels)), [readable(label, known) for label in labels])
+    axes.invert_yaxis()
+    axes.margins(x=0.1, y=0.02)
+    hidden = f" ({SHOWN} most frequent of {len(ranked):,})" if len(ranked) > SHOWN else ""
+    return _finish(axes, f"Labels{hidden}: share of each split, and how many", "share of the split's labels, %", "")
+
+
+def _draw_lengths(stats: Stats, key: str, unit: str, cutoff_len: int | None = None) -> Figure | None:
+    found = {name: split[key] for name, split in stats.items() if split.get(key)}
+    if not found:
+        return None
+    longest = max(int(length) for lengths in found.values() for length in lengths)
+    width = longest // BINS + 1
+    bins = longest // width + 1
+    axes = _axes(height=4.5)
+    for i, (name, lengths) in enumerate(found.items()):
+        label = f"{name}: median {median(lengths):,}, longest {max(map(int, lengths)):,}"
+        axes.stairs(histogram(lengths, width, bins), [i * width for i in range(bins + 1)], color=_colour(i), linewidth=1.5, label=label)
+    if cutoff_len is not None:
+        _draw_cutoff(
+            axes, cutoff_len, longest, sum(rows for lengths in found.values() for length, rows in lengths.items() if int(length) > cutoff_len)
+        )
+    return _finish(axes, f"Length in {unit}", unit, "share of the split's rows, %")
+
+
+def _draw_cutoff(axes: Axes, cutoff_len: int, longest: int, over: int) -> None:
+    label = f"cutoff_len {cutoff_len:,}: {over:,} rows are longer"
+    if cutoff_len <= 2 * longest:
+        axes.axvline(cutoff_len, color=CUTOFF_COLOUR, linestyle="--", label=label)
+    else:  # so far out that the lengths would shrink to a stroke
+        axes.plot([], [], " ", label=label)
+
+
+def _axes(height: float) -> Axes:
+    from matplotlib.figure import Figure  # without pyplot, whose state is everyone's
+
+    return Figure(figsize=(9, height), layout="constrained").subplots()
+
+
+def _finish(axes: Axes, title: str, x: str, y: str) -> Figure:
+    axes.set_title(title, fontsize=11)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # beside the axes: bars may fill them
+    return figure
+
+
+def _save(figure: Figure | None, path: Path) -> Path | None:
+    if figure is None:
+        path.unlink(missing_ok=True)
+        return None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _colour(i: int) -> str:
+    return COLOURS[i % len(COLOURS)]

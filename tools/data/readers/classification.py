@@ -1,0 +1,29 @@
+"""A text and its class, one object a line: {"text": "…", "category": ["Economy", "Art"], "output": "Economy"}, or {"text": "…", "label": "Economy"}.
+
+`category` are the options that the row's prompt offers, where they differ per row. Out: one RawRow or BadRow a line, the class as the file has it.
+Source: zh_cls_fudan-news (modelscope.cn/datasets/swift/zh_cls_fudan-news).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tools.data.readers.fields import Unusable, string, strings
+from tools.data.readers.lines import json_rows
+from tools.data.readers.row import BadRow, RawRow
+
+
+def read_classification(path: Path) -> Iterator[RawRow | BadRow]:
+    """One RawRow or BadRow for each non-blank line of a classification file."""
+    return json_rows(path, _row)
+
+
+def _row(line: int, row: dict[str, Any]) -> RawRow:
+    text = string(row, "text")
+    options = strings(row, "category") if row.get("category") is not None else None
+    gold = next((key for key in ("output", "label") if row.get(key) is not None), None)
+    if gold is None:
+        raise Unusable("neither 'output' nor 'label': the row isn't annotated.", "unannotated")
+    return RawRow(line, text, [], string(row, gold), options)

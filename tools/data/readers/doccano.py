@@ -1,0 +1,55 @@
+"""doccano's JSONL exports, one object a line, span ends exclusive:
+
+{"id": 1, "text": "…", "label": [[0, 3, "GPE"]]}                                                            sequence labelling
+{"id": 1, "text": "…", "entities": [{"id": 7, "label": "GPE", "start_offset": 0, "end_offset": 3}], "relations": []}    … with relations
+{"id": 1, "text": "…", "label": ["Economy"]}                                                                one class
+
+Older exports call the text `data`, or the labels `labels`. Everything else (Comments, relations) is passed over. Out: one RawRow or BadRow a line; an
+entity's string is what stands at its offsets, since the export has none. Source: doccano's export (github.com/doccano/doccano).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tools.data.readers.fields import Unusable, is_offset, objects, offset, slice_of, string
+from tools.data.readers.lines import json_rows
+from tools.data.readers.row import BadRow, RawRow, shown
+from tools.example import Entity
+
+
+def read_doccano(path: Path) -> Iterator[RawRow | BadRow]:
+    """One RawRow or BadRow for each non-blank line of a doccano export."""
+    return json_rows(path, _row)
+
+
+def _row(line: int, row: dict[str, Any]) -> RawRow:
+    text = string(row, "data" if "text" not in row and "data" in row else "text")
+    if row.get("entities") is not None:
+        found = [(offset(item, "start_offset"), offset(item, "end_offset"), string(item, "label")) for item in objects(row, "entities")]
+        return RawRow(line, text, _entities(text, found))
+    labels = row.get("label", row.get("labels"))
+    if labels is None:
+        raise Unusable("neither 'label' nor 'entities': the row isn't annotated.", "unannotated")
+    if isinstance(labels, list) and all(_is_span(span) for span in labels):
+        return RawRow(line, text, _entities(text, labels))
+    return RawRow(line, text, [], _class(labels))
+
+
+def _entities(text: str, spans: list[Any]) -> list[Entity]:
+    return [Entity(label, slice_of(text, start, end), start, end) for start, end, label in spans]
+
+
+def _is_span(span: Any) -> bool:
+    return isinstance(span, list) and len(span) == 3 and is_offset(span[0]) and is_offset(span[1]) and isinstance(span[2], str)
+
+
+def _class(labels: Any) -> str:
+    names = [labels] if isinstance(labels, str) else labels
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Unusable(f"'label' must be [[start, end, label], …] or [label], it is {shown(labels)}.")
+    if len(names) > 1:
+        raise Unusable(f"one label is needed, the row has {len(names)}: {shown(names)}.")
+    return names[0]

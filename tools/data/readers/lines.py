@@ -1,0 +1,93 @@
+"""The lines of a raw file, whatever bytes it holds: bytes in, numbered text or a BadRow out; for JSON Lines, rows out.
+
+Lines end at LF, and a CR before it goes with it; U+2028 and its like are text. A UTF-8 byte-order mark at the start is dropped. Blank lines (nothing but
+ASCII whitespace) are passed over; the numbers of the others show where they were.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tools.data.readers.fields import Unusable
+from tools.data.readers.row import BadRow, RawRow, shown
+from tools.files import encoding_problem, json_problem, need_file
+
+CUT = "the file ends in the middle of this row"
+# UTF-32's mark begins with UTF-16's, so it is asked for first.
+_WIDE = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+class Line(NamedTuple):
+    """A line's number (from 1) and its text without its end; `ended` is False for a last line that has no LF, where the file may have been cut."""
+
+    line: int
+    text: str
+    ended: bool
+
+
+def text_lines(path: Path) -> Iterator[Line | BadRow]:
+    """Each line of the file that isn't blank; a BadRow for one that can't be read, and a single one for a file in UTF-16."""
+    with open(need_file(path), "rb") as handle:
+        for number, raw in enumerate(handle, 1):
+            if number == 1:
+                wide = next((name for mark, name in _WIDE.items() if raw.startswith(mark)), "")
+                if wide:
+                    yield BadRow(1, f"the whole file is {wide}; convert it with `iconv -f {wide} -t UTF-8`.", "encoding")
+                    return
+                raw = raw.removeprefix(codecs.BOM_UTF8)
+            if raw.strip():
+                yield _decode(number, raw.rstrip(b"\r\n"), raw.endswith(b"\n"))
+
+
+def json_rows(path: Path, parse: Callable[[int, dict[str, Any]], RawRow]) -> Iterator[RawRow | BadRow]:
+    """What `parse(line, object)` makes of each line of a JSON Lines file, or why it can't."""
+    for line in text_lines(path):
+        yield line if isinstance(line, BadRow) else _json_row(line, parse)
+
+
+def row_of(line: int, value: Any, parse: Callable[[int, dict[str, Any]], RawRow]) -> RawRow | BadRow:
+    """What `parse(line, value)` makes of a decoded value, or why it can't."""
+    if not isinstance(value, dict):
+        return BadRow(line, f"a JSON object is needed, this is {shown(value)}.")
+    try:
+        return parse(line, value)
+    except Unusable as fault:
+        return BadRow(line, fault.reason, fault.kind)
+
+
+def not_utf8(line: int, error: UnicodeDecodeError, ended: bool) -> BadRow:
+    """The row whose bytes aren't UTF-8. The last bytes of a file may be the beginning of a character: then it was cut there."""
+    if not ended and error.reason == "unexpected end of data":
+        return BadRow(line, f"{CUT}, and of a character.", "truncated")
+    return BadRow(line, f"{encoding_problem(error)}.", "encoding")
+
+
+def _decode(number: int, raw: bytes, ended: bool) -> Line | BadRow:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return not_utf8(number, error, ended)
+    if "\0" in text:
+        return BadRow(number, f"a NUL character at column {text.index(chr(0)) + 1}: not text, or UTF-16 without its mark.", "encoding")
+    return Line(number, text, ended)
+
+
+def _json_row(line: Line, parse: Callable[[int, dict[str, Any]], RawRow]) -> RawRow | BadRow:
+    try:
+        value = json.loads(line.text)
+    except (ValueError, RecursionError) as error:
+        where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        problem = f"not JSON: {json_problem(error)}{where}"
+        # A number of too many digits, or too deep a list, is what it is, wherever the file ends.
+        cut = bool(where) and not line.ended
+        return BadRow(line.line, f"{CUT} ({problem})." if cut else f"{problem}.", "truncated" if cut else "json")
+    return row_of(line.line, value, parse)
