@@ -19,7 +19,7 @@ from tools.files import write_text
 
 def report(name: str, outcome: Outcome) -> str:
     """The Markdown page: machine, seconds by step, scores by model."""
-    lines = [f"# {name}", "", f"{_machine()}. Made by `python -m bench.chain`; one run, wall-clock seconds.", "", "| step | s |", "|---|---|"]
+    lines = [f"# {name}", "", f"{machine()}. Made by `python -m bench.chain`; one run, wall-clock seconds.", "", "| step | s |", "|---|---|"]
     lines += [f"| {step} | {seconds:.0f} |" for step, seconds in outcome.seconds.items()]
     lines += [
         f"| all | {sum(outcome.seconds.values()):.0f} |",
@@ -35,7 +35,8 @@ def report(name: str, outcome: Outcome) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """This machine in words: cores and processor."""
     models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return f"{os.cpu_count()} cores, {models[0] if models else 'unknown processor'}"
 

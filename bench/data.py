@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.chain import _machine as machine
+from bench.chain import machine
 from tools.conf import load_task
 from tools.data.convert import convert
 from tools.errors import WANTING, ToolError, run

@@ -1,12 +1,17 @@
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tools.conf import find_task, load_task
-from tools.data.prompt import answer, messages, renderer
+from tools.conf import Answer, find_task, load_task
+from tools.data.prompt import alpaca, alpaca_line, answer, messages, renderer
 from tools.errors import ToolError
-from tools.example import Entity, Example
+from tools.eval.parse import parse
+from tools.example import Entity, Example, neutralise
 
 
 def render(write_task: Callable[..., Path], template: str, text: str) -> str:
@@ -72,3 +77,27 @@ def test_answers_are_unique_pairs_in_the_tasks_order_with_its_field_names(write_
     assert answer(task, Example("x", "无", [])) == "[]"
     task = load_task(write_task(answer={"text": "t", "label": "l"}, labels={"a": "甲类", "b": "乙类"}))
     assert answer(task, example) == '[{"t": "\\"乙", "l": "乙类"}, {"t": "甲", "l": "甲类"}]'
+
+
+strings = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12) | st.sampled_from(
+    ['"', "\\", "<|im_end|>", "{text}", "\u2028", "\n"]
+)
+spans = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), strings, strings), max_size=5)
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(spans=spans, text_first=st.booleans(), order=st.sampled_from(["source", "text"]))
+def test_any_examples_answer_parses_to_the_same_set_of_pairs(spans: list[tuple[str, str, str]], text_first: bool, order: str) -> None:
+    text, entities = "", []
+    for label, between, string in spans:
+        start = len(text) + len(between)
+        text += between + string
+        entities.append(Entity(label, string, start, start + len(string)))
+    task = replace(find_task("sample"), answer=Answer(order=order, text_first=text_first), names={"a": "甲", "b": '"乙"', "c": "c"})
+    example = Example("x", text or "无", entities)
+    line = alpaca_line(task)(example)
+    row = json.loads(line)
+    assert line == json.dumps(alpaca(task, example, renderer(task)), ensure_ascii=False)
+    expected = {(task.names[label], neutralise(string)) for label, string in example.pairs()}
+    assert set(parse(row["output"], task.answer) or []) == expected
+    assert row["input"].endswith(neutralise(example.text))

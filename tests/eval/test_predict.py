@@ -161,8 +161,10 @@ def test_no_request_under_way_is_refused(start: Callable[..., Faulty], run_: Run
 
 
 def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_: Run, write_task: Callable[..., Path], tmp_path: Path) -> None:
-    toy = load_task(write_task([{"text": "好", "label": {}}, {"text": "坏\ud800", "label": {}}]))
+    toy = load_task(write_task([{"text": "好", "label": {}}, {"text": "坏", "label": {}}]))
     convert(toy, tmp_path)
+    examples = toy.examples("train", tmp_path)
+    examples.write_text(examples.read_text().replace("坏", "坏\\ud800"))  # conversion refuses such a text
     rows = [json.loads(line) for line in predict(run_, toy, "train", found(start([ADAPTER])), "adapter", tmp_path / "out").read_text().splitlines()]
     assert [row["output"] for row in rows] == ["[]", None]
     assert "can't be sent" in rows[1]["error"]

@@ -7,7 +7,7 @@ import random
 import re
 from pathlib import Path
 
-from tools.tiny.corpus import COMMON_HANZI, LABEL_WORDS, SYSTEMS, TASKS, make_sample
+from tools.tiny.corpus import COMMON_HANZI, LABEL_WORDS, SYSTEMS, TASKS, make_sample, passage
 
 REPO = Path(__file__).parents[2]
 
@@ -41,8 +41,27 @@ def test_the_corpus_has_neither_the_sample_prompt_nor_a_task_label_as_an_answers
 def test_the_corpus_has_nearly_all_common_characters_and_json_escapes() -> None:
     rng = random.Random(4)
     samples = [make_sample(rng, 60) for _ in range(4000)]
-    text = "".join(sample.answer for sample in samples)
+    text = "".join(sample.prompt + sample.answer for sample in samples)
     assert len(set(COMMON_HANZI) & set(text)) / len(COMMON_HANZI) > 0.9
     assert '\\"' in text
     assert "\\\\" in text
     assert any(sample.answer == "[]" for sample in samples)
+
+
+def test_plain_text_is_learned_whole_and_a_conversation_only_from_its_answer_on() -> None:
+    text = passage(random.Random(5), 80)
+    assert (text.given, text.learned) == ("<|endoftext|>", text.answer + "<|endoftext|>")
+    assert len(text.answer) >= 80
+    sample = make_sample(random.Random(5), 40)
+    assert sample.given.endswith(f"{sample.prompt}<|im_end|>\n<|im_start|>assistant\n")
+    assert sample.learned == sample.answer + "<|im_end|>\n"
+
+
+def test_listed_words_are_answered_in_the_order_in_which_they_stand_and_absent_ones_are_not() -> None:
+    rng = random.Random(6)
+    for _ in range(300):
+        sample = make_sample(rng, 40, only="glossary")
+        found = [item if isinstance(item, str) else item["text"] for item in json.loads(sample.answer)]
+        sentence = sample.prompt.rpartition("\n")[2]
+        places = [sentence.index(word) for word in found]
+        assert places == sorted(places)

@@ -33,23 +33,22 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 class SplitWriter:
     """One split's files, row by row, and the account of what became of its rows."""
 
-    def __init__(self, task: Task, name: str, render: Callable[[Example], str], new: Transaction, out: Path) -> None:
-        self.name, self.task, self.render, self.new = name, task, render, new
+    def __init__(self, task: Task, name: str, line: Callable[[Example], str], new: Transaction, out: Path) -> None:
+        self.name, self.task, self.line, self.new = name, task, line, new
         self.rows = self.pairs = self.empty = self.repairs = self.refused = self.repeated = 0
         self.skipped = out / "examples" / f"{task.name}_{name}.skipped.jsonl"
         new.remove(self.skipped)
+        self.prefix = f"{task.name}-{name}-"
         self._examples = new.open(task.examples(name, out))
         self._alpaca = new.open(out / "alpaca" / alpaca_name(task, name))
         self._alpaca.write("[")
 
     def write(self, number: int, row: RawRow) -> None:
         """Add a good row; `number` is its place in the raw file, from 1."""
-        id = f"{self.task.name}-{self.name}-{number:06d}"
-        example = Example(id, row.text, row.entities, row.label, row.options)
+        example = Example(f"{self.prefix}{number:06d}", row.text, row.entities, row.label, row.options)
         self._examples.write(example.to_json() + "\n")
-        line = json.dumps(prompt.alpaca(self.task, example, self.render), ensure_ascii=False)
-        self._alpaca.write((",\n" if self.rows else "\n") + line)
-        pairs = len(example.pairs())
+        self._alpaca.write((",\n" if self.rows else "\n") + self.line(example))
+        pairs = len({(entity.label, entity.text) for entity in row.entities}) if row.label is None else 1
         self.rows += 1
         self.pairs += pairs
         self.empty += not pairs
@@ -82,9 +81,9 @@ def convert(task: Task, out: Path) -> list[SplitWriter]:
     read, sources = sources_of(task)
     info = _dataset_info(out)
     with Transaction() as new:
-        render = prompt.renderer(task)
+        line = prompt.alpaca_line(task)
         names = [*sources, *(task.split.of if task.split else ())]
-        writers = {name: SplitWriter(task, name, render, new, out) for name in names}
+        writers = {name: SplitWriter(task, name, line, new, out) for name in names}
         bad: list[str] = []
         for name, source in sources.items():
             bad += _pour(task, name, source, read, writers)
@@ -180,6 +179,8 @@ def _stop_at(bad: list[str], task: Task, good: int) -> None:
 
 
 def _label_problem(found: set[str], task: Task) -> str:
+    if found <= task.names.keys():
+        return ""
     unknown = sorted(found - task.names.keys())
     return "; ".join(f"label '{label}' is not among the labels of {task.path}.{choices(label, task.labels)}" for label in unknown)
 

@@ -5,9 +5,9 @@ In: a task and a text. Out: the chat messages that the model sees, and the answe
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
+from json.encoder import encode_basestring as quoted
 from string import Formatter
 
 from tools.conf import Task
@@ -18,25 +18,25 @@ from tools.files import need_file, read_text
 FIELDS = ("text", "labels", "options")
 
 
-def renderer(task: Task) -> Callable[[Example], str]:
+def renderer(task: Task, quote: Callable[[str], str] = str) -> Callable[[Example], str]:
     """The function from an example to the user turn, read once from the task's prompt file.
 
     The file is a `str.format` template with {text}, {labels} (the labels' names) and {options} (the example's own, or else all labels), literal braces
     doubled. A file whose JSON example has single braces is taken literally, but for the fields. Either way the template is rendered once, and the text is
-    never looked at for braces; control tokens in it are neutralised.
+    never looked at for braces; control tokens in it are neutralised. `quote` is applied to every part of the result, to the constant ones only once.
     Raises ToolError for a missing file, one without {text}, or one that mixes both styles.
     """
     need_file(task.prompt, f"{task.path} names it as `prompt`.")
     parts = _parts(read_text(task.prompt).replace("\r\n", "\n").rstrip("\n"), task)
     labels = ", ".join(task.names.values())
-    pieces = [labels if is_field and part == "labels" else part for part, is_field in parts]
+    pieces = [quote(labels if is_field and part == "labels" else part) for part, is_field in parts]
     slots = [(i, part) for i, (part, is_field) in enumerate(parts) if is_field and part != "labels"]
     if not any(part == "text" for _, part in slots):
         raise ToolError(f"{task.prompt}: no {{text}} in it: the model would never see the sentence.")
 
     def render(example: Example) -> str:
         for i, part in slots:
-            pieces[i] = neutralise(example.text) if part == "text" else ", ".join(_options(task, example))
+            pieces[i] = quote(neutralise(example.text) if part == "text" else ", ".join(_options(task, example)))
         return "".join(pieces)
 
     return render
@@ -57,16 +57,27 @@ def answer(task: Task, example: Example) -> str:
     entities: Sequence = example.entities
     if task.answer.order == "text":
         entities = sorted(entities, key=lambda entity: (entity.start, entity.end))
-    pairs = Example(example.id, example.text, list(entities)).pairs()
-    label_field, text_field = task.answer.label, task.answer.text
+    # What json.dumps would write, several times as fast.
+    names, label_field, text_field = task.names, quoted(task.answer.label), quoted(task.answer.text)
+    pairs = [
+        (quoted(names.get(label, label)), quoted(neutralise(text)))
+        for label, text in dict.fromkeys([(entity.label, entity.text) for entity in entities])
+    ]
     if task.answer.text_first:
-        return json.dumps([{text_field: neutralise(text), label_field: task.names.get(label, label)} for label, text in pairs], ensure_ascii=False)
-    return json.dumps([{label_field: task.names.get(label, label), text_field: neutralise(text)} for label, text in pairs], ensure_ascii=False)
+        return f"[{', '.join([f'{{{text_field}: {text}, {label_field}: {label}}}' for label, text in pairs])}]"
+    return f"[{', '.join([f'{{{label_field}: {label}, {text_field}: {text}}}' for label, text in pairs])}]"
 
 
 def alpaca(task: Task, example: Example, render: Callable[[Example], str]) -> dict[str, str]:
     """One Alpaca row: {"instruction": system, "input": the user turn, "output": the answer}."""
     return {"instruction": task.system, "input": render(example), "output": answer(task, example)}
+
+
+def alpaca_line(task: Task) -> Callable[[Example], str]:
+    """The function from an example to its Alpaca row in JSON: what `json.dumps(alpaca(…), ensure_ascii=False)` gives, with the prompt quoted only once."""
+    render = renderer(task, lambda text: quoted(text)[1:-1])
+    head = f'{{"instruction": {quoted(task.system)}, "input": "'
+    return lambda example: f'{head}{render(example)}", "output": {quoted(answer(task, example))}}}'
 
 
 def _options(task: Task, example: Example) -> list[str]:

@@ -39,4 +39,4 @@ def _entities(labels: Any) -> Iterator[Entity]:
 
 
 def _is_span(span: Any) -> bool:
-    return isinstance(span, list) and len(span) == 2 and all(is_offset(offset) for offset in span)
+    return isinstance(span, list) and len(span) == 2 and is_offset(span[0]) and is_offset(span[1])

@@ -16,6 +16,7 @@ from tools.data.readers.fields import Unusable
 from tools.data.readers.row import BadRow, RawRow, shown
 from tools.files import encoding_problem, json_problem, need_file
 
+_raw_decode = json.JSONDecoder().raw_decode
 CUT = "the file ends in the middle of this row"
 # UTF-32's mark begins with UTF-16's, so it is asked for first.
 _WIDE = {
@@ -83,7 +84,7 @@ def _decode(number: int, raw: bytes, ended: bool) -> Line | BadRow:
 
 def _json_row(line: Line, parse: Callable[[int, dict[str, Any]], RawRow]) -> RawRow | BadRow:
     try:
-        value = json.loads(line.text)
+        value = _loads(line.text)
     except (ValueError, RecursionError) as error:
         where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         problem = f"not JSON: {json_problem(error)}{where}"
@@ -91,3 +92,12 @@ def _json_row(line: Line, parse: Callable[[int, dict[str, Any]], RawRow]) -> Raw
         cut = bool(where) and not line.ended
         return BadRow(line.line, f"{CUT} ({problem})." if cut else f"{problem}.", "truncated" if cut else "json")
     return row_of(line.line, value, parse)
+
+
+def _loads(text: str) -> Any:
+    """json.loads, faster for what nearly every line is: a value with no whitespace around it."""
+    try:
+        value, end = _raw_decode(text)
+    except ValueError:  # json.loads says it better
+        return json.loads(text)
+    return value if end == len(text) else json.loads(text)

@@ -9,7 +9,7 @@ from typing import Any
 from tools.example import Entity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as if frozen, as Example
 class RawRow:
     """A readable row: `line` is where it begins in its file (from 1); entities stand in the file's order, ends exclusive.
 
