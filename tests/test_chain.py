@@ -187,7 +187,8 @@ def test_what_the_adapter_adds_is_visible_and_merging_keeps_it(server: str, chai
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server of an evaluation ends with it"
     base, adapter, merged = (chain.score(f"sample_dev{which}") for which in ("-base", "", "-merged"))
     assert base["micro"]["f1"] < 0.05
-    assert adapter["micro"]["f1"] > base["micro"]["f1"] + 0.02
+    assert adapter["micro"]["f1"] > 0.3  # the whole run of the demo reaches far more
+    assert adapter["unseen"]["f1"] > 0.3
     assert abs(adapter["micro"]["f1"] - merged["micro"]["f1"]) <= 0.02
     pairs = sum(len(example.pairs()) for example in read_examples(chain.folder / "dataset/examples/sample_dev.jsonl"))
     assert (adapter["rows"], adapter["micro"]["support"], adapter["failures"]["missing"]) == (300, pairs, 0)
