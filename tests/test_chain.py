@@ -204,6 +204,18 @@ def test_a_server_of_another_run_is_an_error_that_says_so(server: str, chain: Ch
     assert (done.returncode, f"serves another run (tiny-qwen2, {NAME})" in done.stderr) == (2, True), done.stderr
 
 
+def test_a_server_that_holds_an_older_adapter_is_an_error_that_says_so(server: str, chain: Chain) -> None:
+    weights = chain.output / "adapter_model.safetensors"
+    written = weights.stat()
+    os.utime(weights)  # as if trained again just now
+    try:
+        command = [sys.executable, "-m", "tools.eval.run", CONF, *chain.words, "--url", server]
+        done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
+    finally:
+        os.utime(weights, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert (done.returncode, "it serves an older one" in done.stderr) == (2, True), done.stderr
+
+
 def test_an_interrupted_evaluation_leaves_no_server(chain: Chain) -> None:
     before = set(vllm_processes(chain.output))
     command = [sys.executable, "-m", "tools.eval.run", CONF, *chain.words, "--port", str(free_port())]

@@ -10,6 +10,7 @@ import pytest
 from tools.conf import ROOT
 
 README = (ROOT / "README.md").read_text()
+PAGES = README + "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z0-9_-]+):", MAKEFILE, re.MULTILINE))
 TOOLS = sorted(
@@ -20,16 +21,16 @@ TOOLS = sorted(
 )
 
 
-def test_every_target_that_the_readme_names_exists_and_every_public_one_is_named() -> None:
-    named = set(re.findall(r"make ([a-z0-9-]+)", README)) - {"sure"}
-    assert named <= TARGETS
+def test_every_target_that_a_page_names_exists_and_the_readme_names_every_public_one() -> None:
+    assert set(re.findall(r"make ([a-z0-9-]+)", PAGES)) - {"sure"} <= TARGETS
+    named = set(re.findall(r"make ([a-z0-9-]+)", README))
     public = set(re.findall(r"^([a-z0-9_-]+):.*##", MAKEFILE, re.MULTILINE))
     assert public - {"help"} <= named
 
 
-def test_every_make_variable_that_the_readme_sets_exists() -> None:
+def test_every_make_variable_that_a_page_sets_exists() -> None:
     variables = set(re.findall(r"^([A-Z_]+) :?=", MAKEFILE, re.MULTILINE))
-    used = {name for line in README.splitlines() if "make " in line for name in re.findall(r"\b([A-Z_]+)=", line)}
+    used = {name for line in PAGES.splitlines() if "make " in line for name in re.findall(r"\b([A-Z_]+)=", line)}
     assert used <= variables | {"UV_INDEX", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"}
     assert {"CONF", "TASK", "ARGS", "MODEL", "MERGED"} <= used
 

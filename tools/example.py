@@ -20,8 +20,8 @@ from tools.errors import WANTING, ToolError
 from tools.files import read_jsonl
 
 # What chat tokenizers turn into a control token wherever it stands: <|im_end|>, <|endoftext|>, <|user|> …, and Qwen's added tags.
-CONTROL_TOKEN = re.compile(r"<(\|)[^|<>]{1,64}(\|)>|<(/?)(?:tool_call|tool_response|think)>")
-_FULL_WIDTH = str.maketrans({"|": "｜", "<": "＜", ">": "＞"})
+CONTROL_TOKEN = re.compile(r"<\|[^|<>]{1,64}\|>|</?(?:tool_call|tool_response|think)>")
+_FULL_WIDTH = str.maketrans("<>", "＜＞")
 
 
 def neutralise(text: str) -> str:
@@ -34,7 +34,7 @@ def neutralise(text: str) -> str:
     """
     if "<" not in text:
         return text
-    return CONTROL_TOKEN.sub(lambda found: found[0].replace("|", "｜") if found[1] else found[0].translate(_FULL_WIDTH), text)
+    return CONTROL_TOKEN.sub(lambda found: found[0].replace("|", "｜") if "|" in found[0] else found[0].translate(_FULL_WIDTH), text)
 
 
 @dataclass(slots=True, unsafe_hash=True)  # as if frozen, but four times as fast to make, and millions are made

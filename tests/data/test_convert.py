@@ -238,6 +238,27 @@ def test_a_dataset_entry_that_leaves_the_folder_is_refused(write_task: Callable[
         convert(load_task(write_task()), tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "a/../../x", ".."])
+def test_every_way_out_of_the_dataset_folder_is_seen(write_task: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    info = tmp_path / "out" / "alpaca" / "dataset_info.json"
+    info.parent.mkdir(parents=True)
+    info.write_text(json.dumps({"mine": {"file_name": name}}))
+    with pytest.raises(ToolError, match="which is outside"):
+        convert(load_task(write_task()), tmp_path / "out")
+    info.write_text(json.dumps({"mine": {"file_name": "b/../a.json"}, "odd": {"file_name": "\0"}}))
+    convert(load_task(write_task()), tmp_path / "out")
+    assert {"mine", "odd", "alpaca_toy_train"} == json.loads(info.read_text()).keys()
+
+
+@pytest.mark.parametrize("row", [{"category": ["Art", "\ud800"], "output": "Art"}, {"category": ["\ud800"], "output": "\ud800"}])
+def test_half_a_character_in_a_class_or_option_is_refused(write_task: Callable[..., Path], tmp_path: Path, row: dict) -> None:
+    path = write_task(kind="classification", reader="classification", labels=[])
+    (path.parent / "prompt.txt").write_text("{text}\n选项：{options}")
+    (path.parent / "train.jsonl").write_text(json.dumps({"text": "股市大涨", **row}) + "\n")
+    with pytest.raises(ToolError, match=r"train\.jsonl:1: the class or an option has half a character"):
+        convert(load_task(path), tmp_path)
+
+
 def test_a_classification_row_becomes_a_class_among_its_options(write_task: Callable[..., Path], tmp_path: Path) -> None:
     path = write_task(
         [{"text": "股市大涨", "category": ["Economy", "Art"], "output": "Economy"}], kind="classification", reader="classification", labels=[]

@@ -22,6 +22,7 @@ class Faulty(ThreadingHTTPServer):
     def __init__(self, cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, Any]]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.cards, self.reply, self.requests = cards, reply, list[dict[str, Any]]()
+        self.started: float | None = None
 
     @property
     def url(self) -> str:
@@ -35,7 +36,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.send(200, {"data": self.server.cards} if self.path == "/v1/models" else {"version": "0"})
+        if self.path == "/metrics" and self.server.started:
+            self.send(200, f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {self.server.started}\n")
+        else:
+            self.send(200, {"data": self.server.cards} if self.path == "/v1/models" else {"version": "0"})
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -53,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(status, body if status == 200 else {"error": {"message": content}})
 
     def send(self, status: int, body: Any) -> None:
-        data = json.dumps(body).encode()
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -183,6 +187,20 @@ def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_
 def test_a_server_of_something_else_says_so(start: Callable[..., Faulty], run_: Run, cards: list[dict], which: str, message: str) -> None:
     with pytest.raises(ToolError, match=message):
         model_name(found(start(cards)), run_, which)
+
+
+@pytest.mark.parametrize(("age", "stale"), [(-60, True), (60, False)])
+def test_a_server_older_than_the_adapter_is_refused(start: Callable[..., Faulty], run_: Run, age: float, stale: bool) -> None:
+    adapter = run_.output_dir / "adapter_model.safetensors"
+    adapter.parent.mkdir()
+    adapter.write_bytes(b"x")
+    server = start([{**ADAPTER, "root": str(run_.output_dir)}])
+    server.started = adapter.stat().st_mtime + age
+    if stale:
+        with pytest.raises(ToolError, match=r"was started before .*adapter_model\.safetensors was written: it serves an older one"):
+            model_name(found(server), run_, "adapter")
+    else:
+        assert model_name(found(server), run_, "adapter") == "toy-run"
 
 
 def test_something_else_at_the_port_says_so(start: Callable[..., Faulty], run_: Run) -> None:

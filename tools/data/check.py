@@ -13,32 +13,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tools.conf import DATASET, TASKS, Run, Task, find_task, load_run, load_task
+from tools.conf import DATASET, TASKS, Run, Task, find_task, load_run
 from tools.data.doctor.diagnosis import Diagnosis, diagnose, open_sources
 from tools.data.doctor.findings import ERROR, NOTE, WARNING
 from tools.data.doctor.mend import MendedCopy
 from tools.data.doctor.split_faults import SplitCounts
-from tools.data.sources import Source
-from tools.errors import WANTING, ToolError, choices, run
+from tools.data.sources import named_tasks, present
+from tools.errors import WANTING, run
 from tools.files import Transaction
 
 
 def main() -> int:
     args = _parser().parse_intermixed_args()
     conf = load_run(args.conf, args.args) if args.conf else None
-    tasks, words = _tasks(args.task, conf)
+    if conf and all("=" in word for word in args.task):
+        tasks, words = [find_task(conf.task, args.task)], args.task
+    else:
+        tasks, words = named_tasks(args.task)
     code = 0
-    for task in tasks:
-        absent = [path for value in task.raw.values() if not (path := Source.parse(value).path).exists()]
-        if len(tasks) > 1 and len(absent) == len(task.raw):
-            print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, absent))}")
-            continue
+    for task in present(tasks):
         code = max(code, check(task, words, conf, args.out / task.name, args.fix, args.plots))
     return code
 
@@ -71,19 +69,6 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=DATASET / "check", metavar="DIR", help="the report is DIR/<task>/report.json (default: %(default)s)"
     )
     return parser
-
-
-def _tasks(words: list[str], conf: Run | None) -> tuple[list[Task], list[str]]:
-    """The tasks that are named, or else the run's own, and the key=value words."""
-    paths = [Path(word) for word in words if re.fullmatch(r"[^=]+\.ya?ml", word)]
-    overrides = [word for word in words if Path(word) not in paths]
-    if not paths and conf is None:
-        raise ToolError(f"no task file among: {' '.join(words)}.{choices('', map(str, TASKS.glob('*.yaml')))}")
-    if len(paths) > 1 and overrides:
-        raise ToolError(f"{' '.join(overrides)}: for which task? Name one task (make: TASK=…).")
-    if not paths and conf:
-        return [find_task(conf.task, overrides)], overrides
-    return [load_task(path, overrides) for path in paths], overrides
 
 
 def _report(diagnosis: Diagnosis) -> dict[str, Any]:

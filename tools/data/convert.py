@@ -12,22 +12,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tools.conf import Task, load_task
+from tools.conf import Task
 from tools.data import prompt
-from tools.data.readers.row import BadRow, RawRow, offset_problem
+from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow, offset_problem
 from tools.data.repeats import Seen
-from tools.data.sources import Source, of_kind, share_of, sources_of
+from tools.data.sources import Source, named_tasks, of_kind, present, share_of, sources_of
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
 from tools.example import Example
 from tools.files import Transaction, read_json, write_json
 
 SHOWN = 20
 COLUMNS = {"prompt": "input", "system": "instruction", "response": "output"}
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class SplitWriter:
@@ -117,27 +116,11 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+", metavar="TASK.yaml [key=value …]", help="task files; key=value overrides the task's own")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the dataset folder, usually data/dataset")
     args = parser.parse_args()
-    paths = [Path(word) for word in args.tasks if re.fullmatch(r"[^=]+\.ya?ml", word)]
-    overrides = [word for word in args.tasks if Path(word) not in paths]
-    if not paths:
-        raise ToolError(f"no task file among: {' '.join(args.tasks)}.{choices('', map(str, Path('conf/task').glob('*.yaml')))}")
-    if len(paths) > 1 and overrides:
-        raise ToolError(f"{' '.join(overrides)}: for which task? Name one task (make: TASK=…).")
-    for path in paths:
-        task = load_task(path, overrides)
-        absent = _absent(task)
-        if len(paths) > 1 and len(absent) == len(task.raw):
-            print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, absent))}")
-            continue
+    for task in present(named_tasks(args.tasks)[0]):
         for split in convert(task, args.out):
             print(f"{split} → {args.out / 'alpaca' / alpaca_name(task, split.name)}")
             if split.refused or split.repeated:
                 print(f"  what was left out, and why: {split.skipped}")
-
-
-def _absent(task: Task) -> list[Path]:
-    paths = [Source.parse(value).path for value in task.raw.values()]
-    return [path for path in paths if not path.exists()]
 
 
 def _pour(task: Task, name: str, source: Source, read: Callable[[Path], Iterator[RawRow | BadRow]], writers: dict[str, SplitWriter]) -> list[str]:
@@ -188,6 +171,8 @@ def _label_problem(found: set[str], task: Task) -> str:
 def _class_problem(row: RawRow, task: Task) -> str:
     if row.label is None:
         return f"the row has no class; {task.path} says kind: classification."
+    if any(map(LONE_SURROGATE.search, [row.label, *(row.options or [])])):
+        return "the class or an option has half a character (a lone surrogate); no tokenizer takes it."
     if row.options is None and not task.labels:
         return f"the row has no options, and {task.path} no labels: what could the model choose from?"
     if row.options is not None and row.label not in row.options:
@@ -206,14 +191,18 @@ def _dataset_info(out: Path) -> dict:
     info = read_json(path) if path.exists() else {}
     if not isinstance(info, dict):
         raise ToolError(f"{path}: must be a JSON object that maps dataset names to entries; mend or remove it.")
-    folder = path.parent.resolve()
     leaving = [
         f"{path}: '{name}' names {entry['file_name']}, which is outside {path.parent}; put the file there, or remove the entry."
         for name, entry in info.items()
-        if isinstance(entry, dict) and isinstance(entry.get("file_name"), str) and not (folder / entry["file_name"]).resolve().is_relative_to(folder)
+        if isinstance(entry, dict) and isinstance(entry.get("file_name"), str) and _leaves_folder(entry["file_name"])
     ]
     all_at_once(leaving)
     return info
+
+
+def _leaves_folder(name: str) -> bool:
+    path = Path(os.path.normpath(name))  # by its words alone: a name that no file can have must not fail here
+    return path.is_absolute() or path.parts[:1] == ("..",)
 
 
 if __name__ == "__main__":

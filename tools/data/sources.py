@@ -1,17 +1,17 @@
-"""A task's raw files: which reader, which file or slice of one for each split, and into which split a row falls.
+"""Tasks by name, and a task's raw files: which reader, which file or slice of one for each split, and into which split a row falls.
 
-In: a task. Out: its reader and its sources, whose rows are streamed. The converter and the doctor read through this, so they see the same rows.
+In: a command's words, or a task. Out: the tasks; a task's reader and its sources, whose rows are streamed. The converter and the doctor read through this, so they see the same rows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from tools.conf import Shares, Task
+from tools.conf import TASKS, Shares, Task, load_task
 from tools.data.readers import READERS
 from tools.data.readers.row import BadRow, RawRow
 from tools.data.repeats import digest
@@ -43,6 +43,27 @@ class Source:
             total = sum(1 for _ in read(self.path))
             start, stop, _ = slice(self.start, self.stop).indices(total)
         return islice(enumerate(read(self.path), 1), start, max(start, stop) if stop is not None else None)
+
+
+def named_tasks(words: Sequence[str]) -> tuple[list[Task], list[str]]:
+    """The tasks whose files are among a command's words, and the other words, key=value, which lie over the one task; without a file that's an error."""
+    paths = [Path(word) for word in words if re.fullmatch(r"[^=]+\.ya?ml", word)]
+    overrides = [word for word in words if Path(word) not in paths]
+    if not paths:
+        raise ToolError(f"no task file among: {' '.join(words)}.{choices('', map(str, TASKS.glob('*.yaml')))}")
+    if len(paths) > 1 and overrides:
+        raise ToolError(f"{' '.join(overrides)}: for which task? Name one task (make: TASK=…).")
+    return [load_task(path, overrides) for path in paths], overrides
+
+
+def present(tasks: Sequence[Task]) -> Iterator[Task]:
+    """The tasks, less those of several that have no raw file here, which are said; a task that is alone is never left out."""
+    for task in tasks:
+        paths = [Source.parse(value).path for value in task.raw.values()]
+        if len(tasks) > 1 and not any(path.exists() for path in paths):
+            print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, paths))}")
+        else:
+            yield task
 
 
 def sources_of(task: Task) -> tuple[Callable[[Path], Iterator[RawRow | BadRow]], dict[str, Source]]:

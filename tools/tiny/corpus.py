@@ -1,8 +1,9 @@
-"""Chinese copying tasks in chat form, the tiny model's whole pre-training diet.
+"""Chinese text and tasks in chat form, the tiny model's whole pre-training diet.
 
-In: a seeded `random.Random` and the size of the text. Out: a `Sample` (system line, prompt, answer). The tasks teach to copy a span exactly, to follow
-what the prompt asks, to write JSON, and to stop. None of them finds entities: what is to be copied is always marked, by a tag, a bracket or two cue words
-that the prompt names, the labels are made up, and the names of the NER tasks' labels appear only as words to be copied.
+In: a seeded `random.Random` and the size of the text. Out: a `Sample` (system line, prompt, answer), or plain text. The text teaches words and how sentences
+go on; the tasks to copy a span exactly, to follow what the prompt asks, to write JSON, and to stop. None of them finds entities: what is to be given is marked
+(a tag, a bracket, two cue words), named by the prompt (a list of words), or told by its characters (numbers, clauses between punctuation); the labels are
+made up, and the names of the NER tasks' labels appear only as words to be copied.
 
     python -m tools.tiny.corpus --count 20
 """

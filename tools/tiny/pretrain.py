@@ -1,4 +1,4 @@
-"""Pre-train the tiny Qwen2 from scratch on the copying tasks of `tools.tiny.corpus`.
+"""Pre-train the tiny Qwen2 on the text and tasks of `tools.tiny.corpus`, from scratch or on from a model of before.
 
 In: a seed and a number of steps. Out: a model folder that transformers, LLaMA-Factory and vLLM read as any Qwen2.5-Instruct (bf16 weights, tokenizer,
 chat template), with its loss curve as `loss.csv` and `loss.png`. The files replace those of the same name when all are written.
@@ -33,7 +33,7 @@ EASY = 0.15
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is made of. The defaults are what the model in the repository was made with."""
+    """What a run is made of. The defaults are the first call's of those that made the model in the repository; its README has them all."""
 
     steps: int = 5500
     seed: int = 42

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tools.conf import Run, Task
 from tools.data import prompt
 from tools.data.doctor.findings import Place
-from tools.data.doctor.row_faults import SURROGATE
+from tools.data.readers.row import LONE_SURROGATE
 from tools.errors import ToolError
 from tools.example import Example
 
@@ -39,7 +39,7 @@ class Cutoff:
     def add(self, place: Place, example: Example) -> None:
         """Measure a row, now or with the next ones; one that no tokenizer takes is passed over."""
         row = prompt.alpaca(self._task, example, self._render)
-        if not SURROGATE.search(row["input"] + row["output"]):
+        if not LONE_SURROGATE.search(row["input"] + row["output"]):
             self._places.append(place)
             self._rows.append(row)
         if len(self._rows) >= BATCH:

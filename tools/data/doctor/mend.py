@@ -25,8 +25,8 @@ from tools.conf import Task
 from tools.data.doctor.diagnosis import Diagnosis, OpenSource, Read
 from tools.data.doctor.findings import ERROR, KINDS, one_line
 from tools.data.doctor.offsets import Reading, Survey, agrees
-from tools.data.doctor.row_faults import CONTROL, SURROGATE, faults, is_empty
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.doctor.row_faults import CONTROL, faults, is_empty
+from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow
 from tools.data.repeats import Repeats
 from tools.data.sources import of_kind, share_of
 from tools.errors import ToolError
@@ -152,7 +152,7 @@ def mend(row: RawRow, task: Task, survey: Survey | None = None) -> tuple[RawRow,
 
 
 def _clean(text: str, done: Counter[str] | None = None) -> str:
-    text, halves = SURROGATE.subn("\ufffd", text)
+    text, halves = LONE_SURROGATE.subn("\ufffd", text)
     text, controls = CONTROL.subn(" ", text)
     if done is not None:
         done["surrogate"] += halves

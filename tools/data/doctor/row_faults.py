@@ -12,18 +12,17 @@ from functools import lru_cache
 
 from tools.conf import Task
 from tools.data.doctor.findings import quoted
-from tools.data.readers.row import RawRow
+from tools.data.readers.row import LONE_SURROGATE, RawRow
 from tools.errors import choices
 from tools.example import CONTROL_TOKEN, Entity
 
 Fault = tuple[str, str]
 
-SURROGATE = re.compile("[\ud800-\udfff]")
 CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # C0 but tab and line ends, DEL, C1
 _ZERO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _BRACES = re.compile(r"\{\{|\}\}|\{(?:text|labels|options)\}")
 # One search tells that a text has none of all that; which of it, is asked only where it has some.
-_ODD = re.compile(f"[{SURROGATE.pattern[1:-1]}{CONTROL.pattern[1:-1]}{_ZERO_WIDTH.pattern[1:-1]}\ufffd{{}}<]")
+_ODD = re.compile(f"[{LONE_SURROGATE.pattern[1:-1]}{CONTROL.pattern[1:-1]}{_ZERO_WIDTH.pattern[1:-1]}\ufffd{{}}<]")
 
 
 def faults(row: RawRow, task: Task) -> Iterator[Fault]:
@@ -44,7 +43,7 @@ def text_faults(text: str) -> Iterator[Fault]:
         yield "empty-text", f"the text is {quoted(text)}."
     if not _ODD.search(text):
         return
-    for kind, pattern in (("surrogate", SURROGATE), ("control", CONTROL), ("zero-width", _ZERO_WIDTH)):
+    for kind, pattern in (("surrogate", LONE_SURROGATE), ("control", CONTROL), ("zero-width", _ZERO_WIDTH)):
         if found := pattern.search(text):
             yield kind, f"U+{ord(found[0]):04X} at {found.start()}: …{_around(text, found.start())}…"
     if "\ufffd" in text:
@@ -102,7 +101,7 @@ def class_faults(row: RawRow, task: Task) -> Iterator[Fault]:
     elif not task.labels:
         yield "class", f"the row has no options, and {task.path} no labels: what could the model choose from?"
     names = [row.label, *(row.options or [])]
-    if any(SURROGATE.search(name) for name in names):
+    if any(LONE_SURROGATE.search(name) for name in names):
         yield "surrogate", "in the class or the options."
     if task.labels:
         for label in sorted(set(names) - task.names.keys()):

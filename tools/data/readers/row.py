@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from dataclasses import dataclass
 from typing import Any
 
 from tools.example import Entity
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer takes; JSON's \u escapes can write one
 
 
 @dataclass(slots=True)  # as if frozen, as Example
