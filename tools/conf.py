@@ -26,6 +26,7 @@ SERVE = "serve"  # conf/serve*.yaml are vLLM's house defaults, not runs
 KINDS = ("ner", "classification")
 ORDERS = ("source", "text")
 ON_ERROR = ("stop", "skip")
+PEFT_METHODS = ("prefix", "p_tuning")
 DATASET_NAME = re.compile(r"alpaca_(?P<task>.+)_(?P<split>[^_]+)")
 
 
@@ -118,6 +119,11 @@ class Run:
         return Path(self.base_model).name
 
     @property
+    def engine(self) -> str:
+        """Who trains it: 'llamafactory', or 'peft' for the runs in conf/peft/ and for methods that LLaMA-Factory hasn't."""
+        return "peft" if self.path.parent.name == "peft" or self.values.get("finetuning_type") in PEFT_METHODS else "llamafactory"
+
+    @property
     def dataset(self) -> Path:
         """The folder that holds `examples/` and `alpaca/`: the parent of the run's `dataset_dir`."""
         return Path(str(self.values.get("dataset_dir", DATASET / "alpaca"))).parent
@@ -175,6 +181,15 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
         )
     all_at_once(problems)
     return Run(path, values, tuple(overrides))
+
+
+def origins(run: Run) -> dict[str, str]:
+    """Where each value of a run comes from: 'run', an overlay's path, or 'command line'; the last that names it."""
+    found = dict.fromkeys(map(str, load_yaml(run.path)), "run")
+    for word in run.overrides:
+        if word.endswith((".yaml", ".yml")) and "=" not in word:
+            found |= dict.fromkeys(map(str, load_yaml(Path(word))), word)
+    return found | {word.partition("=")[0].split(".")[0]: "command line" for word in run.overrides if re.match(r"[\w.\-]+=", word)}
 
 
 def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:

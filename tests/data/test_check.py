@@ -310,7 +310,7 @@ TINY = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 def test_rows_longer_than_cutoff_len_are_errors_and_a_value_that_holds_them_is_suggested(
     task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tools.data.doctor.lengths.token_counter", lambda run: lambda rows: [len(row["input"]) + len(row["output"]) for row in rows])
+    monkeypatch.setattr("tools.lengths.token_counter", lambda run: lambda rows: [len(row["input"]) + len(row["output"]) for row in rows])
     path = task_of([OTHER, CELTIC, row("甲")])
     assert "cutoff" not in examine(path, run=load_run(TINY, ["cutoff_len=300"])).kinds()
     report = examine(path, run=load_run(TINY, ["cutoff_len=200"]))
@@ -321,7 +321,7 @@ def test_rows_longer_than_cutoff_len_are_errors_and_a_value_that_holds_them_is_s
 
 
 def test_packing_holds_one_token_less(task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.data.doctor.lengths.token_counter", lambda run: lambda rows: [200] * len(rows))
+    monkeypatch.setattr("tools.lengths.token_counter", lambda run: lambda rows: [200] * len(rows))
     path = task_of([CELTIC])
     assert "cutoff" not in examine(path, run=load_run(TINY, ["cutoff_len=200"])).kinds()
     report = examine(path, run=load_run(TINY, ["cutoff_len=200", "neat_packing=true"]))
@@ -334,7 +334,7 @@ def test_lengths_are_measured_in_batches_and_each_stays_with_its_row(task_of: Ca
     def counter(run: Any) -> Callable:
         return lambda rows: sizes.append(len(rows)) or [300 if "\n第500句" in row["input"] else 10 for row in rows]  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr("tools.data.doctor.lengths.token_counter", counter)
+    monkeypatch.setattr("tools.lengths.token_counter", counter)
     report = examine(task_of([row(f"第{n}句") for n in range(600)] + [row("\ud800")]), run=load_run(TINY, ["cutoff_len=200"]))
     assert report.lines("cutoff") == [501]
     assert sizes == [256, 256, 88]

@@ -7,19 +7,41 @@ dataclasses takes seconds (torch comes along), so what they say is kept beside t
 from __future__ import annotations
 
 import json
+import math
 import sys
 import typing
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import MISSING, Field, fields
 from enum import Enum
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from tools.conf import Run
 from tools.errors import ToolError, choices
-from tools.files import write_json
+from tools.files import sha256, write_json
 
 PACKAGES = ("llamafactory", "transformers")
+ENGINES = {"llamafactory": "LLaMA-Factory", "peft": "The PEFT engine"}
+# Numbers that every type check lets through.
+POSITIVE = (
+    "lora_rank",
+    "lora_alpha",
+    "cutoff_len",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "num_train_epochs",
+    "learning_rate",
+    "preprocessing_num_workers",
+    "save_steps",
+    "eval_steps",
+    "logging_steps",
+    "max_samples",
+)
+SHARES = ("lora_dropout",)
 # How a value's Python type satisfies a declared one; LLaMA-Factory splits text into lists at commas (and takes the list), and reads mappings from JSON text.
 ACCEPTED: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -32,15 +54,31 @@ ACCEPTED: dict[str, tuple[type, ...]] = {
 
 
 def problems(run: Run) -> list[str]:
-    """One message for each key that LLaMA-Factory would refuse, and for each value that its dataclasses don't allow."""
-    known = arguments()
+    """One message for each key that the run's engine would refuse, and for each value that its dataclasses don't allow."""
+    known = arguments(run.engine)
     found = []
     for key, value in run.values.items():
         if key not in known:
-            found.append(f"{run.path}: unknown key '{key}'.{choices(key, known)} LLaMA-Factory would refuse the run.")
-        elif problem := value_problem(value, **known[key]):
+            found.append(f"{run.path}: unknown key '{key}'.{choices(key, known)} {ENGINES[run.engine]} would refuse the run.")
+        elif problem := value_problem(value, known[key]["types"], known[key]["options"]) or range_problem(key, value):
             found.append(f"{run.path}: `{key}: {json.dumps(value, ensure_ascii=False)}`: {problem}")
+    template = run.values.get("template")
+    if isinstance(template, str) and template not in templates():
+        found.append(f"{run.path}: unknown template '{template}'.{choices(template, templates())} Qwen 1 to 2.5 take qwen.")
     return found
+
+
+def range_problem(key: str, value: Any) -> str:
+    """What is wrong with a number that no dataclass forbids and no training survives ('' for nothing)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    if not math.isfinite(value):
+        return "not a number to train with."
+    if key in POSITIVE and value <= 0:
+        return "must be above 0."
+    if key in SHARES and not 0 <= value < 1:
+        return "must be at least 0 and below 1."
+    return ""
 
 
 def value_problem(value: Any, types: list[str], options: list[str]) -> str:
@@ -62,39 +100,67 @@ def value_problem(value: Any, types: list[str], options: list[str]) -> str:
     return ""
 
 
-def arguments() -> dict[str, dict[str, list[str]]]:
-    """key → {"types", "options"} for every key that `llamafactory-cli train` accepts. Raises ToolError where LLaMA-Factory isn't installed."""
+def arguments(engine: str = "llamafactory") -> dict[str, dict[str, Any]]:
+    """key → {"types", "options", "default"} for every key that the engine accepts. Raises ToolError where LLaMA-Factory isn't installed."""
+    return dict(_stored()[engine])
+
+
+def templates() -> list[str]:
+    """The names that `template:` can have."""
+    return list(_stored()["templates"])
+
+
+def versions() -> dict[str, str]:
+    """The packages whose dataclasses are asked. Raises ToolError where one isn't installed."""
     try:
-        versions = {name: version(name) for name in PACKAGES}
+        return {name: version(name) for name in PACKAGES}
     except PackageNotFoundError as error:
         raise ToolError(
             f"{error.name} isn't in {sys.executable}; `make setup` makes the environment, .venv/train/bin/python runs this tool."
         ) from None
-    cache = Path(sys.prefix) / "llamafactory-arguments.json"
+
+
+@cache
+def _stored() -> dict[str, Any]:
+    asked = {**versions(), "asked_by": sha256(Path(__file__))}
+    path = Path(sys.prefix) / "llamafactory-arguments.json"
     stored: dict[str, Any] = {}
     with suppress(OSError, ValueError):
-        stored = json.loads(cache.read_text())
-    if stored.get("versions") != versions:
-        stored = {"versions": versions, "arguments": ask()}
+        stored = json.loads(path.read_text())
+    if stored.get("versions") != asked:
+        stored = {"versions": asked, **ask()}
         with suppress(OSError):  # an environment that can't be written to is asked each time
-            write_json(cache, stored)
-    return dict(stored["arguments"])
+            write_json(path, stored)
+    return stored
 
 
-def ask() -> dict[str, dict[str, list[str]]]:
-    """The same, from the dataclasses themselves."""
-    from dataclasses import fields
-
+def ask() -> dict[str, Any]:
+    """The same, by engine, and the templates' names, from LLaMA-Factory itself."""
+    from llamafactory.data.template import TEMPLATES
     from llamafactory.hparams import parser
 
+    return {"llamafactory": _fields([*parser._TRAIN_ARGS, parser.RayArguments]), "templates": sorted(TEMPLATES)}
+
+
+def _fields(kinds: Iterable[Any]) -> dict[str, dict[str, Any]]:
     known = {}
-    for kind in (*parser._TRAIN_ARGS, parser.RayArguments):
+    for kind in kinds:
         hints = typing.get_type_hints(kind)
         for field in fields(kind):
             if field.init:
                 types, options = declared(hints[field.name])
-                known[field.name] = {"types": types, "options": options}
+                known[field.name] = {"types": types, "options": options, "default": _default(field)}
     return dict(sorted(known.items()))
+
+
+def _default(field: Field[Any]) -> Any:
+    """A field's default as JSON has it: null where there is none."""
+    value = field.default_factory() if field.default_factory is not MISSING else field.default
+    if value is MISSING:
+        return None
+    if isinstance(value, Enum):
+        return value.value
+    return value if isinstance(value, str | int | float | bool | list | dict) else None
 
 
 def declared(hint: Any) -> tuple[list[str], list[str]]:

@@ -19,6 +19,7 @@ from tools import conf
 from tools.conf import Run, dataset_names
 from tools.errors import ToolError
 from tools.files import read_json, sha256, write_json
+from tools.train.machine import gpus
 
 NAME = "manifest.json"
 PACKAGES = ("llamafactory", "torch", "transformers", "peft", "trl", "datasets", "accelerate")
@@ -35,7 +36,11 @@ def start(run: Run, command: list[str]) -> dict[str, Any]:
         "exit_code": None,
         "sha256": {str(path): sha256(path) for path in _inputs(run)},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "machine": {"platform": platform.platform(), "cores": os.cpu_count(), "gpus": _gpus()},
+        "machine": {
+            "platform": platform.platform(),
+            "cores": os.cpu_count(),
+            "gpus": [f"{gpu.name}, {gpu.memory >> 20} MiB, {gpu.driver}" for gpu in gpus()],
+        },
     }
     write_json(run.output_dir / NAME, manifest)
     return manifest
@@ -77,13 +82,3 @@ def _commit() -> str | None:
     except OSError:
         return None
     return described.stdout.strip() or None
-
-
-def _gpus() -> list[str]:
-    try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return []
-    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []

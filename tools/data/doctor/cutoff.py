@@ -25,7 +25,7 @@ class Cutoff:
     """
 
     def __init__(self, run: Run, task: Task, render: Callable[[Example], str], measured: Callable[[Place, int], None]) -> None:
-        from tools.data.doctor.lengths import token_counter
+        from tools.lengths import token_counter
 
         self.run, self.longest = run, 0
         # LLaMA-Factory takes one off when it packs (hparams/data_args.py).

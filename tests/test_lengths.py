@@ -15,8 +15,8 @@ import pytest
 
 from tools.conf import ROOT, Run, load_run, load_task
 from tools.data.convert import COLUMNS, alpaca_name, convert
-from tools.data.doctor import lengths
-from tools.data.doctor.lengths import CHATS, is_plain_qwen, token_counter
+from tools import lengths
+from tools.lengths import CHATS, is_plain_qwen, token_counter
 from tools.errors import ToolError
 
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
@@ -156,7 +156,7 @@ def test_the_order_of_rows_is_kept_across_batches_and_a_full_memory(monkeypatch:
 
 def test_the_short_way_loads_no_heavy_library() -> None:
     code = (
-        "import sys; from pathlib import Path; from tools.conf import load_run; from tools.data.doctor.lengths import token_counter;"
+        "import sys; from pathlib import Path; from tools.conf import load_run; from tools.lengths import token_counter;"
         f"token_counter(load_run(Path('{CONF}')))([{row('一')}]); print([name for name in ('torch', 'transformers', 'llamafactory') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

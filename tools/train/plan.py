@@ -1,0 +1,114 @@
+"""What a training run will do, from the lengths of its rows: steps, tokens, padding. Nothing is loaded and nothing runs.
+
+In: a run, its rows' token counts, the number of processes. Out: a Plan. `python -m tools.train.check conf/<run>.yaml` prints it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tools.conf import Run
+
+PAD_TO = 8  # LLaMA-Factory's collator pads to a multiple of it
+MEGABATCH = 50  # batches that transformers' length-grouped sampler sorts at a time
+# LLaMA-Factory's and transformers' defaults, where a run names none.
+DEFAULTS: dict[str, Any] = {
+    "per_device_train_batch_size": 8,
+    "per_device_eval_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "num_train_epochs": 3.0,
+    "max_steps": -1,
+    "cutoff_len": 2048,
+    "val_size": 0.0,
+    "save_strategy": "steps",
+    "save_steps": 500,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run in numbers. `tokens` is an epoch's, padding left out; `padding` is the share of a batch's positions that hold none, both in the rows' real lengths."""
+
+    rows: int
+    held_out: int
+    processes: int
+    batch: int
+    accumulation: int
+    steps_per_epoch: int
+    steps: int
+    epochs: float
+    tokens: int
+    longest: int
+    padding: float
+    widest_batch: int
+
+    @property
+    def effective_batch(self) -> int:
+        """Rows behind one optimizer step."""
+        return self.batch * self.accumulation * self.processes
+
+
+def make_plan(run: Run, lengths: list[int], processes: int = 1) -> Plan:
+    """The plan for rows of these token counts. Steps are counted as transformers' Trainer does (Trainer.set_initial_training_values, 5.5.4)."""
+    values = {**DEFAULTS, **{key: value for key, value in run.values.items() if value is not None}}
+    held_out = _held_out(values["val_size"], len(lengths))
+    limit = int(values["cutoff_len"])
+    shuffled = [min(length, limit) for length in lengths]
+    random.Random(int(values.get("seed", 42))).shuffle(shuffled)
+    kept = shuffled[: len(shuffled) - held_out]
+    batch, accumulation = int(values["per_device_train_batch_size"]), int(values["gradient_accumulation_steps"])
+    units = _packed(kept, limit) if values.get("packing") or values.get("neat_packing") else kept
+    batches_per_epoch = max(1, math.ceil(math.ceil(len(units) / batch) / processes))
+    steps_per_epoch = max(1, math.ceil(batches_per_epoch / accumulation))
+    steps = int(values["max_steps"]) if int(values["max_steps"]) > 0 else math.ceil(float(values["num_train_epochs"]) * steps_per_epoch)
+    padded = list(_padded(units, batch, grouped=values.get("train_sampling_strategy") == "group_by_length"))
+    positions = sum(rows * width for rows, width in padded)
+    return Plan(
+        rows=len(kept),
+        held_out=held_out,
+        processes=processes,
+        batch=batch,
+        accumulation=accumulation,
+        steps_per_epoch=steps_per_epoch,
+        steps=steps,
+        epochs=steps / steps_per_epoch,
+        tokens=sum(kept),
+        longest=max(kept, default=0),
+        padding=1 - sum(kept) / positions if positions else 0.0,
+        widest_batch=max((rows * width for rows, width in padded), default=0),
+    )
+
+
+def _held_out(val_size: float, rows: int) -> int:
+    """Rows that `val_size` takes from training: a number above 1, a share below (datasets' train_test_split rounds up)."""
+    return min(rows, int(val_size) if val_size > 1 else math.ceil(rows * val_size)) if val_size > 1e-6 else 0
+
+
+def _packed(lengths: list[int], limit: int) -> list[int]:
+    """Rows packed into blocks of `limit` tokens, about as LLaMA-Factory's greedy_knapsack does: the longest first, each where the least room is left. It packs
+    a thousand rows at a time and pads each block to the full length."""
+    blocks = 0
+    for start in range(0, len(lengths), 1000):
+        room: list[int] = []
+        for length in sorted(lengths[start : start + 1000], reverse=True):
+            fitting = [(free, place) for place, free in enumerate(room) if free >= length]
+            if fitting:
+                room[min(fitting)[1]] -= length
+            else:
+                room.append(limit - length)
+        blocks += len(room)
+    return [limit] * blocks
+
+
+def _padded(lengths: list[int], batch: int, grouped: bool) -> Iterator[tuple[int, int]]:
+    """(rows, padded width) of each batch of an epoch. Grouped, as transformers' get_length_grouped_indices: sorted within megabatches."""
+    if grouped:
+        size = min(max(len(lengths) // (batch * 4), 1), MEGABATCH) * batch
+        lengths = [length for start in range(0, len(lengths), size) for length in sorted(lengths[start : start + size], reverse=True)]
+    for start in range(0, len(lengths), batch):
+        rows = lengths[start : start + batch]
+        yield len(rows), -(-max(rows) // PAD_TO) * PAD_TO
