@@ -13,6 +13,9 @@ BASE :=
 # FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
 FIX :=
 PLOTS :=
+# ALL=1 lists every value of a run, FRESH=1 moves a run's folder aside and starts over.
+ALL :=
+FRESH :=
 # The Python that makes the environments, 3.11 or 3.12.
 PYTHON := python3
 # vLLM's build: auto, cpu or gpu.
@@ -23,8 +26,9 @@ TORCH_BACKEND :=
 RUN := .venv/train/bin/python -m
 SETUP := @$(PYTHON) -m tools.setup --serve $(SERVE) $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 TASKS = $(if $(TASK),conf/task/$(TASK).yaml,$(wildcard conf/task/*.yaml))
-# With CONF alone, the doctor takes the run's own task.
-CHECKED = $(if $(CONF),$(if $(TASK),conf/task/$(TASK).yaml),$(TASKS)) $(ARGS) $(if $(CONF),--conf $(CONF))
+# CONF alone examines the run, its Alpaca rows and then its raw files; TASK the raw files, with CONF against that run's cutoff_len.
+CHECK_DATA = tools.data.check $(TASKS) $(ARGS) $(if $(CONF),--conf $(CONF)) $(if $(FIX),--fix) $(if $(PLOTS),--plots) --out data/dataset/check
+CHECK_RUN = tools.train.check $(CONF) $(ARGS) $(if $(ALL),--all)
 WHICH = $(if $(MERGED),--model merged,$(if $(BASE),--model base))
 
 .DEFAULT_GOAL := help
@@ -61,12 +65,12 @@ data: setup-train ## raw annotation → examples, Alpaca files, dataset_info.jso
 	$(RUN) tools.data.convert $(TASKS) $(ARGS) --out data/dataset
 
 .PHONY: check
-check: setup-train ## what is wrong with the raw files, and their tokens against a run's cutoff_len (TASK=clue CONF=… FIX=1 PLOTS=1)
-	$(RUN) tools.data.check $(CHECKED) $(if $(FIX),--fix) $(if $(PLOTS),--plots) --out data/dataset/check
+check: setup-train ## what is wrong with raw files (TASK=clue FIX=1 PLOTS=1), or with a run and its data, and what it will cost (CONF=… ALL=1)
+	$(RUN) $(if $(TASK),$(CHECK_DATA),$(if $(CONF),$(CHECK_RUN),$(CHECK_DATA)))
 
 .PHONY: train
-train: setup-train ## LoRA SFT with LLaMA-Factory (CONF=conf/<run>.yaml)
-	$(RUN) tools.train.launch $(CONF) $(ARGS)
+train: setup-train ## LoRA SFT with LLaMA-Factory, going on where an interrupted one stopped (CONF=conf/<run>.yaml FRESH=1)
+	$(RUN) tools.train.launch $(CONF) $(ARGS) $(if $(FRESH),--fresh)
 
 .PHONY: export
 export: setup-train ## merge the adapter into the base model (CONF=…)

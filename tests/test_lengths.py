@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from tools import lengths
 from tools.conf import ROOT, Run, load_run, load_task
 from tools.data.convert import COLUMNS, alpaca_name, convert
-from tools import lengths
-from tools.lengths import CHATS, is_plain_qwen, token_counter
 from tools.errors import ToolError
+from tools.lengths import CHATS, is_plain_qwen, token_counter
 
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 THINKING = [("qwen", True), ("qwen3", True), ("qwen3", False), ("qwen3", None), ("qwen3_nothink", True)]

@@ -44,7 +44,7 @@ def chain(conf: Path, overrides: Sequence[str], port: int, data: Sequence[str] =
     scores, folders, seconds = {}, {}, {}
     for name, words in (
         ("data", ("tools.data.convert", str(task.path), *data, "--out", str(this.dataset))),
-        ("train", ("tools.train.launch", str(conf), *overrides)),
+        ("train", ("tools.train.launch", str(conf), *overrides, "--fresh")),
         ("export", ("tools.train.export", str(conf), *overrides)),
     ):
         started = time.monotonic()

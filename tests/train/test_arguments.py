@@ -37,8 +37,8 @@ def test_llamafactorys_own_parser_takes_the_run(path: Path, overlays: list[str])
 def test_known_keys_are_those_that_the_parser_takes() -> None:
     known = arguments.arguments()
     assert {"lora_rank", "model_name_or_path", "cutoff_len", "learning_rate", "ray_num_workers"} <= set(known)
-    assert arguments.arguments() == known == arguments.ask()
-    assert known["lora_rank"] == {"types": ["int"], "options": []}
+    assert arguments.arguments() == known == arguments.ask()["llamafactory"]
+    assert known["lora_rank"] == {"types": ["int"], "options": [], "default": 8}
     assert known["stage"]["options"] == ["pt", "sft", "rm", "ppo", "dpo", "kto"]
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import load_run
-from tools.train.launch import FINISHED, set_aside, to_yaml
+from tests.train.test_checkpoints import make_checkpoint
+from tools.conf import Run, find_task, load_run
+from tools.errors import ToolError
+from tools.train.launch import move_away, only_one, reason, starting_point, to_yaml
 
 CONF = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
 
@@ -49,18 +51,70 @@ def test_a_wrong_conf_lists_the_runs(tool: Callable, given: list[str], message: 
     assert (done.returncode, message in done.stderr, CONF in done.stderr) == (2, True, True), done.stderr
 
 
-def test_a_finished_run_is_set_aside_whole(tmp_path: Path) -> None:
+def test_a_folder_is_moved_aside_whole_and_never_over_another(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "adapter_model.safetensors").write_text("x")
-    assert set_aside(folder) is None, "an unfinished run stays where it is"
-    (folder / FINISHED[0]).write_text("{}")
-    os.utime(folder / FINISHED[0], (0, 0))
-    moved = set_aside(folder)
-    assert moved is not None
-    assert moved.name.startswith("run.1970")
-    assert (moved / "adapter_model.safetensors").read_text() == "x"
-    assert not folder.exists()
+    assert move_away(folder) is None
+    for content in ("x", "y"):
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_text(content)
+        os.utime(folder / "adapter_model.safetensors", (0, 0))
+        moved = move_away(folder)
+        assert moved is not None
+        assert moved.name.startswith("run.1970")
+        assert (moved / "adapter_model.safetensors").read_text() == content
+        assert not folder.exists()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def interrupted(tmp_path: Path, **values: object) -> Run:
+    """A run of which a checkpoint is there, begun with the sample run's values."""
+    run = load_run(Path(CONF), [f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft"])
+    make_checkpoint(run.output_dir / "checkpoint-2")
+    run.resolved.write_text(to_yaml({**run.values, "resume_from_checkpoint": None, "logging_steps": 5, **values}))
+    return run
+
+
+def test_an_interrupted_run_goes_on_from_its_newest_whole_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = interrupted(tmp_path)
+    make_checkpoint(run.output_dir / "checkpoint-4")
+    (run.output_dir / "checkpoint-4/optimizer.pt").write_bytes(b"PK")
+    log = run.output_dir / "trainer_log.jsonl"
+    log.write_text('{"current_steps": 2}\n{"current_steps": 3}\n{"curr')
+    assert starting_point(run) == run.output_dir / "checkpoint-2"
+    assert "checkpoint-4: not whole (optimizer.pt:" in capsys.readouterr().out
+    assert (run.output_dir / "torn-checkpoint-4").is_dir()
+    assert log.read_text() == '{"current_steps": 2}\n'
+
+
+@pytest.mark.parametrize(("key", "then"), [("lora_rank", 8), ("learning_rate", 1e-4), ("max_steps", 5), ("seed", 1)])
+def test_a_checkpoint_of_another_training_isnt_gone_on_from(tmp_path: Path, key: str, then: float) -> None:
+    run = interrupted(tmp_path, **{key: then})
+    with pytest.raises(ToolError, match=rf"`{key}` is .* began with {then}.*FRESH=1"):
+        starting_point(run)
+
+
+def test_a_checkpoint_of_other_data_isnt_gone_on_from(tmp_path: Path) -> None:
+    run = interrupted(tmp_path)
+    prompt = str(find_task("sample").prompt)
+    (run.output_dir / "manifest.json").write_text(json.dumps({"sha256": {prompt: "0" * 64}}))
+    with pytest.raises(ToolError, match=rf"{prompt}: not what the interrupted training"):
+        starting_point(run)
+
+
+def test_two_trainings_of_one_run_dont_meet(tmp_path: Path) -> None:
+    run = interrupted(tmp_path)
+    with only_one(run), pytest.raises(ToolError, match="another training of this run is under way"), only_one(run):
+        pass
+    with only_one(run):
+        pass
+
+
+def test_the_reason_is_the_last_error_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("step 1\rstep 2\nTraceback (most recent call last):\n  x\ntorch.OutOfMemoryError: CUDA out of memory\n\n[W] bye\n")
+    assert reason(log) == f"torch.OutOfMemoryError: CUDA out of memory\nThe whole log: {log}"
+    log.write_text("a\nb\nc\nd\n")
+    assert reason(log).splitlines()[:3] == ["b", "c", "d"]
 
 
 def test_the_resolved_run_is_read_back_as_the_same_values(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import shlex
 import shutil
 import sys
 from contextlib import suppress
@@ -164,7 +165,7 @@ def report(found: Examination, everything: bool = False) -> str:
         parts += [_data_lines(found), _plan_lines(found.run, found.plan)]
     if found.estimate:
         parts.append(_memory_lines(found.estimate))
-    parts.append(f"command   {command(found.run)}")
+    parts.append(f"command   {shlex.join(command(found.run))}")
     parts += [f"remark    {remark}" for remark in found.remarks]
     return "\n".join(parts)
 
@@ -184,9 +185,10 @@ def values_table(this: Run, everything: bool = False) -> str:
     return "\n".join("  ".join([*(word.ljust(width) for word, width in zip(row, widths, strict=False)), row[3]]).rstrip() for row in [head, *rows])
 
 
-def command(this: Run) -> str:
-    """What LLaMA-Factory, or the PEFT engine, is called with."""
-    return f"llamafactory-cli train {this.resolved}" if this.engine == "llamafactory" else f"python -m tools.train.peft_engine {this.resolved}"
+def command(this: Run) -> list[str]:
+    """What a user would type to train from the resolved file without this tool."""
+    program = ["llamafactory-cli", "train"] if this.engine == "llamafactory" else ["python", "-m", "tools.train.peft_engine"]
+    return [*program, str(this.resolved)]
 
 
 def _data_lines(found: Examination) -> str:

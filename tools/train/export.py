@@ -18,7 +18,8 @@ from tools.conf import Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import need_file, read_json, sha256, write_json, write_text
 from tools.process import call
-from tools.train.launch import base_model_problems, llamafactory_cli, to_yaml
+from tools.train.check import base_model_problems
+from tools.train.launch import llamafactory_cli, to_yaml
 
 ADAPTER = "adapter_model.safetensors"
 ORIGIN = "export.json"  # in the merged folder, written last: which adapter it was made from

@@ -1,84 +1,171 @@
-"""Trains: resolves a run, checks what can be checked in a second, and gives LLaMA-Factory the one resulting file.
+"""Trains: checks a run, gives LLaMA-Factory the one resulting file, shows how it goes, and goes on where an interrupted training stopped.
 
-In: conf/<run>.yaml, overlays, key=value. Out: data/outputs/<run>/ with LLaMA-Factory's own files, run.yaml and manifest.json.
+In: conf/<run>.yaml, overlays, key=value. Out: data/outputs/<run>/ with LLaMA-Factory's own files, run.yaml, manifest.json and train.log.
 
     python -m tools.train.launch conf/tiny-qwen2-sample-ner-lora-sft.yaml lora_rank=16
+    python -m tools.train.launch conf/tiny-qwen2-sample-ner-lora-sft.yaml --fresh
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
+import json
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run, add_run, dataset_names, run_from
-from tools.errors import WANTING, ToolError, all_at_once, choices, run
-from tools.files import need_file, read_json, write_text
-from tools.process import call
-from tools.train import arguments, manifest
+from tools.conf import Run, add_run, run_from
+from tools.errors import WANTING, ToolError, all_at_once, run
+from tools.files import read_json, write_text
+from tools.train import manifest
+from tools.train.check import command, examine
+from tools.train.checkpoints import newest_whole, set_aside, step_of
+from tools.train.plan import Plan
+from tools.train.progress import LOG, watch
 
-# Written by LLaMA-Factory after the model: the marks of a finished run.
+# Written by the engine after the model: the marks of a finished run.
 FINISHED = ("train_results.json", "adapter_config.json", "adapter_model.safetensors")
+# Values that may differ between an interrupted training and the one that goes on from it: they don't change what is learned.
+FREE = {
+    "output_dir",
+    "overwrite_output_dir",
+    "resume_from_checkpoint",
+    "overwrite_cache",
+    "preprocessing_num_workers",
+    "dataloader_num_workers",
+    "logging_steps",
+    "save_steps",
+    "save_strategy",
+    "save_total_limit",
+    "plot_loss",
+    "report_to",
+    "run_name",
+    "ddp_timeout",
+    "per_device_eval_batch_size",
+}
 
 
-def train(this: Run) -> None:
-    """Run LLaMA-Factory on the resolved run, in a child process, and see that it left an adapter.
+def train(this: Run, fresh: bool = False, env: Mapping[str, str] | None = None) -> None:
+    """Train the run in a child process, from its newest whole checkpoint where an earlier training stopped, and see that it left an adapter.
 
-    Raises ToolError with exit code 2 for what can be known before the start, 1 when the training failed.
+    `fresh` moves what is there to a neighbour first. Raises ToolError with exit code 2 for what can be known before the start, among it a run that is finished, and
+    1 when the training failed.
     """
-    all_at_once([*arguments.problems(this), *base_model_problems(this), *_dataset_problems(this)])
-    cli = llamafactory_cli()
-    if moved := set_aside(this.output_dir):
-        print(f"{this.output_dir} holds a finished run: moved to {moved}", flush=True)
-    write_text(this.resolved, to_yaml(this.values))
-    record = manifest.start(this, ["llamafactory-cli", "train", str(this.resolved)])
-    code = 130  # unless it gets as far as an exit code of its own
-    try:
-        code = call([cli, "train", this.resolved])
-    finally:
-        manifest.end(this, record, code)
-    if code:
-        raise ToolError(f"{this.path}: LLaMA-Factory stopped with exit code {code}; what it printed above says why.", WANTING)
+    found = examine(this)
+    all_at_once(found.problems)
+    program = engine_command(this)
+    with only_one(this):
+        if fresh and (moved := move_away(this.output_dir)):
+            print(f"{this.output_dir} was moved to {moved}", flush=True)
+        if (this.output_dir / FINISHED[0]).is_file():
+            raise ToolError(
+                f"{this.output_dir}: this run is finished. To score it: make eval CONF={this.path}. To start over: make train CONF={this.path} FRESH=1, which moves"
+                " the folder aside."
+            )
+        start = starting_point(this)
+        write_text(this.resolved, to_yaml(resolved_values(this, start)))
+        record = manifest.start(this, command(this), start)
+        code = 130  # unless it gets as far as an exit code of its own
+        try:
+            code = watch([*program, str(this.resolved)], this, found.plan, env)
+        finally:
+            manifest.end(this, record, code)
+            if code in (130, 143):
+                print(f"\n{this.path}: stopped{_goes_on(this, found.plan)}", file=sys.stderr)
+        if code:
+            raise ToolError(
+                f"{this.path}: the training stopped with exit code {code}.\n{reason(this.output_dir / LOG)}\n{_goes_on(this, found.plan)[2:]}",
+                WANTING,
+            )
     missing = [name for name in FINISHED if not (this.output_dir / name).is_file()]
-    if this.values.get("finetuning_type", "lora") == "lora" and missing:
+    if this.values.get("finetuning_type", "lora") != "full" and missing:
         raise ToolError(
-            f"{this.path}: LLaMA-Factory ended well but left no {', '.join(missing)} in {this.output_dir}. Is `do_train: true` set?", WANTING
+            f"{this.path}: the training ended well but left no {', '.join(missing)} in {this.output_dir}. Is `do_train: true` set?", WANTING
         )
     print(f"trained: {this.output_dir}  next: make export CONF={this.path}, or make eval CONF={this.path}")
 
 
-def set_aside(folder: Path) -> Path | None:
-    """Move a finished run's folder, scores and merged model with it, to a neighbour named by the time it ended; None when there is none.
+def starting_point(this: Run) -> Path | None:
+    """The checkpoint to go on from: the newest that is whole; torn ones are set aside, and said. None to begin at the beginning.
 
-    So a new training loses nothing, and nothing of the old one passes for the new one's.
+    Raises ToolError when the interrupted training was another: other values, or other data.
     """
-    finished = folder / FINISHED[0]
-    if not finished.is_file():
+    if this.values.get("resume_from_checkpoint"):
+        return Path(str(this.values["resume_from_checkpoint"]))  # the user's own choice
+    whole, torn = newest_whole(this.output_dir)
+    if whole:
+        all_at_once(differences(this))
+    for checkpoint, fault in torn:
+        print(f"{checkpoint}: not whole ({fault}); set aside as {set_aside(checkpoint).name}", flush=True)
+    if whole:
+        print(f"{this.output_dir}: an earlier training was interrupted; going on from {whole.name}", flush=True)
+        _trim_log(this.output_dir / "trainer_log.jsonl", step_of(whole))
+    elif torn:
+        print(f"{this.output_dir}: no checkpoint is whole; starting at the beginning", flush=True)
+    return whole
+
+
+def differences(this: Run) -> list[str]:
+    """Why the checkpoints in the output folder aren't this run's: one message for each value, and each data file, that was another one then."""
+    way_out = f"Put it back, or start over: make train CONF={this.path} FRESH=1"
+    if not this.resolved.is_file():
+        return [f"{this.output_dir}: holds checkpoints, and no run.yaml that says of what. Start over: make train CONF={this.path} FRESH=1"]
+    before = this.trained().values
+    found = [
+        f"{this.path}: `{key}` is {json.dumps(this.values.get(key))}, the interrupted training in {this.output_dir} began with {json.dumps(before.get(key))}. {way_out}"
+        for key in sorted({*before, *this.values} - FREE)
+        if before.get(key) != this.values.get(key)
+    ]
+    recorded = read_json(this.output_dir / manifest.NAME).get("sha256", {}) if (this.output_dir / manifest.NAME).is_file() else {}
+    changed = [path for path, digest in manifest.inputs(this).items() if path != str(this.resolved) and recorded.get(path, digest) != digest]
+    return found + [f"{path}: not what the interrupted training in {this.output_dir} began with. {way_out}" for path in changed]
+
+
+def resolved_values(this: Run, start: Path | None) -> dict[str, Any]:
+    """What LLaMA-Factory is given: the run's values, and whether it goes on or begins. Nothing is overwritten that `train` hasn't looked at."""
+    return {**this.values, "overwrite_output_dir": start is None, "resume_from_checkpoint": str(start) if start else None}
+
+
+def move_away(folder: Path) -> Path | None:
+    """Move a run's folder, checkpoints, scores and merged model with it, to a neighbour named by the time it was last written; None when there is none."""
+    if not folder.is_dir() or not any(folder.iterdir()):
         return None
-    ended = datetime.fromtimestamp(finished.stat().st_mtime).strftime("%Y%m%d-%H%M%S")
-    moved = folder.with_name(f"{folder.name}.{ended}")
+    ended = datetime.fromtimestamp(max(path.stat().st_mtime for path in folder.iterdir())).strftime("%Y%m%d-%H%M%S")
+    moved, number = folder.with_name(f"{folder.name}.{ended}"), 1
+    while moved.exists():
+        number += 1
+        moved = folder.with_name(f"{folder.name}.{ended}.{number}")
     folder.rename(moved)
     return moved
 
 
-def base_model_problems(this: Run) -> list[str]:
-    """What is wrong with `model_name_or_path` as a local folder; a missing folder is a problem because nothing here downloads by itself."""
-    folder = Path(this.base_model)
-    if not folder.is_dir():
-        hint = f"make download MODEL=Qwen/{this.base_name}" if this.base_name.startswith("Qwen") else "make download MODEL=<owner>/<name>"
-        local = sorted(str(path.parent) for path in Path("models").glob("*/config.json"))
-        return [f"{this.path}: base model {folder}: no such folder.{choices(str(folder), local)} To get one: {hint}"]
-    return [f"{this.path}: base model {folder}: no {name} in it." for name in ("config.json",) if not (folder / name).is_file()]
+@contextmanager
+def only_one(this: Run) -> Iterator[None]:
+    """Hold the run: a second training in the same folder would write over the first's checkpoints. The kernel lets go of it however we end."""
+    this.output_dir.parent.mkdir(parents=True, exist_ok=True)
+    with open(this.output_dir.parent / f".{this.output_dir.name}.lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ToolError(f"{this.output_dir}: another training of this run is under way.") from None
+        yield
+
+
+def engine_command(this: Run) -> list[str]:
+    """The program that trains the run, in this Python's environment; it takes the resolved file."""
+    return [llamafactory_cli(), "train"] if this.engine == "llamafactory" else [sys.executable, "-m", "tools.train.peft_engine"]
 
 
 def llamafactory_cli() -> str:
     """LLaMA-Factory's command in this Python's environment."""
-    command = Path(sys.executable).with_name("llamafactory-cli")
-    if not command.is_file():
-        raise ToolError(f"{command}: no such file; `make setup` installs LLaMA-Factory, and .venv/train/bin/python runs this tool.")
-    return str(command)
+    program = Path(sys.executable).with_name("llamafactory-cli")
+    if not program.is_file():
+        raise ToolError(f"{program}: no such file; `make setup` installs LLaMA-Factory, and .venv/train/bin/python runs this tool.")
+    return str(program)
 
 
 def to_yaml(values: dict[str, Any]) -> str:
@@ -88,26 +175,41 @@ def to_yaml(values: dict[str, Any]) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(values))
 
 
-def _dataset_problems(this: Run) -> list[str]:
-    folder = Path(str(this.values.get("dataset_dir", "data")))
-    path, names = folder / "dataset_info.json", [*dataset_names(this.values.get("dataset")), *dataset_names(this.values.get("eval_dataset"))]
+def reason(log: Path) -> str:
+    """The last error that a log holds, and where the rest is."""
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines() if line.strip()]
+    errors = [line.strip()[:500] for line in lines if line.strip().partition(":")[0].rpartition(".")[2].endswith(("Error", "Exception"))]
+    return "\n".join([*(errors[-1:] or [line.strip()[:500] for line in lines[-3:]]), f"The whole log: {log}"])
+
+
+def _trim_log(log: Path, step: int) -> None:
+    """Take out of trainer_log.jsonl what came after the checkpoint: it will come again."""
+    if log.is_file():
+        kept = [line for line in log.read_text(encoding="utf-8").splitlines(keepends=True) if _logged_step(line) <= step]
+        write_text(log, "".join(kept))
+
+
+def _logged_step(line: str) -> float:
     try:
-        info = read_json(need_file(path, f"{this.path} trains on it; make data"))
-    except ToolError as error:
-        return [str(error)]
-    problems = []
-    for name in dict.fromkeys(names):
-        if name not in info:
-            problems.append(f"{this.path}: no dataset '{name}' in {path}.{choices(name, info)} To write it: make data")
-        elif "file_name" in info[name] and not (folder / info[name]["file_name"]).is_file():
-            problems.append(f"{folder / info[name]['file_name']}: no such file (dataset '{name}'). To write it: make data")
-    return problems
+        return float(json.loads(line)["current_steps"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # torn
+
+
+def _goes_on(this: Run, plan: Plan | None) -> str:
+    whole, _ = newest_whole(this.output_dir)
+    if not whole:
+        return f". No checkpoint was written, the next training starts at the beginning (save_steps makes some): make train CONF={this.path}"
+    of = f" of {plan.steps}" if plan else ""
+    return f". The same command goes on from {whole.name}, step {step_of(whole)}{of}: make train CONF={this.path}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.train.launch", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
-    train(run_from(parser.parse_args()))
+    parser.add_argument("--fresh", action="store_true", help="move what is in the output folder aside and start over (make: FRESH=1)")
+    args = parser.parse_args()
+    train(run_from(args), args.fresh)
 
 
 if __name__ == "__main__":

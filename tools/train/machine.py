@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 
 from tools.conf import Run
 
@@ -21,20 +22,30 @@ class Gpu:
     driver: str
 
 
+@cache
 def gpus() -> list[Gpu]:
     """Those that nvidia-smi lists; none where there is no driver."""
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
-    try:
-        listed = subprocess.run(query, capture_output=True, text=True, check=False)
-    except OSError:
-        return []
-    if listed.returncode:
-        return []
     found = []
-    for line in listed.stdout.strip().splitlines():
+    for line in _nvidia_smi("name,memory.total,driver_version"):
         name, memory, driver = (part.strip() for part in line.rsplit(",", 2))
         found.append(Gpu(name, int(memory) << 20 if memory.isdigit() else 0, driver))
     return found
+
+
+def gpus_in_use() -> list[tuple[int, int]]:
+    """(bytes in use, bytes of memory) of each GPU now."""
+    if not gpus():
+        return []
+    pairs = [line.split(",") for line in _nvidia_smi("memory.used,memory.total")]
+    return [(int(used) << 20, int(memory) << 20) for used, memory in pairs if used.strip().isdigit() and memory.strip().isdigit()]
+
+
+def _nvidia_smi(fields: str) -> list[str]:
+    try:
+        listed = subprocess.run(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"], capture_output=True, text=True, check=False)
+    except OSError:
+        return []
+    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
 
 
 def processes_of(run: Run) -> int:

@@ -6,6 +6,7 @@ In: a run and its plan. Out: an Estimate in bytes, by part. The formulas are in 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,11 +136,12 @@ def per_token(sizes: dict[str, int], rank: int, half: bool, dropout: bool = Fals
 
     What a Qwen2 layer with LoRA on all linear layers saves under bf16 autocast, counted with torch's saved_tensors_hooks (tests/train/test_memory.py): six hidden
     states (norms' inputs and outputs), query and attention's output, key and value, three of the MLP's width and the product, all in 16 bits; two hidden states
-    in float32 for the norms; seven of LoRA's rank. In float32 the 16-bit ones take twice as much. Dropout keeps each LoRA input once more, with a mask.
+    in float32 for the norms; seven of LoRA's rank. In float32 the 16-bit ones take twice as much. Dropout keeps each LoRA input
+    once more, with its mask (16 bits on a CPU, and less on a GPU).
     """
     hidden, query, keys, inner = sizes["hidden"], sizes["query"], sizes["keys"], sizes["intermediate"]
     sixteen = 6 * hidden + 2 * query + 2 * keys + 4 * inner + 7 * rank
-    dropped = 3 * (5 * hidden + query + inner) if dropout else 0
+    dropped = 4 * (5 * hidden + query + inner) if dropout else 0
     return (2 if half else 4) * sixteen + 8 * hidden + dropped
 
 
@@ -188,7 +190,7 @@ def _checkpoints(values: dict[str, Any], plan: Plan) -> int:
     if strategy == "epoch":
         written = max(1, round(plan.epochs))
     else:
-        steps = every * plan.steps if isinstance(every, float) and every < 1 else every
+        steps = math.ceil(every * plan.steps) if isinstance(every, float) and every < 1 else every
         written = -(-plan.steps // max(1, int(steps)))
     limit = values.get("save_total_limit")
     return min(written, int(limit) + 1) if limit else written
