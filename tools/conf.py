@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import ToolError, all_at_once, choices
-from tools.files import need_file, read_text
+from tools.files import need_file, read_json, read_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -27,6 +27,7 @@ KINDS = ("ner", "classification")
 ORDERS = ("source", "text")
 ON_ERROR = ("stop", "skip")
 PEFT_METHODS = ("prefix", "p_tuning")
+CHECKPOINT = re.compile(r"checkpoint-(?P<step>\d+)")
 DATASET_NAME = re.compile(r"alpaca_(?P<task>.+)_(?P<split>[^_]+)")
 
 
@@ -107,6 +108,24 @@ class Run:
     def merged(self) -> Path:
         """Where `make export` puts the merged model."""
         return self.output_dir / "merged"
+
+    @property
+    def best_record(self) -> Path:
+        """Where `make best` says which checkpoint scored best."""
+        return self.output_dir / "best.json"
+
+    def checkpoints(self) -> list[tuple[int, Path]]:
+        """(step, folder) of each checkpoint in the output folder, in no order, whole or not."""
+        found = [(CHECKPOINT.fullmatch(path.name), path) for path in self.output_dir.glob("checkpoint-*")]
+        return [(int(match["step"]), path) for match, path in found if match and path.is_dir()]
+
+    def best_adapter(self) -> Path:
+        """The folder of the checkpoint that scored best. Raises ToolError before `make best`, and where that checkpoint is gone."""
+        record = need_file(self.best_record, f"Which checkpoint is best? make best CONF={self.path}")
+        folder = self.output_dir / str(read_json(record)["checkpoint"])
+        if not (folder / "adapter_model.safetensors").is_file():
+            raise ToolError(f"{record}: {folder.name}, the best checkpoint, is gone: make best CONF={self.path}")
+        return folder
 
     @property
     def base_model(self) -> str:

@@ -6,14 +6,13 @@ In: a run's output folder. Out: the newest whole checkpoint; torn ones are found
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 from pathlib import Path
 
+from tools.conf import CHECKPOINT
 from tools.errors import ToolError
 from tools.train.memory import read_weights
 
-NAME = re.compile(r"checkpoint-(?P<step>\d+)")
 TORN = "torn-"  # not "checkpoint-…": transformers counts those, and removes the oldest
 STATE = "trainer_state.json"  # written last
 # What training goes on from beside the weights; a checkpoint of `save_only_model` has none of it.
@@ -22,7 +21,7 @@ RESUMED = ("optimizer.pt", "scheduler.pt")
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoint folders of a run, the newest first, whole or not."""
-    found = [(int(match["step"]), path) for path in folder.glob("checkpoint-*") if (match := NAME.fullmatch(path.name)) and path.is_dir()]
+    found = [(int(match["step"]), path) for path in folder.glob("checkpoint-*") if (match := CHECKPOINT.fullmatch(path.name)) and path.is_dir()]
     return [path for _, path in sorted(found, reverse=True)]
 
 
@@ -83,5 +82,5 @@ def set_aside(checkpoint: Path) -> Path:
 
 def step_of(checkpoint: Path) -> int:
     """The optimizer step after which a checkpoint was written."""
-    match = NAME.fullmatch(checkpoint.name)
+    match = CHECKPOINT.fullmatch(checkpoint.name)
     return int(match["step"]) if match else 0

@@ -1,0 +1,219 @@
+"""What a training costs under the documents' settings and under conf/overlay/fast.yaml, on this machine, as a table; and what the wrapper adds.
+
+In: CLUENER2020's train split, a base model (the embedded one, or random weights in another model's shape for a GPU). Out: a Markdown page in bench/results/.
+The same rows, the same number of samples, the same effective batch and learning rate for all; LoRA's settings are each document's own.
+
+    .venv/train/bin/python -m bench.train --data data/dataset/clue.train.jsonl
+    .venv/train/bin/python -m bench.train --data data/dataset/clue.train.jsonl --shape qwen2.5-7b --learning-rate 1e-4
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.chain import machine
+from tools.conf import load_run, load_task
+from tools.data.convert import convert
+from tools.errors import ToolError, run
+from tools.files import read_json, write_text
+from tools.lengths import token_counter
+from tools.train.launch import llamafactory_cli, to_yaml
+from tools.train.machine import gpus
+from tools.train.plan import Plan, make_plan
+from tools.train.rows import datasets
+
+FIRST = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft-peft.yaml")
+SECOND = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft.yaml")
+FAST = "conf/overlay/fast.yaml"
+SETTINGS = {"the first document's": (FIRST, []), "the LLaMA-Factory document's": (SECOND, []), "fast.yaml over it": (SECOND, [FAST])}
+BASE = Path("models/tiny-qwen2")
+# A model's shape, whose weights are random: what a step costs doesn't depend on what they are.
+SHAPES = {
+    "qwen2.5-7b": {
+        "vocab_size": 152064,
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "tie_word_embeddings": False,
+    },
+    "qwen2.5-0.5b": {
+        "vocab_size": 151936,
+        "hidden_size": 896,
+        "intermediate_size": 4864,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One training: seconds from LLaMA-Factory's own count, peak memory in bytes, the held-out rows' loss at the end."""
+
+    plan: Plan
+    seconds: float
+    memory: int
+    eval_loss: float
+
+    @property
+    def samples(self) -> float:
+        """Rows a second."""
+        return self.plan.steps * self.plan.effective_batch / self.seconds
+
+    @property
+    def tokens(self) -> float:
+        """Tokens a second, padding left out."""
+        return self.plan.tokens * self.plan.epochs / self.seconds
+
+
+def values_of(conf: Path, overlays: list[str], base: Path, dataset: Path, out: Path, steps: int, batch: int, rate: float) -> dict[str, Any]:
+    """A document's run on this base and these rows, with the common effective batch, number of samples and learning rate."""
+    values = load_run(conf, overlays).values
+    accumulation = max(1, batch // values["per_device_train_batch_size"])
+    own_batch = values["per_device_train_batch_size"] * values["gradient_accumulation_steps"]
+    return {
+        **values,
+        "model_name_or_path": str(base),
+        "dataset_dir": str(dataset),
+        "output_dir": str(out / conf.stem),
+        "gradient_accumulation_steps": accumulation,
+        "max_steps": steps,
+        "eval_steps": max(1, values.get("eval_steps", 500) * own_batch // batch),  # as often, in rows
+        "learning_rate": rate,
+        "val_size": 0.0,
+        "eval_dataset": "alpaca_clue_dev",
+        "do_eval": True,
+        "save_strategy": "no",
+        "load_best_model_at_end": False,
+        "preprocessing_num_workers": 1,
+        "dataloader_num_workers": 0 if not gpus() else values["dataloader_num_workers"],
+        "bf16": bool(gpus()),
+        "max_samples": None,
+        "overwrite_output_dir": True,
+    }
+
+
+def train(values: dict[str, Any], out: Path, conf: Path) -> Cost:
+    """Train natively, and read what it cost."""
+    file = out / conf.name
+    write_text(file, to_yaml(values))
+    this = load_run(file)
+    count = token_counter(this)
+    plan = make_plan(this, [length for dataset in datasets(this)[0] for length in count(dataset.rows)])
+    log = out / "log"
+    with open(log, "w", encoding="utf-8") as handle:
+        process = subprocess.Popen(
+            [llamafactory_cli(), "train", str(file)], stdout=handle, stderr=subprocess.STDOUT, env={**os.environ, "RECORD_VRAM": "1"}
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise ToolError(f"{file}: the training failed.\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}", 1)
+    results = read_json(this.output_dir / "all_results.json")
+    return Cost(plan, results["train_runtime"], _vram(this.output_dir) or usage.ru_maxrss * 1024, results["eval_loss"])
+
+
+def overhead(values: dict[str, Any], out: Path, turns: int = 3) -> tuple[float, float]:
+    """Median seconds of a training of one step, (native, through tools.train.launch), the run having been checked before; turn by turn."""
+    taken: dict[str, list[float]] = {"native": [], "ours": []}
+    file = out / SECOND.name
+    write_text(file, to_yaml({**values, "max_steps": 1, "do_eval": False, "eval_strategy": "no", "max_samples": 64}))
+    commands = {
+        "native": [llamafactory_cli(), "train", str(file)],
+        "ours": [sys.executable, "-m", "tools.train.launch", str(file), "--fresh"],
+    }
+    for _ in range(turns + 1):  # the first turn warms the caches, and lets the run pass its checks
+        for name, command in commands.items():
+            started = time.perf_counter()
+            subprocess.run(command, capture_output=True, check=True)
+            taken[name].append(time.perf_counter() - started)
+    return sorted(taken["native"][1:])[turns // 2], sorted(taken["ours"][1:])[turns // 2]
+
+
+def random_base(shape: str, folder: Path) -> Path:
+    """A model folder with random bf16 weights in the named shape, and the embedded model's tokenizer."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda" if gpus() else "cpu"):
+        model = Qwen2ForCausalLM(Qwen2Config(**SHAPES[shape], max_position_embeddings=4096))
+    torch.set_default_dtype(torch.float32)
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(BASE / name, folder)
+    return folder
+
+
+def report(base: str, costs: dict[str, Cost], added: tuple[float, float]) -> str:
+    """The Markdown page."""
+    first = next(iter(costs.values()))
+    device = gpus()[0].name if gpus() else machine()
+    lines = [
+        f"# Training {base}",
+        "",
+        f"{device}. Made by `python -m bench.train`; CLUENER2020, {first.plan.steps} steps of {first.plan.effective_batch} rows each, one run after the other.",
+        "",
+        "| settings | samples/s | against the first | tokens/s | padding | peak memory | eval loss | s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, cost in costs.items():
+        lines.append(
+            f"| {name} | {cost.samples:.1f} | {cost.samples / first.samples:.2f} × | {cost.tokens:,.0f} | {cost.plan.padding:.1%} | {cost.memory / 1e9:.2f} GB |"
+            f" {cost.eval_loss:.4f} | {cost.seconds:.0f} |"
+        )
+    native, ours = added
+    lines += [
+        "",
+        f"A training of one step takes {native:.1f} s as `llamafactory-cli train` and {ours:.1f} s as `make train` ({ours - native:+.1f} s), medians of 3.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _vram(folder: Path) -> int:
+    """Peak GPU memory in bytes as LLaMA-Factory logged it; 0 without a GPU."""
+    lines = (folder / "trainer_log.jsonl").read_text(encoding="utf-8").splitlines()
+    return int(max((json.loads(line).get("vram_allocated", 0) for line in lines), default=0) * 2**30)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.train", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="CLUENER2020's train split")
+    parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights in this model's shape instead of the embedded model")
+    parser.add_argument("--samples", type=int, default=1920, help="rows that each training sees (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=32, help="effective batch (default: %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="for all (default: %(default)s, the embedded model's)")
+    args = parser.parse_args()
+    with TemporaryDirectory(prefix="bench-train-") as name:
+        out = Path(name)
+        held_out = args.samples // 10  # as the documents' val_size
+        slices = [f"raw.train={args.data}[{held_out}:{held_out + args.samples}]", f"raw.dev={args.data}[:{held_out}]"]
+        convert(load_task(Path("conf/task/clue.yaml"), slices), out)
+        base = random_base(args.shape, out / "base") if args.shape else BASE
+        costs = {}
+        for settings, (conf, overlays) in SETTINGS.items():
+            values = values_of(conf, overlays, base, out / "alpaca", out, args.samples // args.batch, args.batch, args.learning_rate)
+            costs[settings] = train(values, out, conf)
+            print(f"{settings}: {costs[settings].samples:.1f} samples/s, eval loss {costs[settings].eval_loss:.4f}", flush=True)
+        added = overhead(values, out)
+    page = report(args.shape or BASE.name, costs, added)
+    write_text(Path("bench/results") / f"train-{args.shape or BASE.name}.md", page)
+    print(f"\n{page}")
+
+
+if __name__ == "__main__":
+    run(main)
