@@ -26,6 +26,7 @@ SERVE = "serve"  # conf/serve*.yaml are vLLM's house defaults, not runs
 KINDS = ("ner", "classification")
 ORDERS = ("source", "text")
 ON_ERROR = ("stop", "skip")
+QUANTIZATIONS = ("awq", "gptq", "fp8")  # how `make quantize` can quantise a merged model
 DATASET_NAME = re.compile(r"alpaca_(?P<task>.+)_(?P<split>[^_]+)")
 
 
@@ -106,6 +107,10 @@ class Run:
     def merged(self) -> Path:
         """Where `make export` puts the merged model."""
         return self.output_dir / "merged"
+
+    def quantized(self, method: str) -> Path:
+        """Where `make quantize` puts the merged model in 4 or 8 bits: `merged-awq`, for instance."""
+        return self.output_dir / f"merged-{method}"
 
     @property
     def base_model(self) -> str:
