@@ -54,7 +54,7 @@ def main() -> None:
     args = parser.parse_args()
     for name in args.environments:
         if name not in PROOF:
-            raise ToolError(f"unknown environment '{name}'. Available: {', '.join(PROOF)}.")
+            raise ToolError(f"unknown environment '{name}'. Available: {', '.join(sorted(PROOF))}.")
     if args.lock:
         compile_locks()
         return

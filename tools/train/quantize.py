@@ -163,8 +163,6 @@ def _copy_rest(merged: Path, new: Path) -> None:
     for path in merged.iterdir():
         if path.is_file() and path.name != MERGED_FROM and ".safetensors" not in path.name and not (new / path.name).exists():
             shutil.copy(path, new)
-    for path in _weights(new):
-        path.chmod((new / "config.json").stat().st_mode)  # safetensors leaves them to their owner alone
 
 
 def _need_plain(model: Path) -> None:
