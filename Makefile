@@ -7,9 +7,12 @@ ARGS :=
 MODEL :=
 SPLIT := dev
 PORT := 8000
-# MERGED=1 serves and scores the merged model, BASE=1 scores the base model.
+# MERGED=1 serves and scores the merged model, QUANTIZED=awq what `make quantize` made of it, BASE=1 scores the base model.
 MERGED :=
+QUANTIZED :=
 BASE :=
+# How `make quantize` quantises: awq, gptq or fp8.
+METHOD := awq
 # FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
 FIX :=
 PLOTS :=
@@ -29,7 +32,7 @@ TASKS = $(if $(TASK),conf/task/$(TASK).yaml,$(wildcard conf/task/*.yaml))
 # CONF alone examines the run, its Alpaca rows and then its raw files; TASK the raw files, with CONF against that run's cutoff_len.
 CHECK_DATA = tools.data.check $(TASKS) $(ARGS) $(if $(CONF),--conf $(CONF)) $(if $(FIX),--fix) $(if $(PLOTS),--plots) --out data/dataset/check
 CHECK_RUN = tools.train.check $(CONF) $(ARGS) $(if $(ALL),--all)
-WHICH = $(if $(MERGED),--model merged,$(if $(BASE),--model base))
+WHICH = $(if $(QUANTIZED),--model merged-$(QUANTIZED),$(if $(MERGED),--model merged,$(if $(BASE),--model base)))
 
 .DEFAULT_GOAL := help
 
@@ -45,12 +48,16 @@ setup: ## make both environments (SERVE=cpu|gpu, TORCH_BACKEND=cu126)
 setup-train:
 	$(SETUP) train
 
+.PHONY: setup-quantize
+setup-quantize:
+	$(SETUP) train quantize
+
 .PHONY: demo
 demo: setup ## the whole chain on the embedded model and the sample data: F1 before, after, merged
 	$(RUN) tools.demo
 
 .PHONY: test
-test: setup ## lint, format, types, unit tests, and the whole chain on a small setting
+test: setup setup-quantize ## lint, format, types, unit tests, and the whole chain on a small setting
 	.venv/train/bin/ruff check .
 	.venv/train/bin/ruff format --check .
 	.venv/train/bin/mypy
@@ -76,10 +83,14 @@ train: setup-train ## LoRA SFT with LLaMA-Factory, going on where an interrupted
 export: setup-train ## merge the adapter into the base model (CONF=…)
 	$(RUN) tools.train.export $(CONF) $(ARGS)
 
+.PHONY: quantize
+quantize: setup-quantize ## the merged model in 4 or 8 bits, calibrated on the run's own rows (CONF=… METHOD=awq|gptq|fp8)
+	$(RUN) tools.train.quantize $(CONF) $(ARGS) --method $(METHOD)
+
 .PHONY: serve
-serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 PORT=8000)
-	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) --port $(PORT)
+serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq PORT=8000)
+	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(QUANTIZED),--quantized $(QUANTIZED)) --port $(PORT)
 
 .PHONY: eval
-eval: setup ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 BASE=1 SPLIT=dev)
+eval: setup ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BASE=1 SPLIT=dev)
 	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --split $(SPLIT) --port $(PORT)

@@ -18,7 +18,7 @@ LOCK = "nvidia-cuda-runtime==13.0.96 ; sys_platform == 'linux' \\\n    --hash=sh
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Point set-up at a folder of its own with toy locks, and record what would be installed."""
     installed: list[Path] = []
-    for name in ("train", "serve", "serve-cpu"):
+    for name in ("train", "serve", "serve-cpu", "quantize"):
         (tmp_path / f"{name}.txt").write_text(name)
 
     def install(environment: Path, lock: Path, torch_backend: str) -> None:
@@ -74,6 +74,13 @@ def test_vllms_build_follows_the_gpu_unless_it_was_asked_for(place: list[Path], 
     assert names(place) == ["serve-cpu.txt", "serve.txt", "serve-cpu.txt"]
 
 
+def test_llm_compressor_is_installed_only_when_it_is_asked_for(place: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in ([], ["quantize"], ["quantize"], ["--serve", "gpu", "quantize"]):
+        monkeypatch.setattr(sys, "argv", ["tools.setup", *words])
+        setup.main()
+    assert names(place) == ["train.txt", "serve-cpu.txt", "quantize.txt"]
+
+
 def test_a_torch_backend_once_asked_for_stays(place: list[Path]) -> None:
     setup.make("train", "auto", "")
     setup.make("train", "auto", "cu126")
@@ -101,7 +108,7 @@ def test_a_driver_new_enough_or_unreadable_is_let_through(smi: str) -> None:
 
 
 def test_the_real_locks_tell_their_cuda_and_vllm_has_another_way_out() -> None:
-    for name, way in (("train", "TORCH_BACKEND=cu126"), ("serve", "SERVE=cpu")):
+    for name, way in (("train", "make setup TORCH_BACKEND=cu126"), ("serve", "SERVE=cpu"), ("quantize", "make quantize TORCH_BACKEND=cu126")):
         with pytest.raises(ToolError, match=r"offers CUDA 12\.6") as error:
             setup.check_driver(name, SMI.format("12.6"), (ROOT / f"requirements/{name}.txt").read_text())
         assert way in str(error.value)
@@ -130,7 +137,7 @@ def test_constraints_for_another_cuda_keep_versions_and_drop_hashes_and_cuda() -
 
 def test_locks_are_hashed_and_name_no_address() -> None:
     locks = sorted((ROOT / "requirements").glob("*.txt"))
-    assert [lock.name for lock in locks] == ["serve-cpu.txt", "serve.txt", "train.txt", "uv.txt"]
+    assert [lock.name for lock in locks] == ["quantize.txt", "serve-cpu.txt", "serve.txt", "train.txt", "uv.txt"]
     for lock in locks:
         text = lock.read_text()
         assert "://" not in text
@@ -138,14 +145,14 @@ def test_locks_are_hashed_and_name_no_address() -> None:
         assert len(pins) == len(re.findall(r"^\S+==[^\n]*\n    --hash=sha256:", text, re.MULTILINE)) > 0
 
 
-def test_train_and_serve_stand_on_the_same_torch() -> None:
-    found = {re.search(r"^torch==\S+", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE)[0] for name in ("train", "serve", "serve-cpu")}  # type: ignore[index]
+def test_every_environment_stands_on_the_same_torch() -> None:
+    found = {re.search(r"^torch==\S+", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE)[0] for name in setup.EXTRAS}  # type: ignore[index]
     assert found == {"torch==2.13.0"}
 
 
 def test_setup_runs_on_the_standard_library_alone() -> None:
     done = subprocess.run([sys.executable, "-S", "-m", "tools.setup", "nothing"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "error: unknown environment 'nothing'. Available: train, serve.\n")
+    assert (done.returncode, done.stderr) == (2, "error: unknown environment 'nothing'. Available: quantize, serve, train.\n")
 
 
 def test_the_environment_of_these_tests_is_marked_as_the_locks() -> None:

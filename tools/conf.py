@@ -28,6 +28,7 @@ ORDERS = ("source", "text")
 ON_ERROR = ("stop", "skip")
 PEFT_METHODS = ("prefix", "p_tuning")
 CHECKPOINT = re.compile(r"checkpoint-(?P<step>\d+)")
+QUANTIZATIONS = ("awq", "gptq", "fp8")  # how `make quantize` can quantise a merged model
 DATASET_NAME = re.compile(r"alpaca_(?P<task>.+)_(?P<split>[^_]+)")
 
 
@@ -108,6 +109,10 @@ class Run:
     def merged(self) -> Path:
         """Where `make export` puts the merged model."""
         return self.output_dir / "merged"
+
+    def quantized(self, method: str) -> Path:
+        """Where `make quantize` puts the merged model in 4 or 8 bits: `merged-awq`, for instance."""
+        return self.output_dir / f"merged-{method}"
 
     @property
     def best_record(self) -> Path:

@@ -53,7 +53,7 @@ def chain(conf: Path, overrides: Sequence[str], port: int, data: Sequence[str] =
     for merged, models in ((False, ("base", "adapter")), (True, ("merged",))):
         show("tools.serve.vllm", str(conf), *overrides, *(["--merged"] if merged else []), "--port", str(port))
         started = time.monotonic()
-        with serving(this, merged, None, port) as server:
+        with serving(this, models[-1], None, port) as server:
             seconds[f"serve {'merged' if merged else 'base + adapter'}"] = time.monotonic() - started
             for which in models:
                 started = time.monotonic()

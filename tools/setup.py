@@ -1,8 +1,8 @@
-"""Makes the environments, with nothing but Python's standard library: `.venv/train` (LLaMA-Factory) and `.venv/serve` (vLLM).
+"""Makes the environments, with nothing but Python's standard library: `.venv/train` (LLaMA-Factory), `.venv/serve` (vLLM), `.venv/quantize`.
 
 In: the hash-pinned locks in `requirements/`. Out: one environment a name, and in it the mark `.complete`, written last.
 
-    python3 -m tools.setup                      # both
+    python3 -m tools.setup                      # train and serve
     python3 -m tools.setup train                # one
     python3 -m tools.setup --serve gpu          # vLLM's CUDA build, whatever nvidia-smi says
     python3 -m tools.setup --lock               # compile the locks anew from pyproject.toml
@@ -29,36 +29,36 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCKS = ROOT / "requirements"
 PYTHONS = ((3, 11), (3, 12))
-EXTRAS = {"train": ["train", "test"], "serve": ["serve"], "serve-cpu": ["serve-cpu"]}
+EXTRAS = {"train": ["train", "test"], "serve": ["serve"], "serve-cpu": ["serve-cpu"], "quantize": ["quantize"]}
+USUAL = ("train", "serve")  # what every user needs; quantize is made when it is asked for
 MARK = ".complete"
-NEEDED_GIB = {"train": 8, "serve": 12}
+NEEDED_GIB = {"train": 8, "serve": 12, "quantize": 7}
 # What must work before an environment counts as made; torch pulls in the CUDA libraries, which is where a broken install shows.
 PROOF = {
     "train": "import torch, transformers, peft, importlib.util as u; u.find_spec('llamafactory') or sys.exit('no llamafactory')",
     "serve": "import torch, vllm",
+    "quantize": "import torch, llmcompressor",
 }
-GPU_PROOF = {
-    "train": "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')",
-    "serve": "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU'); import vllm._C_stable_libtorch",
-}
+TORCH_USES_GPU = "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')"
+GPU_PROOF = {"train": TORCH_USES_GPU, "serve": f"{TORCH_USES_GPU}; import vllm._C_stable_libtorch", "quantize": TORCH_USES_GPU}
 # pip's settings that a user of a mirror has, and what uv calls them.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python3 -m tools.setup", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("environments", nargs="*", metavar="train|serve", help="which to make (default: both)")
+    parser.add_argument("environments", nargs="*", metavar="|".join(PROOF), help="which to make (default: train and serve)")
     parser.add_argument("--serve", choices=["auto", "cpu", "gpu"], default="auto", help="vLLM's build (default: gpu where nvidia-smi shows one)")
     parser.add_argument("--torch-backend", default="", metavar="cu126", help="torch's build for an older driver: uv's torch backend, without hashes")
     parser.add_argument("--lock", action="store_true", help="compile requirements/*.txt from pyproject.toml instead")
     args = parser.parse_args()
     for name in args.environments:
         if name not in PROOF:
-            raise ToolError(f"unknown environment '{name}'. Available: {', '.join(PROOF)}.")
+            raise ToolError(f"unknown environment '{name}'. Available: {', '.join(sorted(PROOF))}.")
     if args.lock:
         compile_locks()
         return
-    for name in args.environments or list(PROOF):
+    for name in args.environments or USUAL:
         make(name, args.serve if name == "serve" else "auto", args.torch_backend)
 
 
@@ -97,7 +97,7 @@ def is_made(environment: Path, kind: str, torch_backend: str) -> bool:
     lock = LOCKS / mark["lock"]
     if not lock.is_file() or mark["sha256"] != sha256(lock) or torch_backend not in ("", mark["torch_backend"]):
         return False
-    if environment.name == "train" or (mark["asked"] and kind == "auto"):
+    if environment.name != "serve" or (mark["asked"] and kind == "auto"):
         return True
     return lock == lock_of(environment.name, gpu=kind == "gpu" or (kind == "auto" and (mark["lock"] == "serve.txt" or detect_gpu())))
 
@@ -170,8 +170,10 @@ def check_driver(name: str, smi: str, lock: str) -> None:
     if not driver or not torch or int(driver[1]) >= int(torch[1]):
         return
     backend = "cu126" if driver[1] == "12" else "cpu"
+    other_torch = f"take torch's build for this one: make setup TORCH_BACKEND={backend} (same versions, without hashes; or TORCH_BACKEND=auto)."
     ways = {
-        "train": f"take torch's build for this one: make setup TORCH_BACKEND={backend} (same versions, without hashes; or TORCH_BACKEND=auto).",
+        "train": other_torch,
+        "quantize": other_torch.replace("make setup", "make quantize"),
         # vLLM's registry build is linked against CUDA 13 itself (libcudart.so.13): another torch alone doesn't help it.
         "serve": f"serve on the CPU: make setup SERVE=cpu; or export UV_INDEX=<vLLM's own wheel index for CUDA {driver[1]}, named on its"
         f" installation page> and make setup TORCH_BACKEND={backend} (same versions, without hashes).",

@@ -210,7 +210,7 @@ def test_something_else_at_the_port_says_so(start: Callable[..., Faulty], run_: 
 
 
 def test_a_named_server_that_doesnt_answer_is_not_replaced_by_one_of_ours(run_: Run) -> None:
-    with pytest.raises(ToolError, match="no server answers there"), serving(run_, False, "http://127.0.0.1:9/v1", 8000):
+    with pytest.raises(ToolError, match="no server answers there"), serving(run_, "adapter", "http://127.0.0.1:9/v1", 8000):
         pass
 
 

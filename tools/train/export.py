@@ -58,6 +58,15 @@ def need_adapter(this: Run) -> Path:
     return need_file(this.output_dir / ADAPTER, f"make train CONF={this.path}")
 
 
+def need_merged(this: Run) -> Path:
+    """The run's merged folder, when it was made from the adapter that is there now; else a ToolError with the command that makes it anew."""
+    command = f"make export CONF={this.path}"
+    origin = need_file(this.merged / ORIGIN, f"Not merged yet: {command}")
+    if read_json(origin).get("adapter_sha256") != sha256(need_adapter(this)):
+        raise ToolError(f"{this.merged}: made from an older adapter than the one in {this.output_dir}: {command}")
+    return this.merged
+
+
 def check(merged: Path, base: Path) -> int:
     """How many tensors the merge changed; every one is read.
 
@@ -66,8 +75,8 @@ def check(merged: Path, base: Path) -> int:
     """
     import torch
 
-    expected, changed, found = dict(_tensors(base)), 0, set()
-    for name, tensor in _tensors(merged):
+    expected, changed, found = dict(tensors(base)), 0, set()
+    for name, tensor in tensors(merged):
         found.add(name)
         if not torch.isfinite(tensor).all():
             raise ToolError(f"{merged}: tensor {name} holds values that aren't finite; the adapter diverged.", WANTING)
@@ -80,11 +89,16 @@ def check(merged: Path, base: Path) -> int:
         raise ToolError(f"{merged}: {len(lost)} tensors of the base model are missing, e.g. {lost[0]}.", WANTING)
     if not changed:
         raise ToolError(f"{merged}: equal to the base model: the adapter changed nothing. Was it trained for a step?", WANTING)
-    if not any((merged / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
-        raise ToolError(f"{merged}: no tokenizer; LLaMA-Factory could not save it (its output above says why).", WANTING)
-    if not _has_chat_template(merged):
-        raise ToolError(f"{merged}: no chat template; the base model {base} has none to copy.", WANTING)
+    check_chat(merged)
     return changed
+
+
+def check_chat(model: Path) -> None:
+    """Raise ToolError (exit code 1) when a model folder has no tokenizer or no chat template."""
+    if not any((model / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
+        raise ToolError(f"{model}: no tokenizer; LLaMA-Factory could not save it (its output above says why).", WANTING)
+    if not _has_chat_template(model):
+        raise ToolError(f"{model}: no chat template; the base model has none to copy.", WANTING)
 
 
 def _merge(this: Run, folder: Path) -> None:
@@ -97,7 +111,7 @@ def _merge(this: Run, folder: Path) -> None:
         raise ToolError(f"{conf}: LLaMA-Factory's export stopped with exit code {code}; what it printed above says why.", WANTING)
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
+def tensors(folder: Path) -> Iterator[tuple[str, Any]]:
     """(name, tensor) of every weight in a model folder, one in memory at a time; a ToolError names a file that is missing or torn."""
     from safetensors import SafetensorError, safe_open
 
