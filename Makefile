@@ -10,6 +10,9 @@ PORT := 8000
 # MERGED=1 serves and scores the merged model, BASE=1 scores the base model.
 MERGED :=
 BASE :=
+# ENGINE=hf evaluates without a server, with transformers + PEFT; DEBUG=1 then shows one row's way from prompt to answer.
+ENGINE := vllm
+DEBUG :=
 # FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
 FIX :=
 PLOTS :=
@@ -77,5 +80,5 @@ serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 1
 	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) --port $(PORT)
 
 .PHONY: eval
-eval: setup ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 BASE=1 SPLIT=dev)
-	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --split $(SPLIT) --port $(PORT)
+eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 BASE=1 SPLIT=dev ENGINE=hf DEBUG=1)
+	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --engine $(ENGINE) $(if $(DEBUG),--debug) --split $(SPLIT) --port $(PORT)

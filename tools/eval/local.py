@@ -8,6 +8,7 @@ In: a run, and the examples of its task. Out: predictions.jsonl and predictions.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -170,7 +171,8 @@ def _answer(local: Local, texts: dict[str, str], debug: bool) -> dict[str, Predi
     started = time.perf_counter()
     inputs = local.tokenizer(list(texts.values()), return_tensors="pt", padding=True, add_special_tokens=False).to(local.model.device)
     inputs.pop("token_type_ids", None)
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Position ids are not supported")  # PEFT drops them, _count_positions puts them back
         generated = local.model.generate(**inputs)
     cut = [_cut(row, local.end) for row in generated[:, inputs["input_ids"].shape[1] :]]
     outputs = local.tokenizer.batch_decode(cut, skip_special_tokens=True)
