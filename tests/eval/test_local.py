@@ -211,6 +211,18 @@ def test_a_model_that_isnt_there_names_the_command_that_makes_it(
         local.load(Run(this.path, {**this.values, "output_dir": str(copy)}), which)
 
 
+def test_a_tokenizer_without_a_chat_template_is_asked_as_the_run_was_trained(run_: Callable[..., Run], task: Task, tmp_path: Path) -> None:
+    this, base = run_(), tmp_path / "base"
+    shutil.copytree(BASE, base)
+    plain = outputs(local.predict(this, task, "dev", "base", tmp_path / "plain", ROWS))
+    (base / "chat_template.jinja").unlink()
+    bare = run_(base=base)
+    with pytest.raises(ToolError, match=r"neither the tokenizer of .* nor the run \(`template`\) says how this model is asked"):
+        local.load(bare, "base")
+    bare = Run(bare.path, {**bare.values, "template": "qwen"})
+    assert outputs(local.predict(bare, task, "dev", "base", tmp_path / "bare", ROWS)) == plain
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -11,13 +11,14 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools.conf import Run, Task
 from tools.data import prompt
-from tools.errors import ToolError
+from tools.errors import ToolError, choices
 from tools.eval.predict import SAMPLING, need_examples, save
 from tools.eval.predictions import FILE, Prediction, read_predictions
 from tools.example import read_examples
@@ -32,13 +33,25 @@ LINE = "\n" + "-" * 80 + "\n"
 
 @dataclass(frozen=True)
 class Local:
-    """A model that answers in this process. `virtual` tokens stand before every prompt (prefix and P-tuning); `end` are the ids that end an answer."""
+    """A model that answers in this process.
+
+    `virtual` tokens stand before every prompt (prefix and P-tuning), `end` are the ids that end an answer, `positions` is what the model has in all, and
+    `template` is LLaMA-Factory's, for a tokenizer without a chat template of its own.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     virtual: int
     end: frozenset[int]
     positions: int
+    template: Any = None
+
+
+class Prompt(NamedTuple):
+    """A prompt as text and as token ids."""
+
+    text: str
+    ids: list[int]
 
 
 def predict(this: Run, task: Task, split: str, which: str, out: Path, batch_size: int, debug: bool = False, limit: int | None = None) -> Path:
@@ -56,14 +69,14 @@ def predict(this: Run, task: Task, split: str, which: str, out: Path, batch_size
     local = load(this, which)
     name = this.trained().base_name if which == "base" else this.name
     render, found = prompt.renderer(task), dict[str, Prediction]()
-    texts, refused = _texts(local, task, {example.id: render(example) for example in examples})
+    prompts, refused = _prompts(local, {example.id: prompt.messages(task, render(example)) for example in examples})
     # Rows of like length together: less padding. With `debug` the first one goes alone and ahead, unpadded, as it is printed.
-    first = [example.id for example in examples[:1] if debug and example.id in texts]
-    ids = sorted(texts.keys() - set(first), key=lambda id: (len(texts[id]), id))
+    first = [example.id for example in examples[:1] if debug and example.id in prompts]
+    ids = sorted(prompts.keys() - set(first), key=lambda id: (len(prompts[id].ids), id))
     with tqdm(total=len(examples), desc=name, unit=" rows", disable=None) as bar:
         bar.update(len(refused))
         for batch in [first] * bool(first) + [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]:
-            found |= _answer(local, {id: texts[id] for id in batch}, debug and batch == first)
+            found |= _answer(local, {id: prompts[id] for id in batch}, debug and batch == first)
             bar.update(len(batch))
     found |= refused
     engine = f"transformers {version('transformers')} + peft {version('peft')}"
@@ -71,7 +84,7 @@ def predict(this: Run, task: Task, split: str, which: str, out: Path, batch_size
 
 
 def load(this: Run, which: str) -> Local:
-    """The run's base model, base + adapter, or merged model, ready to answer, with the tokenizer (and chat template) of the base or merged model.
+    """The run's base model, base + adapter, or merged model, ready to answer, with that model's own tokenizer and chat template.
 
     Raises ToolError for a model that isn't there or isn't whole, with the command that makes it.
     """
@@ -82,8 +95,7 @@ def load(this: Run, which: str) -> Local:
     folder = _need_model(this, which)
     trust = bool(trained.values.get("trust_remote_code"))
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust, padding_side="left")
-    if not tokenizer.chat_template:
-        raise ToolError(f"{folder}: the tokenizer has no chat template; without it nobody knows how this model wants to be asked.")
+    template = None if tokenizer.chat_template else _trained_template(trained)
     gpu = torch.cuda.is_available()
     # A CPU computes float32 faster than bfloat16, and the same weights exactly.
     base = AutoModelForCausalLM.from_pretrained(
@@ -101,7 +113,7 @@ def load(this: Run, which: str) -> Local:
     virtual = 0
     if which == "adapter":
         base, virtual = _adapted(base, this.output_dir)
-    return Local(base.eval(), tokenizer, virtual, ends, positions)
+    return Local(base.eval(), tokenizer, virtual, ends, positions, template)
 
 
 def _adapted(base: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, int]:
@@ -113,15 +125,29 @@ def _adapted(base: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, int]
     if not config.is_prompt_learning:
         return adapted, 0
     # PEFT 0.18 drops position_ids; counted from the batch's padded length, a prompt's distance to the (position-less) prefix would depend on its neighbours.
-    base.register_forward_pre_hook(_count_positions, with_kwargs=True)
+    # ChatGLM gives a prefix no positions.
+    skipped = int(config.num_virtual_tokens) if base.config.model_type == "chatglm" else 0
+    base.register_forward_pre_hook(partial(_count_positions, skipped), with_kwargs=True)
     return adapted, int(config.num_virtual_tokens)
 
 
-def _count_positions(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positions as in training: virtual tokens first, padding not counted."""
+def _count_positions(skipped: int, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positions as in training: virtual tokens first, `skipped` of them not counted, and padding not at all."""
     mask, ids = kwargs["attention_mask"], kwargs.get("input_ids")
     length = (kwargs["inputs_embeds"] if ids is None else ids).shape[1]
-    return args, {**kwargs, "position_ids": (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -length:]}
+    return args, {**kwargs, "position_ids": (mask.long().cumsum(-1) - 1 - skipped).clamp(min=0)[:, -length:]}
+
+
+def _trained_template(trained: Run) -> Any:
+    """LLaMA-Factory's template that the run was trained with."""
+    from llamafactory.data.template import TEMPLATES
+
+    name = trained.values.get("template")
+    if name not in TEMPLATES:
+        raise ToolError(
+            f"{trained.path}: neither the tokenizer of {trained.base_model} nor the run (`template`) says how this model is asked.{choices(str(name), TEMPLATES)}"
+        )
+    return TEMPLATES[name]
 
 
 def _need_model(this: Run, which: str) -> Path:
@@ -146,31 +172,39 @@ def _need_room(out: Path, limit: int | None) -> None:
         raise ToolError(f"{out / FILE}: holds {there} predictions, --limit {limit} would replace them by fewer; name another folder with --out.")
 
 
-def _texts(local: Local, task: Task, users: dict[str, str]) -> tuple[dict[str, str], dict[str, Prediction]]:
-    """(id → rendered prompt, id → prediction of a row that can't be asked)."""
-    texts, refused = dict[str, str](), dict[str, Prediction]()
+def _prompts(local: Local, chats: dict[str, list[dict[str, str]]]) -> tuple[dict[str, Prompt], dict[str, Prediction]]:
+    """(id → prompt, id → prediction of a row that can't be asked)."""
+    prompts, refused = dict[str, Prompt](), dict[str, Prediction]()
     room = local.positions - local.virtual - int(SAMPLING["max_tokens"])
-    for id, user in users.items():
-        text = local.tokenizer.apply_chat_template(prompt.messages(task, user), tokenize=False, add_generation_prompt=True)
+    for id, chat in chats.items():
         try:
-            tokens = len(local.tokenizer(text, add_special_tokens=False)["input_ids"])
+            asked = _encode(local, chat)
         except (TypeError, UnicodeEncodeError):  # a lone surrogate has no bytes
             refused[id] = Prediction(id, None, error="the text can't be tokenised: it isn't valid Unicode")
             continue
-        if tokens > room:
-            refused[id] = Prediction(id, None, error=f"the prompt has {tokens} tokens, and the model has room for {room} beside the answer")
+        if len(asked.ids) > room:
+            refused[id] = Prediction(id, None, error=f"the prompt has {len(asked.ids)} tokens, and the model has room for {room} beside the answer")
         else:
-            texts[id] = text
-    return texts, refused
+            prompts[id] = asked
+    return prompts, refused
 
 
-def _answer(local: Local, texts: dict[str, str], debug: bool) -> dict[str, Prediction]:
+def _encode(local: Local, chat: list[dict[str, str]]) -> Prompt:
+    if local.template is not None:
+        system, user = chat
+        ids, _ = local.template.encode_oneturn(local.tokenizer, [user, {"role": "assistant", "content": ""}], system["content"])
+        return Prompt(local.tokenizer.decode(ids), ids)
+    text = local.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    return Prompt(text, local.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _answer(local: Local, prompts: dict[str, Prompt], debug: bool) -> dict[str, Prediction]:
     """id → prediction for one batch, padded on the left; the latency is the whole batch's."""
     import torch
 
     started = time.perf_counter()
-    inputs = local.tokenizer(list(texts.values()), return_tensors="pt", padding=True, add_special_tokens=False).to(local.model.device)
-    inputs.pop("token_type_ids", None)
+    padded = local.tokenizer.pad({"input_ids": [asked.ids for asked in prompts.values()]}, padding=True, return_tensors="pt")
+    inputs = {key: padded[key].to(local.model.device) for key in ("input_ids", "attention_mask")}
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Position ids are not supported")  # PEFT drops them, _count_positions puts them back
         generated = local.model.generate(**inputs)
@@ -178,17 +212,17 @@ def _answer(local: Local, texts: dict[str, str], debug: bool) -> dict[str, Predi
     outputs = local.tokenizer.batch_decode(cut, skip_special_tokens=True)
     latency = round(time.perf_counter() - started, 4)
     if debug:
-        _show(next(iter(texts.values())), inputs, generated, cut, outputs[0])
+        _show(next(iter(prompts.values())).text, inputs, generated, cut, outputs[0])
     return {
         id: Prediction(
             id,
             output,
             finish_reason="stop" if len(row) and int(row[-1]) in local.end else "length",
-            prompt_tokens=int(mask.sum()),
+            prompt_tokens=len(prompts[id].ids),
             completion_tokens=len(row),
             latency_s=latency,
         )
-        for id, output, row, mask in zip(texts, outputs, cut, inputs["attention_mask"], strict=True)
+        for id, output, row in zip(prompts, outputs, cut, strict=True)
     }
 
 
