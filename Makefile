@@ -7,12 +7,17 @@ ARGS :=
 MODEL :=
 SPLIT := dev
 PORT := 8000
-# MERGED=1 serves and scores the merged model, QUANTIZED=awq what `make quantize` made of it, BASE=1 scores the base model.
+# MERGED=1 serves and scores the merged model, QUANTIZED=awq what `make quantize` made of it, BASE=1 scores the base model, BEST=1 takes the checkpoint
+# that `make best` found.
 MERGED :=
 QUANTIZED :=
+BEST :=
 BASE :=
 # How `make quantize` quantises: awq, gptq or fp8.
 METHOD := awq
+# ENGINE=hf evaluates without a server, with transformers + PEFT; DEBUG=1 then shows one row's way from prompt to answer.
+ENGINE := vllm
+DEBUG :=
 # FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
 FIX :=
 PLOTS :=
@@ -32,7 +37,7 @@ TASKS = $(if $(TASK),conf/task/$(TASK).yaml,$(wildcard conf/task/*.yaml))
 # CONF alone examines the run, its Alpaca rows and then its raw files; TASK the raw files, with CONF against that run's cutoff_len.
 CHECK_DATA = tools.data.check $(TASKS) $(ARGS) $(if $(CONF),--conf $(CONF)) $(if $(FIX),--fix) $(if $(PLOTS),--plots) --out data/dataset/check
 CHECK_RUN = tools.train.check $(CONF) $(ARGS) $(if $(ALL),--all)
-WHICH = $(if $(QUANTIZED),--model merged-$(QUANTIZED),$(if $(MERGED),--model merged,$(if $(BASE),--model base)))
+WHICH = $(if $(BEST),--model best,$(if $(QUANTIZED),--model merged-$(QUANTIZED),$(if $(MERGED),--model merged,$(if $(BASE),--model base))))
 
 .DEFAULT_GOAL := help
 
@@ -80,17 +85,21 @@ train: setup-train ## LoRA SFT with LLaMA-Factory, going on where an interrupted
 	$(RUN) tools.train.launch $(CONF) $(ARGS) $(if $(FRESH),--fresh)
 
 .PHONY: export
-export: setup-train ## merge the adapter into the base model (CONF=…)
-	$(RUN) tools.train.export $(CONF) $(ARGS)
+export: setup-train ## merge the adapter into the base model (CONF=… BEST=1)
+	$(RUN) tools.train.export $(CONF) $(ARGS) $(if $(BEST),--best)
 
 .PHONY: quantize
 quantize: setup-quantize ## the merged model in 4 or 8 bits, calibrated on the run's own rows (CONF=… METHOD=awq|gptq|fp8)
 	$(RUN) tools.train.quantize $(CONF) $(ARGS) --method $(METHOD)
 
 .PHONY: serve
-serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq PORT=8000)
-	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(QUANTIZED),--quantized $(QUANTIZED)) --port $(PORT)
+serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq BEST=1 PORT=8000)
+	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(BEST),--best) $(if $(QUANTIZED),--quantized $(QUANTIZED)) --port $(PORT)
 
 .PHONY: eval
-eval: setup ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BASE=1 SPLIT=dev)
-	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --split $(SPLIT) --port $(PORT)
+eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev ENGINE=hf DEBUG=1)
+	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --engine $(ENGINE) $(if $(DEBUG),--debug) --split $(SPLIT) --port $(PORT)
+
+.PHONY: best
+best: setup ## score every checkpoint of a run, and say which is best by F1 (CONF=… SPLIT=dev)
+	$(RUN) tools.eval.best $(CONF) $(ARGS) --split $(SPLIT) --port $(PORT)

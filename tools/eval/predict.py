@@ -1,8 +1,9 @@
-"""Asks a server for every row of a split, with the prompt that training used, greedily.
+"""Asks a model for every row of a split, with the prompt that training used, greedily: through a server, or in this process (tools.eval.local).
 
 In: a run, and the examples of its task. Out: predictions.jsonl and predictions.meta.json.
 
     python -m tools.eval.predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev --url http://127.0.0.1:8000/v1 --out DIR
+    python -m tools.eval.predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev --engine hf --limit 1 --debug --out DIR
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # Greedy: the same model gives the same answer.
 SAMPLING = {"temperature": 0.0, "max_tokens": 512}
 CONCURRENCY = 64
+ENGINES = ("vllm", "hf")
+BATCH = 16  # of --engine hf
 RETRIES = 5  # of the OpenAI client, with its growing pauses: connection errors, timeouts, 429 and 5xx
 TIMEOUT_S = 600.0
 
@@ -45,14 +48,23 @@ def predict(this: Run, task: Task, split: str, server: Server, which: str, out: 
     examples = list(read_examples(path))
     name = model_name(server, this, which)
     predictions = asyncio.run(_ask_all(server.url, name, task, examples, concurrency))
+    return save(this, task, split, which, predictions, out, name, server.engine, server.url)
+
+
+def save(this: Run, task: Task, split: str, which: str, predictions: list[Prediction], out: Path, name: str, engine: str, asked: str) -> Path:
+    """Write the predictions of a split and what they were made with, whichever engine made them; returns the predictions file.
+
+    `name` is what the model was called, `engine` its software and version, `asked` what a message calls it. Raises ToolError (1) when every row was refused.
+    """
+    path = need_examples(this, task, split)
     failed = [p for p in predictions if p.error]
     if len(failed) == len(predictions):
-        raise ToolError(f"{server.url} refused every row of {path}: {failed[0].error if failed else 'there are none'}", WANTING)
+        raise ToolError(f"{asked} refused every row of {path}: {failed[0].error if failed else 'there are none'}", WANTING)
     if failed:
-        print(f"{len(failed)} of {len(predictions)} rows were refused by the server and count as missing, e.g. {failed[0].id}: {failed[0].error}")
+        print(f"{len(failed)} of {len(predictions)} rows were refused by {asked} and count as missing, e.g. {failed[0].id}: {failed[0].error}")
     (out / META).unlink(missing_ok=True)
     write_text(out / FILE, "".join(prediction.to_json() + "\n" for prediction in predictions))
-    write_json(out / META, _meta(this, task, split, path, server, which, name))
+    write_json(out / META, _meta(this, task, split, path, engine, which, name))
     return out / FILE
 
 
@@ -118,7 +130,7 @@ def _prediction(id: str, answer: Any, latency_s: float) -> Prediction:
         return Prediction(id, None, error=f"HTTP 200, but not a chat completion: {str(answer)[:200]!r}")
 
 
-def _meta(this: Run, task: Task, split: str, examples: Path, server: Server, which: str, name: str) -> dict[str, Any]:
+def _meta(this: Run, task: Task, split: str, examples: Path, engine: str, which: str, name: str) -> dict[str, Any]:
     adapter = this.output_dir / "adapter_model.safetensors"
     return {
         "run": this.name,
@@ -132,7 +144,7 @@ def _meta(this: Run, task: Task, split: str, examples: Path, server: Server, whi
         "base_model": this.trained().base_model,
         "adapter_sha256": sha256(adapter) if which != "base" and adapter.is_file() else None,
         "sampling": SAMPLING,
-        "engine": server.engine,
+        "engine": engine,
     }
 
 
@@ -142,9 +154,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="T", help="default: the task that the run trains")
     parser.add_argument("--split", default="dev", help="default: dev")
     parser.add_argument("--model", choices=MODELS, default="adapter", help="which of the run's models answers (default: adapter)")
+    parser.add_argument("--engine", choices=ENGINES, default="vllm", help="vllm: a server; hf: transformers + PEFT in this process (default: vllm)")
     parser.add_argument("--url", help="a server that runs already, e.g. http://127.0.0.1:8000/v1 (default: one at --port, started if none answers)")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests under way at once (default: {CONCURRENCY})")
+    parser.add_argument("--batch-size", type=int, default=BATCH, metavar="N", help=f"hf: rows that are answered together (default: {BATCH})")
+    parser.add_argument("--debug", action="store_true", help="hf: show one row's way from prompt to answer (make: DEBUG=1)")
+    parser.add_argument("--limit", type=int, metavar="N", help="hf: answer only the first N rows, and score nothing")
+
+
+def check_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse options that the chosen engine doesn't have, instead of leaving them unheard."""
+    theirs = {"vllm": ("batch_size", "debug", "limit"), "hf": ("url", "concurrency")}
+    for engine, names in theirs.items():
+        for name in names:
+            if args.engine != engine or getattr(args, name) == parser.get_default(name):
+                continue
+            raise ToolError(f"--{name.replace('_', '-')} is an option of --engine {'hf' if engine == 'vllm' else 'vllm'}, not of {engine}.")
 
 
 def main() -> None:
@@ -152,9 +178,15 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets predictions.jsonl and predictions.meta.json")
     args = parser.parse_args()
+    check_options(parser, args)
     this = run_from(args)
     task = find_task(args.task or this.task)
     need_examples(this, task, args.split)
+    if args.engine == "hf":
+        from tools.eval import local
+
+        print(local.predict(this, task, args.split, args.model, args.out, args.batch_size, args.debug, args.limit))
+        return
     with serving(this, args.model, args.url, args.port) as server:
         print(predict(this, task, args.split, server, args.model, args.out, args.concurrency))
 

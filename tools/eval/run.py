@@ -3,6 +3,7 @@
 In: a trained run. Out: predictions and scores in data/outputs/<run>/eval/<task>_<split>/, with `-base`, `-merged` or `-merged-awq` behind it for those models.
 
     python -m tools.eval.run conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev
+    python -m tools.eval.run conf/peft/tiny-qwen2-sample-ner-ptuning.yaml --engine hf
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from tools.conf import Run, Task, find_task, run_from
 from tools.errors import run
-from tools.eval.predict import add_options, need_examples, predict
+from tools.eval.predict import add_options, check_options, need_examples, predict
 from tools.eval.score import evaluate, show
 from tools.eval.server import Server, serving
 
@@ -25,21 +26,41 @@ def folder(this: Run, task: Task, split: str, which: str) -> Path:
 
 def predict_and_score(this: Run, task: Task, split: str, server: Server, which: str, concurrency: int) -> dict[str, Any]:
     """Predict a split, score it, print the table; returns score.json's content. Entities unseen in train are scored apart where its examples are there."""
-    out = folder(this, task, split, which)
-    predictions = predict(this, task, split, server, which, out, concurrency)
-    train = task.examples("train", this.dataset)
+    return score(this, task, split, which, predict(this, task, split, server, which, folder(this, task, split, which), concurrency))
+
+
+def score(this: Run, task: Task, split: str, which: str, predictions: Path) -> dict[str, Any]:
+    """Score the predictions of a split beside their file and print the table; returns score.json's content."""
+    out, train = predictions.parent, task.examples("train", this.dataset)
     result = evaluate(task, need_examples(this, task, split), predictions, out, train if train.is_file() and split != "train" else None)
     print(f"\n{this.name} ({which}) on {task.name} {split}\n{show(result)}\n→ {out / 'score.json'}", flush=True)
     return result
+
+
+def _in_this_process(this: Run, task: Task, args: argparse.Namespace) -> None:
+    from tools.eval import local
+
+    out = folder(this, task, args.split, args.model)
+    if args.limit:  # some rows aren't a split: they have a folder of their own, and no score
+        out = out.with_name(f"{out.name}-first-{args.limit}")
+    predictions = local.predict(this, task, args.split, args.model, out, args.batch_size, args.debug, args.limit)
+    if args.limit:
+        print(f"predicted, not scored: {predictions}")
+    else:
+        score(this, task, args.split, args.model, predictions)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.eval.run", description=(__doc__ or "").split("\n\n")[0])
     add_options(parser)
     args = parser.parse_args()
+    check_options(parser, args)
     this = run_from(args)
     task = find_task(args.task or this.task)
     need_examples(this, task, args.split)
+    if args.engine == "hf":
+        _in_this_process(this, task, args)
+        return
     with serving(this, args.model, args.url, args.port) as server:
         predict_and_score(this, task, args.split, server, args.model, args.concurrency)
 

@@ -73,7 +73,9 @@ def max_lora_rank(this: Run) -> int:
     config = read_json(path)
     instead = f"Serve it merged: make export CONF={this.path}, then make serve CONF={this.path} MERGED=1"
     if config.get("peft_type") != "LORA":
-        raise ToolError(f"{path}: vLLM serves LoRA adapters, this is {config.get('peft_type')}.")
+        raise ToolError(
+            f"{path}: vLLM serves LoRA adapters, this is {config.get('peft_type')}. Without a server: make eval CONF={this.path} ENGINE=hf"
+        )
     for key, what in (("use_dora", "DoRA adapters"), ("modules_to_save", "adapters with modules_to_save")):
         if config.get(key):
             raise ToolError(f"{path}: vLLM doesn't take {what}. {instead}")
