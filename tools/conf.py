@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import ToolError, all_at_once, choices
-from tools.files import need_file, read_json, read_text
+from tools.files import need_file, read_json, read_text, sha256
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -123,6 +123,14 @@ class Run:
         """(step, folder) of each checkpoint in the output folder, in no order, whole or not."""
         found = [(CHECKPOINT.fullmatch(path.name), path) for path in self.output_dir.glob("checkpoint-*")]
         return [(int(match["step"]), path) for match, path in found if match and path.is_dir()]
+
+    def is_stale(self, record: Path) -> bool:
+        """Whether a model was made from another adapter than the one that is there now, as the record in its folder says; False where nobody can tell."""
+        if not record.is_file():
+            return False
+        origin = read_json(record)
+        adapter = self.output_dir / origin.get("adapter", ".") / "adapter_model.safetensors"
+        return adapter.is_file() and origin.get("adapter_sha256") != sha256(adapter)
 
     def best_adapter(self) -> Path:
         """The folder of the checkpoint that scored best. Raises ToolError before `make best`, and where that checkpoint is gone."""

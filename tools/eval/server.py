@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.conf import QUANTIZATIONS, Run
+from tools.conf import CHECKPOINT, QUANTIZATIONS, Run
 from tools.errors import ToolError
 from tools.process import Child
 
-MODELS = ("adapter", "base", "merged", *(f"merged-{method}" for method in QUANTIZATIONS))
+# Beside these a run's checkpoints can be asked, by their folder's name.
+MODELS = ("adapter", "base", "best", "merged", *(f"merged-{method}" for method in QUANTIZATIONS))
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ def serving(run: Run, which: str, url: str | None, port: int) -> Iterator[Server
 
 
 def _flags(which: str) -> list[str]:
-    """tools.serve.vllm's flags for one of MODELS; base and adapter are served together."""
+    """tools.serve.vllm's flags for one of MODELS, or for all checkpoints; base and adapter are served together."""
     if which in ("adapter", "base"):
         return []
+    if which in ("best", "checkpoints"):
+        return [f"--{which}"]
     return ["--merged"] if which == "merged" else ["--quantized", which.removeprefix("merged-")]
 
 
@@ -92,23 +95,32 @@ def client_options(url: str) -> dict[str, Any]:
 
 
 def model_name(server: Server, run: Run, which: str) -> str:
-    """What `which` of MODELS of the run is called at the server. Raises ToolError when the server serves something else."""
-    name = run.trained().base_name if which == "base" else run.name
+    """What `which` of MODELS, or a checkpoint, of the run is called at the server. Raises ToolError when the server serves something else."""
+    name = {"base": run.trained().base_name}.get(which, f"{run.name}@{which.rpartition('-')[2]}" if CHECKPOINT.fullmatch(which) else run.name)
     cards = {card["id"]: card for card in server.models}
     serves = ", ".join(cards)
-    merged = which not in ("adapter", "base")
-    variable = {"adapter": "", "base": "", "merged": " MERGED=1"}.get(which, f" QUANTIZED={which.removeprefix('merged-')}")
+    merged = which.startswith("merged")
+    variable = {"merged": " MERGED=1", "best": " BEST=1"}.get(which, f" QUANTIZED={which.removeprefix('merged-')}" if merged else "")
     again = f"Stop it and call this again, or: make serve CONF={run.path}{variable} PORT=…"
     if name not in cards:
         raise ToolError(f"{server.url} serves another run ({serves}), not {name}. {again}")
     card, root = cards[name], str(cards[name].get("root") or "")
-    if (which == "adapter" and not card.get("parent")) or (merged and card.get("parent")):
-        is_now = "the merged model" if which == "adapter" else "base + adapter"
-        raise ToolError(f"{server.url} serves {name} as {is_now}, not as {'an adapter' if which == 'adapter' else 'a merged model'}. {again}")
-    expected = run.output_dir / which if merged else {"adapter": run.output_dir}.get(which)
+    if which != "base" and merged != (not card.get("parent")):
+        is_now = "base + adapter" if merged else "the merged model"
+        raise ToolError(f"{server.url} serves {name} as {is_now}, not as {'a merged model' if merged else 'an adapter'}. {again}")
+    expected = _folder(run, which)
     if expected and Path(root).exists() and Path(root).resolve() != expected.resolve():
         raise ToolError(f"{server.url} serves {name} from {root}, this run's is {expected}. {again}")
-    weights = expected / ("adapter_model.safetensors" if which == "adapter" else "config.json") if expected else None
+    weights = expected / ("config.json" if merged else "adapter_model.safetensors") if expected else None
     if weights and Path(root).exists() and weights.exists() and server.started and server.started < weights.stat().st_mtime:
         raise ToolError(f"{server.url} was started before {weights} was written: it serves an older one. {again}")
     return name
+
+
+def _folder(run: Run, which: str) -> Path | None:
+    """Where the weights of `which` are; None for the base model."""
+    if which == "base":
+        return None
+    if which == "best":
+        return run.best_adapter()
+    return run.output_dir if which == "adapter" else run.output_dir / which

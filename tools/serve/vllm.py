@@ -23,7 +23,7 @@ from typing import Any
 
 from tools.conf import QUANTIZATIONS, ROOT, Run, add_run, load_yaml, run_from
 from tools.errors import WANTING, ToolError, run
-from tools.files import need_file, read_json, sha256, write_text
+from tools.files import need_file, read_json, write_text
 from tools.process import Child
 
 PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
@@ -31,16 +31,19 @@ SERVER = "vllm.entrypoints.openai.api_server"
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 ANSWER_TOKENS = 512  # room for the answer behind a prompt as long as training saw
+ADAPTERS = ("final", "best", "checkpoints")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def plan(this: Run, merged: bool, port: int, quantized: str | None = None) -> dict[str, Any]:
-    """vLLM's flags for a run: conf/serve.yaml < what the run decides; `quantized` is the method that the merged model was quantised with.
+def plan(this: Run, merged: bool, port: int, quantized: str | None = None, adapters: str = "final") -> dict[str, Any]:
+    """vLLM's flags for a run: conf/serve.yaml < what the run decides.
 
-    Raises ToolError for what vLLM would refuse, with what to do instead.
+    `quantized` is the method that the merged model was quantised with, `adapters` which stand beside the base model: one of ADAPTERS. Raises ToolError for what
+    vLLM would refuse, with what to do instead.
     """
     trained = this.trained()
-    need_file(this.output_dir / "train_results.json", f"The run isn't trained yet, or its training didn't finish: make train CONF={this.path}")
+    if adapters == "final":
+        need_file(this.output_dir / "train_results.json", f"The run isn't trained yet, or its training didn't finish: make train CONF={this.path}")
     if merged or quantized:
         model = this.quantized(quantized) if quantized else this.merged
         command = f"make quantize CONF={this.path} METHOD={quantized}" if quantized else f"make export CONF={this.path}"
@@ -50,16 +53,18 @@ def plan(this: Run, merged: bool, port: int, quantized: str | None = None) -> di
                 f"{model}: without AMX-FP8 in the processor, vLLM's CPU build has no fast kernel for FP8: minutes an answer."
                 f" Serve it on a GPU, or take 4 bits: make quantize CONF={this.path} METHOD=awq"
             )
-        _need_fresh(this, model / ("quantize.json" if quantized else "export.json"), command)
+        if this.is_stale(model / ("quantize.json" if quantized else "export.json")):
+            raise ToolError(f"{model}: made from an older adapter than the one in {this.output_dir}: {command}")
         own: dict[str, Any] = {"served-model-name": this.name}
     else:
         model = Path(trained.base_model)
         need_file(model / "config.json", f"{this.path} names it as base model.")
+        folders = adapter_folders(this, adapters)
         own = {
             "served-model-name": trained.base_name,
             "enable-lora": True,
-            "max-lora-rank": max_lora_rank(this),
-            "lora-modules": [f"{this.name}={this.output_dir}"],
+            "max-lora-rank": max(max_lora_rank(this, folder) for folder in folders.values()),
+            "lora-modules": [f"{name}={folder}" for name, folder in folders.items()],
         }
     length = min(int(trained.values.get("cutoff_len", 2048)) + ANSWER_TOKENS, _max_positions(model))
     house = {**_house("serve"), **(_house("serve-cpu") if on_cpu() else {})}
@@ -67,9 +72,16 @@ def plan(this: Run, merged: bool, port: int, quantized: str | None = None) -> di
     return {"max-model-len": length, **house, "model": str(model), **own, **trust, "port": port}
 
 
-def max_lora_rank(this: Run) -> int:
-    """The smallest --max-lora-rank that takes the run's adapter, read from adapter_config.json. Raises ToolError for an adapter that vLLM refuses."""
-    path = need_file(this.output_dir / "adapter_config.json", f"make train CONF={this.path}")
+def adapter_folders(this: Run, which: str) -> dict[str, Path]:
+    """Served name → folder of the run's last adapter, of its best one, or of each of its checkpoints (`<run>@<step>`)."""
+    if which == "checkpoints":
+        return {f"{this.name}@{step}": folder for step, folder in sorted(this.checkpoints()) if (folder / "adapter_config.json").is_file()}
+    return {this.name: this.best_adapter() if which == "best" else this.output_dir}
+
+
+def max_lora_rank(this: Run, folder: Path) -> int:
+    """The smallest --max-lora-rank that takes an adapter of the run, read from its adapter_config.json. Raises ToolError for an adapter that vLLM refuses."""
+    path = need_file(folder / "adapter_config.json", f"make train CONF={this.path}")
     config = read_json(path)
     instead = f"Serve it merged: make export CONF={this.path}, then make serve CONF={this.path} MERGED=1"
     if config.get("peft_type") != "LORA":
@@ -134,13 +146,6 @@ def _house(name: str) -> dict[str, Any]:
 
 def _max_positions(model: Path) -> int:
     return int(read_json(model / "config.json").get("max_position_embeddings", 2**31))
-
-
-def _need_fresh(this: Run, origin: Path, command: str) -> None:
-    """The model must come from the adapter that is there now, as the record `origin` in its folder says."""
-    adapter = this.output_dir / "adapter_model.safetensors"
-    if adapter.is_file() and origin.is_file() and read_json(origin).get("adapter_sha256") != sha256(adapter):
-        raise ToolError(f"{origin.parent}: made from an older adapter than the one in {this.output_dir}: {command}")
 
 
 def _address(flags: dict[str, Any], extra: list[str]) -> tuple[str, int]:
@@ -226,12 +231,16 @@ def main() -> None:
     )
     add_run(parser)
     parser.add_argument("--merged", action="store_true", help="serve the merged model instead of base + adapter")
+    parser.add_argument(
+        "--best", action="store_const", const="best", dest="adapters", default="final", help="serve the checkpoint that `make best` found"
+    )
+    parser.add_argument("--checkpoints", action="store_const", const="checkpoints", dest="adapters", help="serve every checkpoint, as <run>@<step>")
     parser.add_argument("--quantized", choices=QUANTIZATIONS, help="serve the merged model as `make quantize` left it")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     args, extra = parser.parse_known_args()
     this = run_from(args)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    serve(this, plan(this, args.merged, args.port, args.quantized), extra)
+    serve(this, plan(this, args.merged, args.port, args.quantized, args.adapters), extra)
 
 
 if __name__ == "__main__":

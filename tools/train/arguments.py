@@ -122,7 +122,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _stored() -> dict[str, Any]:
-    asked = {**versions(), "asked_by": sha256(Path(__file__))}
+    asked = {**versions(), "asked_by": sha256(Path(__file__)), "peft_engine": sha256(Path(__file__).with_name("peft_arguments.py"))}
     path = Path(sys.prefix) / "llamafactory-arguments.json"
     stored: dict[str, Any] = {}
     with suppress(OSError, ValueError):
@@ -139,7 +139,9 @@ def ask() -> dict[str, Any]:
     from llamafactory.data.template import TEMPLATES
     from llamafactory.hparams import parser
 
-    return {"llamafactory": _fields([*parser._TRAIN_ARGS, parser.RayArguments]), "templates": sorted(TEMPLATES)}
+    from tools.train.peft_arguments import ARGUMENTS
+
+    return {"llamafactory": _fields([*parser._TRAIN_ARGS, parser.RayArguments]), "peft": _fields(ARGUMENTS), "templates": sorted(TEMPLATES)}
 
 
 def _fields(kinds: Iterable[Any]) -> dict[str, dict[str, Any]]:

@@ -26,22 +26,23 @@ ORIGIN = "export.json"  # in the merged folder, written last: which adapter it w
 PASSED_ON = ("model_name_or_path", "template", "finetuning_type", "trust_remote_code", "cache_dir", "infer_dtype")
 
 
-def export(this: Run) -> Path:
-    """Merge, check and put in place; returns the merged folder.
+def export(this: Run, best: bool = False) -> Path:
+    """Merge the run's adapter (or with `best` the checkpoint that `make best` found), check and put in place; returns the merged folder.
 
     Raises ToolError: exit code 2 when there is no adapter or no base model, 1 when the merge failed or its result isn't whole. The old merged
     model stays as it is until the new one is known to be good.
     """
     trained = this.trained()
-    adapter = need_adapter(this)
+    adapter = this.best_adapter() / ADAPTER if best else need_adapter(this)
     all_at_once(base_model_problems(trained))
     new, old = this.output_dir / ".merged.new", this.output_dir / ".merged.old"
     for folder in (new, old):
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        _merge(trained, new)
+        _merge(trained, adapter.parent, new)
         changed = check(new, Path(trained.base_model))
-        write_json(new / ORIGIN, {"run": this.name, "base_model": trained.base_model, "adapter_sha256": sha256(adapter), "changed_tensors": changed})
+        origin = {"adapter": os.path.relpath(adapter.parent, this.output_dir), "adapter_sha256": sha256(adapter)}
+        write_json(new / ORIGIN, {"run": this.name, "base_model": trained.base_model, **origin, "changed_tensors": changed})
         if this.merged.exists():
             os.replace(this.merged, old)
         os.replace(new, this.merged)
@@ -101,9 +102,9 @@ def check_chat(model: Path) -> None:
         raise ToolError(f"{model}: no chat template; the base model has none to copy.", WANTING)
 
 
-def _merge(this: Run, folder: Path) -> None:
+def _merge(this: Run, adapter: Path, folder: Path) -> None:
     values: dict[str, Any] = {key: this.values[key] for key in PASSED_ON if key in this.values}
-    values |= {"adapter_name_or_path": str(this.output_dir), "export_dir": str(folder), "export_size": 5, "export_device": "cpu"}
+    values |= {"adapter_name_or_path": str(adapter), "export_dir": str(folder), "export_size": 5, "export_device": "cpu"}
     values |= {key: value for key, value in this.values.items() if key.startswith("export_") and key != "export_dir"}
     conf = this.output_dir / "export.yaml"
     write_text(conf, to_yaml(values))
@@ -134,8 +135,10 @@ def _has_chat_template(folder: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.train.export", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
-    this = run_from(parser.parse_args())
-    print(f"merged: {export(this)}  next: make serve CONF={this.path} MERGED=1")
+    parser.add_argument("--best", action="store_true", help="merge the checkpoint that `make best` found (make: BEST=1)")
+    args = parser.parse_args()
+    this = run_from(args)
+    print(f"merged: {export(this, args.best)}  next: make serve CONF={this.path} MERGED=1")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,9 @@ def train(this: Run, fresh: bool = False, env: Mapping[str, str] | None = None) 
         code = 130  # unless it gets as far as an exit code of its own
         try:
             code = watch([*program, str(this.resolved)], this, found.plan, env)
+        except SystemExit as stopped:  # a signal: 128 + its number
+            code = int(stopped.code or 0)
+            raise
         finally:
             manifest.end(this, record, code)
             if code in (130, 143):
