@@ -14,11 +14,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tools.conf import Run, dataset_names, load_yaml
+from tools.conf import dataset_names, load_yaml
 from tools.errors import ToolError, all_at_once, choices, run
 from tools.files import need_file
 from tools.train import arguments, peft_rows
-from tools.train.launch import base_model_problems
 
 if TYPE_CHECKING:
     from llamafactory.hparams import DataArguments
@@ -79,8 +78,7 @@ def parse(path: Path) -> Parsed:
 
     values: dict[str, Any] = OmegaConf.to_container(load_yaml(need_file(path)), resolve=True)  # type: ignore[assignment]
     all_at_once(value_problems(path, values))
-    run_ = Run(path, values)
-    all_at_once(base_model_problems(run_))
+    _need_base_model(path, Path(values["model_name_or_path"]))
     try:
         parsed = Parsed(*HfArgumentParser(ARGUMENTS).parse_dict(values))
     except (ValueError, TypeError, ImportError) as error:  # the dataclasses' own checks: two keys that exclude each other, bf16 without a GPU
@@ -187,6 +185,13 @@ def _trainer(parsed: Parsed, tokenizer: Any, rows: Any, test: Any) -> Any:
         processing_class=tokenizer,
         callbacks=[LogCallback()],
     )
+
+
+def _need_base_model(path: Path, folder: Path) -> None:
+    if not folder.is_dir():
+        local = sorted(str(config.parent) for config in Path("models").glob("*/config.json"))
+        raise ToolError(f"{path}: base model {folder}: no such folder.{choices(str(folder), local)} To get one: make download MODEL=<owner>/<name>")
+    need_file(folder / "config.json", f"{path} names it as base model.")
 
 
 def _checkpoint(training: TrainingOptions) -> str | None:
