@@ -86,16 +86,17 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """Data, training and export, through make."""
     made = Chain(tmp_path_factory.mktemp("chain"))
     sh(sys.executable, "-m", "tools.data.convert", "conf/task/sample.yaml", "--out", made.folder / "dataset")
-    sh("make", "train", f"CONF={CONF}", f"ARGS={' '.join([*made.words, f'max_steps={STEPS}'])}")
+    words = [*made.words, f"max_steps={STEPS}", "save_strategy=steps", f"save_steps={STEPS // 2}"]
+    sh("make", "train", f"CONF={CONF}", f"ARGS={' '.join(words)}")
     sh("make", "export", f"CONF={CONF}", f"ARGS={' '.join(made.words)}")
     return made
 
 
 @pytest.fixture(scope="module")
 def server(chain: Chain) -> Iterator[str]:
-    """`make serve`'s command: base and adapter. At the end Ctrl-C, after which nothing of it may be left."""
+    """`make serve`'s command: base and adapter, and the run's checkpoints. At the end Ctrl-C, after which nothing of it may be left."""
     port = free_port()
-    command = [sys.executable, "-m", "tools.serve.vllm", CONF, *chain.words, "--port", str(port)]
+    command = [sys.executable, "-m", "tools.serve.vllm", CONF, *chain.words, "--checkpoints", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -143,7 +144,8 @@ def test_export_leaves_a_whole_model_that_differs_from_the_base(chain: Chain) ->
 
 
 def test_the_server_lists_base_and_adapter_as_the_document_shows(server: str, chain: Chain) -> None:
-    base, adapter = httpx.get(f"{server}/models").json()["data"]
+    base, adapter, *checkpoints = httpx.get(f"{server}/models").json()["data"]
+    assert [card["id"] for card in checkpoints] == [f"{NAME}@{STEPS // 2}", f"{NAME}@{STEPS}"]
     assert (base["id"], base["parent"]) == ("tiny-qwen2", None)
     assert (adapter["id"], adapter["parent"], adapter["root"]) == (NAME, "tiny-qwen2", str(chain.output))
 
@@ -197,11 +199,23 @@ def test_what_the_adapter_adds_is_visible_and_merging_keeps_it(server: str, chai
     assert all(row["error"] is None and row["prompt_tokens"] > 0 for row in rows)
 
 
+def test_the_best_checkpoint_is_the_one_with_the_highest_f1_and_export_takes_it(server: str, chain: Chain) -> None:
+    printed = sh("make", "best", f"CONF={CONF}", f"ARGS={' '.join(chain.words)}", f"PORT={server.rpartition(':')[2].removesuffix('/v1')}")
+    record = json.loads((chain.output / "best.json").read_text())
+    scores = {f"checkpoint-{step}": chain.score(f"sample_dev-checkpoint-{step}")["micro"]["f1"] for step in (STEPS // 2, STEPS)}
+    assert scores[record["checkpoint"]] == max(scores.values())
+    assert min(scores.values()) < max(scores.values())
+    assert "← best" in printed
+    assert (chain.output / "best.png").is_file()
+    sh("make", "export", f"CONF={CONF}", f"ARGS={' '.join(chain.words)}", "BEST=1")
+    assert json.loads((chain.output / "merged/export.json").read_text())["adapter"] == record["checkpoint"]
+
+
 def test_a_server_of_another_run_is_an_error_that_says_so(server: str, chain: Chain) -> None:
     other = "conf/tiny-qwen2-clue-ner-lora-sft.yaml"
     command = [sys.executable, "-m", "tools.eval.run", other, chain.words[0], "--task", "sample", "--url", server]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
-    assert (done.returncode, f"serves another run (tiny-qwen2, {NAME})" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, f"serves another run (tiny-qwen2, {NAME}, " in done.stderr) == (2, True), done.stderr
 
 
 def test_a_server_that_holds_an_older_adapter_is_an_error_that_says_so(server: str, chain: Chain) -> None:

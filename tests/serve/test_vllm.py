@@ -34,12 +34,12 @@ def adapter(run: Run, **values: Any) -> None:
 @pytest.mark.parametrize(("rank", "flag"), [(1, 1), (2, 8), (8, 8), (16, 16), (33, 64), (64, 64), (300, 320), (512, 512)])
 def test_the_rank_flag_is_the_smallest_that_takes_the_adapter(run_: Run, rank: int, flag: int) -> None:
     adapter(run_, r=rank)
-    assert vllm.max_lora_rank(run_) == flag
+    assert vllm.max_lora_rank(run_, run_.output_dir) == flag
 
 
 def test_a_rank_pattern_counts_too(run_: Run) -> None:
     adapter(run_, rank_pattern={"q_proj": 64})
-    assert vllm.max_lora_rank(run_) == 64
+    assert vllm.max_lora_rank(run_, run_.output_dir) == 64
 
 
 @pytest.mark.parametrize(

@@ -101,3 +101,12 @@ def test_an_untrained_run_names_the_command_that_trains_it(tool: Callable, tmp_p
     done = tool("tools.train.export", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft")
     assert (done.returncode, "make train CONF=conf/tiny-qwen2-sample-ner-lora-sft.yaml" in done.stderr) == (2, True), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_adapter_without_weights_to_merge_says_what_to_do_instead(tmp_path: Path) -> None:
+    run = Run(Path("conf/x.yaml"), {"model_name_or_path": str(BASE), "output_dir": str(tmp_path)})
+    (tmp_path / "train_results.json").write_text("{}")
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"x")
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "PREFIX_TUNING"}')
+    with pytest.raises(ToolError, match="PREFIX_TUNING adapters have no weights to merge.*ENGINE=hf"):
+        export(run)

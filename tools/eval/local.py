@@ -22,7 +22,7 @@ from tools.errors import ToolError, choices
 from tools.eval.predict import SAMPLING, need_examples, save
 from tools.eval.predictions import FILE, Prediction, read_predictions
 from tools.example import read_examples
-from tools.files import need_file, read_json, sha256
+from tools.files import need_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,8 +111,8 @@ def load(this: Run, which: str) -> Local:
     )
     positions = next((int(getattr(base.config, key)) for key in ("max_position_embeddings", "seq_length") if hasattr(base.config, key)), 2**31)
     virtual = 0
-    if which == "adapter":
-        base, virtual = _adapted(base, this.output_dir)
+    if which in ("adapter", "best"):
+        base, virtual = _adapted(base, this.best_adapter() if which == "best" else this.output_dir)
     return Local(base.eval(), tokenizer, virtual, ends, positions, template)
 
 
@@ -151,12 +151,16 @@ def _trained_template(trained: Run) -> Any:
 
 
 def _need_model(this: Run, which: str) -> Path:
-    """The folder of the model to load, seen to be there; for 'adapter' the base model's, with a finished adapter in the run's own."""
+    """The folder of the model to load, seen to be there; for an adapter the base model's, with a finished adapter in the run's own folder or its best one's.
+
+    Raises ToolError also for a quantised model: vLLM serves those.
+    """
     base = Path(this.trained().base_model)
+    if which.startswith("merged-"):
+        raise ToolError(f"{this.output_dir / which}: transformers can't load what llm-compressor made of it here. With vLLM: leave ENGINE=hf out.")
     if which == "merged":
         need_file(this.merged / "config.json", f"Not merged yet: make export CONF={this.path}")
-        adapter, origin = this.output_dir / "adapter_model.safetensors", this.merged / "export.json"
-        if adapter.is_file() and origin.is_file() and read_json(origin).get("adapter_sha256") != sha256(adapter):
+        if this.is_stale(this.merged / "export.json"):
             raise ToolError(f"{this.merged}: made from an older adapter than the one in {this.output_dir}: make export CONF={this.path}")
         return this.merged
     need_file(base / "config.json", f"{this.path} names it as base model.")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.conf import Run, Task, add_run, find_task, run_from
+from tools.conf import CHECKPOINT, Run, Task, add_run, find_task, run_from
 from tools.data import prompt
 from tools.errors import WANTING, ToolError, run
 from tools.eval.predictions import FILE, META, Prediction
@@ -131,7 +131,8 @@ def _prediction(id: str, answer: Any, latency_s: float) -> Prediction:
 
 
 def _meta(this: Run, task: Task, split: str, examples: Path, engine: str, which: str, name: str) -> dict[str, Any]:
-    adapter = this.output_dir / "adapter_model.safetensors"
+    folder = this.best_adapter() if which == "best" else this.output_dir / which if CHECKPOINT.fullmatch(which) else this.output_dir
+    adapter = folder / "adapter_model.safetensors"
     return {
         "run": this.name,
         "task": task.name,

@@ -73,9 +73,10 @@ def plan(this: Run, merged: bool, port: int, quantized: str | None = None, adapt
 
 
 def adapter_folders(this: Run, which: str) -> dict[str, Path]:
-    """Served name → folder of the run's last adapter, of its best one, or of each of its checkpoints (`<run>@<step>`)."""
+    """Served name → folder of the run's last adapter, of its best one, or of each of its checkpoints (`<run>@<step>`) behind the last, if that is there."""
     if which == "checkpoints":
-        return {f"{this.name}@{step}": folder for step, folder in sorted(this.checkpoints()) if (folder / "adapter_config.json").is_file()}
+        last = {this.name: this.output_dir} if (this.output_dir / "train_results.json").is_file() else {}
+        return last | {f"{this.name}@{step}": folder for step, folder in sorted(this.checkpoints()) if (folder / "adapter_config.json").is_file()}
     return {this.name: this.best_adapter() if which == "best" else this.output_dir}
 
 

@@ -34,6 +34,8 @@ def export(this: Run, best: bool = False) -> Path:
     """
     trained = this.trained()
     adapter = this.best_adapter() / ADAPTER if best else need_adapter(this)
+    if (kind := read_json(adapter.with_name("adapter_config.json")).get("peft_type")) != "LORA":
+        raise ToolError(f"{adapter.parent}: {kind} adapters have no weights to merge. Without merging: make eval CONF={this.path} ENGINE=hf")
     all_at_once(base_model_problems(trained))
     new, old = this.output_dir / ".merged.new", this.output_dir / ".merged.old"
     for folder in (new, old):
@@ -62,8 +64,7 @@ def need_adapter(this: Run) -> Path:
 def need_merged(this: Run) -> Path:
     """The run's merged folder, when it was made from the adapter that is there now; else a ToolError with the command that makes it anew."""
     command = f"make export CONF={this.path}"
-    origin = need_file(this.merged / ORIGIN, f"Not merged yet: {command}")
-    if read_json(origin).get("adapter_sha256") != sha256(need_adapter(this)):
+    if this.is_stale(need_file(this.merged / ORIGIN, f"Not merged yet: {command}")):
         raise ToolError(f"{this.merged}: made from an older adapter than the one in {this.output_dir}: {command}")
     return this.merged
 

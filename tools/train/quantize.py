@@ -63,7 +63,7 @@ def quantize(this: Run, method: str, samples: int | None = None) -> Path:
             "scheme": SCHEMES[method],
             "group_size": group,
             "base_model": trained.base_model,
-            "adapter_sha256": read_json(merged / MERGED_FROM)["adapter_sha256"],
+            **{key: value for key, value in read_json(merged / MERGED_FROM).items() if key in ("adapter", "adapter_sha256")},
             "merged_sha256": {path.name: sha256(path) for path in _weights(merged)},
             "calibration": calibration,
             "bytes": {"merged": size, "quantized": _bytes(new)},
