@@ -98,7 +98,7 @@ class Run:
     @property
     def output_dir(self) -> Path:
         """Where LLaMA-Factory writes the adapter: `data/outputs/<run>` unless the run says otherwise."""
-        return Path(self.values["output_dir"])
+        return Path(str(self.values["output_dir"]))
 
     @property
     def resolved(self) -> Path:

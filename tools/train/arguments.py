@@ -7,7 +7,6 @@ dataclasses takes seconds (torch comes along), so what they say is kept beside t
 from __future__ import annotations
 
 import json
-import math
 import sys
 import typing
 from collections.abc import Iterable
@@ -41,6 +40,7 @@ POSITIVE = (
     "logging_steps",
     "max_samples",
 )
+LARGEST = 1e15
 SHARES = ("lora_dropout",)
 # How a value's Python type satisfies a declared one; LLaMA-Factory splits text into lists at commas (and takes the list), and reads mappings from JSON text.
 ACCEPTED: dict[str, tuple[type, ...]] = {
@@ -63,8 +63,8 @@ def problems(run: Run) -> list[str]:
         elif problem := value_problem(value, known[key]["types"], known[key]["options"]) or range_problem(key, value):
             found.append(f"{run.path}: `{key}: {json.dumps(value, ensure_ascii=False)}`: {problem}")
     template = run.values.get("template")
-    if isinstance(template, str) and template not in templates():
-        found.append(f"{run.path}: unknown template '{template}'.{choices(template, templates())} Qwen 1 to 2.5 take qwen.")
+    if template is not None and str(template) not in templates():
+        found.append(f"{run.path}: unknown template '{template}'.{choices(str(template), templates())} Qwen 1 to 2.5 take qwen.")
     return found
 
 
@@ -72,7 +72,7 @@ def range_problem(key: str, value: Any) -> str:
     """What is wrong with a number that no dataclass forbids and no training survives ('' for nothing)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
-    if not math.isfinite(value):
+    if not abs(value) < LARGEST:
         return "not a number to train with."
     if key in POSITIVE and value <= 0:
         return "must be above 0."
