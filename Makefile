@@ -13,6 +13,13 @@ BASE :=
 # FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
 FIX :=
 PLOTS :=
+# Several processes: NPROC on this machine; NNODES machines, of which this is NODE_RANK (docs/cluster.md). RAY=1 lets Ray place them.
+NPROC :=
+NNODES :=
+NODE_RANK :=
+MASTER_ADDR :=
+MASTER_PORT :=
+RAY :=
 # The Python that makes the environments, 3.11 or 3.12.
 PYTHON := python3
 # vLLM's build: auto, cpu or gpu.
@@ -26,6 +33,8 @@ TASKS = $(if $(TASK),conf/task/$(TASK).yaml,$(wildcard conf/task/*.yaml))
 # With CONF alone, the doctor takes the run's own task.
 CHECKED = $(if $(CONF),$(if $(TASK),conf/task/$(TASK).yaml),$(TASKS)) $(ARGS) $(if $(CONF),--conf $(CONF))
 WHICH = $(if $(MERGED),--model merged,$(if $(BASE),--model base))
+SEVERAL = $(if $(NPROC),--nproc $(NPROC)) $(if $(NNODES),--nnodes $(NNODES)) $(if $(NODE_RANK),--node-rank $(NODE_RANK)) \
+	$(if $(MASTER_ADDR),--master-addr $(MASTER_ADDR)) $(if $(MASTER_PORT),--master-port $(MASTER_PORT)) $(if $(RAY),--ray)
 
 .DEFAULT_GOAL := help
 
@@ -65,8 +74,8 @@ check: setup-train ## what is wrong with the raw files, and their tokens against
 	$(RUN) tools.data.check $(CHECKED) $(if $(FIX),--fix) $(if $(PLOTS),--plots) --out data/dataset/check
 
 .PHONY: train
-train: setup-train ## LoRA SFT with LLaMA-Factory (CONF=conf/<run>.yaml)
-	$(RUN) tools.train.launch $(CONF) $(ARGS)
+train: setup-train ## LoRA SFT with LLaMA-Factory (CONF=conf/<run>.yaml; NPROC= NNODES= NODE_RANK= MASTER_ADDR= MASTER_PORT= RAY=1)
+	$(RUN) tools.train.launch $(CONF) $(ARGS) $(SEVERAL)
 
 .PHONY: export
 export: setup-train ## merge the adapter into the base model (CONF=…)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,36 +18,66 @@ from tools.conf import Run, add_run, dataset_names, run_from
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
 from tools.files import need_file, read_json, write_text
 from tools.process import call
-from tools.train import arguments, manifest
+from tools.train import arguments, distributed, manifest, pissa
+from tools.train.distributed import Processes
 
 # Written by LLaMA-Factory after the model: the marks of a finished run.
 FINISHED = ("train_results.json", "adapter_config.json", "adapter_model.safetensors")
 
 
-def train(this: Run) -> None:
-    """Run LLaMA-Factory on the resolved run, in a child process, and see that it left an adapter.
+def train(this: Run, how: Processes | None = None) -> None:
+    """Run LLaMA-Factory on the resolved run, in child processes, and see that it left an adapter.
 
     Raises ToolError with exit code 2 for what can be known before the start, 1 when the training failed.
     """
-    all_at_once([*arguments.problems(this), *base_model_problems(this), *_dataset_problems(this)])
+    how = how or Processes()
+    all_at_once(
+        [
+            *arguments.problems(this),
+            *base_model_problems(this),
+            *_dataset_problems(this),
+            *distributed.problems(this, how),
+            *(pissa.problems(this) if how.leads else []),
+        ]
+    )
     cli = llamafactory_cli()
+    if not how.leads:
+        return follow(this, cli, how)
     if moved := set_aside(this.output_dir):
         print(f"{this.output_dir} holds a finished run: moved to {moved}", flush=True)
     write_text(this.resolved, to_yaml(this.values))
-    record = manifest.start(this, ["llamafactory-cli", "train", str(this.resolved)])
+    pissa.before(this)
+    command = how.command(cli, this.resolved)
+    record = manifest.start(this, [Path(command[0]).name, *command[1:]])
     code = 130  # unless it gets as far as an exit code of its own
     try:
-        code = call([cli, "train", this.resolved])
+        code = call(command, env=how.environment())
     finally:
         manifest.end(this, record, code)
     if code:
-        raise ToolError(f"{this.path}: LLaMA-Factory stopped with exit code {code}; what it printed above says why.", WANTING)
+        raise ToolError(f"{this.path}: LLaMA-Factory stopped with exit code {code}; what it printed above says why.{how.hint()}", WANTING)
     missing = [name for name in FINISHED if not (this.output_dir / name).is_file()]
     if this.values.get("finetuning_type", "lora") == "lora" and missing:
         raise ToolError(
             f"{this.path}: LLaMA-Factory ended well but left no {', '.join(missing)} in {this.output_dir}. Is `do_train: true` set?", WANTING
         )
+    if pissa.convert(this.output_dir):
+        print(f"{this.output_dir}: PiSSA's adapter was made a plain LoRA adapter of twice the rank")
     print(f"trained: {this.output_dir}  next: make export CONF={this.path}, or make eval CONF={this.path}")
+
+
+def follow(this: Run, cli: str, how: Processes) -> None:
+    """Train as a machine that isn't the first: the output folder may be the first one's own, so nothing is written there from here.
+
+    Raises ToolError with exit code 1 when the training failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        conf = Path(folder) / "run.yaml"
+        write_text(conf, to_yaml(this.values))
+        code = call(how.command(cli, conf), env=how.environment())
+    if code:
+        raise ToolError(f"{this.path}: machine {how.node_rank} stopped with exit code {code}; what it printed above says why.{how.hint()}", WANTING)
+    print(f"machine {how.node_rank} is done; the adapter is on machine 0, in {this.output_dir}")
 
 
 def set_aside(folder: Path) -> Path | None:
@@ -107,7 +138,9 @@ def _dataset_problems(this: Run) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.train.launch", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
-    train(run_from(parser.parse_args()))
+    distributed.add_options(parser)
+    args = parser.parse_intermixed_args()
+    train(run_from(args), distributed.processes(args))
 
 
 if __name__ == "__main__":
