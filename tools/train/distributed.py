@@ -5,14 +5,13 @@ environment. Out: the command that trains a resolved run. docs/cluster.md is the
 
     python -m tools.train.launch conf/<run>.yaml --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --master-port 29500
 
-torchrun is started directly, with the command that llamafactory-cli would start: behind llamafactory-cli it gets no signal when that one is ended, and
-its ranks would train on with nobody to stop them. It also keeps paths whole, which llamafactory-cli joins and splits at spaces.
+torchrun is started directly, as llamafactory-cli would start it: behind llamafactory-cli it isn't told when that one is ended, and its ranks would train
+on with nobody to stop them. It also keeps paths whole, which llamafactory-cli joins and splits at spaces.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import shutil
 import socket
@@ -21,10 +20,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tools.conf import Run
-from tools.errors import ToolError, all_at_once
+from tools.errors import all_at_once
 
 TRUE = ("true", "y", "1")  # what LLaMA-Factory takes for yes in its variables
 # LLaMA-Factory's launcher gives these to its ranks, unless OPTIM_TORCH says no.
@@ -59,7 +57,7 @@ class Processes:
         where = {"nnodes": self.nnodes, "node-rank": self.node_rank, "nproc-per-node": self.nproc}
         where |= {"master-addr": self.master_addr, "master-port": self.master_port or _free_port()}
         words = [word for name, value in where.items() for word in (f"--{name}", str(value))]
-        return [sys.executable, "-m", "torch.distributed.run", *words, _launcher(), str(conf)]
+        return [sys.executable, "-m", "torch.distributed.run", *words, "--module", "tools.train.rank", str(conf)]
 
     def environment(self) -> dict[str, str]:
         """What is laid over this process's environment for that command."""
@@ -204,11 +202,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _launcher() -> str:
-    """LLaMA-Factory's launcher.py, the script that torchrun runs as each rank; found without importing the package, which takes seconds."""
-    spec: Any = importlib.util.find_spec("llamafactory")
-    if spec is None:
-        raise ToolError(f"llamafactory isn't in {sys.executable}; `make setup` installs it, and .venv/train/bin/python runs this tool.")
-    return str(Path(spec.origin).with_name("launcher.py"))
