@@ -24,6 +24,13 @@ PLOTS :=
 # ALL=1 lists every value of a run, FRESH=1 moves a run's folder aside and starts over.
 ALL :=
 FRESH :=
+# Several processes: NPROC on this machine; NNODES machines, of which this is NODE_RANK (docs/cluster.md). RAY=1 lets Ray place them.
+NPROC :=
+NNODES :=
+NODE_RANK :=
+MASTER_ADDR :=
+MASTER_PORT :=
+RAY :=
 # The Python that makes the environments, 3.11 or 3.12.
 PYTHON := python3
 # vLLM's build: auto, cpu or gpu.
@@ -36,8 +43,10 @@ SETUP := @$(PYTHON) -m tools.setup --serve $(SERVE) $(if $(TORCH_BACKEND),--torc
 TASKS = $(if $(TASK),conf/task/$(TASK).yaml,$(wildcard conf/task/*.yaml))
 # CONF alone examines the run, its Alpaca rows and then its raw files; TASK the raw files, with CONF against that run's cutoff_len.
 CHECK_DATA = tools.data.check $(TASKS) $(ARGS) $(if $(CONF),--conf $(CONF)) $(if $(FIX),--fix) $(if $(PLOTS),--plots) --out data/dataset/check
-CHECK_RUN = tools.train.check $(CONF) $(ARGS) $(if $(ALL),--all)
+CHECK_RUN = tools.train.check $(CONF) $(ARGS) $(if $(ALL),--all) $(SEVERAL)
 WHICH = $(if $(BEST),--model best,$(if $(QUANTIZED),--model merged-$(QUANTIZED),$(if $(MERGED),--model merged,$(if $(BASE),--model base))))
+SEVERAL = $(if $(NPROC),--nproc $(NPROC)) $(if $(NNODES),--nnodes $(NNODES)) $(if $(NODE_RANK),--node-rank $(NODE_RANK)) \
+	$(if $(MASTER_ADDR),--master-addr $(MASTER_ADDR)) $(if $(MASTER_PORT),--master-port $(MASTER_PORT)) $(if $(RAY),--ray)
 
 .DEFAULT_GOAL := help
 
@@ -81,8 +90,8 @@ check: setup-train ## what is wrong with raw files (TASK=clue FIX=1 PLOTS=1), or
 	$(RUN) $(if $(TASK),$(CHECK_DATA),$(if $(CONF),$(CHECK_RUN),$(CHECK_DATA)))
 
 .PHONY: train
-train: setup-train ## LoRA SFT with LLaMA-Factory, going on where an interrupted one stopped (CONF=conf/<run>.yaml FRESH=1)
-	$(RUN) tools.train.launch $(CONF) $(ARGS) $(if $(FRESH),--fresh)
+train: setup-train ## LoRA SFT with LLaMA-Factory, going on where an interrupted one stopped (CONF=conf/<run>.yaml FRESH=1 NPROC=2)
+	$(RUN) tools.train.launch $(CONF) $(ARGS) $(if $(FRESH),--fresh) $(SEVERAL)
 
 .PHONY: export
 export: setup-train ## merge the adapter into the base model (CONF=… BEST=1)

@@ -38,7 +38,7 @@ class Child:
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         return self.process
 
@@ -67,7 +67,8 @@ def call(command: Sequence[str | Path], env: Mapping[str, str] | None = None, lo
     return code if code >= 0 else 128 - code
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Let the kernel send this process SIGTERM when the one that started it is gone, however it went."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -108,5 +108,5 @@ def test_an_adapter_without_weights_to_merge_says_what_to_do_instead(tmp_path: P
     (tmp_path / "train_results.json").write_text("{}")
     (tmp_path / "adapter_model.safetensors").write_bytes(b"x")
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "PREFIX_TUNING"}')
-    with pytest.raises(ToolError, match="PREFIX_TUNING adapters have no weights to merge.*ENGINE=hf"):
+    with pytest.raises(ToolError, match=r"PREFIX_TUNING adapters have no weights to merge.*ENGINE=hf"):
         export(run)

@@ -25,8 +25,9 @@ from tools.errors import ToolError, all_at_once, choices, run
 from tools.files import write_json
 from tools.lengths import token_counter
 from tools.process import call
-from tools.train import arguments, memory, parity, parse
-from tools.train.machine import gpus, processes_of
+from tools.train import arguments, distributed, memory, parity, parse, pissa
+from tools.train.distributed import Processes
+from tools.train.machine import gpus
 from tools.train.memory import Estimate
 from tools.train.plan import DEFAULTS, Plan, make_plan
 from tools.train.rows import SHOWN, Dataset, datasets
@@ -39,6 +40,7 @@ class Examination:
     """All that is known of a run before it starts. `problems` would stop or damage it, `remarks` wouldn't."""
 
     run: Run
+    how: Processes = field(default_factory=Processes)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     train: list[Dataset] = field(default_factory=list)
@@ -47,10 +49,17 @@ class Examination:
     estimate: Estimate | None = None
 
 
-def examine(this: Run) -> Examination:
-    """Every check. The quick ones come first; LLaMA-Factory itself is asked only about a run in which they find nothing, and once."""
-    found = Examination(this)
-    found.problems = [*arguments.problems(this), *base_model_problems(this), *tracker_problems(this)]
+def examine(this: Run, how: Processes | None = None) -> Examination:
+    """Every check, for so many processes. The quick ones come first; LLaMA-Factory itself is asked only about a run in which they find nothing, and once."""
+    how = how or Processes()
+    found = Examination(this, how)
+    found.problems = [
+        *arguments.problems(this),
+        *base_model_problems(this),
+        *tracker_problems(this),
+        *distributed.problems(this, how),
+        *pissa.problems(this),
+    ]
     found.train, found.evaluation = datasets(this)
     found.problems += [problem for dataset in [*found.train, *found.evaluation] for problem in dataset.problems]
     if any(not dataset.read and not dataset.problems for dataset in found.train):
@@ -92,7 +101,7 @@ def _add_rows(found: Examination) -> None:
         found.problems.append(str(error))
         return
     if all(dataset.read for dataset in found.train):
-        found.plan = make_plan(this, [length for of_one in lengths[: len(found.train)] for length in of_one], processes_of(this))
+        found.plan = make_plan(this, [length for of_one in lengths[: len(found.train)] for length in of_one], found.how.total)
     if found.plan and weights:
         found.estimate = memory.estimate(this, found.plan, weights)
     if found.plan and not weights:
@@ -165,7 +174,7 @@ def report(found: Examination, everything: bool = False) -> str:
         parts += [_data_lines(found), _plan_lines(found.run, found.plan)]
     if found.estimate:
         parts.append(_memory_lines(found.estimate))
-    parts.append(f"command   {shlex.join(command(found.run))}")
+    parts.append(f"command   {shlex.join(command(found.run, found.how))}")
     parts += [f"remark    {remark}" for remark in found.remarks]
     return "\n".join(parts)
 
@@ -185,10 +194,10 @@ def values_table(this: Run, everything: bool = False) -> str:
     return "\n".join("  ".join([*(word.ljust(width) for word, width in zip(row, widths, strict=False)), row[3]]).rstrip() for row in [head, *rows])
 
 
-def command(this: Run) -> list[str]:
+def command(this: Run, how: Processes) -> list[str]:
     """What a user would type to train from the resolved file without this tool."""
     program = ["llamafactory-cli", "train"] if this.engine == "llamafactory" else ["python", "-m", "tools.train.peft_engine"]
-    return [*program, str(this.resolved)]
+    return how.command(program, this.resolved)
 
 
 def _data_lines(found: Examination) -> str:
@@ -253,9 +262,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.train.check", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
     parser.add_argument("--all", action="store_true", help="list every value, not only those that differ from their default (make: ALL=1)")
-    args = parser.parse_args()
+    distributed.add_options(parser)
+    args = parser.parse_intermixed_args()
     this = run_from(args)
-    found = examine(this)
+    found = examine(this, distributed.processes(args))
     print(report(found, args.all), flush=True)
     code = doctor(this)
     all_at_once(found.problems)

@@ -4,6 +4,7 @@ In: conf/<run>.yaml, overlays, key=value. Out: data/outputs/<run>/ with LLaMA-Fa
 
     python -m tools.train.launch conf/tiny-qwen2-sample-ner-lora-sft.yaml lora_rank=16
     python -m tools.train.launch conf/tiny-qwen2-sample-ner-lora-sft.yaml --fresh
+    python -m tools.train.launch conf/<run>.yaml --nproc 2
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import argparse
 import fcntl
 import json
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +23,11 @@ from typing import Any
 from tools.conf import Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import read_json, write_text
-from tools.train import manifest
-from tools.train.check import command, examine
+from tools.process import call
+from tools.train import distributed, manifest, pissa
+from tools.train.check import examine
 from tools.train.checkpoints import newest_whole, set_aside, step_of
+from tools.train.distributed import Processes
 from tools.train.plan import Plan
 from tools.train.progress import LOG, watch
 
@@ -49,15 +53,17 @@ FREE = {
 }
 
 
-def train(this: Run, fresh: bool = False, env: Mapping[str, str] | None = None) -> None:
-    """Train the run in a child process, from its newest whole checkpoint where an earlier training stopped, and see that it left an adapter.
+def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
+    """Train the run in child processes, from its newest whole checkpoint where an earlier training stopped, and see that it left an adapter.
 
     `fresh` moves what is there to a neighbour first. Raises ToolError with exit code 2 for what can be known before the start, among it a run that is finished, and
     1 when the training failed.
     """
-    found = examine(this)
+    how = how or Processes()
+    found = examine(this, how)
     all_at_once(found.problems)
-    program = engine_command(this)
+    if not how.leads:
+        return follow(this, how)
     with only_one(this):
         if fresh and (moved := move_away(this.output_dir)):
             print(f"{this.output_dir} was moved to {moved}", flush=True)
@@ -67,11 +73,15 @@ def train(this: Run, fresh: bool = False, env: Mapping[str, str] | None = None) 
                 " the folder aside."
             )
         start = starting_point(this)
-        write_text(this.resolved, to_yaml(resolved_values(this, start)))
-        record = manifest.start(this, command(this), start)
+        resolved = Run(this.path, resolved_values(this, start))
+        all_at_once(pissa.problems(resolved))
+        write_text(this.resolved, to_yaml(resolved.values))
+        pissa.before(resolved)
+        command = how.command(engine_command(this), this.resolved)
+        record = manifest.start(this, [Path(command[0]).name, *command[1:]], start)
         code = 130  # unless it gets as far as an exit code of its own
         try:
-            code = watch([*program, str(this.resolved)], this, found.plan, env)
+            code = watch(command, this, found.plan, how.environment())
         except SystemExit as stopped:  # a signal: 128 + its number
             code = int(stopped.code or 0)
             raise
@@ -81,7 +91,7 @@ def train(this: Run, fresh: bool = False, env: Mapping[str, str] | None = None) 
                 print(f"\n{this.path}: stopped{_goes_on(this, found.plan)}", file=sys.stderr)
         if code:
             raise ToolError(
-                f"{this.path}: the training stopped with exit code {code}.\n{reason(this.output_dir / LOG)}\n{_goes_on(this, found.plan)[2:]}",
+                f"{this.path}: the training stopped with exit code {code}.\n{reason(this.output_dir / LOG)}{how.hint()}\n{_goes_on(this, found.plan)[2:]}",
                 WANTING,
             )
     missing = [name for name in FINISHED if not (this.output_dir / name).is_file()]
@@ -89,7 +99,24 @@ def train(this: Run, fresh: bool = False, env: Mapping[str, str] | None = None) 
         raise ToolError(
             f"{this.path}: the training ended well but left no {', '.join(missing)} in {this.output_dir}. Is `do_train: true` set?", WANTING
         )
+    if pissa.convert(this.output_dir):
+        print(f"{this.output_dir}: PiSSA's adapter was made a plain LoRA adapter of twice the rank")
     print(f"trained: {this.output_dir}  next: make export CONF={this.path}, or make eval CONF={this.path}")
+
+
+def follow(this: Run, how: Processes) -> None:
+    """Train as a machine that isn't the first: the output folder may be the first one's own, so nothing is written there from here.
+
+    An interrupted run goes on from the newest whole checkpoint in the folder that this machine sees. Raises ToolError with exit code 1 when the training failed.
+    """
+    start = newest_whole(this.output_dir)[0] if not this.values.get("resume_from_checkpoint") else starting_point(this)
+    with tempfile.TemporaryDirectory(prefix="ner-train-") as folder:
+        conf = Path(folder) / "run.yaml"
+        write_text(conf, to_yaml(resolved_values(this, start)))
+        code = call(how.command(engine_command(this), conf), env=how.environment())
+    if code:
+        raise ToolError(f"{this.path}: machine {how.node_rank} stopped with exit code {code}; what it printed above says why.{how.hint()}", WANTING)
+    print(f"machine {how.node_rank} is done; the adapter is on machine 0, in {this.output_dir}")
 
 
 def starting_point(this: Run) -> Path | None:
@@ -211,8 +238,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.train.launch", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
     parser.add_argument("--fresh", action="store_true", help="move what is in the output folder aside and start over (make: FRESH=1)")
-    args = parser.parse_args()
-    train(run_from(args), args.fresh)
+    distributed.add_options(parser)
+    args = parser.parse_intermixed_args()
+    train(run_from(args), args.fresh, distributed.processes(args))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The GPUs of this machine, and how many processes a run will use on it.
+"""The GPUs of this machine.
 
-In: nvidia-smi and the environment. Out: what the plan and the manifest say of the machine.
+In: nvidia-smi and CUDA_VISIBLE_DEVICES. Out: what the plan and the manifest say of the machine.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ import os
 import subprocess
 from dataclasses import dataclass
 from functools import cache
-
-from tools.conf import Run
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,8 @@ def _nvidia_smi(fields: str) -> list[str]:
     return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
 
 
-def processes_of(run: Run) -> int:
-    """Processes that share a step: all GPUs of a node, unless NPROC_PER_NODE says otherwise, on each of NNODES nodes; LLaMA-Factory reads the same variables."""
-    nodes = int(os.environ.get("NNODES") or 1)
-    ours = os.environ.get("NPROC_PER_NODE")
-    on_gpu = 1 if run.values.get("use_cpu") else max(1, len(gpus()))
-    return nodes * (int(ours) if ours and ours.isdigit() else on_gpu)
+def visible_gpus() -> int:
+    """How many GPUs this process may use, asked of the driver (torch takes seconds to tell)."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    return len(gpus())

@@ -1,0 +1,274 @@
+"""Several processes on one machine, and several machines as network namespaces, against what one process does: on CPUs, over gloo."""
+
+import argparse
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.conf import ROOT, load_run
+from tools.errors import ToolError
+from tools.train import distributed, pissa
+from tools.train.distributed import Processes
+
+RUN = "tiny-qwen2-sample-ner-lora-sft"
+CONF = f"conf/{RUN}.yaml"
+# The order of rows must not depend on the number of processes: group_by_length's does. A constant rate doesn't depend on max_steps.
+WORDS = [
+    *("max_samples=32", "per_device_train_batch_size=4", "logging_steps=1", "save_strategy=steps", "save_steps=2", "plot_loss=false"),
+    *("train_sampling_strategy=random", "lr_scheduler_type=constant", "warmup_steps=0", "use_cpu=true", "ddp_backend=gloo"),
+]
+ENV = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+PATIENCE = 400
+
+
+def parse(*words: str, env: dict[str, str] | None = None) -> Processes:
+    parser = argparse.ArgumentParser()
+    distributed.add_options(parser)
+    return distributed.processes(parser.parse_args(words), env or {})
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def test_without_a_word_one_process_runs_under_llamafactory_cli(no_gpu: None) -> None:
+    how = parse()
+    assert how.command(["llamafactory-cli", "train"], Path("run.yaml")) == ["llamafactory-cli", "train", "run.yaml"]
+    assert (how.environment(), how.leads, how.several) == ({}, True, False)
+
+
+def test_several_gpus_get_a_process_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
+    assert (distributed.gpus(), parse().nproc) == (2, "gpu")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert parse().nproc == ""
+
+
+def test_the_words_become_torchruns(no_gpu: None) -> None:
+    words = ["--nproc", "2", "--nnodes", "3", "--node-rank", "1", "--master-addr", "10.0.0.1", "--master-port", "29500"]
+    command = parse(*words).command(["llamafactory-cli", "train"], Path("a folder/run.yaml"))
+    assert command[1:3] == ["-m", "torch.distributed.run"]
+    for name, value in [("nnodes", "3"), ("node-rank", "1"), ("nproc-per-node", "2"), ("master-addr", "10.0.0.1"), ("master-port", "29500")]:
+        assert command[command.index(f"--{name}") + 1] == value
+    assert command[-3:-1] == ["--module", "tools.train.rank"]
+    assert command[-1] == "a folder/run.yaml", "a path with a space stays one word"
+    env = {"NPROC_PER_NODE": "2", "NNODES": "3", "NODE_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
+    assert parse(env=env) == parse(*words), "LLaMA-Factory's own variables say the same"
+    assert not parse(*words).leads
+    assert parse("--ray").environment() == {"USE_RAY": "1"}
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        ("--nproc 0", ["NPROC: a whole number from 1 is needed, this is '0'"]),
+        ("--nnodes two --master-port 70000", ["NNODES: a whole number", "MASTER_PORT: a whole number from 1 to 65535"]),
+        ("--nproc 1 --nnodes 2 --node-rank 2 --master-addr a --master-port 1", ["NODE_RANK=2: with NNODES=2 it must be from 0 to 1"]),
+        ("--node-rank 1", ["NODE_RANK=1: with NNODES=1 it must be 0"]),
+        ("--nnodes 2 --nproc 1", ["NODE_RANK=<", "MASTER_ADDR=<", "MASTER_PORT=<"]),
+        ("--nnodes 2 --node-rank 0 --master-addr a --master-port 1", ["NPROC=…"]),
+        ("--nproc 1 --nnodes 2 --node-rank 0 --master-port 1 --master-addr 127.0.0.1", ["would look for machine 0 on themselves"]),
+        ("--nproc 2 --master-addr http://a", ["without a space, a scheme or a path"]),
+        ("--ray --nproc 2 --nnodes 2", ["NPROC, NNODES can't be meant", "ray_num_workers=N"]),
+    ],
+)
+def test_nonsense_is_named_all_at_once(no_gpu: None, words: str, messages: list[str]) -> None:
+    with pytest.raises(ToolError) as error:
+        parse(*words.split())
+    assert error.value.exit_code == 2
+    for message in messages:
+        assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "how", "message"),
+    [
+        ("conf/overlay/zero2.yaml", Processes(), "works through torchrun only; say NPROC="),
+        ("conf/overlay/zero3.yaml use_cpu=true", Processes("2"), "accelerate leaves `deepspeed` out without a word"),
+        ("deepspeed=gone.json", Processes("2"), "`deepspeed: gone.json`: no such file"),
+        ("conf/overlay/fsdp.yaml", Processes("2"), "`fsdp` needs GPUs"),
+        ("conf/overlay/fsdp.yaml conf/overlay/zero2.yaml", Processes("2"), "both divide the model"),
+        ("conf/overlay/ray.yaml", Processes(ray=True), "waits without end"),
+    ],
+)
+def test_what_would_be_left_out_without_a_word_is_a_problem(no_gpu: None, words: str, how: Processes, message: str) -> None:
+    assert message in "\n".join(distributed.problems(load_run(Path(CONF), words.split()), how))
+
+
+def test_rays_cpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    words = ["conf/overlay/ray.yaml", "master_addr=10.0.0.1"]
+    assert distributed.problems(load_run(Path(CONF), words), Processes(ray=True)) == []
+    [problem] = distributed.problems(load_run(Path(CONF), [*words, "ray_init_kwargs.num_cpus=8"]), Processes(ray=True))
+    assert "num_cpus: 20" in problem
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("pissa_convert=false", "fits no model"),
+        ("conf/overlay/dora.yaml", "`pissa_init` and `use_dora` don't go together"),
+        ("conf/overlay/zero3.yaml", "ZeRO-2 does not"),
+        ("resume_from_checkpoint=checkpoint-2", "can't be converted"),
+    ],
+)
+def test_a_pissa_run_that_could_not_be_served_is_a_problem(tmp_path: Path, words: str, message: str) -> None:
+    run = load_run(Path(CONF), ["conf/overlay/pissa.yaml", words, f"output_dir={tmp_path}/{RUN}"])
+    assert message in "\n".join(pissa.problems(run))
+
+
+def test_a_resumed_pissa_run_keeps_the_adapter_of_before_its_first_step(tmp_path: Path) -> None:
+    out = tmp_path / RUN
+    (out / pissa.BEGUN).mkdir(parents=True)
+    (out / pissa.BEGUN / pissa.WEIGHTS).write_text("first")
+    fresh, resumed = (load_run(Path(CONF), [f"output_dir={out}", f"resume_from_checkpoint={value}"]) for value in ("null", "c"))
+    pissa.before(resumed)
+    (out / pissa.BEGUN).mkdir()  # LLaMA-Factory writes it again
+    (out / pissa.BEGUN / pissa.WEIGHTS).write_text("second")
+    pissa.before(resumed)
+    assert (out / pissa.FIRST / pissa.WEIGHTS).read_text() == "first"
+    pissa.before(fresh)
+    assert not (out / pissa.FIRST).exists()
+
+
+def rank_pids(word: str) -> list[int]:
+    """Processes whose command line holds `word`, except those that ended."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if word in (entry / "cmdline").read_text() and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> Any:
+    """The first true value of `condition`, within PATIENCE seconds and while `process` runs."""
+    end = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < end, "nothing happened"
+        assert process is None or process.poll() is None, process.communicate()[0][-3000:]
+        time.sleep(0.1)
+    return value
+
+
+def test_ranks_end_with_the_launcher_even_when_it_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(f"import os, pathlib, time\npathlib.Path({str(tmp_path)!r}, os.environ['RANK']).touch()\ntime.sleep(600)\n")
+    code = (
+        "import sys; from pathlib import Path; from tools.process import call; from tools.train import distributed\n"
+        "command = distributed.Processes('2').command('', Path(sys.argv[1]))\n"
+        "call(['sleeper' if word == 'tools.train.rank' else word for word in command])"
+    )
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "x.yaml"], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL, text=True) as ours:
+        wait_for(lambda: (tmp_path / "0").exists() and (tmp_path / "1").exists(), ours)
+        assert len(rank_pids(str(tmp_path / "x.yaml"))) == 4, "this one, torchrun, two ranks"
+        ours.kill()
+    wait_for(lambda: not rank_pids(str(tmp_path / "x.yaml")))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    subprocess.run([sys.executable, "-m", "tools.data.convert", "conf/task/sample.yaml", "--out", folder], cwd=ROOT, check=True, capture_output=True)
+    return folder / "alpaca"
+
+
+@pytest.fixture(scope="module")
+def one_process(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    """The losses of one process with two batches a step, the same effective batch as two processes with one each."""
+    out = tmp_path_factory.mktemp("one") / RUN
+    words = [*WORDS, f"output_dir={out}", f"dataset_dir={dataset}", "gradient_accumulation_steps=2", "max_steps=4", "ddp_backend=null"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        importlib.import_module("llamafactory.train.tuner").run_exp(load_run(Path(CONF), words).values)
+    return losses(out)
+
+
+def losses(out: Path) -> list[float]:
+    return [row["loss"] for row in json.loads((out / "trainer_state.json").read_text())["log_history"] if "loss" in row]
+
+
+def launch(*words: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    command = [*before, sys.executable, "-m", "tools.train.launch", CONF, *WORDS, *words]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **ENV, **(env or {})})
+
+
+def test_a_killed_rank_ends_the_job_and_the_resumed_one_reaches_what_one_process_reaches(
+    one_process: list[float], dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a folder" / RUN  # llamafactory-cli would split it at the space
+    words = [f"output_dir={out}", f"dataset_dir={dataset}", "--nproc", "2"]
+    with launch(*words, "max_steps=100000") as job:
+        wait_for((out / "checkpoint-2/trainer_state.json").is_file, job)
+        time.sleep(0.5)
+        ranks = [pid for pid in rank_pids(str(out / "run.yaml")) if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes()]
+        assert len(ranks) == 1
+        os.kill(ranks[0], signal.SIGKILL)
+        printed, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode == 1
+    assert "Signal 9 (SIGKILL) received by PID" in printed
+    assert "error: conf/tiny-qwen2-sample-ner-lora-sft.yaml: LLaMA-Factory stopped with exit code 1" in printed
+    assert "the rank that failed first is torchrun's 'Root Cause'" in printed
+    assert rank_pids(str(out)) == []
+    assert json.loads((out / "manifest.json").read_text())["exit_code"] == 1
+
+    with launch(*words, "max_steps=4", f"resume_from_checkpoint='{out}/checkpoint-2'") as job:
+        printed, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode == 0, printed[-3000:]
+    # Not bit by bit: each process sums its own batch before the sums are added up, and addition of floats depends on the order.
+    assert losses(out) == pytest.approx(one_process, rel=1e-4)
+    assert len(one_process) == 4
+    assert (out / "adapter_model.safetensors").is_file()
+
+
+@pytest.fixture
+def machines() -> Iterator[list[tuple[str, str]]]:
+    """Two network namespaces, joined by a pair of virtual cables: (namespace, address) each."""
+    if not shutil.which("ip") or os.geteuid() != 0:
+        pytest.skip("network namespaces need root and the command ip (package iproute2)")
+    names = [f"ner{os.getpid()}{side}" for side in "ab"]
+    addresses = ["10.213.57.1", "10.213.57.2"]
+    steps = [f"ip netns add {name}" for name in names]
+    steps.append(f"ip link add eth7 netns {names[0]} type veth peer name eth7 netns {names[1]}")
+    for name, address in zip(names, addresses, strict=True):
+        steps += [f"ip -n {name} addr add {address}/24 dev eth7", f"ip -n {name} link set eth7 up", f"ip -n {name} link set lo up"]
+    try:
+        for step in steps:
+            done = subprocess.run(step.split(), capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"no network namespaces here: `{step}`: {done.stderr.strip()}")
+        yield list(zip(names, addresses, strict=True))
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+def test_two_machines_reach_what_one_process_reaches(
+    one_process: list[float], machines: list[tuple[str, str]], dataset: Path, tmp_path: Path
+) -> None:
+    jobs, outs = [], [tmp_path / f"machine{rank}" / RUN for rank in range(2)]
+    for rank, (name, _) in enumerate(machines):
+        words = [f"output_dir={outs[rank]}", f"dataset_dir={dataset}", "max_steps=4", "save_strategy='no'"]
+        words += ["--nnodes", "2", "--node-rank", str(rank), "--nproc", "1", "--master-addr", machines[0][1], "--master-port", "29517"]
+        jobs.append(launch(*words, before=("ip", "netns", "exec", name), env={"GLOO_SOCKET_IFNAME": "eth7"}))
+    printed = [job.communicate(timeout=PATIENCE)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], printed[0][-3000:] + printed[1][-3000:]
+    assert losses(outs[0]) == pytest.approx(one_process, rel=1e-4)
+    assert (outs[0] / "adapter_model.safetensors").is_file()
+    assert "machine 1 is done; the adapter is on machine 0" in printed[1]
+    for name in ("run.yaml", "manifest.json", "adapter_model.safetensors"):
+        assert not (outs[1] / name).exists(), "one machine writes, so that a shared folder is safe"

@@ -1,0 +1,38 @@
+"""What torchrun runs as each of several processes: LLaMA-Factory's training, as its own launcher.py runs it.
+
+In: a resolved run, and torchrun's variables (RANK, WORLD_SIZE, …) in the environment. Out: what LLaMA-Factory writes. Two things are different here: a rank
+ends when torchrun is gone, and ranks on CPUs can resume: accelerate calls their device `cpu:0`, and torch can't load an optimizer's state onto that.
+
+    python -m torch.distributed.run --nproc-per-node 2 --module tools.train.rank data/outputs/<run>/run.yaml
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.process import die_with_parent
+
+PRIORITY = 15  # between torch's own CPU (10) and CUDA (20)
+
+
+def train() -> None:
+    """Train what the first word names, which LLaMA-Factory reads from argv itself."""
+    die_with_parent()
+    from torch.serialization import register_package
+
+    register_package(PRIORITY, _no_tag, _numbered_cpu)
+    from llamafactory.train.tuner import run_exp
+
+    run_exp()
+
+
+def _no_tag(storage: Any) -> None:
+    """How a storage is written stays torch's business."""
+
+
+def _numbered_cpu(storage: Any, location: str) -> Any:
+    return storage if location.startswith("cpu:") else None
+
+
+if __name__ == "__main__":
+    train()
