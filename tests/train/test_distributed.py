@@ -24,7 +24,15 @@ RUN = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{RUN}.yaml"
 # The order of rows must not depend on the number of processes: group_by_length's does. A constant rate doesn't depend on max_steps.
 WORDS = [
-    *("max_samples=32", "per_device_train_batch_size=4", "logging_steps=1", "save_strategy=steps", "save_steps=2", "plot_loss=false"),
+    *(
+        "max_samples=32",
+        "per_device_train_batch_size=4",
+        "logging_steps=1",
+        "save_strategy=steps",
+        "save_steps=2",
+        "save_total_limit=2",
+        "plot_loss=false",
+    ),
     *("train_sampling_strategy=random", "lr_scheduler_type=constant", "warmup_steps=0", "use_cpu=true", "ddp_backend=gloo"),
 ]
 ENV = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -50,7 +58,7 @@ def test_without_a_word_one_process_runs_under_llamafactory_cli(no_gpu: None) ->
 
 def test_several_gpus_get_a_process_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
-    assert (distributed.gpus(), parse().nproc) == (2, "gpu")
+    assert (distributed.visible_gpus(), parse().nproc) == (2, "gpu")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert parse().nproc == ""
 
@@ -221,7 +229,7 @@ def test_a_killed_rank_ends_the_job_and_the_resumed_one_reaches_what_one_process
         printed, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == 1
     assert "Signal 9 (SIGKILL) received by PID" in printed
-    assert "error: conf/tiny-qwen2-sample-ner-lora-sft.yaml: LLaMA-Factory stopped with exit code 1" in printed
+    assert "error: conf/tiny-qwen2-sample-ner-lora-sft.yaml: the training stopped with exit code 1" in printed
     assert "the rank that failed first is torchrun's 'Root Cause'" in printed
     assert rank_pids(str(out)) == []
     assert json.loads((out / "manifest.json").read_text())["exit_code"] == 1

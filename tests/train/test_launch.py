@@ -113,6 +113,10 @@ def test_the_reason_is_the_last_error_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.write_text("step 1\rstep 2\nTraceback (most recent call last):\n  x\ntorch.OutOfMemoryError: CUDA out of memory\n\n[W] bye\n")
     assert reason(log) == f"torch.OutOfMemoryError: CUDA out of memory\nThe whole log: {log}"
+    log.write_text(
+        "[rank1]: ValueError: no\n  Signal 9 (SIGKILL) received by PID 7\ntorch.distributed.elastic.multiprocessing.errors.ChildFailedError:\n"
+    )
+    assert reason(log).splitlines()[0] == "Signal 9 (SIGKILL) received by PID 7"
     log.write_text("a\nb\nc\nd\n")
     assert reason(log).splitlines()[:3] == ["b", "c", "d"]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ from tools.train.progress import LOG, watch
 
 # Written by the engine after the model: the marks of a finished run.
 FINISHED = ("train_results.json", "adapter_config.json", "adapter_model.safetensors")
+# How a log tells why it ends: a Python exception, of a rank perhaps, or torchrun's line about a signal.
+ERROR_LINE = re.compile(r"(\[\w+\]: *)?([\w.]*(Error|Exception|Interrupt)\b|.*Signal \d+ \(SIG\w+\) received by PID)")
 # Values that may differ between an interrupted training and the one that goes on from it: they don't change what is learned.
 FREE = {
     "output_dir",
@@ -206,10 +209,10 @@ def to_yaml(values: dict[str, Any]) -> str:
 
 
 def reason(log: Path) -> str:
-    """The last error that a log holds, and where the rest is."""
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines() if line.strip()]
-    errors = [line.strip()[:500] for line in lines if line.strip().partition(":")[0].rpartition(".")[2].endswith(("Error", "Exception"))]
-    return "\n".join([*(errors[-1:] or [line.strip()[:500] for line in lines[-3:]]), f"The whole log: {log}"])
+    """The last error that a log holds, and where the rest is. Of several processes it is the cause, and not torchrun's word that there was one."""
+    lines = [line.strip()[:500] for line in log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines() if line.strip()]
+    errors = [line for line in lines if ERROR_LINE.match(line) and "ChildFailedError" not in line]
+    return "\n".join([*(errors[-1:] or lines[-3:]), f"The whole log: {log}"])
 
 
 def _trim_log(log: Path, step: int) -> None:
