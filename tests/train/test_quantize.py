@@ -26,8 +26,8 @@ from tools.train.quantize import calibrate_on, group_size, linear_inputs, quanti
 
 BASE = Path("models/tiny-qwen2")
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
-ROWS = 48
-CALIBRATING = 32
+ROWS = 32
+CALIBRATING = 12
 # Logits of a model that was quantised and loaded by transformers, against the merged one's, on rows that didn't calibrate.
 COMPARE = """
 import json, sys, torch
@@ -103,7 +103,7 @@ def differences(quantized: Run) -> dict[str, dict[str, float]]:
     return {method: found[path] for method, path in paths.items()}
 
 
-@pytest.mark.parametrize(("method", "relative", "same"), [("awq", 0.2, 0.9), ("gptq", 0.15, 0.9), ("fp8", 0.1, 0.95)])
+@pytest.mark.parametrize(("method", "relative", "same"), [("awq", 0.2, 0.97), ("gptq", 0.15, 0.97), ("fp8", 0.1, 0.98)])
 def test_a_quantised_model_says_nearly_what_the_merged_one_says(
     differences: dict[str, dict[str, float]], method: str, relative: float, same: float
 ) -> None:
