@@ -162,7 +162,7 @@ def test_what_is_served_quantised_must_come_from_the_adapter_that_is_there(run_:
         vllm.plan(run_, False, 8000, "gptq")
 
 
-def test_fp8_isnt_served_where_it_would_take_minutes_an_answer(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fp8_isnt_served_where_vllm_has_no_fast_kernel_for_it(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(run_.merged, run_.quantized("fp8"))
     monkeypatch.setattr(vllm, "on_cpu", lambda: True)
     monkeypatch.setattr(vllm, "has_amx_fp8", lambda: False)
