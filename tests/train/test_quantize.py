@@ -26,8 +26,8 @@ from tools.train.quantize import calibrate_on, group_size, linear_inputs, quanti
 
 BASE = Path("models/tiny-qwen2")
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
-ROWS = 48
-CALIBRATING = 32
+ROWS = 32
+CALIBRATING = 12
 # Logits of a model that was quantised and loaded by transformers, against the merged one's, on rows that didn't calibrate.
 COMPARE = """
 import json, sys, torch
@@ -103,7 +103,7 @@ def differences(quantized: Run) -> dict[str, dict[str, float]]:
     return {method: found[path] for method, path in paths.items()}
 
 
-@pytest.mark.parametrize(("method", "relative", "same"), [("awq", 0.2, 0.9), ("gptq", 0.15, 0.9), ("fp8", 0.1, 0.95)])
+@pytest.mark.parametrize(("method", "relative", "same"), [("awq", 0.2, 0.97), ("gptq", 0.15, 0.97), ("fp8", 0.1, 0.98)])
 def test_a_quantised_model_says_nearly_what_the_merged_one_says(
     differences: dict[str, dict[str, float]], method: str, relative: float, same: float
 ) -> None:
@@ -162,7 +162,7 @@ def test_what_is_served_quantised_must_come_from_the_adapter_that_is_there(run_:
         vllm.plan(run_, False, 8000, "gptq")
 
 
-def test_fp8_isnt_served_where_it_would_take_minutes_an_answer(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fp8_isnt_served_where_vllm_has_no_fast_kernel_for_it(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(run_.merged, run_.quantized("fp8"))
     monkeypatch.setattr(vllm, "on_cpu", lambda: True)
     monkeypatch.setattr(vllm, "has_amx_fp8", lambda: False)

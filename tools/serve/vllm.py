@@ -50,7 +50,7 @@ def plan(this: Run, merged: bool, port: int, quantized: str | None = None, adapt
         need_file(model / "config.json", f"Not {'quantised' if quantized else 'merged'} yet: {command}")
         if quantized == "fp8" and on_cpu() and not has_amx_fp8():
             raise ToolError(
-                f"{model}: without AMX-FP8 in the processor, vLLM's CPU build has no fast kernel for FP8: minutes an answer."
+                f"{model}: without AMX-FP8 in the processor, vLLM's CPU build has no fast kernel for FP8: up to thousands of times slower than bf16."
                 f" Serve it on a GPU, or take 4 bits: make quantize CONF={this.path} METHOD=awq"
             )
         if this.is_stale(model / ("quantize.json" if quantized else "export.json")):
