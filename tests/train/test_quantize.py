@@ -229,7 +229,7 @@ def shorten(run: Run) -> None:
 
 
 def as_sharegpt(run: Run) -> None:
-    write_json(run.dataset / "alpaca" / "dataset_info.json", {"alpaca_sample_train": {"file_name": "x.json", "formatting": "sharegpt"}})
+    write_json(run.dataset / "alpaca" / "dataset_info.json", {"alpaca_sample_train": {"file_name": "alpaca_sample_train.json", "formatting": "sharegpt"}})
 
 
 @pytest.mark.parametrize(
@@ -241,9 +241,9 @@ def as_sharegpt(run: Run) -> None:
         ("awq", lambda run: (run.output_dir / "adapter_model.safetensors").unlink(), f"make train CONF={CONF}", 2),
         ("fp8", lambda run: mark_quantised(run.merged), "quantised already", 2),
         ("gptq", shorten, "3 rows, 256 are to calibrate; say --samples 3", 2),
-        ("gptq", as_sharegpt, "dataset 'alpaca_sample_train' isn't an Alpaca file", 2),
-        ("gptq", lambda run: (run.dataset / "alpaca/alpaca_sample_train.json").write_text("{}"), "a JSON list of objects is needed", 2),
-        ("gptq", lambda run: (run.dataset / "alpaca/alpaca_sample_train.json").unlink(), "no such file. To write it: make data", 2),
+        ("gptq", as_sharegpt, "dataset alpaca_sample_train isn't a local Alpaca file", 2),
+        ("gptq", lambda run: (run.dataset / "alpaca/alpaca_sample_train.json").write_text("{}"), "must be a list of objects", 2),
+        ("gptq", lambda run: (run.dataset / "alpaca/alpaca_sample_train.json").unlink(), "alpaca_sample_train.json: no such file", 2),
     ],
 )
 def test_what_cant_be_quantised_is_a_message_and_leaves_nothing(

@@ -64,6 +64,7 @@ def need_adapter(this: Run) -> Path:
 def need_merged(this: Run) -> Path:
     """The run's merged folder, when it was made from the adapter that is there now; else a ToolError with the command that makes it anew."""
     command = f"make export CONF={this.path}"
+    need_adapter(this)
     if this.is_stale(need_file(this.merged / ORIGIN, f"Not merged yet: {command}")):
         raise ToolError(f"{this.merged}: made from an older adapter than the one in {this.output_dir}: {command}")
     return this.merged

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tools.conf import QUANTIZATIONS, ROOT, Run, add_run, dataset_names, run_from
-from tools.errors import WANTING, ToolError, choices, run
+from tools.conf import QUANTIZATIONS, ROOT, Run, add_run, run_from
+from tools.errors import WANTING, ToolError, all_at_once, choices, run
 from tools.files import need_file, read_json, sha256, write_json
 from tools.process import call
 from tools.train.export import ORIGIN as MERGED_FROM
 from tools.train.export import check_chat, need_merged, tensors
+from tools.train.rows import datasets
 
 PYTHON = ROOT / ".venv" / "quantize" / "bin" / "python"
 ORIGIN = "quantize.json"  # in the quantised folder: what it was made from, and how
@@ -180,27 +181,17 @@ def _check_room(folder: Path, needed: int) -> None:
 
 
 def _training_chats(this: Run) -> tuple[list[Path], list[list[dict[str, str]]]]:
-    """The run's Alpaca files, and each row's messages as LLaMA-Factory reads them: dataset_info.json says which column is which."""
-    folder = Path(str(this.values.get("dataset_dir", "data")))
-    info = read_json(need_file(folder / "dataset_info.json", "To write it: make data"))
-    files, chats = [], []
-    for name in dataset_names(this.values.get("dataset")):
-        entry = info.get(name, {})
-        if "file_name" not in entry or entry.get("formatting", "alpaca") != "alpaca":
-            raise ToolError(f"{folder / 'dataset_info.json'}: dataset '{name}' isn't an Alpaca file; calibration reads no other.")
-        files.append(need_file(folder / entry["file_name"], "To write it: make data"))
-        rows = read_json(files[-1])
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ToolError(f"{files[-1]}: a JSON list of objects is needed. To write it: make data")
-        chats += [_chat(row, entry.get("columns", {"prompt": "instruction", "query": "input", "response": "output"})) for row in rows]
-    return files, chats
+    """The run's Alpaca files, and each row's messages as LLaMA-Factory reads them. Raises ToolError for data that training wouldn't take either."""
+    train, _ = datasets(this)
+    all_at_once([problem for dataset in train for problem in dataset.problems])
+    if elsewhere := [dataset.name for dataset in train if not dataset.read or not dataset.path]:
+        raise ToolError(f"{this.path}: dataset {', '.join(elsewhere)} isn't a local Alpaca file; calibration reads no other.")
+    return [dataset.path for dataset in train if dataset.path], [_chat(row) for dataset in train for row in dataset.rows]
 
 
-def _chat(row: dict[str, Any], columns: dict[str, str]) -> list[dict[str, str]]:
-    given = {role: str(row.get(column) or "") for role, column in columns.items()}
-    user = "\n".join(part for part in (given.get("prompt"), given.get("query")) if part)
-    system = [{"role": "system", "content": given["system"]}] if given.get("system") else []
-    return [*system, {"role": "user", "content": user}, {"role": "assistant", "content": given.get("response", "")}]
+def _chat(row: dict[str, str]) -> list[dict[str, str]]:
+    system = [{"role": "system", "content": row["instruction"]}] if row["instruction"] else []
+    return [*system, {"role": "user", "content": row["input"]}, {"role": "assistant", "content": row["output"]}]
 
 
 def _weights(model: Path) -> list[Path]:
