@@ -19,20 +19,13 @@ from tools.conf import ROOT, load_run
 from tools.errors import ToolError
 from tools.train import distributed, pissa
 from tools.train.distributed import Processes
+from tools.train.launch import resolved_values, to_yaml, train
 
 RUN = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{RUN}.yaml"
 # The order of rows must not depend on the number of processes: group_by_length's does. A constant rate doesn't depend on max_steps.
 WORDS = [
-    *(
-        "max_samples=32",
-        "per_device_train_batch_size=4",
-        "logging_steps=1",
-        "save_strategy=steps",
-        "save_steps=2",
-        "save_total_limit=2",
-        "plot_loss=false",
-    ),
+    *("max_samples=32", "per_device_train_batch_size=4", "logging_steps=1", "save_strategy=steps", "save_steps=2", "plot_loss=false"),
     *("train_sampling_strategy=random", "lr_scheduler_type=constant", "warmup_steps=0", "use_cpu=true", "ddp_backend=gloo"),
 ]
 ENV = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -150,7 +143,7 @@ def test_a_resumed_pissa_run_keeps_the_adapter_of_before_its_first_step(tmp_path
     assert not (out / pissa.FIRST).exists()
 
 
-def rank_pids(word: str) -> list[int]:
+def pids(word: str) -> list[int]:
     """Processes whose command line holds `word`, except those that ended."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -177,15 +170,15 @@ def test_ranks_end_with_the_launcher_even_when_it_is_killed(tmp_path: Path) -> N
     (tmp_path / "sleeper.py").write_text(f"import os, pathlib, time\npathlib.Path({str(tmp_path)!r}, os.environ['RANK']).touch()\ntime.sleep(600)\n")
     code = (
         "import sys; from pathlib import Path; from tools.process import call; from tools.train import distributed\n"
-        "command = distributed.Processes('2').command('', Path(sys.argv[1]))\n"
+        "command = distributed.Processes('2').command([], Path(sys.argv[1]))\n"
         "call(['sleeper' if word == 'tools.train.rank' else word for word in command])"
     )
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "x.yaml"], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL, text=True) as ours:
         wait_for(lambda: (tmp_path / "0").exists() and (tmp_path / "1").exists(), ours)
-        assert len(rank_pids(str(tmp_path / "x.yaml"))) == 4, "this one, torchrun, two ranks"
+        assert len(pids(str(tmp_path / "x.yaml"))) == 4, "this one, torchrun, two ranks"
         ours.kill()
-    wait_for(lambda: not rank_pids(str(tmp_path / "x.yaml")))
+    wait_for(lambda: not pids(str(tmp_path / "x.yaml")))
 
 
 @pytest.fixture(scope="module")
@@ -215,39 +208,12 @@ def launch(*words: str, before: tuple[str, ...] = (), env: dict[str, str] | None
     return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **ENV, **(env or {})})
 
 
-def test_a_killed_rank_ends_the_job_and_the_resumed_one_reaches_what_one_process_reaches(
-    one_process: list[float], dataset: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "a folder" / RUN  # llamafactory-cli would split it at the space
-    words = [f"output_dir={out}", f"dataset_dir={dataset}", "--nproc", "2"]
-    with launch(*words, "max_steps=100000") as job:
-        wait_for((out / "checkpoint-2/trainer_state.json").is_file, job)
-        time.sleep(0.5)
-        ranks = [pid for pid in rank_pids(str(out / "run.yaml")) if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes()]
-        assert len(ranks) == 1
-        os.kill(ranks[0], signal.SIGKILL)
-        printed, _ = job.communicate(timeout=PATIENCE)
-    assert job.returncode == 1
-    assert "Signal 9 (SIGKILL) received by PID" in printed
-    assert "error: conf/tiny-qwen2-sample-ner-lora-sft.yaml: the training stopped with exit code 1" in printed
-    assert "the rank that failed first is torchrun's 'Root Cause'" in printed
-    assert rank_pids(str(out)) == []
-    assert json.loads((out / "manifest.json").read_text())["exit_code"] == 1
-
-    with launch(*words, "max_steps=4", f"resume_from_checkpoint='{out}/checkpoint-2'") as job:
-        printed, _ = job.communicate(timeout=PATIENCE)
-    assert job.returncode == 0, printed[-3000:]
-    # Not bit by bit: each process sums its own batch before the sums are added up, and addition of floats depends on the order.
-    assert losses(out) == pytest.approx(one_process, rel=1e-4)
-    assert len(one_process) == 4
-    assert (out / "adapter_model.safetensors").is_file()
-
-
-@pytest.fixture
-def machines() -> Iterator[list[tuple[str, str]]]:
-    """Two network namespaces, joined by a pair of virtual cables: (namespace, address) each."""
+@pytest.fixture(scope="module")
+def machines() -> Iterator[list[tuple[str, str]] | str]:
+    """Two network namespaces, joined by a virtual cable: (namespace, address) each; or why there are none."""
     if not shutil.which("ip") or os.geteuid() != 0:
-        pytest.skip("network namespaces need root and the command ip (package iproute2)")
+        yield "network namespaces need root and the command ip (package iproute2)"
+        return
     names = [f"ner{os.getpid()}{side}" for side in "ab"]
     addresses = ["10.213.57.1", "10.213.57.2"]
     steps = [f"ip netns add {name}" for name in names]
@@ -258,25 +224,88 @@ def machines() -> Iterator[list[tuple[str, str]]]:
         for step in steps:
             done = subprocess.run(step.split(), capture_output=True, text=True, check=False)
             if done.returncode:
-                pytest.skip(f"no network namespaces here: `{step}`: {done.stderr.strip()}")
+                yield f"no network namespaces here: `{step}`: {done.stderr.strip()}"
+                return
         yield list(zip(names, addresses, strict=True))
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-def test_two_machines_reach_what_one_process_reaches(
-    one_process: list[float], machines: list[tuple[str, str]], dataset: Path, tmp_path: Path
-) -> None:
-    jobs, outs = [], [tmp_path / f"machine{rank}" / RUN for rank in range(2)]
-    for rank, (name, _) in enumerate(machines):
-        words = [f"output_dir={outs[rank]}", f"dataset_dir={dataset}", "max_steps=4", "save_strategy='no'"]
-        words += ["--nnodes", "2", "--node-rank", str(rank), "--nproc", "1", "--master-addr", machines[0][1], "--master-port", "29517"]
-        jobs.append(launch(*words, before=("ip", "netns", "exec", name), env={"GLOO_SOCKET_IFNAME": "eth7"}))
+@pytest.fixture(scope="module")
+def killed(machines: list[tuple[str, str]] | str, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int], list[str]]:
+    """A job of two ranks, one of them killed behind the first checkpoint: the output folder, each launch's exit code, and what it printed.
+
+    The ranks are on two machines that share the output folder, or on one where namespaces aren't permitted.
+    """
+    out = tmp_path_factory.mktemp("killed") / "a folder" / RUN  # llamafactory-cli would split it at the space
+    words = [f"output_dir={out}", f"dataset_dir={dataset}", "max_steps=200"]
+    ours = {"TEST_JOB": str(out)}  # a rank of somebody else's job must not be killed
+    if isinstance(machines, str):
+        jobs = [launch(*words, "--nproc", "2", env=ours)]
+    else:
+        words += ["--nproc", "1", "--nnodes", "2", "--master-addr", machines[0][1], "--master-port", "29517", "--node-rank"]
+        netns = [("ip", "netns", "exec", name) for name, _ in machines]
+        jobs = [launch(*words, str(rank), before=netns[rank], env={**ours, "GLOO_SOCKET_IFNAME": "eth7"}) for rank in range(2)]
+    wait_for((out / "checkpoint-2/trainer_state.json").is_file, jobs[0])
+    [rank] = [pid for pid in pids("tools.train.rank") if not torchrun(pid) and {f"TEST_JOB={out}", "RANK=1"} <= environment(pid)]
+    os.kill(rank, signal.SIGKILL)
     printed = [job.communicate(timeout=PATIENCE)[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0], printed[0][-3000:] + printed[1][-3000:]
-    assert losses(outs[0]) == pytest.approx(one_process, rel=1e-4)
-    assert (outs[0] / "adapter_model.safetensors").is_file()
-    assert "machine 1 is done; the adapter is on machine 0" in printed[1]
-    for name in ("run.yaml", "manifest.json", "adapter_model.safetensors"):
-        assert not (outs[1] / name).exists(), "one machine writes, so that a shared folder is safe"
+    return out, [job.returncode for job in jobs], printed
+
+
+def environment(pid: int) -> set[str]:
+    return set(Path(f"/proc/{pid}/environ").read_text().split("\0"))
+
+
+def torchrun(pid: int) -> bool:
+    return b"torch.distributed.run" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_killed_rank_ends_the_job_and_says_which_it_was(killed: tuple[Path, list[int], list[str]]) -> None:
+    out, codes, printed = killed
+    assert set(codes) == {1}
+    assert "Signal 9 (SIGKILL) received by PID" in printed[-1]
+    for text in printed:
+        assert f"error: {CONF}: " in text
+        assert "stopped with exit code 1" in text
+        assert "the rank that failed first is torchrun's 'Root Cause'" in text
+    assert [pid for pid in pids("tools.train.") if str(out).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()] == []
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["exit_code"], "--node-rank 0" in manifest["command"]) == (1, True)
+
+
+def test_two_machines_reach_what_one_process_reaches(
+    machines: list[tuple[str, str]] | str, killed: tuple[Path, list[int], list[str]], one_process: list[float]
+) -> None:
+    if isinstance(machines, str):
+        pytest.skip(machines)
+    # Bit by bit isn't promised: each process sums its own batch before the sums are added up, and addition of floats depends on the order.
+    assert losses(killed[0] / "checkpoint-2") == pytest.approx(one_process[:2], rel=1e-4)
+
+
+def test_two_processes_resume_the_killed_job_and_reach_what_one_process_reaches(
+    killed: tuple[Path, list[int], list[str]], one_process: list[float], dataset: Path
+) -> None:
+    out, _, _ = killed
+    words = [f"output_dir={out}", f"dataset_dir={dataset}", "--nproc", "2", "max_steps=4", f"resume_from_checkpoint='{out}/checkpoint-2'"]
+    with launch(*words) as job:
+        printed, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode == 0, printed[-3000:]
+    assert losses(out) == pytest.approx(one_process, rel=1e-4)
+    assert len(one_process) == 4
+    assert (out / "adapter_model.safetensors").is_file()
+
+
+def test_only_the_first_machine_writes_into_the_output_folder(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def call(command: list[str], env: dict[str, str]) -> int:
+        given.append(Path(command[-1]).read_text())
+        return 0
+
+    monkeypatch.setattr("tools.train.launch.call", call)
+    run = load_run(Path(CONF), [f"output_dir={tmp_path}/{RUN}", f"dataset_dir={dataset}"])
+    train(run, Processes("1", nnodes=2, node_rank=1, master_addr="10.0.0.1", master_port=29500))
+    assert given == [to_yaml(resolved_values(run, None))]
+    assert list(tmp_path.iterdir()) == []

@@ -229,7 +229,9 @@ def shorten(run: Run) -> None:
 
 
 def as_sharegpt(run: Run) -> None:
-    write_json(run.dataset / "alpaca" / "dataset_info.json", {"alpaca_sample_train": {"file_name": "alpaca_sample_train.json", "formatting": "sharegpt"}})
+    write_json(
+        run.dataset / "alpaca" / "dataset_info.json", {"alpaca_sample_train": {"file_name": "alpaca_sample_train.json", "formatting": "sharegpt"}}
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,15 +66,11 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
     found = examine(this, how)
     all_at_once(found.problems)
     if not how.leads:
-        return follow(this, how)
+        return follow(this, how, fresh)
     with only_one(this):
         if fresh and (moved := move_away(this.output_dir)):
             print(f"{this.output_dir} was moved to {moved}", flush=True)
-        if (this.output_dir / FINISHED[0]).is_file():
-            raise ToolError(
-                f"{this.output_dir}: this run is finished. To score it: make eval CONF={this.path}. To start over: make train CONF={this.path} FRESH=1, which moves"
-                " the folder aside."
-            )
+        _need_unfinished(this)
         start = starting_point(this)
         resolved = Run(this.path, resolved_values(this, start))
         all_at_once(pissa.problems(resolved))
@@ -107,12 +103,16 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
     print(f"trained: {this.output_dir}  next: make export CONF={this.path}, or make eval CONF={this.path}")
 
 
-def follow(this: Run, how: Processes) -> None:
+def follow(this: Run, how: Processes, fresh: bool = False) -> None:
     """Train as a machine that isn't the first: the output folder may be the first one's own, so nothing is written there from here.
 
-    An interrupted run goes on from the newest whole checkpoint in the folder that this machine sees. Raises ToolError with exit code 1 when the training failed.
+    An interrupted run goes on from the newest whole checkpoint in the folder that this machine sees. Raises ToolError with exit code 2 for a finished run, 1 when
+    the training failed.
     """
-    start = newest_whole(this.output_dir)[0] if not this.values.get("resume_from_checkpoint") else starting_point(this)
+    start = None
+    if not fresh:
+        _need_unfinished(this)
+        start = starting_point(this) if this.values.get("resume_from_checkpoint") else newest_whole(this.output_dir)[0]
     with tempfile.TemporaryDirectory(prefix="ner-train-") as folder:
         conf = Path(folder) / "run.yaml"
         write_text(conf, to_yaml(resolved_values(this, start)))
@@ -213,6 +213,14 @@ def reason(log: Path) -> str:
     lines = [line.strip()[:500] for line in log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines() if line.strip()]
     errors = [line for line in lines if ERROR_LINE.match(line) and "ChildFailedError" not in line]
     return "\n".join([*(errors[-1:] or lines[-3:]), f"The whole log: {log}"])
+
+
+def _need_unfinished(this: Run) -> None:
+    if (this.output_dir / FINISHED[0]).is_file():
+        raise ToolError(
+            f"{this.output_dir}: this run is finished. To score it: make eval CONF={this.path}. To start over: make train CONF={this.path} FRESH=1, which moves the"
+            " folder aside."
+        )
 
 
 def _trim_log(log: Path, step: int) -> None:
