@@ -75,7 +75,7 @@ test: setup setup-quantize ## lint, format, types, unit tests, and the whole cha
 	.venv/train/bin/ruff check .
 	.venv/train/bin/ruff format --check .
 	.venv/train/bin/mypy
-	$(RUN) pytest
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_chain.py tests
 
 .PHONY: download
 download: setup-train ## a base model from ModelScope into models/ (MODEL=Qwen/Qwen2.5-7B-Instruct)

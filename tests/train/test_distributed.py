@@ -306,6 +306,6 @@ def test_only_the_first_machine_writes_into_the_output_folder(dataset: Path, tmp
 
     monkeypatch.setattr("tools.train.launch.call", call)
     run = load_run(Path(CONF), [f"output_dir={tmp_path}/{RUN}", f"dataset_dir={dataset}"])
-    train(run, Processes("1", nnodes=2, node_rank=1, master_addr="10.0.0.1", master_port=29500))
+    train(run, how=Processes("1", nnodes=2, node_rank=1, master_addr="10.0.0.1", master_port=29500))
     assert given == [to_yaml(resolved_values(run, None))]
     assert list(tmp_path.iterdir()) == []

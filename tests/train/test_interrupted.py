@@ -49,8 +49,8 @@ def command(folder: Path, dataset: Path) -> list[str]:
     return [sys.executable, "-m", "tools.train.launch", CONF, *words(folder, dataset)]
 
 
-def train(folder: Path, dataset: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(folder, dataset), cwd=ROOT, capture_output=True, text=True, check=False)
+def train(folder: Path, dataset: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*command(folder, dataset), *more], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def kill_when(folder: Path, dataset: Path, ready: Callable[[], bool], number: signal.Signals) -> tuple[int, str]:
@@ -75,7 +75,7 @@ def weights(folder: Path) -> dict:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    done = train(folder, dataset)
+    done = train(folder, dataset, "conf/overlay/tensorboard.yaml", "conf/overlay/swanlab.yaml", f"swanlab_logdir={folder}/swanlog")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -107,6 +107,13 @@ def test_a_training_killed_twice_goes_on_to_the_very_same_adapter(uninterrupted:
     assert [attempt["resumed_from"] for attempt in manifest["attempts"]][:2] == [None, f"checkpoint-{SAVE}"]
     logged = [json.loads(line)["current_steps"] for line in (output / "trainer_log.jsonl").read_text().splitlines()]
     assert sorted(set(logged)) == list(range(1, STEPS + 1))
+
+
+def test_both_trackers_write_beside_the_run_without_an_account_or_a_network(uninterrupted: Path) -> None:
+    assert list((uninterrupted / NAME / "runs").rglob("events.out.tfevents.*"))
+    [run] = (uninterrupted / "swanlog").glob("run-*")
+    assert any(path.stat().st_size for path in run.rglob("*") if path.is_file())
+    assert (uninterrupted / NAME / "training_loss.png").is_file()
 
 
 def test_a_finished_run_is_neither_trained_again_nor_lost(uninterrupted: Path, dataset: Path) -> None:
