@@ -35,7 +35,12 @@ from tools.train.rows import datasets
 FIRST = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft-peft.yaml")
 SECOND = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft.yaml")
 FAST = "conf/overlay/fast.yaml"
-SETTINGS = {"the first document's": (FIRST, []), "the LLaMA-Factory document's": (SECOND, []), "fast.yaml over it": (SECOND, [FAST])}
+SETTINGS = {
+    "the first document's": (FIRST, []),
+    "fast.yaml over it": (FIRST, [FAST]),
+    "the LLaMA-Factory document's": (SECOND, []),
+    "fast.yaml over that": (SECOND, [FAST]),
+}
 BASE = Path("models/tiny-qwen2")
 # A model's shape, whose weights are random: what a step costs doesn't depend on what they are.
 SHAPES = {
@@ -194,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.train", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="CLUENER2020's train split")
     parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights in this model's shape instead of the embedded model")
-    parser.add_argument("--samples", type=int, default=1920, help="rows that each training sees (default: %(default)s)")
+    parser.add_argument("--samples", type=int, default=960, help="rows that each training sees (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="effective batch (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="for all (default: %(default)s, the embedded model's)")
     args = parser.parse_args()
