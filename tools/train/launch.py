@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run, add_run, run_from
+from tools.conf import PEFT_METHODS, Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import read_json, write_text
 from tools.process import call
@@ -100,7 +100,11 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
         )
     if pissa.convert(this.output_dir):
         print(f"{this.output_dir}: PiSSA's adapter was made a plain LoRA adapter of twice the rank")
-    print(f"trained: {this.output_dir}  next: make export CONF={this.path}, or make eval CONF={this.path}")
+    merges = this.values.get("finetuning_type") not in PEFT_METHODS
+    print(
+        f"trained: {this.output_dir}  next: "
+        + (f"make export CONF={this.path}, or make eval CONF={this.path}" if merges else f"make eval CONF={this.path} ENGINE=hf")
+    )
 
 
 def follow(this: Run, how: Processes, fresh: bool = False) -> None:
