@@ -101,6 +101,14 @@ def test_a_checkpoint_of_other_data_isnt_gone_on_from(tmp_path: Path) -> None:
         starting_point(run)
 
 
+def test_a_checkpoint_that_the_user_names_must_be_whole(tmp_path: Path) -> None:
+    run = load_run(Path(CONF), [f"resume_from_checkpoint={tmp_path}/checkpoint-2"])
+    with pytest.raises(ToolError, match=r"not a whole checkpoint: no trainer_state\.json"):
+        starting_point(run)
+    make_checkpoint(tmp_path / "checkpoint-2")
+    assert starting_point(run) == tmp_path / "checkpoint-2"
+
+
 def test_two_trainings_of_one_run_dont_meet(tmp_path: Path) -> None:
     run = interrupted(tmp_path)
     with only_one(run), pytest.raises(ToolError, match="another training of this run is under way"), only_one(run):

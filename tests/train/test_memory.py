@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,9 @@ def test_a_torn_weight_file_is_named(tmp_path: Path) -> None:
         (tmp_path / "model.safetensors").write_bytes((BASE / "model.safetensors").read_bytes()[:length])
         with pytest.raises(ToolError, match=message):
             read_weights(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", 11) + b'{"a": "b" }')
+    with pytest.raises(ToolError, match="header isn't safetensors'"):
+        read_weights(tmp_path)
     assert read_weights(tmp_path / "nowhere") is None
 
 

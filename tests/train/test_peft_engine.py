@@ -12,7 +12,7 @@ from tools.conf import load_run, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.files import read_json, sha256
-from tools.train import peft_engine, peft_rows
+from tools.train import arguments, peft_engine, peft_rows
 
 CONFS = sorted(Path("conf/peft").rglob("*.yaml"))
 ADAPTER = "adapter_model.safetensors"
@@ -203,10 +203,13 @@ def test_lora_trains_the_same_adapter_with_and_without_checkpointed_activations(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"finetuning_type": "prefx"}, "`finetuning_type: prefx`: not one of its choices. Did you mean 'prefix'? Available: lora, p_tuning, prefix."),
+        (
+            {"finetuning_type": "prefx"},
+            "`finetuning_type: \"prefx\"`: not one of its choices. Did you mean 'prefix'? Available: lora, p_tuning, prefix.",
+        ),
         ({"num_virtual_token": 8}, "unknown key 'num_virtual_token'. Did you mean 'num_virtual_tokens'?"),
         ({"quantization_bit": 4}, "unknown key 'quantization_bit'"),
-        ({"num_virtual_tokens": "many"}, "`num_virtual_tokens: many`: must be int, this is str."),
+        ({"num_virtual_tokens": "many"}, '`num_virtual_tokens: "many"`: must be int, this is str.'),
         ({"packing": True}, "`packing: true`: the PEFT engine doesn't pack rows"),
         ({"neat_packing": True}, "`neat_packing: true`: the PEFT engine doesn't pack rows"),
         ({"gradient_checkpointing": True}, "prefix tuning can't recompute activations"),
@@ -214,7 +217,7 @@ def test_lora_trains_the_same_adapter_with_and_without_checkpointed_activations(
         ({"dataset": "alpaca_sample_tran"}, "no dataset 'alpaca_sample_tran' in .* Did you mean 'alpaca_sample_train'?"),
         ({"dataset": None}, "`dataset` is missing"),
         ({"dataset_dir": "/nonexistent"}, "dataset_info.json: no such file.* make data"),
-        ({"template": "qwem"}, "template 'qwem': LLaMA-Factory has no such template. Did you mean 'qwen'?"),
+        ({"template": "qwem"}, "unknown template 'qwem'. Did you mean 'qwen'?"),
         ({"do_train": False}, "`do_train: true` is missing"),
         ({"eval_strategy": "steps"}, "`eval_strategy: steps` needs `eval_dataset` or `val_size`"),
         ({"eval_dataset": "alpaca_sample_dev", "val_size": 0.1}, "Cannot specify `val_size` if `eval_dataset` is not None"),
@@ -233,12 +236,15 @@ def test_a_wrong_run_is_refused_in_words(write_run: Callable[..., Path], values:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "alpaca_x_train.json: holds no rows"),
-        ([{"instruction": "s", "input": "u", "output": ""}], "alpaca_x_train.json: row 1: `output` is empty"),
-        ([{"instruction": "s", "input": "u", "output": "[]"}, {"instruction": "s", "input": "u", "output": None}], "row 2: `output` is empty"),
-        ([{"instruction": "s", "input": " ", "output": "[]"}], "row 1: `input` is empty"),
-        ([{"instruction": "s", "output": "[]"}] * 7, "2 more such rows"),
-        ({"rows": []}, "must be a JSON list of rows, this is a dict"),
+        ([], "alpaca_x_train.json: no rows in it"),
+        ([{"instruction": "s", "input": "u", "output": ""}], "1 rows without an answer in 'output'.*: row 1"),
+        (
+            [{"instruction": "s", "input": "u", "output": "[]"}, {"instruction": "s", "input": "u", "output": None}],
+            "without an answer in 'output'.*: row 2",
+        ),
+        ([{"instruction": "s", "input": " ", "output": "[]"}], "1 rows without a question in 'input': row 1"),
+        ([{"instruction": "s", "output": "[]"}] * 7, "which no row has"),
+        ({"rows": []}, "must be a list of objects"),
     ],
 )
 def test_rows_that_llamafactory_would_drop_are_an_error(write_run: Callable[..., Path], tmp_path: Path, rows: Any, message: str) -> None:
@@ -247,7 +253,7 @@ def test_rows_that_llamafactory_would_drop_are_an_error(write_run: Callable[...,
     (tmp_path / "dataset_info.json").write_text(json.dumps({"alpaca_x_train": info}))
     with pytest.raises(ToolError, match=message) as error:
         peft_engine.train(write_run(dataset_dir=str(tmp_path), dataset="alpaca_x_train"))
-    assert error.value.exit_code == 1
+    assert error.value.exit_code == 2
 
 
 def test_there_are_runs_of_both_kinds_of_adapter() -> None:
@@ -261,7 +267,7 @@ def test_our_own_runs_have_no_problems(path: Path) -> None:
     from tools.train.peft_arguments import ARGUMENTS
 
     values = load_run(path).values
-    assert peft_engine.value_problems(path, values) == []
+    assert [*arguments.problems(load_run(path)), *peft_engine.problems(load_run(path))] == []
     # transformers refuses bf16 where there is neither a GPU nor use_cpu: the one thing about this machine that isn't about the run.
     parsed = peft_engine.Parsed(*HfArgumentParser(ARGUMENTS).parse_dict({**values, "use_cpu": True}))
     assert (parsed.method.finetuning_type, parsed.training.learning_rate) == (values["finetuning_type"], values["learning_rate"])

@@ -53,19 +53,30 @@ ACCEPTED: dict[str, tuple[type, ...]] = {
 }
 
 
-def problems(run: Run) -> list[str]:
-    """One message for each key that the run's engine would refuse, and for each value that its dataclasses don't allow."""
-    known = arguments(run.engine)
+def problems(run: Run, engine: str = "") -> list[str]:
+    """One message for each key that the engine (default: the run's own) would refuse, and for each value that its dataclasses don't allow."""
+    engine = engine or run.engine
+    known = arguments(engine)
     found = []
     for key, value in run.values.items():
         if key not in known:
-            found.append(f"{run.path}: unknown key '{key}'.{choices(key, known)} {ENGINES[run.engine]} would refuse the run.")
+            found.append(f"{run.path}: unknown key '{key}'.{choices(key, known)} {ENGINES[engine]} would refuse the run.")
         elif problem := value_problem(value, known[key]["types"], known[key]["options"]) or range_problem(key, value):
             found.append(f"{run.path}: `{key}: {json.dumps(value, ensure_ascii=False)}`: {problem}")
     template = run.values.get("template")
     if template is not None and str(template) not in templates():
         found.append(f"{run.path}: unknown template '{template}'.{choices(str(template), templates())} Qwen 1 to 2.5 take qwen.")
     return found
+
+
+def base_model_problems(this: Run) -> list[str]:
+    """What is wrong with `model_name_or_path` as a local folder; a missing folder is a problem because nothing here downloads by itself."""
+    folder = Path(this.base_model)
+    if not folder.is_dir():
+        hint = f"make download MODEL=Qwen/{this.base_name}" if this.base_name.startswith("Qwen") else "make download MODEL=<owner>/<name>"
+        local = sorted(str(path.parent) for path in Path("models").glob("*/config.json"))
+        return [f"{this.path}: base model {folder}: no such folder.{choices(str(folder), local)} To get one: {hint}"]
+    return [f"{this.path}: base model {folder}: no {name} in it." for name in ("config.json",) if not (folder / name).is_file()]
 
 
 def range_problem(key: str, value: Any) -> str:
@@ -103,6 +114,12 @@ def value_problem(value: Any, types: list[str], options: list[str]) -> str:
 def arguments(engine: str = "llamafactory") -> dict[str, dict[str, Any]]:
     """key → {"types", "options", "default"} for every key that the engine accepts. Raises ToolError where LLaMA-Factory isn't installed."""
     return dict(_stored()[engine])
+
+
+def with_defaults(run: Run) -> dict[str, Any]:
+    """The run's values, and its engine's own default for each key that the run leaves out or sets to null."""
+    defaults = {key: known["default"] for key, known in arguments(run.engine).items()}
+    return defaults | {key: value for key, value in run.values.items() if value is not None}
 
 
 def templates() -> list[str]:

@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from tools.conf import Run, add_run, find_task, origins, run_from
+from tools.data.sources import Source
 from tools.errors import ToolError, all_at_once, choices, run
 from tools.files import write_json
 from tools.lengths import token_counter
 from tools.process import call
-from tools.train import arguments, distributed, memory, parity, parse, pissa
+from tools.train import arguments, distributed, memory, parity, parse, peft_engine, pissa
 from tools.train.distributed import Processes
 from tools.train.machine import gpus
 from tools.train.memory import Estimate
-from tools.train.plan import DEFAULTS, Plan, make_plan
+from tools.train.plan import Plan, make_plan
 from tools.train.rows import SHOWN, Dataset, datasets
 
 REMEMBERED = 100  # runs that passed the slow checks
@@ -55,10 +56,11 @@ def examine(this: Run, how: Processes | None = None) -> Examination:
     found = Examination(this, how)
     found.problems = [
         *arguments.problems(this),
-        *base_model_problems(this),
+        *arguments.base_model_problems(this),
         *tracker_problems(this),
         *distributed.problems(this, how),
         *pissa.problems(this),
+        *(peft_engine.problems(this) if this.engine == "peft" else []),
     ]
     found.train, found.evaluation = datasets(this)
     found.problems += [problem for dataset in [*found.train, *found.evaluation] for problem in dataset.problems]
@@ -72,16 +74,6 @@ def examine(this: Run, how: Processes | None = None) -> Examination:
     return found
 
 
-def base_model_problems(this: Run) -> list[str]:
-    """What is wrong with `model_name_or_path` as a local folder; a missing folder is a problem because nothing here downloads by itself."""
-    folder = Path(this.base_model)
-    if not folder.is_dir():
-        hint = f"make download MODEL=Qwen/{this.base_name}" if this.base_name.startswith("Qwen") else "make download MODEL=<owner>/<name>"
-        local = sorted(str(path.parent) for path in Path("models").glob("*/config.json"))
-        return [f"{this.path}: base model {folder}: no such folder.{choices(str(folder), local)} To get one: {hint}"]
-    return [f"{this.path}: base model {folder}: no {name} in it." for name in ("config.json",) if not (folder / name).is_file()]
-
-
 def tracker_problems(this: Run) -> list[str]:
     """`report_to` names that aren't installed: transformers would say so only when the model has been loaded."""
     value = this.values.get("report_to") or []
@@ -92,7 +84,7 @@ def tracker_problems(this: Run) -> list[str]:
 
 def _add_rows(found: Examination) -> None:
     """Token lengths, the plan that follows from them, and what the run takes."""
-    this, limit = found.run, int(found.run.values.get("cutoff_len") or DEFAULTS["cutoff_len"])
+    this, limit = found.run, int(arguments.with_defaults(found.run)["cutoff_len"])
     try:
         count = token_counter(this)
         lengths = [_measure(found, dataset, count, limit) for dataset in [*found.train, *found.evaluation]]
@@ -106,6 +98,8 @@ def _add_rows(found: Examination) -> None:
         found.estimate = memory.estimate(this, found.plan, weights)
     if found.plan and not weights:
         found.remarks.append(f"{this.base_model}: no safetensors files; without them there is no estimate of memory and disk.")
+    elif found.plan and not found.estimate:
+        found.remarks.append("memory and disk aren't estimated for this base model's config, or for this finetuning_type.")
     if found.estimate:
         _add_room(found, found.estimate)
 
@@ -205,7 +199,7 @@ def _data_lines(found: Examination) -> str:
     assert plan is not None
     names = ", ".join(dataset.name for dataset in found.train)
     held = f", {plan.held_out:,} more held out (val_size)" if plan.held_out else ""
-    limit = found.run.values.get("cutoff_len") or DEFAULTS["cutoff_len"]
+    limit = arguments.with_defaults(found.run)["cutoff_len"]
     return (
         f"\ndata      {names}: {plan.rows:,} rows{held}, {plan.tokens:,} tokens an epoch, the longest row {plan.longest:,} of {limit:,} (cutoff_len)"
     )
@@ -252,7 +246,7 @@ def doctor(this: Run) -> int:
         task = find_task(this.task)
     except ToolError:
         return 0
-    if not any(Path(str(value).partition("[")[0]).exists() for value in task.raw.values()):
+    if not any(Source.parse(value).path.exists() for value in task.raw.values()):
         return 0
     print(f"\nraw data  make check TASK={task.name}", flush=True)
     return call([sys.executable, "-m", "tools.data.check", str(task.path), "--out", str(this.dataset / "check")])

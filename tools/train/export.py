@@ -18,7 +18,7 @@ from tools.conf import Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import need_file, read_json, sha256, write_json, write_text
 from tools.process import call
-from tools.train.check import base_model_problems
+from tools.train.arguments import base_model_problems
 from tools.train.launch import llamafactory_cli, to_yaml
 
 ADAPTER = "adapter_model.safetensors"

@@ -27,7 +27,7 @@ from tools.files import read_json, write_text
 from tools.process import call
 from tools.train import distributed, manifest, pissa
 from tools.train.check import examine
-from tools.train.checkpoints import newest_whole, set_aside, step_of
+from tools.train.checkpoints import fault, newest_whole, set_aside, step_of
 from tools.train.distributed import Processes
 from tools.train.plan import Plan
 from tools.train.progress import LOG, watch
@@ -87,10 +87,10 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
         finally:
             manifest.end(this, record, code)
             if code in (130, 143):
-                print(f"\n{this.path}: stopped{_goes_on(this, found.plan)}", file=sys.stderr)
+                print(f"\n{this.path}: stopped. {_goes_on(this, found.plan)}", file=sys.stderr)
         if code:
             raise ToolError(
-                f"{this.path}: the training stopped with exit code {code}.\n{reason(this.output_dir / LOG)}{how.hint()}\n{_goes_on(this, found.plan)[2:]}",
+                f"{this.path}: the training stopped with exit code {code}.\n{reason(this.output_dir / LOG)}{how.hint()}\n{_goes_on(this, found.plan)}",
                 WANTING,
             )
     missing = [name for name in FINISHED if not (this.output_dir / name).is_file()]
@@ -131,13 +131,15 @@ def starting_point(this: Run) -> Path | None:
 
     Raises ToolError when the interrupted training was another: other values, or other data.
     """
-    if this.values.get("resume_from_checkpoint"):
-        return Path(str(this.values["resume_from_checkpoint"]))  # the user's own choice
+    if own := this.values.get("resume_from_checkpoint"):
+        if problem := fault(Path(str(own))):
+            raise ToolError(f"{this.path}: `resume_from_checkpoint: {own}`: not a whole checkpoint: {problem}.")
+        return Path(str(own))
     whole, torn = newest_whole(this.output_dir)
     if whole:
         all_at_once(differences(this))
-    for checkpoint, fault in torn:
-        print(f"{checkpoint}: not whole ({fault}); set aside as {set_aside(checkpoint).name}", flush=True)
+    for checkpoint, problem in torn:
+        print(f"{checkpoint}: not whole ({problem}); set aside as {set_aside(checkpoint).name}", flush=True)
     if whole:
         print(f"{this.output_dir}: an earlier training was interrupted; going on from {whole.name}", flush=True)
         _trim_log(this.output_dir / "trainer_log.jsonl", step_of(whole))
@@ -244,9 +246,9 @@ def _logged_step(line: str) -> float:
 def _goes_on(this: Run, plan: Plan | None) -> str:
     whole, _ = newest_whole(this.output_dir)
     if not whole:
-        return f". No checkpoint was written, the next training starts at the beginning (save_steps makes some): make train CONF={this.path}"
+        return f"No checkpoint was written, the next training starts at the beginning (save_steps makes some): make train CONF={this.path}"
     of = f" of {plan.steps}" if plan else ""
-    return f". The same command goes on from {whole.name}, step {step_of(whole)}{of}: make train CONF={this.path}"
+    return f"The same command goes on from {whole.name}, step {step_of(whole)}{of}: make train CONF={this.path}"
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from tools.conf import Run
 from tools.errors import ToolError
 from tools.files import read_json
+from tools.train.arguments import with_defaults
 from tools.train.plan import Plan
 
 NF4 = 0.516  # bytes a weight: 4 bits, and a double-quantised scale for each block of 64 (Dettmers et al. 2023, section 3)
@@ -92,26 +93,26 @@ def read_weights(folder: Path) -> Weights | None:
                 header = None
         if not isinstance(header, dict):
             raise ToolError(f"{path}: not a whole safetensors file; get the base model again.")
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        try:
+            found = {name: (tuple(entry["shape"]), *entry["data_offsets"]) for name, entry in header.items() if name != "__metadata__"}
+            ends = [int(end) for _, _, end in found.values()]
+        except (KeyError, TypeError, ValueError):
+            raise ToolError(f"{path}: its header isn't safetensors'; get the base model again.") from None
         if 8 + length + max(ends, default=0) != size:
             raise ToolError(f"{path}: torn: {size:,} bytes, its header promises {8 + length + max(ends, default=0):,}; get the base model again.")
-        for name, entry in header.items():
-            if name != "__metadata__":
-                shape = tuple(entry["shape"])
-                tensors[name] = (shape, entry["data_offsets"][1] - entry["data_offsets"][0])
+        tensors |= {name: (shape, end - start) for name, (shape, start, end) in found.items()}
     return Weights(tensors) if tensors else None
 
 
 def estimate(run: Run, plan: Plan, weights: Weights) -> Estimate | None:
-    """What the run takes; None for a base model whose config doesn't tell its sizes."""
+    """What the run takes; None for a base model whose config doesn't tell its sizes, and for methods other than LoRA and full."""
     config = read_json(Path(run.base_model) / "config.json")
-    sizes = _sizes(config)
-    if sizes is None:
+    sizes, values = _sizes(config), with_defaults(run)
+    method = values["finetuning_type"]
+    if sizes is None or method not in ("lora", "full"):
         return None
-    values = run.values
-    method = values.get("finetuning_type", "lora")
-    rank = int(values.get("lora_rank") or 8) if method == "lora" else 0
-    trained = lora_parameters(weights, values.get("lora_target", "all"), rank) if method == "lora" else weights.parameters
+    rank = int(values["lora_rank"]) if method == "lora" else 0
+    trained = lora_parameters(weights, values["lora_target"], rank) if method == "lora" else weights.parameters
     stored = _stored(weights, values.get("quantization_bit")) if method == "lora" else 0.0  # all of it is trained otherwise, in float32
     half = bool(values.get("bf16") or values.get("fp16") or values.get("pure_bf16"))
     full = per_token(sizes, rank, half, dropout=bool(values.get("lora_dropout"))) * sizes["layers"]
@@ -184,7 +185,7 @@ def _checkpoint(trained: int, only_model: bool) -> int:
 
 def _checkpoints(values: dict[str, Any], plan: Plan) -> int:
     """How many checkpoints are there at the end, and one more while the oldest isn't removed yet."""
-    strategy, every = values.get("save_strategy", "steps"), values.get("save_steps", 500)
+    strategy, every = values["save_strategy"], values["save_steps"]
     if strategy == "no":
         return 0
     if strategy == "epoch":

@@ -9,15 +9,14 @@ there: adapter, tokenizer, trainer_log.jsonl, training_loss.png, and last train_
 from __future__ import annotations
 
 import argparse
-import typing
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tools.conf import dataset_names, load_yaml
-from tools.errors import ToolError, all_at_once, choices, run
+from tools.conf import Run, dataset_names, load_yaml
+from tools.errors import ToolError, all_at_once, run
 from tools.files import need_file
 from tools.train import arguments, peft_rows
+from tools.train.rows import datasets
 
 if TYPE_CHECKING:
     from llamafactory.hparams import DataArguments
@@ -42,13 +41,12 @@ class Parsed(NamedTuple):
 def train(path: Path) -> Path:
     """Train the run in the file `path`; returns its output folder.
 
-    Raises ToolError with exit code 2 for a key, a value, a base model or a dataset that is wrong or missing, 1 for rows that can't be trained on.
+    Raises ToolError for a key, a value, a base model or a dataset that is wrong or missing, and for rows that can't be trained on.
     """
     from llamafactory.extras.ploting import plot_loss
     from transformers import set_seed
 
     parsed = parse(path)
-    peft_rows.need_rows(path, parsed.data)
     training, output = parsed.training, Path(parsed.training.output_dir)
     if training.should_save:
         (output / MARK).unlink(missing_ok=True)
@@ -70,15 +68,16 @@ def train(path: Path) -> Path:
 
 
 def parse(path: Path) -> Parsed:
-    """A run file's keys as dataclasses; every problem that is known without reading rows or weights is raised as one ToolError."""
+    """A run file's keys as dataclasses; every problem with them or with the rows is raised as a ToolError."""
     from omegaconf import OmegaConf
     from transformers import HfArgumentParser
 
     from tools.train.peft_arguments import ARGUMENTS
 
     values: dict[str, Any] = OmegaConf.to_container(load_yaml(need_file(path)), resolve=True)  # type: ignore[assignment]
-    all_at_once(value_problems(path, values))
-    _need_base_model(path, Path(values["model_name_or_path"]))
+    this = Run(path, values)
+    all_at_once([*arguments.problems(this, "peft"), *problems(this)])
+    all_at_once([*arguments.base_model_problems(this), *(fault for some in datasets(this) for dataset in some for fault in dataset.problems)])
     try:
         parsed = Parsed(*HfArgumentParser(ARGUMENTS).parse_dict(values))
     except (ValueError, TypeError, ImportError) as error:  # the dataclasses' own checks: two keys that exclude each other, bf16 without a GPU
@@ -89,35 +88,22 @@ def parse(path: Path) -> Parsed:
     return parsed
 
 
-def value_problems(path: Path, values: dict[str, Any]) -> list[str]:
-    """What the dataclasses don't allow: unknown keys, wrong types, words that aren't among the choices, and what this engine can't do."""
-    from tools.train.peft_arguments import ARGUMENTS
-
-    known: dict[str, Any] = {}
-    for kind in ARGUMENTS:
-        hints = typing.get_type_hints(kind)
-        known |= {field.name: hints[field.name] for field in fields(kind) if field.init}
-    problems = []
-    for key, value in values.items():
-        if key not in known:
-            problems.append(f"{path}: unknown key '{key}'.{choices(key, known)} The PEFT engine doesn't have it.")
-            continue
-        types, options = arguments.declared(known[key])
-        if problem := arguments.value_problem(value, types, options):
-            problems.append(f"{path}: `{key}: {value}`: {problem}")
-    problems += [f"{path}: `{key}` is missing." for key in ("model_name_or_path", "output_dir", "dataset") if not values.get(key)]
+def problems(this: Run) -> list[str]:
+    """What this engine can't do, beside what the dataclasses don't allow (tools.train.arguments)."""
+    path, values = this.path, this.values
+    found = [f"{path}: `{key}` is missing." for key in ("model_name_or_path", "output_dir", "dataset") if not values.get(key)]
     if not values.get("do_train"):
-        problems.append(f"{path}: `do_train: true` is missing: training is all that the PEFT engine does.")
+        found.append(f"{path}: `do_train: true` is missing: training is all that the PEFT engine does.")
     for key in ("packing", "neat_packing"):
         if values.get(key):
-            problems.append(
+            found.append(
                 f"{path}: `{key}: true`: the PEFT engine doesn't pack rows; leave the key out, `train_sampling_strategy: group_by_length` saves padding."
             )
     if values.get("finetuning_type") == "prefix" and values.get("gradient_checkpointing"):
-        problems.append(f"{path}: `gradient_checkpointing: true`: prefix tuning can't recompute activations; leave the key out.")
+        found.append(f"{path}: `gradient_checkpointing: true`: prefix tuning can't recompute activations; leave the key out.")
     if str(values.get("eval_strategy", "no")) not in ("no", "False") and not dataset_names(values.get("eval_dataset")) and not values.get("val_size"):
-        problems.append(f"{path}: `eval_strategy: {values['eval_strategy']}` needs `eval_dataset` or `val_size`.")
-    return problems
+        found.append(f"{path}: `eval_strategy: {values['eval_strategy']}` needs `eval_dataset` or `val_size`.")
+    return found
 
 
 def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
@@ -185,13 +171,6 @@ def _trainer(parsed: Parsed, tokenizer: Any, rows: Any, test: Any) -> Any:
         processing_class=tokenizer,
         callbacks=[LogCallback()],
     )
-
-
-def _need_base_model(path: Path, folder: Path) -> None:
-    if not folder.is_dir():
-        local = sorted(str(config.parent) for config in Path("models").glob("*/config.json"))
-        raise ToolError(f"{path}: base model {folder}: no such folder.{choices(str(folder), local)} To get one: make download MODEL=<owner>/<name>")
-    need_file(folder / "config.json", f"{path} names it as base model.")
 
 
 def _checkpoint(training: TrainingOptions) -> str | None:

@@ -9,24 +9,12 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from tools.conf import Run
+from tools.train.arguments import with_defaults
 
 PAD_TO = 8  # LLaMA-Factory's collator pads to a multiple of it
 MEGABATCH = 50  # batches that transformers' length-grouped sampler sorts at a time
-# LLaMA-Factory's and transformers' defaults, where a run names none.
-DEFAULTS: dict[str, Any] = {
-    "per_device_train_batch_size": 8,
-    "per_device_eval_batch_size": 8,
-    "gradient_accumulation_steps": 1,
-    "num_train_epochs": 3.0,
-    "max_steps": -1,
-    "cutoff_len": 2048,
-    "val_size": 0.0,
-    "save_strategy": "steps",
-    "save_steps": 500,
-}
 
 
 @dataclass(frozen=True)
@@ -54,11 +42,11 @@ class Plan:
 
 def make_plan(run: Run, lengths: list[int], processes: int = 1) -> Plan:
     """The plan for rows of these token counts. Steps are counted as transformers' Trainer does (Trainer.set_initial_training_values, 5.5.4)."""
-    values = {**DEFAULTS, **{key: value for key, value in run.values.items() if value is not None}}
+    values = with_defaults(run)
     held_out = _held_out(values["val_size"], len(lengths))
     limit = int(values["cutoff_len"])
     shuffled = [min(length, limit) for length in lengths]
-    random.Random(int(values.get("seed", 42))).shuffle(shuffled)
+    random.Random(int(values["seed"])).shuffle(shuffled)
     kept = shuffled[: len(shuffled) - held_out]
     batch, accumulation = int(values["per_device_train_batch_size"]), int(values["gradient_accumulation_steps"])
     units = _packed(kept, limit) if values.get("packing") or values.get("neat_packing") else kept

@@ -119,10 +119,10 @@ def _column_problems(place: Path, name: str, mapped: dict[str, Any], raw: list[d
 
 def _row_problems(path: Path, mapped: dict[str, Any], raw: list[dict[str, Any]]) -> Iterator[str]:
     answer, asked = mapped.get("response"), [column for column in (mapped.get("prompt"), mapped.get("query")) if column]
-    unanswered = [number for number, row in enumerate(raw, 1) if answer and row.get(answer) in (None, "")]
+    unanswered = [number for number, row in enumerate(raw, 1) if answer and _blank(row.get(answer))]
     if unanswered:
         yield f"{path}: {len(unanswered):,} rows without an answer in '{answer}', which LLaMA-Factory drops or trains to say nothing: {_listed(unanswered)}."
-    silent = [number for number, row in enumerate(raw, 1) if not any(row.get(column) for column in asked)]
+    silent = [number for number, row in enumerate(raw, 1) if all(_blank(row.get(column)) for column in asked)]
     if asked and silent:
         yield f"{path}: {len(silent):,} rows without a question in {' or '.join(map(repr, asked))}: {_listed(silent)}."
     wrong = [
@@ -132,6 +132,10 @@ def _row_problems(path: Path, mapped: dict[str, Any], raw: list[dict[str, Any]])
     ]
     if wrong:
         yield f"{path}: {len(wrong):,} rows with a value that isn't text: {_listed(wrong)}."
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _listed(numbers: list[int]) -> str:
