@@ -9,7 +9,7 @@ import pytest
 
 from tools.conf import ROOT
 from tools.errors import ToolError
-from tools.files import Transaction, need_file, read_json, read_jsonl, read_text, write_json
+from tools.files import Transaction, need_file, read_json, read_jsonl, read_text, replacing, write_json
 
 
 def test_a_failed_transaction_leaves_old_files_whole_and_no_litter(tmp_path: Path) -> None:
@@ -87,3 +87,16 @@ def test_light_tools_start_without_the_heavy_packages() -> None:
     code = "import sys, tools.data.convert, tools.eval.score; print([m for m in ('torch', 'pandas', 'transformers', 'omegaconf', 'openai') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    final = tmp_path / "merged"
+    for content in ("one", "two"):
+        with replacing(final) as new:
+            (new / "file").write_text(content)
+        assert (final / "file").read_text() == content
+    with pytest.raises(ZeroDivisionError), replacing(final) as new:
+        (new / "file").write_text("three")
+        1 / 0  # noqa: B018
+    assert (final / "file").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]

@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -65,6 +67,23 @@ class Transaction:
         finally:
             for _, temporary in self._files.values():
                 temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(final: Path) -> Iterator[Path]:
+    """A new, empty folder beside `final` that takes its place when the block ends well, and is gone when it doesn't."""
+    new, old = (final.with_name(f".{final.name}.{what}") for what in ("new", "old"))
+    for folder in (new, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if final.exists():
+            os.replace(final, old)
+        os.replace(new, final)
+    finally:
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _clear_up(path: Path) -> None:

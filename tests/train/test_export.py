@@ -87,7 +87,7 @@ def test_a_failing_merge_leaves_the_old_one_and_no_litter(run_: Run, monkeypatch
 
 def test_a_torn_merge_leaves_the_old_one(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def torn(command: list) -> int:
-        shutil.copytree(BASE, run_.output_dir / ".merged.new")
+        shutil.copytree(BASE, run_.output_dir / ".merged.new", dirs_exist_ok=True)
         truncate(run_.output_dir / ".merged.new")
         return 0
 

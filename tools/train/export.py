@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tools.conf import Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, run
-from tools.files import need_file, read_json, sha256, write_json, write_text
+from tools.files import need_file, read_json, replacing, sha256, write_json, write_text
 from tools.process import call
 from tools.train.arguments import base_model_problems
 from tools.train.launch import llamafactory_cli, to_yaml
@@ -37,20 +36,11 @@ def export(this: Run, best: bool = False) -> Path:
     if (kind := read_json(adapter.with_name("adapter_config.json")).get("peft_type")) != "LORA":
         raise ToolError(f"{adapter.parent}: {kind} adapters have no weights to merge. Without merging: make eval CONF={this.path} ENGINE=hf")
     all_at_once(base_model_problems(trained))
-    new, old = this.output_dir / ".merged.new", this.output_dir / ".merged.old"
-    for folder in (new, old):
-        shutil.rmtree(folder, ignore_errors=True)
-    try:
+    with replacing(this.merged) as new:
         _merge(trained, adapter.parent, new)
         changed = check(new, Path(trained.base_model))
         origin = {"adapter": os.path.relpath(adapter.parent, this.output_dir), "adapter_sha256": sha256(adapter)}
         write_json(new / ORIGIN, {"run": this.name, "base_model": trained.base_model, **origin, "changed_tensors": changed})
-        if this.merged.exists():
-            os.replace(this.merged, old)
-        os.replace(new, this.merged)
-    finally:
-        for folder in (new, old):
-            shutil.rmtree(folder, ignore_errors=True)
     return this.merged
 
 

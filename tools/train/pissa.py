@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def before(this: Run) -> None:
     """Before training: keep a resumed run's first adapter, which LLaMA-Factory would overwrite with the checkpoint's; a fresh run has none to keep."""
     begun, first = this.output_dir / BEGUN, this.output_dir / FIRST
     if not this.values.get("resume_from_checkpoint"):
-        _remove(first)
+        shutil.rmtree(first, ignore_errors=True)
     elif begun.is_dir() and not first.is_dir():
         os.replace(begun, first)
 
@@ -93,13 +94,6 @@ def _twice(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration at twice the rank, with the scaling kept: alpha / r, or alpha / √r for rsLoRA."""
     grow = math.sqrt(2) if config.get("use_rslora") else 2
     return {**config, "init_lora_weights": True, "r": config["r"] * 2, "lora_alpha": config["lora_alpha"] * grow}
-
-
-def _remove(folder: Path) -> None:
-    if folder.is_dir():
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
 
 
 def main() -> None:

@@ -12,14 +12,12 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tools.conf import QUANTIZATIONS, ROOT, Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
-from tools.files import need_file, read_json, sha256, write_json
+from tools.files import need_file, read_json, replacing, sha256, write_json
 from tools.process import call
 from tools.train.export import ORIGIN as MERGED_FROM
 from tools.train.export import check_chat, need_merged, tensors
@@ -55,7 +53,7 @@ def quantize(this: Run, method: str, samples: int | None = None) -> Path:
     calibration, rows = (None, []) if method == "fp8" else calibrate_on(trained, merged, samples)
     final = this.quantized(method)
     print(f"{merged} → {final}: {SCHEMES[method]}{f', groups of {group}' if group else ''}, {len(rows)} rows to calibrate on", flush=True)
-    with _replacing(final) as new:
+    with replacing(final) as new:
         _compress(new, merged, method, group, rows, bool(trained.values.get("trust_remote_code")))
         _copy_rest(merged, new)
         record = {
@@ -129,23 +127,6 @@ def check(model: Path, merged_bytes: int) -> None:
     check_chat(model)
     if _bytes(model) >= merged_bytes:
         raise ToolError(f"{model}: {_bytes(model):,} bytes, no smaller than the merged model's {merged_bytes:,}; was anything quantised?", WANTING)
-
-
-@contextmanager
-def _replacing(final: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `final` when the block ends well, and is gone when it doesn't."""
-    new, old = (final.with_name(f".{final.name}.{what}") for what in ("new", "old"))
-    for folder in (new, old):
-        shutil.rmtree(folder, ignore_errors=True)
-    new.mkdir()
-    try:
-        yield new
-        if final.exists():
-            os.replace(final, old)
-        os.replace(new, final)
-    finally:
-        for folder in (new, old):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compress(new: Path, merged: Path, method: str, group: int | None, rows: list[list[int]], trust_remote_code: bool) -> None:

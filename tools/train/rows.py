@@ -14,7 +14,7 @@ from typing import Any
 
 from tools.conf import Run, dataset_names
 from tools.errors import ToolError, choices
-from tools.files import need_file, read_json, read_text
+from tools.files import need_file, read_json, read_jsonl
 
 # What LLaMA-Factory takes for a dataset that maps no columns (data/parser.py, DatasetAttr); one that maps some has only those.
 DEFAULT_COLUMNS = {"prompt": "instruction", "query": "input", "response": "output"}
@@ -83,24 +83,11 @@ def _dataset(run: Run, folder: Path, info: dict[str, Any], name: str) -> Dataset
 
 def _objects(path: Path) -> list[dict[str, Any]]:
     """A JSON list of objects, or JSON Lines."""
-    text = read_text(path)
-    if path.suffix == ".jsonl":
-        values = list[Any]()
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                try:
-                    values.append(json.loads(line))
-                except ValueError as error:
-                    raise ToolError(f"{path}:{number}: not JSON: {error}.") from None
-    else:
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ToolError(f"{path}:{error.lineno}: not JSON: {error.msg}. To write it anew: make data") from None
+    values = [row for _, row in read_jsonl(path)] if path.suffix == ".jsonl" else read_json(path)
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
         raise ToolError(f"{path}: must be a list of objects, one a row.")
     if not values:
-        raise ToolError(f"{path}: no rows in it.")
+        raise ToolError(f"{path}: no rows in it. To write it: make data")
     return values
 
 
