@@ -142,6 +142,7 @@ def _add_slow(found: Examination) -> None:
         passed = json.loads(path.read_text())
     if seen in passed:
         return
+    print(f"asking LLaMA-Factory itself about {found.run.path}, once for each change of it …", flush=True)
     try:
         found.problems += parity.prompt_problems(found.run, rows) if rows and found.run.values.get("template") else []
     except ToolError as error:
