@@ -98,6 +98,6 @@ def test_any_examples_answer_parses_to_the_same_set_of_pairs(spans: list[tuple[s
     line = alpaca_line(task)(example)
     row = json.loads(line)
     assert line == json.dumps(alpaca(task, example, renderer(task)), ensure_ascii=False)
-    expected = {(task.names[label], neutralise(string)) for label, string in example.pairs()}
-    assert set(parse(row["output"], task.answer) or []) == expected
+    expected = {(label, neutralise(string)) for label, string in example.pairs()}
+    assert set(parse(row["output"], task).pairs or []) == expected
     assert row["input"].endswith(neutralise(example.text))

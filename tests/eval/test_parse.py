@@ -1,6 +1,9 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from tools.conf import Answer
+from tools.conf import load_task
 from tools.eval.parse import parse
 
 
@@ -26,9 +29,10 @@ from tools.eval.parse import parse
         ("<script>alert(1)</script>", None),
     ],
 )
-def test_an_answer_is_pairs_or_unparsable(output: str, pairs: list[tuple[str, str]] | None) -> None:
-    assert parse(output, Answer()) == pairs
+def test_an_answer_is_pairs_or_unparsable(write_task: Callable[..., Path], output: str, pairs: list[tuple[str, str]] | None) -> None:
+    assert parse(output, load_task(write_task())).pairs == pairs
 
 
-def test_the_tasks_own_field_names_are_read() -> None:
-    assert parse('[{"entity_text": "中国", "entity_label": "GPE"}]', Answer(label="entity_label", text="entity_text")) == [("GPE", "中国")]
+def test_the_tasks_own_field_names_are_read(write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task(answer={"label": "entity_label", "text": "entity_text"}))
+    assert parse('[{"entity_text": "中国", "entity_label": "GPE"}]', task).pairs == [("GPE", "中国")]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tools.conf import Task, load_task
 from tools.errors import WANTING, ToolError, run
-from tools.eval.parse import parse, parse_class
 from tools.eval.predictions import Prediction, read_predictions
+from tools.eval.rows import known_labels, rows
 from tools.example import Example, neutralise, read_examples
 from tools.files import Transaction, write_json
 
@@ -76,13 +76,11 @@ def tally(examples: Iterable[Example], predictions: Mapping[str, Prediction], ta
     all their occurrences in the text and compares (label, start, end). A predicted label that the task (or a classification row's options) doesn't have is a
     false positive under NO_LABEL. The model saw control tokens neutralised, so strings are compared that way.
     """
-    canonical = {name: label for label, name in task.names.items()}
     counts = Tally({label: Counts() for label in (*task.labels, NO_LABEL)})
-    for example in examples:
+    for one in rows(task, examples, predictions):
         counts.rows += 1
-        known = task.names.keys() or {example.label, *(example.options or ())}
-        gold = {(label, neutralise(text)) for label, text in example.pairs()}
-        predicted = {(canonical.get(label, label), text) for label, text in _predicted(predictions.get(example.id), task, counts.failures)}
+        counts.failures.update(one.failures)
+        example, known, gold, predicted = one.example, known_labels(task, one.example), set(one.gold), set(one.predicted)
         for label, text in gold | predicted:
             row = counts.labels.setdefault(label if label in known else NO_LABEL, Counts())
             row.add((label, text) in predicted, (label, text) in gold)
@@ -188,20 +186,6 @@ def show(result: Mapping[str, Any]) -> str:
     if failed := [f"{name} {count:,}" for name, count in result["failures"].items() if count]:
         lines.append(f"failures, all counted as errors: {', '.join(failed)}")
     return "\n".join(lines)
-
-
-def _predicted(prediction: Prediction | None, task: Task, failures: Counter[str]) -> set[tuple[str, str]]:
-    if prediction is None or prediction.output is None:
-        failures["missing"] += 1
-        return set()
-    failures["truncated"] += prediction.finish_reason == "length"
-    if task.kind == "classification":
-        found = parse_class(prediction.output)
-        pairs = None if found is None else [(found, "")]
-    else:
-        pairs = parse(prediction.output, task.answer)
-    failures["unparsable"] += pairs is None
-    return set(pairs or ())
 
 
 def main() -> None:
