@@ -18,10 +18,12 @@ METHOD := awq
 # ENGINE=hf evaluates without a server, with transformers + PEFT; DEBUG=1 then shows one row's way from prompt to answer.
 ENGINE := vllm
 DEBUG :=
+# DECODING=schema lets the model answer in the task's own format only (vLLM's structured outputs).
+DECODING := free
 # FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
 FIX :=
 PLOTS :=
-# ALL=1 lists every value of a run, FRESH=1 moves a run's folder aside and starts over.
+# ALL=1 lists every value of a run, FRESH=1 starts over: `train` moves the run's folder aside, `eval` asks every row anew.
 ALL :=
 FRESH :=
 # Several processes: NPROC on this machine; NNODES machines, of which this is NODE_RANK (docs/cluster.md). RAY=1 lets Ray place them.
@@ -106,8 +108,9 @@ serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 1
 	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(BEST),--best) $(if $(QUANTIZED),--quantized $(QUANTIZED)) --port $(PORT)
 
 .PHONY: eval
-eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev ENGINE=hf DEBUG=1)
-	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --engine $(ENGINE) $(if $(DEBUG),--debug) --split $(SPLIT) --port $(PORT)
+eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev DECODING=schema FRESH=1 ENGINE=hf DEBUG=1)
+	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --engine $(ENGINE) $(if $(DEBUG),--debug) --decoding $(DECODING) $(if $(FRESH),--fresh) \
+		--split $(SPLIT) --port $(PORT)
 
 .PHONY: best
 best: setup ## score every checkpoint of a run, and say which is best by F1 (CONF=… SPLIT=dev)

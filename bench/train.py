@@ -106,7 +106,8 @@ def values_of(conf: Path, overlays: list[str], base: Path, dataset: Path, out: P
         "load_best_model_at_end": False,
         "preprocessing_num_workers": 1,
         "dataloader_num_workers": 0 if not gpus() else values["dataloader_num_workers"],
-        "bf16": bool(gpus()),
+        "bf16": values["bf16"] and (bool(gpus()) or "bf16" in Path("/proc/cpuinfo").read_text()),  # as the documents have it, where the processor can
+        "use_cpu": not gpus(),
         "max_samples": None,
         "overwrite_output_dir": True,
     }

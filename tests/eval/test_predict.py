@@ -1,102 +1,18 @@
 """What happens when a server misbehaves; that a real one answers is shown by tests/test_chain.py."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.eval.conftest import ADAPTER, Faulty
 from tools.conf import Run, Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.eval.predict import predict
 from tools.eval.server import Server, find, model_name, serving
-
-
-class Faulty(ThreadingHTTPServer):
-    """An HTTP server that answers as the test says: `reply` maps the user turn to (status, content)."""
-
-    def __init__(self, cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, Any]]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.cards, self.reply, self.requests = cards, reply, list[dict[str, Any]]()
-        self.started: float | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Faulty
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        if self.path == "/metrics" and self.server.started:
-            self.send(200, f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {self.server.started}\n")
-        else:
-            self.send(200, {"data": self.server.cards} if self.path == "/v1/models" else {"version": "0"})
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(request)
-        status, content = self.server.reply(request["messages"][1]["content"])
-        if status == 0:  # hang up
-            self.close_connection = True
-            return
-        if not isinstance(content, str):  # a body of the test's own
-            self.send(status, content)
-            return
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
-        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-        body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-        self.send(status, body if status == 200 else {"error": {"message": content}})
-
-    def send(self, status: int, body: Any) -> None:
-        data = (body if isinstance(body, str) else json.dumps(body)).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Faulty]]:
-    running: list[Faulty] = []
-
-    def run(cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, Any]] = lambda text: (200, "[]")) -> Faulty:
-        server = Faulty(cards, reply)
-        running.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return server
-
-    yield run
-    for server in running:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def run_(tmp_path: Path) -> Run:
-    return Run(
-        tmp_path / "toy-run.yaml",
-        {"model_name_or_path": "models/base", "output_dir": str(tmp_path / "toy-run"), "dataset_dir": str(tmp_path / "alpaca")},
-    )
-
-
-@pytest.fixture
-def task(write_task: Callable[..., Path], tmp_path: Path) -> Task:
-    toy = load_task(write_task([{"text": f"第{n}句", "label": {}} for n in range(1, 8)]))
-    convert(toy, tmp_path)
-    return toy
-
-
-ADAPTER = {"id": "toy-run", "parent": "base", "root": "elsewhere"}
 
 
 def found(server: Faulty) -> Server:
@@ -146,16 +62,6 @@ def test_a_server_that_refuses_every_row_is_an_error(start: Callable[..., Faulty
     with pytest.raises(ToolError, match=r"refused every row.*no such model"):
         predict(run_, task, "train", found(server), "adapter", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_server_that_hangs_up_for_good_is_an_error(
-    start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tools.eval.predict.RETRIES", 1)
-    server = start([ADAPTER], lambda user: (0, "") if "第5句" in user else (200, "[]"))
-    with pytest.raises(ToolError, match=r"stopped answering .*rows were answered; nothing was written") as error:
-        predict(run_, task, "train", found(server), "adapter", tmp_path / "out", 1)
-    assert error.value.exit_code == 1
 
 
 @pytest.mark.parametrize("concurrency", [0, -1])

@@ -36,7 +36,7 @@ def renderer(task: Task, quote: Callable[[str], str] = str) -> Callable[[Example
 
     def render(example: Example) -> str:
         for i, part in slots:
-            pieces[i] = quote(neutralise(example.text) if part == "text" else ", ".join(_options(task, example)))
+            pieces[i] = quote(neutralise(example.text) if part == "text" else ", ".join(options(task, example)))
         return "".join(pieces)
 
     return render
@@ -80,7 +80,8 @@ def alpaca_line(task: Task) -> Callable[[Example], str]:
     return lambda example: f'{head}{render(example)}", "output": {quoted(answer(task, example))}}}'
 
 
-def _options(task: Task, example: Example) -> list[str]:
+def options(task: Task, example: Example) -> list[str]:
+    """The names that the answer to a classification example may have: its own options, or all labels."""
     return [neutralise(task.names.get(option, option)) for option in (example.options if example.options is not None else task.labels)]
 
 

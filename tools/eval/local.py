@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools.conf import Run, Task
-from tools.data import prompt
 from tools.errors import ToolError, choices
-from tools.eval.predict import SAMPLING, need_examples, save
+from tools.eval.client import Keep
+from tools.eval.predict import SAMPLING, collect, need_examples
 from tools.eval.predictions import FILE, Prediction, read_predictions
-from tools.example import read_examples
+from tools.eval.questions import Question
 from tools.files import need_file
 
 if TYPE_CHECKING:
@@ -54,33 +54,43 @@ class Prompt(NamedTuple):
     ids: list[int]
 
 
-def predict(this: Run, task: Task, split: str, which: str, out: Path, batch_size: int, debug: bool = False, limit: int | None = None) -> Path:
+def predict(
+    this: Run,
+    task: Task,
+    split: str,
+    which: str,
+    out: Path,
+    batch_size: int,
+    debug: bool = False,
+    limit: int | None = None,
+    fresh: bool = False,
+) -> Path:
     """Predict a split with the run's `which` ('adapter', 'base' or 'merged'); returns the predictions file, one line an example, in their order.
 
-    `debug` prints the first row's prompt, ids and answer. `limit` answers only the first rows. Raises ToolError for a model that isn't there, and where
-    `out` holds more predictions than would be written.
+    `debug` prints the first row's prompt, ids and answer, and asks all rows anew. `limit` answers only the first rows. Raises ToolError for a model that isn't
+    there, and where `out` holds more predictions than would be written.
     """
-    from tqdm import tqdm
-
     if batch_size < 1 or (limit is not None and limit < 1):
         raise ToolError("--batch-size and --limit must be at least 1.")
     _need_room(out, limit)
-    examples = list(read_examples(need_examples(this, task, split)))[:limit]
-    local = load(this, which)
+    need_examples(this, task, split)
+    _need_model(this, which)
     name = this.trained().base_name if which == "base" else this.name
-    render, found = prompt.renderer(task), dict[str, Prediction]()
-    prompts, refused = _prompts(local, {example.id: prompt.messages(task, render(example)) for example in examples})
-    # Rows of like length together: less padding. With `debug` the first one goes alone and ahead, unpadded, as it is printed.
-    first = [example.id for example in examples[:1] if debug and example.id in prompts]
-    ids = sorted(prompts.keys() - set(first), key=lambda id: (len(prompts[id].ids), id))
-    with tqdm(total=len(examples), desc=name, unit=" rows", disable=None) as bar:
-        bar.update(len(refused))
+
+    def answer(asked: list[Question], keep: Keep) -> None:
+        local = load(this, which)
+        prompts, refused = _prompts(local, {question.id: question.messages for question in asked})
+        for prediction in refused.values():
+            keep(prediction)
+        # Rows of like length together: less padding. With `debug` the first one goes alone and ahead, unpadded, as it is printed.
+        first = [question.id for question in asked[:1] if debug and question.id in prompts]
+        ids = sorted(prompts.keys() - set(first), key=lambda id: (len(prompts[id].ids), id))
         for batch in [first] * bool(first) + [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]:
-            found |= _answer(local, {id: prompts[id] for id in batch}, debug and batch == first)
-            bar.update(len(batch))
-    found |= refused
+            for prediction in _answer(local, {id: prompts[id] for id in batch}, debug and batch == first).values():
+                keep(prediction)
+
     engine = f"transformers {version('transformers')} + peft {version('peft')}"
-    return save(this, task, split, which, [found[example.id] for example in examples], out, name, engine, name)
+    return collect(this, task, split, which, out, name, engine, name, answer, fresh=fresh or debug, limit=limit)
 
 
 def load(this: Run, which: str) -> Local:

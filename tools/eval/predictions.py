@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from tools.errors import WANTING, ToolError
 from tools.files import read_jsonl
@@ -28,9 +29,21 @@ class Prediction:
     completion_tokens: int | None = None
     latency_s: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The fields in the file's order."""
+        return {name: getattr(self, name) for name in FIELDS}
+
     def to_json(self) -> str:
         """One line of a predictions file, without its end."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+FIELDS = tuple(field.name for field in fields(Prediction))
+
+
+def prediction_from(row: dict[str, Any]) -> Prediction:
+    """A prediction from a line's object; unknown fields are left aside."""
+    return Prediction(**{name: row[name] for name in FIELDS if name in row})
 
 
 def read_predictions(path: Path) -> dict[str, Prediction]:
@@ -42,5 +55,5 @@ def read_predictions(path: Path) -> dict[str, Prediction]:
             raise ToolError(f"{where}: not a prediction: 'id' must be a string, 'output' the model's raw text (or null).", WANTING)
         if row["id"] in found:
             raise ToolError(f"{where}: the id '{row['id']}' stands twice; which answer counts?", WANTING)
-        found[row["id"]] = Prediction(**{field.name: row[field.name] for field in fields(Prediction) if field.name in row})
+        found[row["id"]] = prediction_from(row)
     return found

@@ -19,14 +19,21 @@ from tools.eval.score import evaluate, show
 from tools.eval.server import Server, serving
 
 
-def folder(this: Run, task: Task, split: str, which: str) -> Path:
+def folder(this: Run, task: Task, split: str, which: str, decoding: str = "free") -> Path:
     """Where an evaluation of one of the run's models is kept."""
-    return this.output_dir / "eval" / (f"{task.name}_{split}" + ("" if which == "adapter" else f"-{which}"))
+    return (
+        this.output_dir
+        / "eval"
+        / (f"{task.name}_{split}" + ("" if which == "adapter" else f"-{which}") + ("" if decoding == "free" else f"-{decoding}"))
+    )
 
 
-def predict_and_score(this: Run, task: Task, split: str, server: Server, which: str, concurrency: int) -> dict[str, Any]:
+def predict_and_score(
+    this: Run, task: Task, split: str, server: Server, which: str, concurrency: int, decoding: str = "free", fresh: bool = False
+) -> dict[str, Any]:
     """Predict a split, score it, print the table; returns score.json's content. Entities unseen in train are scored apart where its examples are there."""
-    return score(this, task, split, which, predict(this, task, split, server, which, folder(this, task, split, which), concurrency))
+    out = folder(this, task, split, which, decoding)
+    return score(this, task, split, which, predict(this, task, split, server, which, out, concurrency, decoding, fresh))
 
 
 def score(this: Run, task: Task, split: str, which: str, predictions: Path) -> dict[str, Any]:
@@ -43,7 +50,7 @@ def _in_this_process(this: Run, task: Task, args: argparse.Namespace) -> None:
     out = folder(this, task, args.split, args.model)
     if args.limit:  # some rows aren't a split: they have a folder of their own, and no score
         out = out.with_name(f"{out.name}-first-{args.limit}")
-    predictions = local.predict(this, task, args.split, args.model, out, args.batch_size, args.debug, args.limit)
+    predictions = local.predict(this, task, args.split, args.model, out, args.batch_size, args.debug, args.limit, args.fresh)
     if args.limit:
         print(f"predicted, not scored: {predictions}")
     else:
@@ -62,7 +69,7 @@ def main() -> None:
         _in_this_process(this, task, args)
         return
     with serving(this, args.model, args.url, args.port) as server:
-        predict_and_score(this, task, args.split, server, args.model, args.concurrency)
+        predict_and_score(this, task, args.split, server, args.model, args.concurrency, args.decoding, args.fresh)
 
 
 if __name__ == "__main__":

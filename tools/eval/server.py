@@ -6,11 +6,12 @@ In: a run and an address. Out: the address of a server that serves this very run
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ MODELS = ("adapter", "base", "best", "merged", *(f"merged-{method}" for method i
 
 @dataclass(frozen=True)
 class Server:
-    """An OpenAI-compatible server. `url` ends in /v1; `engine` is what /version says, e.g. 'vllm 0.32.0'; `started` is when, in seconds since 1970, if known."""
+    """An OpenAI-compatible server. `url` ends in /v1; `engine` is what /version says, e.g. 'vllm 0.32.0'; `started` is when, in seconds since 1970, if known.
+
+    `process` is the server's own, where we started it.
+    """
 
     url: str
     models: list[dict[str, Any]]
     engine: str
     started: float | None = None
+    process: subprocess.Popen[bytes] | None = None
 
 
 @contextmanager
@@ -50,7 +55,7 @@ def serving(run: Run, which: str, url: str | None, port: int) -> Iterator[Server
             if (code := process.poll()) is not None:
                 raise ToolError(f"the server for {run.path} did not start; why stands above.", code)
             time.sleep(0.5)
-        yield server
+        yield replace(server, process=process)
 
 
 def _flags(which: str) -> list[str]:
