@@ -88,13 +88,15 @@ class _Client:
                 self._last_answer, self._given_up = time.monotonic(), 0
                 return prediction
             except Again as problem:
-                await self._need_server(session, problem)
-                # A lost connection is this row's fault only where others were answered since its last try.
-                blamed += not problem.lost or self._last_answer > answered_before
-                answered_before = self._last_answer
+                # A lost connection is this row's fault only where the server is there for others.
+                if not problem.lost or self._last_answer > answered_before or await self._is_there(session):
+                    blamed += 1
+                else:
+                    self._need_server(problem)
                 if blamed >= TRIES:
                     return self._give_up(question.id, problem)
-                pause = min(PAUSE_S * 2 ** (tries - 1), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
+                answered_before = self._last_answer
+                pause = min(PAUSE_S * 2 ** min(tries - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
                 await asyncio.sleep(max(pause, min(problem.after, PATIENCE_S)))
 
     async def _once(self, session: aiohttp.ClientSession, id: str, data: bytes) -> Prediction:
@@ -117,15 +119,12 @@ class _Client:
             return Prediction(id, None, error=f"HTTP {status}: {_message(text)}")
         return _prediction(id, text, round(time.perf_counter() - started, 4))
 
-    async def _need_server(self, session: aiohttp.ClientSession, problem: Again) -> None:
-        """Stop when the server's own process has ended, or when nobody has had an answer for long and it doesn't say what it serves either."""
+    def _need_server(self, problem: Again) -> None:
+        """Stop when the server's own process has ended, or when nobody has had an answer for long."""
         process = self._server.process
         if process is not None and process.poll() is not None:
             raise ToolError(f"{self._server.url}: the server ended with exit code {process.returncode}.", WANTING)
-        if problem.lost and time.monotonic() - self._last_answer > PATIENCE_S:
-            if await self._is_there(session):
-                self._last_answer = time.monotonic()
-                return
+        if time.monotonic() - self._last_answer > PATIENCE_S:
             raise ToolError(f"{self._server.url}: no answer for {PATIENCE_S:.0f} s ({problem}).", WANTING)
 
     async def _is_there(self, session: aiohttp.ClientSession) -> bool:
