@@ -7,6 +7,8 @@ ARGS :=
 MODEL :=
 SPLIT := dev
 PORT := 8000
+# HOST=0.0.0.0 opens `make serve` to other machines; it demands VLLM_API_KEY in the environment.
+HOST :=
 # MERGED=1 serves and scores the merged model, QUANTIZED=awq what `make quantize` made of it, BASE=1 scores the base model, BEST=1 takes the checkpoint
 # that `make best` found.
 MERGED :=
@@ -15,7 +17,8 @@ BEST :=
 BASE :=
 # How `make quantize` quantises: awq, gptq or fp8.
 METHOD := awq
-# ENGINE=hf evaluates without a server, with transformers + PEFT; DEBUG=1 then shows one row's way from prompt to answer.
+# ENGINE=offline evaluates with vLLM in one process, ENGINE=ray over a Ray cluster, ENGINE=hf with transformers + PEFT; DEBUG=1 then shows one row's way from
+# prompt to answer.
 ENGINE := vllm
 DEBUG :=
 # DECODING=schema lets the model answer in the task's own format only (vLLM's structured outputs).
@@ -104,11 +107,12 @@ quantize: setup-quantize ## the merged model in 4 or 8 bits, calibrated on the r
 	$(RUN) tools.train.quantize $(CONF) $(ARGS) --method $(METHOD)
 
 .PHONY: serve
-serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq BEST=1 PORT=8000)
-	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(BEST),--best) $(if $(QUANTIZED),--quantized $(QUANTIZED)) --port $(PORT)
+serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq BEST=1 HOST=127.0.0.1 PORT=8000)
+	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(BEST),--best) $(if $(QUANTIZED),--quantized $(QUANTIZED)) \
+		$(if $(HOST),--host $(HOST)) --port $(PORT)
 
 .PHONY: eval
-eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev DECODING=schema FRESH=1 ENGINE=hf DEBUG=1)
+eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev DECODING=schema FRESH=1 ENGINE=offline|ray|hf DEBUG=1)
 	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --engine $(ENGINE) $(if $(DEBUG),--debug) --decoding $(DECODING) $(if $(FRESH),--fresh) \
 		--split $(SPLIT) --port $(PORT)
 

@@ -122,9 +122,8 @@ def test_a_port_that_cant_be_is_named(run_: Run, port: int) -> None:
 def test_an_open_address_demands_a_key(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter(run_)
     monkeypatch.delenv("VLLM_API_KEY", raising=False)
-    for words in (["--host=0.0.0.0"], ["--host", "0.0.0.0"]):
-        with pytest.raises(ToolError, match="export VLLM_API_KEY"):
-            vllm.serve(run_, vllm.plan(run_, False, 8000), words)
+    with pytest.raises(ToolError, match="export VLLM_API_KEY"):
+        vllm.serve(run_, {**vllm.plan(run_, False, 8000), "host": "0.0.0.0"}, [])
 
 
 @pytest.mark.parametrize(
@@ -145,4 +144,4 @@ def test_an_open_address_demands_a_key(run_: Run, monkeypatch: pytest.MonkeyPatc
 def test_the_cause_is_picked_from_the_log(tmp_path: Path, text: str, shown: list[str]) -> None:
     log = tmp_path / "serve.log"
     log.write_text(text)
-    assert vllm._reason(log).splitlines() == [*shown, f"The whole log: {log}"]
+    assert vllm.reason(log).splitlines() == [*shown, f"The whole log: {log}"]

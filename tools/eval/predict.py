@@ -26,7 +26,7 @@ from tools.files import need_file, sha256, write_json, write_text
 # Greedy: the same model gives the same answer.
 SAMPLING = {"temperature": 0.0, "max_tokens": 512}
 CONCURRENCY = 64
-ENGINES = ("vllm", "hf")
+ENGINES = ("vllm", "offline", "ray", "hf")
 BATCH = 16  # of --engine hf
 
 Answer = Callable[[list[Question], Keep], None]
@@ -158,7 +158,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="T", help="default: the task that the run trains")
     parser.add_argument("--split", default="dev", help="default: dev")
     parser.add_argument("--model", choices=MODELS, default="adapter", help="which of the run's models answers (default: adapter)")
-    parser.add_argument("--engine", choices=ENGINES, default="vllm", help="vllm: a server; hf: transformers + PEFT in this process (default: vllm)")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="vllm",
+        help="vllm: a server; offline: vLLM without one; ray: vLLM over a Ray cluster; hf: transformers + PEFT in this process (default: vllm)",
+    )
     parser.add_argument("--url", help="a server that runs already, e.g. http://127.0.0.1:8000/v1 (default: one at --port, started if none answers)")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests under way at once (default: {CONCURRENCY})")
@@ -171,14 +176,33 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="hf: answer only the first N rows, and score nothing")
 
 
+# Options that not every engine has, and the engines that have them.
+OWN = {
+    "url": ("vllm",),
+    "concurrency": ("vllm",),
+    "decoding": ("vllm", "offline", "ray"),
+    "batch_size": ("hf",),
+    "debug": ("hf",),
+    "limit": ("hf",),
+}
+
+
 def check_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse options that the chosen engine doesn't have, instead of leaving them unheard."""
-    theirs = {"vllm": ("batch_size", "debug", "limit"), "hf": ("url", "concurrency", "decoding")}
-    for engine, names in theirs.items():
-        for name in names:
-            if args.engine != engine or getattr(args, name) == parser.get_default(name):
-                continue
-            raise ToolError(f"--{name.replace('_', '-')} is an option of --engine {'hf' if engine == 'vllm' else 'vllm'}, not of {engine}.")
+    for name, engines in OWN.items():
+        if args.engine not in engines and getattr(args, name) != parser.get_default(name):
+            raise ToolError(f"--{name.replace('_', '-')} is an option of --engine {' and '.join(engines)}, not of {args.engine}.")
+
+
+def predict_here(this: Run, task: Task, args: argparse.Namespace, out: Path) -> Path:
+    """Predict with an engine that needs no server: the one that `args` names."""
+    if args.engine == "hf":
+        from tools.eval import local
+
+        return local.predict(this, task, args.split, args.model, out, args.batch_size, args.debug, args.limit, args.fresh)
+    from tools.eval import offline
+
+    return offline.predict(this, task, args.split, args.model, out, args.engine, args.decoding, args.fresh)
 
 
 def main() -> None:
@@ -190,10 +214,8 @@ def main() -> None:
     this = run_from(args)
     task = find_task(args.task or this.task)
     need_examples(this, task, args.split)
-    if args.engine == "hf":
-        from tools.eval import local
-
-        print(local.predict(this, task, args.split, args.model, args.out, args.batch_size, args.debug, args.limit, args.fresh))
+    if args.engine != "vllm":
+        print(predict_here(this, task, args, args.out))
         return
     with serving(this, args.model, args.url, args.port) as server:
         print(predict(this, task, args.split, server, args.model, args.out, args.concurrency, args.decoding, args.fresh))

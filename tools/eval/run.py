@@ -14,7 +14,7 @@ from typing import Any
 
 from tools.conf import Run, Task, find_task, run_from
 from tools.errors import run
-from tools.eval.predict import add_options, check_options, need_examples, predict
+from tools.eval.predict import add_options, check_options, need_examples, predict, predict_here
 from tools.eval.score import evaluate, show
 from tools.eval.server import Server, serving
 
@@ -44,13 +44,11 @@ def score(this: Run, task: Task, split: str, which: str, predictions: Path) -> d
     return result
 
 
-def _in_this_process(this: Run, task: Task, args: argparse.Namespace) -> None:
-    from tools.eval import local
-
-    out = folder(this, task, args.split, args.model)
+def _without_server(this: Run, task: Task, args: argparse.Namespace) -> None:
+    out = folder(this, task, args.split, args.model, args.decoding)
     if args.limit:  # some rows aren't a split: they have a folder of their own, and no score
         out = out.with_name(f"{out.name}-first-{args.limit}")
-    predictions = local.predict(this, task, args.split, args.model, out, args.batch_size, args.debug, args.limit, args.fresh)
+    predictions = predict_here(this, task, args, out)
     if args.limit:
         print(f"predicted, not scored: {predictions}")
     else:
@@ -65,8 +63,8 @@ def main() -> None:
     this = run_from(args)
     task = find_task(args.task or this.task)
     need_examples(this, task, args.split)
-    if args.engine == "hf":
-        _in_this_process(this, task, args)
+    if args.engine != "vllm":
+        _without_server(this, task, args)
         return
     with serving(this, args.model, args.url, args.port) as server:
         predict_and_score(this, task, args.split, server, args.model, args.concurrency, args.decoding, args.fresh)

@@ -18,19 +18,23 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from tools.conf import QUANTIZATIONS, ROOT, Run, add_run, load_yaml, run_from
+from tools.conf import DATASET_NAME, QUANTIZATIONS, ROOT, Run, add_run, dataset_names, load_yaml, run_from
 from tools.errors import WANTING, ToolError, run
 from tools.files import need_file, read_json, write_text
+from tools.lengths import is_plain_qwen, token_counter
 from tools.process import Child
+from tools.serve import probe
 
 PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
 SERVER = "vllm.entrypoints.openai.api_server"
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-ANSWER_TOKENS = 512  # room for the answer behind a prompt as long as training saw
+ANSWER_TOKENS = 512  # room for the answer behind the longest prompt
+COUNTED = 64  # rows of a file whose tokens are counted: those with the most characters
 ADAPTERS = ("final", "best", "checkpoints")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -66,10 +70,24 @@ def plan(this: Run, merged: bool, port: int, quantized: str | None = None, adapt
             "max-lora-rank": max(max_lora_rank(this, folder) for folder in folders.values()),
             "lora-modules": [f"{name}={folder}" for name, folder in folders.items()],
         }
-    length = min(int(trained.values.get("cutoff_len", 2048)) + ANSWER_TOKENS, _max_positions(model))
+    length = min(longest_prompt(trained) + ANSWER_TOKENS, _max_positions(model))
     house = {**_house("serve"), **(_house("serve-cpu") if on_cpu() else {})}
     trust = {"trust-remote-code": True} if trained.values.get("trust_remote_code") else {}
     return {"max-model-len": length, **house, "model": str(model), **own, **trust, "port": port}
+
+
+def longest_prompt(trained: Run) -> int:
+    """Tokens of the longest row that the server will be asked: of the run's own Alpaca files where they are here and quickly counted, else its `cutoff_len`.
+
+    Training cuts a longer row to `cutoff_len`; a server that did so too would answer half a question, and one that refuses it loses the row.
+    """
+    cutoff = int(trained.values.get("cutoff_len", 2048))
+    names = [f"{match['task']}_*" for name in dataset_names(trained.values.get("dataset")) if (match := DATASET_NAME.fullmatch(name))]
+    files = sorted({path for name in names for path in (trained.dataset / "alpaca").glob(f"alpaca_{name}.json")})
+    if not files or not is_plain_qwen(trained):
+        return cutoff
+    rows = [row for path in files for row in nlargest(COUNTED, read_json(path), key=lambda row: len(row["instruction"]) + len(row["input"]))]
+    return max([cutoff, *token_counter(trained)([{**row, "output": ""} for row in rows])])
 
 
 def adapter_folders(this: Run, which: str) -> dict[str, Path]:
@@ -100,7 +118,7 @@ def max_lora_rank(this: Run, folder: Path) -> int:
 
 def serve(this: Run, flags: dict[str, Any], extra: list[str]) -> None:
     """Start vLLM, wait until it answers, say where, and stay until it ends or we are interrupted. No vLLM process outlives this call."""
-    host, port = _address(flags, extra)
+    host, port = _address(flags)
     _need_free(host, port)
     if not PYTHON.is_file():
         raise ToolError(f"{PYTHON}: no such file; `make setup` installs vLLM.")
@@ -109,13 +127,16 @@ def serve(this: Run, flags: dict[str, Any], extra: list[str]) -> None:
     command = [str(PYTHON), "-m", SERVER, "--config", str(config), *extra]
     started = time.monotonic()
     print(f"starting vLLM for {this.name} (log: {log_path}) …", flush=True)
-    with _hold(port), open(log_path, "w", encoding="utf-8") as log, Child(command, _environment(), log) as server:
+    with _hold(port), open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as server:
         _wait(server, host, port, log_path)
         base = f"http://{host}:{port}/v1"
         print(f"ready in {time.monotonic() - started:.0f} s: {base}  models: {', '.join(_models(host, port))}")
+        adapters = [word.partition("=")[0] for word in flags.get("lora-modules", [])]
+        for line in probe.probes(this, host, port, adapters):
+            print(line)
         print(f"try: curl {base}/models    evaluate: make eval CONF={this.path}    stop: Ctrl-C", flush=True)
         code = server.wait()
-    raise ToolError(f"vLLM ended by itself with exit code {code}.\n{_reason(log_path)}", WANTING)
+    raise ToolError(f"vLLM ended by itself with exit code {code}.\n{reason(log_path)}", WANTING)
 
 
 def on_cpu() -> bool:
@@ -128,7 +149,7 @@ def has_amx_fp8() -> bool:
     return "amx_fp8" in Path("/proc/cpuinfo").read_text()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Environment variables for vLLM; what the user has set stays."""
     ours = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
     if on_cpu():
@@ -149,14 +170,11 @@ def _max_positions(model: Path) -> int:
     return int(read_json(model / "config.json").get("max_position_embeddings", 2**31))
 
 
-def _address(flags: dict[str, Any], extra: list[str]) -> tuple[str, int]:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--host", default=flags["host"])
-    parser.add_argument("--port", type=int, default=flags["port"])
-    known, _ = parser.parse_known_args(extra)
-    if known.host not in LOOPBACK and not os.environ.get("VLLM_API_KEY"):
-        raise ToolError(f"--host {known.host}: others could reach the server; export VLLM_API_KEY=<secret> first, or stay on 127.0.0.1.")
-    return known.host, known.port
+def _address(flags: dict[str, Any]) -> tuple[str, int]:
+    host, port = str(flags["host"]), int(flags["port"])
+    if host not in LOOPBACK and not os.environ.get("VLLM_API_KEY"):
+        raise ToolError(f"--host {host}: others could reach the server; export VLLM_API_KEY=<secret> first, or stay on 127.0.0.1.")
+    return host, port
 
 
 def _need_free(host: str, port: int) -> None:
@@ -190,7 +208,7 @@ def _wait(server: subprocess.Popen[bytes], host: str, port: int, log_path: Path)
     with tqdm(desc="loading", bar_format="{desc}: {elapsed}", disable=None, leave=False) as clock:
         while True:
             if (code := server.poll()) is not None:
-                raise ToolError(f"vLLM stopped before it was ready (exit code {code}).\n{_reason(log_path)}")
+                raise ToolError(f"vLLM stopped before it was ready (exit code {code}).\n{reason(log_path)}")
             try:
                 _get(host, port, "/health")
                 return
@@ -214,7 +232,7 @@ def _get(host: str, port: int, path: str) -> bytes:
         return bytes(answer.read())
 
 
-def _reason(log_path: Path) -> str:
+def reason(log_path: Path) -> str:
     """The first exception of vLLM's log with its detail, and where the rest is: it is the cause, what follows is its echo in other processes."""
     text = log_path.read_text(encoding="utf-8", errors="replace")
     lines = [re.sub(r"^(\([^)]*\) ?)?(ERROR \S+ \S+ \[[^\]]*\] ?)?", "", line) for line in text.splitlines()]
@@ -237,11 +255,13 @@ def main() -> None:
     )
     parser.add_argument("--checkpoints", action="store_const", const="checkpoints", dest="adapters", help="serve every checkpoint, as <run>@<step>")
     parser.add_argument("--quantized", choices=QUANTIZATIONS, help="serve the merged model as `make quantize` left it")
+    parser.add_argument("--host", help="default: conf/serve.yaml's 127.0.0.1; any other demands VLLM_API_KEY in the environment (make: HOST=0.0.0.0)")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     args, extra = parser.parse_known_args()
     this = run_from(args)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    serve(this, plan(this, args.merged, args.port, args.quantized, args.adapters), extra)
+    flags = plan(this, args.merged, args.port, args.quantized, args.adapters)
+    serve(this, {**flags, "host": args.host} if args.host else flags, extra)
 
 
 if __name__ == "__main__":

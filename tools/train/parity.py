@@ -9,14 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tools.conf import Run
 from tools.errors import ToolError
 from tools.files import read_json, read_text
-from tools.lengths import CHATS, Row, chat_pieces, is_plain_qwen
+from tools.lengths import Row
+from tools.tokens import Ids, is_quick, llamafactory_ids, trained_ids
 
-Ids = Callable[[Row], tuple[list[int], list[int]]]  # row → the prompt's tokens, and the answer's with its end
 COMPARED = 16  # rows, evenly over the data
 NAMED = 4  # templates in a message
 AROUND = 40  # characters shown about the first difference
@@ -42,11 +41,6 @@ def prompt_problems(run: Run, rows: list[Row]) -> list[str]:
                 f"{fitting(run, row, theirs)}"
             ]
     return []
-
-
-def is_quick(run: Run) -> bool:
-    """Whether the comparison needs no LLaMA-Factory, which takes ten seconds to import."""
-    return is_plain_qwen(run) and not CHATS[run.values["template"]].thinks
 
 
 def same(ours: tuple[list[int], list[int]], theirs: tuple[list[int], list[int]]) -> bool:
@@ -87,7 +81,7 @@ def fitting(run: Run, row: Row, served: tuple[list[int], list[int]]) -> str:
     found = []
     for name in TEMPLATES:
         try:
-            if same(_llamafactory_ids(run, name)(row), served):
+            if same(llamafactory_ids(run, name)(row), served):
                 found.append(name)
         except Exception:  # a template that this tokenizer can't do isn't the one
             continue
@@ -101,21 +95,17 @@ def _plain(run: Run) -> tuple[Ids, Ids, Callable[[list[int]], str]]:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(Path(run.base_model) / "tokenizer.json"))
-    chat, render = CHATS[run.values["template"]], _renderer(chat_template(Path(run.base_model)) or "", run)
+    render = _renderer(chat_template(Path(run.base_model)) or "", run)
 
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
-
-    def trained(row: Row) -> tuple[list[int], list[int]]:
-        *asked, answer = chat_pieces(row, chat)
-        return [token for piece in asked for token in encode(piece)], encode(answer)
 
     def served(row: Row) -> tuple[list[int], list[int]]:
         asked = render(_messages(row), True)
         whole = render([*_messages(row), {"role": "assistant", "content": row["output"]}], False)
         return encode(asked), encode(whole.removeprefix(asked))
 
-    return trained, served, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False))
+    return trained_ids(run), served, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False))
 
 
 def _renderer(template: str, run: Run) -> Callable[[list[dict[str, str]], bool], str]:
@@ -154,24 +144,7 @@ def _by_llamafactory(run: Run) -> tuple[Ids, Ids, Callable[[list[int]], str]]:
         whole = list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
         return asked, whole[len(asked) :] if whole[: len(asked)] == asked else whole
 
-    return _llamafactory_ids(run, run.values.get("template")), served, lambda ids: str(tokenizer.decode(ids))
-
-
-def _llamafactory_ids(run: Run, name: Any) -> Ids:
-    from llamafactory.data.template import get_template_and_fix_tokenizer
-    from llamafactory.hparams import DataArguments, ModelArguments
-    from llamafactory.model import load_tokenizer
-
-    model = ModelArguments(model_name_or_path=run.base_model, trust_remote_code=bool(run.values.get("trust_remote_code")))
-    tokenizer = load_tokenizer(model)["tokenizer"]
-    template = get_template_and_fix_tokenizer(tokenizer, DataArguments(template=name, enable_thinking=run.values.get("enable_thinking", True)))
-
-    def ids(row: Row) -> tuple[list[int], list[int]]:
-        turns = [{"role": "user", "content": row["input"]}, {"role": "assistant", "content": row["output"]}]
-        prompt, answer = template.encode_oneturn(tokenizer, turns, row["instruction"])
-        return list(prompt), [*answer, *([tokenizer.eos_token_id] if template.efficient_eos else [])]
-
-    return ids
+    return llamafactory_ids(run, run.values.get("template")), served, lambda ids: str(tokenizer.decode(ids))
 
 
 def _messages(row: Row) -> list[dict[str, str]]:

@@ -1,0 +1,156 @@
+"""How near `make eval` comes to what the server can do: our predictor against vLLM's own `bench serve`, on the same server and the same requests, turn by turn.
+
+In: a trained run and its examples. Out: a Markdown page in bench/results/. Both ask for the same rows with the same number of requests under way; both find
+the same prefix cache, filled by a turn that isn't counted.
+
+    .venv/train/bin/python -m bench.predict conf/tiny-qwen2-sample-ner-lora-sft.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.chain import machine
+from tools.conf import Run, Task, add_run, find_task, run_from
+from tools.demo import free_port
+from tools.errors import ToolError, run
+from tools.eval.predict import SAMPLING, need_examples, predict
+from tools.eval.predictions import read_predictions
+from tools.eval.questions import questions
+from tools.eval.server import Server, model_name, serving
+from tools.example import read_examples
+from tools.files import read_json, write_text
+from tools.serve.vllm import PYTHON
+from tools.train.machine import gpus
+
+# The `vllm` command doesn't run in its CPU build; this is what it calls.
+BENCH = """
+from vllm.benchmarks.serve import add_cli_args, main
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = FlexibleArgumentParser()
+add_cli_args(parser)
+main(parser.parse_args())
+"""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One pass over the rows: wall seconds, the client's own CPU seconds, tokens that were generated."""
+
+    seconds: float
+    cpu: float
+    tokens: int
+
+
+def ours(this: Run, task: Task, split: str, server: Server, concurrency: int, out: Path) -> Turn:
+    """The whole of predicting: reading examples, asking, keeping each answer, writing predictions."""
+    before, started = _cpu(resource.RUSAGE_SELF), time.perf_counter()
+    path = predict(this, task, split, server, "adapter", out, concurrency, fresh=True)
+    seconds, cpu = time.perf_counter() - started, _cpu(resource.RUSAGE_SELF) - before
+    return Turn(seconds, cpu, sum(found.completion_tokens or 0 for found in read_predictions(path).values()))
+
+
+def theirs(server: Server, model: str, base: str, prompts: Path, rows: int, concurrency: int, out: Path) -> Turn:
+    """vLLM's bench serve over the same prompts; its own clock, which begins at the first request and ends with the last answer."""
+    command = [
+        *(str(PYTHON), "-c", BENCH, "--backend", "vllm", "--base-url", server.url.removesuffix("/v1"), "--endpoint", "/v1/completions"),
+        *("--model", model, "--tokenizer", base, "--dataset-name", "custom", "--dataset-path", str(prompts), "--skip-chat-template"),
+        *("--custom-output-len", "-1", "--num-prompts", str(rows), "--disable-shuffle", "--max-concurrency", str(concurrency), "--temperature", "0"),
+        *("--num-warmups", "0", "--disable-tqdm", "--save-result", "--result-dir", str(out), "--result-filename", "bench.json"),
+    ]
+    before = _cpu(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
+    if done.returncode:
+        raise ToolError(f"vllm bench serve failed:\n{done.stderr[-2000:]}", 1)
+    result = read_json(out / "bench.json")
+    if result["completed"] != rows:
+        raise ToolError(f"vllm bench serve: {result['completed']} of {rows} requests were answered.", 1)
+    return Turn(result["duration"], _cpu(resource.RUSAGE_CHILDREN) - before, result["total_output_tokens"])
+
+
+def write_prompts(this: Run, task: Task, split: str, file: Path) -> int:
+    """The rendered prompts of a split in the benchmark's own format; returns how many."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(this.trained().base_model)
+    asked = list(questions(task, read_examples(need_examples(this, task, split)), "free"))
+    rows = [
+        {
+            "prompt": tokenizer.apply_chat_template(question.messages, tokenize=False, add_generation_prompt=True),
+            "output_tokens": SAMPLING["max_tokens"],
+        }
+        for question in asked
+    ]
+    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return len(rows)
+
+
+def report(name: str, rows: int, found: dict[int, dict[str, list[Turn]]]) -> str:
+    """The Markdown page: medians over the turns, and the ratio of our rows a second to theirs."""
+    device = gpus()[0].name if gpus() else machine()
+    turns = len(next(iter(found.values()))["ours"])
+    lines = [
+        f"# Predicting with {name}",
+        "",
+        f"{device}. Made by `python -m bench.predict`; {rows} rows, medians of {turns} turns, one after the other on one server.",
+        "",
+        "| requests under way | `make eval`, rows/s | `bench serve`, rows/s | ratio | our tokens/s | client's CPU, s a 1,000 rows: ours, theirs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for concurrency, both in found.items():
+        our, their = ([rows / turn.seconds for turn in both[who]] for who in ("ours", "theirs"))
+        cpu = [statistics.median(turn.cpu for turn in both[who]) * 1000 / rows for who in ("ours", "theirs")]
+        tokens = statistics.median(turn.tokens / turn.seconds for turn in both["ours"])
+        a, b = statistics.median(our), statistics.median(their)
+        lines.append(f"| {concurrency} | {a:.1f} | {b:.1f} | {a / b:.2f} | {tokens:,.0f} | {cpu[0]:.1f}, {cpu[1]:.1f} |")
+    return "\n".join(lines) + "\n\nTheir CPU seconds hold the start of their program too.\n"
+
+
+def _cpu(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.predict", description=(__doc__ or "").split("\n\n")[0])
+    add_run(parser)
+    parser.add_argument("--split", default="dev", help="default: dev")
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 128], metavar="N", help="requests under way (default: 64 128)")
+    parser.add_argument("--turns", type=int, default=3, help="default: 3")
+    args = parser.parse_args()
+    this = run_from(args)
+    task = find_task(this.task)
+    with TemporaryDirectory(prefix="bench-predict-") as folder, serving(this, "adapter", None, free_port()) as server:
+        out = Path(folder)
+        rows = write_prompts(this, task, args.split, out / "prompts.jsonl")
+        model = model_name(server, this, "adapter")
+        found: dict[int, dict[str, list[Turn]]] = {}
+        for concurrency in args.concurrency:
+            both: dict[str, list[Turn]] = {"ours": [], "theirs": []}
+            for turn in range(args.turns + 1):  # the first fills the caches
+                here = ours(this, task, args.split, server, concurrency, out / "ours")
+                there = theirs(server, model, this.trained().base_model, out / "prompts.jsonl", rows, concurrency, out)
+                print(
+                    f"{concurrency}: ours {rows / here.seconds:.1f} rows/s, bench serve {rows / there.seconds:.1f}, tokens {here.tokens} {there.tokens}",
+                    flush=True,
+                )
+                if turn:
+                    both["ours"].append(here)
+                    both["theirs"].append(there)
+            found[concurrency] = both
+    page = report(this.name, rows, found)
+    write_text(Path("bench/results") / "predict.md", page)
+    print(f"\n{page}")
+
+
+if __name__ == "__main__":
+    run(main)
