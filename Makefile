@@ -23,6 +23,8 @@ ENGINE := vllm
 DEBUG :=
 # DECODING=schema lets the model answer in the task's own format only (vLLM's structured outputs).
 DECODING := free
+# How far the merged or quantised model's micro F1 may be from the adapter's in `make parity`.
+BOUND := 0.02
 # FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
 FIX :=
 PLOTS :=
@@ -119,3 +121,7 @@ eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the de
 .PHONY: best
 best: setup ## score every checkpoint of a run, and say which is best by F1 (CONF=… SPLIT=dev)
 	$(RUN) tools.eval.best $(CONF) $(ARGS) --split $(SPLIT) --port $(PORT)
+
+.PHONY: parity
+parity: setup ## adapter = merged (= quantised) on the dev split, within BOUND of F1; exit 1 beyond it (CONF=… SPLIT=dev BOUND=0.02)
+	$(RUN) tools.eval.parity $(CONF) $(ARGS) --bound $(BOUND) --split $(SPLIT) --port $(PORT)

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from tools.conf import Run, Task
+from tools.conf import ROOT, Run, Task
 from tools.errors import ToolError
 from tools.eval.client import Keep
 from tools.eval.predict import SAMPLING, collect, need_examples
@@ -49,7 +49,13 @@ def predict(this: Run, task: Task, split: str, which: str, out: Path, engine: st
                 if process.returncode:
                     raise ToolError(f"{name}: vLLM did not answer every row; why stands above.", process.returncode)
 
-    return collect(this, task, split, which, out, name, f"vllm {engine}", name, answer, decoding, fresh)
+    return collect(this, task, split, which, out, name, f"vllm {_version()} {engine}", name, answer, decoding, fresh)
+
+
+def _version() -> str:
+    """vLLM's, as installed in its environment."""
+    installed = (ROOT / ".venv/serve").glob("lib/python*/site-packages/vllm*.dist-info")
+    return next((path.name.removesuffix(".dist-info").rpartition("-")[2] for path in installed), "unknown")
 
 
 def _line(question: Question) -> str:

@@ -21,7 +21,7 @@ from tools.eval.predictions import FILE, META, Prediction
 from tools.eval.questions import Journal, Question, fingerprint, prompts_hash, questions
 from tools.eval.server import MODELS, Server, model_name, serving
 from tools.example import read_examples
-from tools.files import need_file, sha256, write_json, write_text
+from tools.files import need_file, read_json, sha256, write_json, write_text
 
 # Greedy: the same model gives the same answer.
 SAMPLING = {"temperature": 0.0, "max_tokens": 512}
@@ -119,6 +119,17 @@ def collect(
         write_json(out / META, {**depends_on, **examples})
         journal.done()
     return out / FILE
+
+
+def finished(this: Run, task: Task, split: str, which: str, out: Path, decoding: str = "free") -> Path | None:
+    """The predictions in `out`, if they answer every row, by today's model, to today's questions, whichever engine gave them; else None."""
+    if not (out / META).is_file() or not (out / FILE).is_file():
+        return None
+    meta = read_json(out / META)
+    depends_on = _depends_on(this, task, split, which, str(meta.get("model")), str(meta.get("engine")), decoding)
+    asked = questions(task, read_examples(need_examples(this, task, split)), decoding)
+    whole = meta.get("fingerprint") == fingerprint(depends_on) and meta.get("prompts_sha256") == prompts_hash(asked) and not meta.get("refused")
+    return out / FILE if whole else None
 
 
 def need_examples(this: Run, task: Task, split: str) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tools.conf import Run, Task, find_task, run_from
 from tools.errors import run
-from tools.eval.predict import add_options, check_options, need_examples, predict, predict_here
+from tools.eval.predict import add_options, check_options, finished, need_examples, predict, predict_here
 from tools.eval.score import evaluate, show
 from tools.eval.server import Server, serving
 
@@ -63,6 +63,11 @@ def main() -> None:
     this = run_from(args)
     task = find_task(args.task or this.task)
     need_examples(this, task, args.split)
+    out = folder(this, task, args.split, args.model, args.decoding)
+    if not args.fresh and not args.debug and not args.limit and (predictions := finished(this, task, args.split, args.model, out, args.decoding)):
+        print(f"every row was answered before by this model ({predictions}); FRESH=1 asks again")
+        score(this, task, args.split, args.model, predictions)
+        return
     if args.engine != "vllm":
         _without_server(this, task, args)
         return

@@ -151,7 +151,7 @@ def has_amx_fp8() -> bool:
 
 def environment() -> dict[str, str]:
     """Environment variables for vLLM; what the user has set stays."""
-    ours = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
+    ours = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
     if on_cpu():
         ours["VLLM_CPU_KVCACHE_SPACE"] = "1"  # GiB; vLLM's default takes most of the memory
     # vLLM compiles and finds its tools through PATH.
