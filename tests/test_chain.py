@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,11 +20,20 @@ import httpx
 import pytest
 
 from tests.conftest import LABELS
+from tests.faulty_proxy import FaultyProxy
 from tests.test_process import gone
-from tools.conf import ROOT, find_task
+from tools.conf import ROOT, find_task, load_run
 from tools.data import prompt
 from tools.demo import free_port
+from tools.errors import ToolError
+from tools.eval.client import ask_all
+from tools.eval.predict import SAMPLING
+from tools.eval.predictions import Prediction, read_predictions
+from tools.eval.questions import Question
+from tools.eval.server import find
 from tools.example import Example, read_examples
+from tools.serve import probe
+from tools.tokens import trained_ids
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{NAME}.yaml"
@@ -92,6 +102,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return made
 
 
+PROBED: list[str] = []  # what `make serve` printed between "ready" and "try"
+
+
 @pytest.fixture(scope="module")
 def server(chain: Chain) -> Iterator[str]:
     """`make serve`'s command: base and adapter, and the run's checkpoints. At the end Ctrl-C, after which nothing of it may be left."""
@@ -100,8 +113,9 @@ def server(chain: Chain) -> Iterator[str]:
     with subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("ready"):
+            if line.startswith("try"):
                 break
+            PROBED.append(line.strip())
         assert process.poll() is None, (chain.output / f"serve-{port}.log").read_text()[-3000:]
         yield f"http://127.0.0.1:{port}/v1"
         [leader] = vllm_processes(chain.output)
@@ -159,6 +173,28 @@ def test_the_documents_call_works_as_the_readme_shows_it(server: str) -> None:
     assert (choice["message"]["role"], choice["finish_reason"] in ("stop", "length")) == ("assistant", True)
 
 
+def test_the_server_says_that_prompt_and_adapters_are_what_was_trained(server: str) -> None:
+    prompt_line, *adapters = PROBED[-4:]
+    assert "the server's tokens are the trained ones" in prompt_line
+    for name, line in zip((NAME, f"{NAME}@{STEPS // 2}", f"{NAME}@{STEPS}"), adapters, strict=True):
+        base, adapter = (float(number) for number in re.findall(r"-\d+\.\d+", line))
+        assert f"{name} is live" in line
+        assert adapter > base + 1, "training makes its own answers far likelier"
+
+
+def test_a_prompt_that_was_not_trained_and_an_adapter_that_adds_nothing_are_found(server: str, chain: Chain) -> None:
+    post = probe.poster("127.0.0.1", int(server.rpartition(":")[2].removesuffix("/v1")))
+    rows = probe.canaries(load_run(Path(CONF), chain.words).trained())
+    ids = [trained_ids(load_run(Path(CONF), chain.words))(row) for row in rows]
+    assert len(rows) == probe.CANARIES
+    with pytest.raises(ToolError, match=r"isn't the trained one: from token 3 on"):
+        probe.prompt_parity(post, NAME, rows, [([*asked[:3], 0, *asked[4:]], answer) for asked, answer in ids])
+    with pytest.raises(ToolError, match="the adapter isn't live"):
+        probe.adapter_is_live(post, "tiny-qwen2", "tiny-qwen2", ids)
+    with pytest.raises(ToolError, match=r"/tokenize: the server refuses the probe with HTTP 404"):
+        probe.prompt_parity(post, "nobody", rows, ids)
+
+
 def test_the_served_prompt_is_the_trained_one_token_by_token(server: str, chain: Chain) -> None:
     from llamafactory.data.template import get_template_and_fix_tokenizer
     from llamafactory.hparams import DataArguments
@@ -199,6 +235,75 @@ def test_what_the_adapter_adds_is_visible_and_merging_keeps_it(server: str, chai
     assert all(row["error"] is None and row["prompt_tokens"] > 0 for row in rows)
 
 
+def test_every_row_of_a_real_server_is_answered_once_through_a_faulty_network(server: str, chain: Chain, tmp_path: Path) -> None:
+    with FaultyProxy(server, 0.1) as proxy:
+        sh(sys.executable, "-m", "tools.eval.predict", CONF, *chain.words, "--url", proxy.url, "--out", tmp_path)
+        assert sum(proxy.faults.values()) - proxy.faults["None"] > 10
+    there, here = (read_predictions(folder / "predictions.jsonl") for folder in (chain.output / "eval/sample_dev", tmp_path))
+    assert list(here) == list(there)
+    assert all(row.error is None for row in here.values())
+    same = sum(here[id].output == there[id].output for id in there)
+    assert same > 0.9 * len(there), "bf16 sums depend on what else is in a batch; answers hardly do"
+
+
+def test_in_schema_every_answer_is_one_that_training_could_have_written(server: str, chain: Chain) -> None:
+    sh(sys.executable, "-m", "tools.eval.run", CONF, *chain.words, "--url", server, "--decoding", "schema", "--model", "base")
+    task = find_task("sample")
+    found = read_predictions(chain.output / "eval/sample_dev-base-schema/predictions.jsonl")
+    whole = [row.output for row in found.values() if row.finish_reason == "stop"]
+    assert len(whole) > 10
+    for output in whole:
+        assert output is not None
+        items = json.loads(output)
+        assert json.dumps(items, ensure_ascii=False) == output
+        assert all(list(item) == ["text", "label"] and item["text"] and item["label"] in task.labels for item in items)
+    assert any(json.loads(str(output)) for output in whole), "the base model, left to itself, would write something else"
+    score = chain.score("sample_dev-base-schema")
+    assert (score["failures"]["unknown_label"], score["failures"]["unparsable"]) == (0, 0)
+
+
+def test_a_class_is_chosen_from_the_rows_own_options(server: str) -> None:
+    options = [["经济", "艺术"], ["Law", "太空"]] * 4
+    asked = [Question(str(n), [{"role": "user", "content": "类别？"}], {"choice": names}, "") for n, names in enumerate(options)]
+    found: dict[str, Prediction] = {}
+    there = find(server)
+    assert there
+    ask_all(there, "tiny-qwen2", asked, SAMPLING, 8, lambda prediction: found.update({prediction.id: prediction}))
+    assert all(found[str(n)].output in names for n, names in enumerate(options))
+
+
+def test_answers_without_a_server_are_those_of_the_server(server: str, chain: Chain, tmp_path: Path) -> None:
+    done = sh(sys.executable, "-m", "tools.eval.predict", CONF, *chain.words, "--engine", "offline", "--out", tmp_path)
+    assert str(tmp_path / "predictions.jsonl") in done
+    there, here = (read_predictions(folder / "predictions.jsonl") for folder in (chain.output / "eval/sample_dev", tmp_path))
+    assert list(here) == list(there)
+    same = sum((here[id].output, here[id].finish_reason) == (there[id].output, there[id].finish_reason) for id in there)
+    assert same > 0.9 * len(there)
+    assert all(here[id].prompt_tokens == there[id].prompt_tokens for id in there)
+
+
+def test_merged_and_adapter_are_held_against_each_other(server: str, chain: Chain) -> None:
+    words = [CONF, *chain.words, "--port", server.rpartition(":")[2].removesuffix("/v1")]
+    printed = sh(sys.executable, "-m", "tools.eval.parity", *words)
+    assert "every row was answered" not in printed
+    record = json.loads((chain.output / "parity.json").read_text())
+    adapter, merged = (chain.score(name)["micro"]["f1"] for name in ("sample_dev", "sample_dev-merged"))
+    [row] = record["models"]
+    assert (record["passed"], row["difference"], row["rows"]) == (True, merged - adapter, 300)
+    assert 200 < row["same_answers"] <= 300
+    bound = abs(row["difference"]) / 2 - 1e-9
+    command = [sys.executable, "-m", "tools.eval.parity", *words, "--bound", str(bound)]
+    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
+    assert (done.returncode, "of micro F1 away from the adapter" in done.stderr) == (1, True), done.stderr
+
+
+def test_no_text_of_a_request_is_in_the_servers_log(server: str, chain: Chain) -> None:
+    [log] = [path.read_text() for path in chain.output.glob(f"serve-{server.rpartition(':')[2].removesuffix('/v1')}.log")]
+    texts = [example.text for example in read_examples(chain.folder / "dataset/examples/sample_dev.jsonl")]
+    assert len(log) > 1000
+    assert not [text for text in texts if text in log]
+
+
 def test_the_best_checkpoint_is_the_one_with_the_highest_f1_and_export_takes_it(server: str, chain: Chain) -> None:
     printed = sh("make", "best", f"CONF={CONF}", f"ARGS={' '.join(chain.words)}", f"PORT={server.rpartition(':')[2].removesuffix('/v1')}")
     record = json.loads((chain.output / "best.json").read_text())
@@ -223,7 +328,7 @@ def test_a_server_that_holds_an_older_adapter_is_an_error_that_says_so(server: s
     written = weights.stat()
     os.utime(weights)  # as if trained again just now
     try:
-        command = [sys.executable, "-m", "tools.eval.run", CONF, *chain.words, "--url", server]
+        command = [sys.executable, "-m", "tools.eval.run", CONF, *chain.words, "--url", server, "--fresh"]
         done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
     finally:
         os.utime(weights, ns=(written.st_atime_ns, written.st_mtime_ns))
@@ -232,7 +337,7 @@ def test_a_server_that_holds_an_older_adapter_is_an_error_that_says_so(server: s
 
 def test_an_interrupted_evaluation_leaves_no_server(chain: Chain) -> None:
     before = set(vllm_processes(chain.output))
-    command = [sys.executable, "-m", "tools.eval.run", CONF, *chain.words, "--port", str(free_port())]
+    command = [sys.executable, "-m", "tools.eval.run", CONF, *chain.words, "--fresh", "--port", str(free_port())]
     with subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not (started := set(vllm_processes(chain.output)) - before):
             assert process.poll() is None
