@@ -148,3 +148,42 @@ def test_the_answers_first_field_is_the_one_that_the_file_lists_first(write_task
     assert not load_task(write_task(answer={"label": "l", "text": "t"})).answer.text_first
     assert not load_task(write_task(answer={"text": "t"})).answer.text_first
     assert not load_task(write_task()).answer.text_first
+
+
+def test_aliases_and_words_for_nothing_are_read(write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task(labels={"PER": "人名", "ORG": "组织"}, aliases={"PER": ["姓名", "Person"]}, nothing=["查无实体"]))
+    assert (task.aliases, task.nothing) == ({"PER": ["姓名", "Person"]}, ["查无实体"])
+    assert {word: task.spellings[word] for word in ("人名", "PER", "姓名", "person")} == {
+        "人名": ("PER", ""),
+        "PER": ("PER", "file_label"),
+        "姓名": ("PER", "label_alias"),
+        "person": ("PER", "label_spelling"),
+    }
+    assert {"查无实体", "无", "none"} <= task.sentinels
+    assert load_task(write_task(kind="classification", reader="classification", labels=[], aliases={"Art": ["艺术"]})).aliases == {"Art": ["艺术"]}
+
+
+def test_a_folded_spelling_of_two_labels_means_neither(write_task: Callable[..., Path]) -> None:
+    spellings = load_task(write_task(labels=["IT", "It"])).spellings
+    assert (spellings["IT"][0], spellings["It"][0], "it" in spellings) == ("IT", "It", False)
+
+
+def test_all_problems_of_aliases_are_shown_at_once(write_task: Callable[..., Path]) -> None:
+    aliases = {"nmae": ["人名"], "name": ["公司名", "Address"], "company": ["公司名"], "book": "书", "movie": [False]}
+    with pytest.raises(ToolError) as error:
+        load_task(write_task(aliases=aliases, nothing=["", 3]))
+    for message in (
+        "aliases: unknown label 'nmae'. Did you mean 'name'? Available: address,",
+        "aliases.name: 'address' is the label 'address' itself.",
+        "aliases: '公司名' stands twice: for 'name' and for 'company'.",
+        "aliases.book must be a list of names, this is '书'",
+        "aliases.movie must be a list of names, this is [False]; quote",
+        "nothing: '' must be text",
+        "nothing: 3 must be text",
+    ):
+        assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 7
+    with pytest.raises(ToolError, match="`aliases` must be a mapping"):
+        load_task(write_task(aliases=["x"]))
+    with pytest.raises(ToolError, match="`nothing` must be a list"):
+        load_task(write_task(nothing="无"))

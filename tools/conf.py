@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,21 @@ ORDERS = ("source", "text")
 ON_ERROR = ("stop", "skip")
 PEFT_METHODS = ("prefix", "p_tuning")
 CHECKPOINT = re.compile(r"checkpoint-(?P<step>\d+)")
+PLAIN_CHECKPOINTS = "pissa_checkpoints"  # in a PiSSA run's folder: its checkpoints as plain LoRA adapters
 QUANTIZATIONS = ("awq", "gptq", "fp8")  # how `make quantize` can quantise a merged model
+# How models say that there is nothing, in place of a list or of an entity; a task's `nothing` adds to it. Compared after `fold`.
+NOTHING = (
+    *("没有找到任何实体", "没有找到实体", "没有找到", "未找到任何实体", "未找到实体", "未找到", "找不到任何实体", "找不到实体"),
+    *("没有任何实体", "没有实体", "无任何实体", "无实体", "没有命名实体", "没有任何命名实体", "无命名实体"),
+    *("不存在任何实体", "不存在实体", "不存在", "不包含任何实体", "不包含实体", "未提及", "未发现任何实体", "未发现实体"),
+    *("没有发现任何实体", "没有发现实体", "未识别到任何实体", "未识别到实体", "没有识别到任何实体", "没有识别到实体"),
+    *("未识别出任何实体", "未识别出实体", "没有识别出任何实体", "没有识别出实体", "未检测到任何实体", "未检测到实体"),
+    *("没有符合条件的实体", "没有相关实体", "无相关实体", "没有可提取的实体", "没有需要提取的实体"),
+    *("没有", "无", "空", "暂无", "空列表"),
+    *("none", "null", "nil", "n/a", "na", "nothing", "empty", "no entity", "no entities"),
+    *("no entities found", "no entity found", "no named entities", "no named entity", "not found"),
+)
+LONGEST_LABEL = 200  # characters; folding what is longer could take time that isn't linear
 DATASET_NAME = re.compile(r"alpaca_(?P<task>.+)_(?P<split>[^_]+)")
 
 
@@ -55,7 +71,8 @@ class Task:
     """One task file, checked. `raw` maps a split to a path, which may end in a slice of rows: `train.jsonl[:-1000]`.
 
     `labels` are the raw files' own; `names` says how the prompt and the answers call them (themselves, where the file lists no other name). A classification
-    task may have none: then its labels are whatever the rows' options are.
+    task may have none: then its labels are whatever the rows' options are. `aliases` are more names that an answer may use for a label, and `nothing` more ways
+    to say that there is no entity (beside NOTHING); neither is ever shown to the model.
     """
 
     path: Path
@@ -71,6 +88,34 @@ class Task:
     split: Shares | None = None
     on_error: str = "stop"
     version: int = 1
+    aliases: dict[str, list[str]] = field(default_factory=dict)
+    nothing: list[str] = field(default_factory=list)
+    published: list[dict[str, Any]] = field(default_factory=list)  # figures that others reached: model, split, metric, f1, source
+
+    @cached_property
+    def spellings(self) -> dict[str, tuple[str, str]]:
+        """Every way to write a label in an answer → (the label, the parser's rule that this takes: '' for the name that is trained).
+
+        Look a word up as it is, then folded: a folded spelling stands here where it can mean only one label.
+        """
+        known = {name: (label, "") for label, name in self.names.items()}
+        for label in self.names:
+            known.setdefault(label, (label, "file_label"))
+        for label, others in self.aliases.items():
+            for alias in others:
+                known.setdefault(alias, (label, "label_alias"))
+        folded: dict[str, set[str]] = {}
+        for spelling, (label, _) in known.items():
+            folded.setdefault(fold(spelling), set()).add(label)
+        for spelling, labels in folded.items():
+            if len(labels) == 1:
+                known.setdefault(spelling, (next(iter(labels)), "label_spelling"))
+        return known
+
+    @cached_property
+    def sentinels(self) -> frozenset[str]:
+        """Every way to say that there is nothing, folded."""
+        return frozenset(fold(word) for word in (*NOTHING, *self.nothing))
 
     @property
     def name(self) -> str:
@@ -135,10 +180,31 @@ class Run:
     def best_adapter(self) -> Path:
         """The folder of the checkpoint that scored best. Raises ToolError before `make best`, and where that checkpoint is gone."""
         record = need_file(self.best_record, f"Which checkpoint is best? make best CONF={self.path}")
-        folder = self.output_dir / str(read_json(record)["checkpoint"])
+        folder = self.adapter(str(read_json(record)["checkpoint"]))
         if not (folder / "adapter_model.safetensors").is_file():
             raise ToolError(f"{record}: {folder.name}, the best checkpoint, is gone: make best CONF={self.path}")
         return folder
+
+    def adapter(self, which: str = "adapter") -> Path:
+        """The folder of the adapter that is exported, served or asked as `which`: a checkpoint's by its folder's name, the 'best' one's, else the last.
+
+        A PiSSA run's checkpoint fits no model on the disk; its plain copy is meant, where there is one. Raises ToolError as `best_adapter` does.
+        """
+        if which == "best":
+            return self.best_adapter()
+        if not CHECKPOINT.fullmatch(which):
+            return self.output_dir
+        plain = self.output_dir / PLAIN_CHECKPOINTS / which
+        return plain if plain.is_dir() else self.output_dir / which
+
+    def need_plain(self, adapter: Path) -> Path:
+        """`adapter`, a folder, unless PiSSA's training left an adapter in it that fits no model on the disk: then a ToolError with the command that converts it."""
+        if is_pissa(adapter):
+            raise ToolError(
+                f"{adapter}: still PiSSA's own adapter, which fits only the weights that its training changed. To make a plain one of it: make train"
+                f" CONF={self.path} (a training that was interrupted goes on first)."
+            )
+        return adapter
 
     @property
     def base_model(self) -> str:
@@ -175,6 +241,12 @@ class Run:
             return self
         values = _container(load_yaml(self.resolved), self.resolved)
         return Run(self.path, {**values, "output_dir": str(self.output_dir)}, self.overrides)
+
+
+def is_pissa(adapter: Path) -> bool:
+    """Whether the adapter in a folder is one that fits only the weights that PiSSA changed; tools/train/pissa.py makes a plain one of it."""
+    config = adapter / "adapter_config.json"
+    return config.is_file() and str(read_json(config).get("init_lora_weights")).startswith("pissa")
 
 
 def dataset_names(value: Any) -> list[str]:
@@ -252,7 +324,15 @@ def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:
         system=values["system"],
         source=values.get("source", ""),
         version=values.get("version", 1),
+        aliases=values.get("aliases") or {},
+        nothing=values.get("nothing") or [],
+        published=values.get("published") or [],
     )
+
+
+def fold(word: str) -> str:
+    """A word as it is compared where its exact form isn't: Unicode's NFKC form without white space around it, in lower case. Longer than LONGEST_LABEL, itself."""
+    return unicodedata.normalize("NFKC", word).strip().casefold() if len(word) <= LONGEST_LABEL else word
 
 
 def find_task(name: str, overrides: Sequence[str] = ()) -> Task:
@@ -314,7 +394,16 @@ def _task_problems(path: Path, values: dict[str, Any]) -> list[str]:
     known = [f.name for f in fields(Task) if f.name not in ("path", "names")]
     problems = [f"{path}: unknown key '{key}'.{choices(key, known)}" for key in values if key not in known]
     wanted: dict[str, Any] = {"kind": str, "raw": dict, "reader": str, "system": str, "prompt": str, "labels": (list, dict)}
-    optional: dict[str, Any] = {"source": str, "answer": dict, "version": int, "split": dict, "on_error": str}
+    optional: dict[str, Any] = {
+        "source": str,
+        "answer": dict,
+        "version": int,
+        "split": dict,
+        "on_error": str,
+        "aliases": dict,
+        "nothing": list,
+        "published": list,
+    }
     for key, kind in {**wanted, **optional}.items():
         if key in wanted and values.get(key) in (None, "", [], {}) and not (key == "labels" and values.get("kind") == "classification"):
             problems.append(f"{path}: `{key}` is missing.")
@@ -330,6 +419,13 @@ def _task_problems(path: Path, values: dict[str, Any]) -> list[str]:
         + _label_problems(path, values.get("labels") or [])
         + _answer_problems(path, values.get("answer") or {})
         + _split_problems(path, values)
+        + _alias_problems(path, values.get("labels") or [], values.get("aliases") or {})
+        + [
+            f"{path}: nothing: {word!r} must be text, and not empty."
+            for word in values.get("nothing") or []
+            if not isinstance(word, str) or not word.strip()
+        ]
+        + _published_problems(path, values.get("published") or [])
     )
 
 
@@ -351,6 +447,28 @@ def _answer_problems(path: Path, answer: dict[str, Any]) -> list[str]:
         problems.append(f"{path}: unknown answer.order '{order}'.{choices(str(order), ORDERS)}")
     if answer.get("label", "label") == answer.get("text", "text"):
         problems.append(f"{path}: answer.label and answer.text must be different names.")
+    return problems
+
+
+def _alias_problems(path: Path, labels: list[Any] | dict[Any, Any], aliases: dict[str, Any]) -> list[str]:
+    problems = []
+    names = {label: labels[label] if isinstance(labels, dict) else label for label in labels if isinstance(label, str)}
+    own = {fold(str(word)): label for label, name in names.items() for word in (name, label)}
+    owner: dict[str, str] = {}
+    for label, words in aliases.items():
+        if names and label not in names:
+            problems.append(f"{path}: aliases: unknown label '{label}'.{choices(str(label), map(str, names))}")
+        if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
+            problems.append(
+                f"{path}: aliases.{label} must be a list of names, this is {words!r}; quote what YAML would read as something else (no, on, 1)."
+            )
+            continue
+        for word in map(fold, words):
+            if own.get(word, label) != label:
+                problems.append(f"{path}: aliases.{label}: '{word}' is the label '{own[word]}' itself.")
+            elif word in owner:
+                problems.append(f"{path}: aliases: '{word}' stands twice: for '{owner[word]}' and for '{label}'.")
+            owner.setdefault(word, str(label))
     return problems
 
 
@@ -377,7 +495,24 @@ def _split_problems(path: Path, values: dict[str, Any]) -> list[str]:
     return problems
 
 
-_YAML_NAMES: dict[Any, str] = {str: "string", dict: "mapping", (list, dict): "list, or a mapping to the names in answers", int: "whole number"}
+def _published_problems(path: Path, published: list[Any]) -> list[str]:
+    wanted: dict[str, Any] = {"model": str, "split": str, "metric": str, "f1": (int, float), "source": str}
+    problems = []
+    for number, figure in enumerate(published, 1):
+        if not isinstance(figure, dict) or set(figure) != set(wanted) or not all(isinstance(figure[key], kind) for key, kind in wanted.items()):
+            problems.append(f"{path}: published figure {number} must have model, split, metric and source as text, and f1 as a number.")
+        elif not 0 <= figure["f1"] <= 1:
+            problems.append(f"{path}: published figure {number}: f1 must be between 0 and 1, this is {figure['f1']}.")
+    return problems
+
+
+_YAML_NAMES: dict[Any, str] = {
+    list: "list",
+    str: "string",
+    dict: "mapping",
+    (list, dict): "list, or a mapping to the names in answers",
+    int: "whole number",
+}
 
 
 def _available(folder: Path) -> str:

@@ -99,5 +99,5 @@ def test_any_examples_answer_parses_to_the_same_set_of_pairs(spans: list[tuple[s
     row = json.loads(line)
     assert line == json.dumps(alpaca(task, example, renderer(task)), ensure_ascii=False)
     expected = {(label, neutralise(string)) for label, string in example.pairs()}
-    assert set(parse(row["output"], task).pairs or []) == expected
+    assert set(parse(row["output"], task, neutralise(text)).pairs or []) == expected
     assert row["input"].endswith(neutralise(example.text))

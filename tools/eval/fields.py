@@ -1,0 +1,40 @@
+"""What the fields of an answer are called, in this project's prompts and in other people's. Names are compared folded (tools.conf.fold).
+
+A task's own two field names need not stand here.
+"""
+
+# The field of the label.
+LABEL_FIELDS = frozenset(
+    (
+        *("label", "labels", "type", "types", "entity_type", "entitytype", "entity_label", "entity_labels", "entity_class"),
+        *("entity_category", "entity_group", "category", "class", "tag", "kind", "ner", "ner_tag", "ner_label", "entity type"),
+        *("entity label", "标签", "类型", "类别", "种类", "分类", "属性", "实体类型", "实体类别", "实体标签", "实体种类", "标签名"),
+        *("标签名称", "类型名称", "类别名称", "实体的类型", "实体的类别", "实体的标签"),
+    )
+)
+# The field of the entity's text.
+TEXT_FIELDS = frozenset(
+    (
+        *("text", "entity", "entities", "entity_text", "entitytext", "entity_name", "entity_value", "entity_content", "name", "word"),
+        *("words", "span", "mention", "value", "content", "string", "token", "phrase", "surface", "term", "entity name", "entity text"),
+        *("实体", "文本", "名称", "内容", "值", "词", "词语", "名字", "实体名", "实体名称", "实体文本", "实体内容", "实体值", "实体词"),
+        *("提及", "原文", "实体的名称", "实体的文本", "实体的内容"),
+    )
+)
+# Names of lists around the entities; an empty one says that there are none.
+WRAPPERS = frozenset(
+    (
+        *("entities", "entity", "entity_list", "result", "results", "output", "outputs", "answer", "answers", "data", "items", "list"),
+        *("ner", "predictions", "response", "named_entities", "extracted_entities", "label", "labels", "entities_list", "实体"),
+        *("实体列表", "实体集合", "结果", "答案", "输出", "识别结果", "提取结果", "抽取结果", "命名实体"),
+    )
+)
+# Names of what is said beside the entities.
+OTHER_FIELDS = frozenset(
+    (
+        *("sentence", "input", "query", "question", "title", "summary", "explanation", "reason", "reasoning", "note", "notes"),
+        *("comment", "description", "id", "index", "score", "confidence", "msg", "message", "error", "status", "task", "thought"),
+        *("source", "context", "language", "start", "end", "analysis", "句子", "输入", "问题", "标题", "解释", "原因", "理由", "说明"),
+        *("备注", "注释", "描述", "分析", "任务", "序号", "编号", "位置", "起始", "结束", "置信度", "提示", "注意"),
+    )
+)
