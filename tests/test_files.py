@@ -9,7 +9,7 @@ import pytest
 
 from tools.conf import ROOT
 from tools.errors import ToolError
-from tools.files import Transaction, need_file, read_json, read_jsonl, read_text, replacing, write_json
+from tools.files import Transaction, need_file, read_json, read_jsonl, read_text, replacing, replacing_file, write_json
 
 
 def test_a_failed_transaction_leaves_old_files_whole_and_no_litter(tmp_path: Path) -> None:
@@ -100,3 +100,17 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         1 / 0  # noqa: B018
     assert (final / "file").read_text() == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+
+
+def test_a_file_that_a_library_writes_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    final = tmp_path / "a.png"
+    final.write_text("old")
+    (tmp_path / ".a.png.4194305.tmp").write_text("left by a process that was killed")  # above the kernel's highest pid
+    with pytest.raises(RuntimeError), replacing_file(final) as new:
+        new.write_text("half")
+        raise RuntimeError
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.png", "old")]
+    with replacing_file(final) as new:
+        new.write_text("new")
+        assert final.read_text() == "old"
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.png", "new")]

@@ -61,7 +61,7 @@ class Example:
         """The unique (label, string) pairs, in order of first appearance in `entities`; a classification example's is (label, "")."""
         if self.label is not None:
             return [(self.label, "")]
-        return list(dict.fromkeys((entity.label, entity.text) for entity in self.entities))
+        return list(dict.fromkeys([(entity.label, entity.text) for entity in self.entities]))
 
     def to_json(self) -> str:
         """One line of an examples file, without its end."""
@@ -77,14 +77,20 @@ def read_examples(path: Path) -> Iterator[Example]:
     """The examples of a file, in order; a ToolError names the first line that isn't one, or that repeats an id."""
     seen: set[str] = set()
     for number, row in read_jsonl(path):
-        example = _parse(row, f"{path}:{number}")
+        example = as_example(row, f"{path}:{number}")
         if example.id in seen:
-            raise ToolError(f"{path}:{number}: the id '{example.id}' stands twice; every example needs its own.", WANTING)
+            raise stands_twice(example.id, f"{path}:{number}")
         seen.add(example.id)
         yield example
 
 
-def _parse(row: dict[str, Any], where: str) -> Example:
+def stands_twice(id: str, where: str) -> ToolError:
+    """The error for an id that another example has."""
+    return ToolError(f"{where}: the id '{id}' stands twice; every example needs its own.", WANTING)
+
+
+def as_example(row: dict[str, Any], where: str) -> Example:
+    """The example that one line's object is; a ToolError that begins with `where` when it is none."""
     try:
         if "label" in row:
             example, entities = Example(row["id"], row["text"], [], row["label"], row.get("options")), []
@@ -93,10 +99,12 @@ def _parse(row: dict[str, Any], where: str) -> Example:
             example = Example(row["id"], row["text"], entities)
     except (KeyError, TypeError) as error:
         raise ToolError(f"{where}: not an example ({error!r}); `make data` writes them.", WANTING) from None
-    classes = [example.label, *(example.options or [])] if "label" in row else []
-    strings = [example.id, example.text, *classes, *(s for e in entities for s in (e.label, e.text))]
-    if not all(isinstance(s, str) for s in strings):
+    strings = [example.id, example.text, *([example.label, *(example.options or [])] if "label" in row else [])]
+    for entity in entities:
+        strings += (entity.label, entity.text)
+    if {*map(type, strings)} != {str}:
         raise ToolError(f"{where}: not an example: id, text, and each label, option and entity text must be strings.", WANTING)
-    if not all(type(offset) is int for e in entities for offset in (e.start, e.end)):
-        raise ToolError(f"{where}: not an example: each entity's start and end must be whole numbers.", WANTING)
+    for entity in entities:
+        if type(entity.start) is not int or type(entity.end) is not int:
+            raise ToolError(f"{where}: not an example: each entity's start and end must be whole numbers.", WANTING)
     return example

@@ -19,6 +19,14 @@ from typing import IO, Any
 
 from tools.errors import WANTING, ToolError
 
+try:  # three times as fast where it is installed; what it refuses, json decides
+    from orjson import loads as _quick
+except ImportError:
+
+    def _quick(line: bytes) -> Any:  # type: ignore[misc]
+        return json.loads(line.decode("utf-8"))
+
+
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -42,7 +50,7 @@ class Transaction:
             return self._files[path][0]
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_up(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = _temporary(path)
         # A lone surrogate can't be encoded; it is written as the JSON escape that it was read from.
         handle = open(temporary, "w", encoding="utf-8", newline="\n", errors="backslashreplace")  # noqa: SIM115 - closed by __exit__
         self._files[path] = (handle, temporary)
@@ -84,6 +92,22 @@ def replacing(final: Path) -> Iterator[Path]:
     finally:
         for folder in (new, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def replacing_file(final: Path) -> Iterator[Path]:
+    """A path beside `final` for a library to write to: the file takes its place when the block ends well, and is gone when it doesn't."""
+    _clear_up(final)
+    new = _temporary(final)
+    try:
+        yield new
+        os.replace(new, final)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _clear_up(path: Path) -> None:
@@ -142,12 +166,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def parse_object(line: bytes, where: str) -> dict[str, Any]:
     """One JSON object of a JSON Lines file, or a ToolError that begins with `where`."""
     try:
-        value = json.loads(_decode(line, where))
-    except (ValueError, RecursionError) as error:
-        raise ToolError(f"{where}: not JSON: {json_problem(error)}.", WANTING) from None
+        value = _quick(line)
+    except (ValueError, RecursionError):
+        value = _parse(line, where)
     if not isinstance(value, dict):
         raise ToolError(f"{where}: a JSON object is needed, this is a {type(value).__name__}.", WANTING)
     return value
+
+
+def _parse(line: bytes, where: str) -> Any:
+    try:
+        return json.loads(_decode(line, where))
+    except (ValueError, RecursionError) as error:
+        raise ToolError(f"{where}: not JSON: {json_problem(error)}.", WANTING) from None
 
 
 def json_problem(error: ValueError | RecursionError) -> str:

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import LABELS, real
 from tools.conf import Task, find_task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.eval.predictions import Prediction
-from tools.eval.score import NO_LABEL, evaluate, occurrences, score, show, tally
+from tools.eval.score import NO_ANSWER, NO_LABEL, STRICT, evaluate, occurrences, score, show, tally
 from tools.example import Entity, Example
 
 # The CLUENER document's table as integers: true positives, predicted, gold.
@@ -263,3 +265,172 @@ def test_classes_are_scored_like_labels_and_a_class_that_is_no_option_is_a_false
     assert (scored["micro"]["tp"], scored["micro"]["fp"], scored["micro"]["fn"]) == (2, 2, 3)
     assert (scored["failures"]["unknown_label"], scored["failures"]["unparsable"], scored["failures"]["ungrounded"]) == (1, 1, 0)
     assert "unseen" not in scored
+
+
+# Sentences of three characters, gold entities in them, and answers that may be right, wrong, made up or unreadable.
+TEXTS = st.text("甲乙丙", min_size=1, max_size=4)
+SPANS = st.tuples(st.sampled_from(LABELS[:3]), st.integers(0, 3), st.integers(1, 2))
+ANSWERS = st.one_of(
+    st.lists(st.tuples(st.sampled_from([*LABELS[:3], "made up"]), st.sampled_from(["甲", "乙", "甲乙", "不在"])), max_size=4).map(answer),
+    st.sampled_from([None, "我不知道", "{", ""]),
+)
+ROWS = st.lists(st.tuples(TEXTS, st.lists(SPANS, max_size=3), ANSWERS), min_size=1, max_size=6)
+
+
+def drawn(rows: list[tuple[str, list[tuple[str, int, int]], str | None]], mark: str = "") -> tuple[list[Example], list[str | None]]:
+    examples = []
+    for number, (text, spans, _) in enumerate(rows):
+        entities = {Entity(label, text[start : start + size], start, start + size) for label, start, size in spans if start + size <= len(text)}
+        examples.append(Example(f"{number}{mark}", text, sorted(entities, key=lambda entity: (entity.start, entity.end, entity.label))))
+    return examples, [output for _, _, output in rows]
+
+
+def ratios(scored: dict[str, Any]) -> dict[str, Any]:
+    """Everything that is derived, under every protocol."""
+    kept = ("precision", "recall", "f1")
+    found = {}
+    for name, protocol in {"set": scored, **scored["protocols"]}.items():
+        parts = {"micro": protocol["micro"], "macro": protocol["macro"], **protocol["labels"]}
+        found[name] = {part: [counts[key] for key in kept] for part, counts in parts.items()}
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS)
+def test_score_of_docs_plus_docs_is_the_score_of_docs_under_every_protocol(rows: list[Any]) -> None:
+    task, (once, outputs), (again, _) = find_task("clue"), drawn(rows), drawn(rows, "x")
+    assert ratios(result(task, once + again, outputs * 2)) == ratios(result(task, once, outputs))
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_nothing_not_even_an_interval(rows: list[Any], rng: random.Random) -> None:
+    task, (examples, outputs) = find_task("clue"), drawn(rows)
+    both = list(zip(examples, outputs, strict=True))
+    rng.shuffle(both)
+    assert result(task, [e for e, _ in both], [o for _, o in both]) == result(task, examples, outputs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS)
+def test_perfect_predictions_are_1_with_an_interval_from_1_to_1(rows: list[Any]) -> None:
+    task, (examples, _) = find_task("clue"), drawn(rows)
+    scored = result(task, examples, [answer(e.pairs()) for e in examples])
+    expected = 1.0 if any(e.entities for e in examples) else 0.0
+    assert (scored["micro"]["f1"], scored["macro"]["f1"]) == (expected, expected)
+    assert scored["intervals"]["micro"] == scored["intervals"]["macro"] == [expected, expected]
+    assert scored["parsing"] == {STRICT: len(examples)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS)
+def test_one_more_wrong_entity_never_raises_a_score(rows: list[Any]) -> None:
+    task, (examples, outputs) = find_task("clue"), drawn(rows)
+    worse = [json.dumps([*(json.loads(output) if output and output[0] == "[" else []), {"label": "made up", "text": "甲"}]) for output in outputs]
+    before, after = result(task, examples, [o if o and o[0] == "[" else "[]" for o in outputs]), result(task, examples, worse)
+    for protocol in before["protocols"]:
+        assert after["protocols"][protocol]["micro"]["f1"] <= before["protocols"][protocol]["micro"]["f1"]
+    assert after["micro"]["f1"] <= before["micro"]["f1"]
+
+
+def test_score_json_has_all_protocols_and_the_span_protocol_at_the_top_too() -> None:
+    scored = result(find_task("clue"), *document_rows())
+    assert list(scored["protocols"]) == ["span", "partial", "type"]
+    assert scored["span"] == scored["protocols"]["span"]["micro"]
+    for protocol in scored["protocols"].values():
+        assert (set(protocol), set(protocol["labels"])) == ({"labels", "micro", "macro"}, set(LABELS))
+    low, high = scored["intervals"]["micro"]
+    assert low < scored["micro"]["f1"] < high
+    assert set(scored["intervals"]["labels"]) == set(LABELS)
+    assert json.loads(json.dumps(scored)) == scored
+
+
+def test_a_strict_answer_is_told_from_one_that_needed_help() -> None:
+    task = find_task("clue")
+    scored = result(task, [example(str(n), "甲", ("name", "甲", 0)) for n in range(3)], [answer([("name", "甲")]), None, "哦"])
+    assert (scored["parsing"][STRICT], scored["failures"]["missing"], scored["failures"]["unparsable"]) == (1, 1, 1)
+
+
+def test_classification_is_scikit_learns() -> None:
+    from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+    rng = random.Random(9)
+    task = find_task("fudan")
+    classes = ["Art", "Economy", "Law", "Sports"]
+    gold = [rng.choice(classes) for _ in range(500)]
+    said = [rng.choice([one, one, one, *classes, "Cooking", ""]) for one in gold]
+    examples = [Example(str(n), "x", [], label, classes) for n, label in enumerate(gold)]
+    scored = result(task, examples, list(said))
+    names = [*classes, NO_LABEL, NO_ANSWER]
+    predicted = [{"Cooking": NO_LABEL, "": NO_ANSWER}.get(one, one) for one in said]
+    theirs = precision_recall_fscore_support(gold, predicted, labels=classes, average=None)
+    for column, key in enumerate(("precision", "recall", "f1", "support")):
+        assert [scored["labels"][label][key] for label in classes] == pytest.approx(list(theirs[column]), abs=1e-12)
+    macro = precision_recall_fscore_support(gold, predicted, labels=classes, average="macro")
+    assert [scored["macro"][key] for key in ("precision", "recall", "f1")] == pytest.approx(macro[:3], abs=1e-12)
+    assert scored["accuracy"] == pytest.approx(accuracy_score(gold, predicted), abs=1e-12)
+    matrix = confusion_matrix(gold, predicted, labels=names)
+    assert [[scored["confusion"].get(g, {}).get(p, 0) for p in names] for g in names] == matrix.tolist()
+    assert scored["outside_options"] == said.count("Cooking") == scored["failures"]["unknown_label"]
+    assert scored["failures"]["unparsable"] == said.count("")
+    assert "accuracy" in show(scored)
+    assert "span" not in show(scored), "a class has no place"
+
+
+def test_a_class_of_the_task_that_is_no_option_of_the_row_is_outside_the_options() -> None:
+    scored = result(find_task("fudan"), [Example("1", "x", [], "Art", ["Art", "Law"])], ["Economy"])
+    assert (scored["outside_options"], scored["confusion"], scored["accuracy"]) == (1, {"Art": {NO_LABEL: 1}}, 0.0)
+
+
+def test_the_floor_and_the_published_figures_stand_beside_the_score(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    task, examples, predictions = files
+    train = tmp_path / "train_examples.jsonl"
+    train.write_text(example("t", "张三在", ("name", "张三", 0)).to_json() + "\n")
+    examples.write_text(example("toy-dev-000001", "张三和李四", ("name", "张三", 0), ("name", "李四", 3)).to_json() + "\n")
+    published = [{"model": "BERT", "split": "test", "metric": "macro", "f1": 0.7882, "source": "a paper"}]
+    values = json.loads(task.read_text()) | {"published": published}
+    task.write_text(json.dumps(values))
+    scored = evaluate(load_task(task), examples, predictions, tmp_path / "out", train)
+    assert (scored["floor"]["micro"], scored["published"]) == (pytest.approx(2 / 3), published)
+    assert "published macro F1 on toy test: BERT 0.7882" in show(scored)
+    assert "floor, a plain list of the train entities: micro F1 0.6667" in show(scored)
+    without = evaluate(load_task(task, ["published=null"]), examples, predictions, tmp_path / "out")
+    assert "floor" not in without
+    assert "published" not in without
+
+
+@pytest.mark.parametrize(
+    "figure", [{"model": "x"}, {"model": "x", "split": "dev", "metric": "macro", "f1": 79.2, "source": "y"}, "BERT", {"model": "x", "f1": "high"}]
+)
+def test_a_published_figure_without_split_metric_and_source_is_refused(write_task: Callable[..., Path], figure: Any) -> None:
+    with pytest.raises(ToolError, match="published figure 1"):
+        load_task(write_task(published=[figure]))
+
+
+def test_the_published_figures_of_cluener_name_their_split_and_metric() -> None:
+    figures = {(one["model"], one["split"], one["metric"]): one["f1"] for one in find_task("clue").published}
+    assert figures["RoBERTa-wwm-large-ext", "test", "macro"] == 0.8042
+    assert figures["Qwen2.5-7B-Instruct + LoRA", "dev", "macro"] == 0.792
+
+
+def test_a_gold_label_that_the_task_does_not_have_is_an_error_and_not_a_miss(files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path) -> None:
+    task, examples, predictions = files
+    examples.write_text(example("toy-dev-000001", "甲", ("planet", "甲", 0)).to_json() + "\n")
+    done = tool("tools.eval.score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
+    assert (done.returncode, "toy_dev.jsonl:1: " in done.stderr, "no label 'planet'" in done.stderr) == (1, True, True), done.stderr
+
+
+def test_first_occurrences_are_an_option_of_the_command(files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path) -> None:
+    task, examples, predictions = files
+    examples.write_text(example("toy-dev-000001", "甲乙甲", ("name", "甲", 0)).to_json() + "\n")
+    words = (task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out", "--samples", "50", "--seed", "1")
+    for extra, expected in (((), 1), (("--occurrences", "first"), 0)):
+        done = tool("tools.eval.score", *words, *extra)
+        scored = json.loads((tmp_path / "out/score.json").read_text())
+        assert (done.returncode, scored["span"]["fp"], scored["intervals"]["samples"]) == (0, expected, 50), done.stderr
+
+
+def test_a_huge_answer_is_scored_and_not_choked_on(write_task: Callable[..., Path]) -> None:
+    many = answer([("name", f"甲{number}") for number in range(30_000)])
+    scored = result(load_task(write_task()), [example("0", "甲乙" * 500, ("name", "甲", 0))] * 1, [many])
+    assert (scored["micro"]["fp"], scored["failures"]["ungrounded"], scored["span"]["fp"]) == (30_000, 30_000, 30_000)

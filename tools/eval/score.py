@@ -3,152 +3,264 @@
 In: a task, its examples, predictions. Out: `score.json` (integers first, every ratio derived from them), `score.csv`, and the table.
 
     python -m tools.eval.score conf/task/clue.yaml --examples data/dataset/examples/clue_dev.jsonl --predictions FILE --out DIR
+
+What each protocol counts is in tools/eval/protocols.py, what the intervals mean in tools/eval/bootstrap.py, what the floor is in tools/eval/gazetteer.py.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.conf import Task, load_task
 from tools.errors import WANTING, ToolError, run
-from tools.eval.predictions import Prediction, read_predictions
-from tools.eval.rows import known_labels, rows
-from tools.example import Example, neutralise, read_examples
-from tools.files import Transaction, write_json
+from tools.eval import bootstrap
+from tools.eval.gazetteer import Gazetteer
+from tools.eval.join import Chunk, Joined, chunks, join, processes_for, spread
+from tools.eval.predictions import Prediction, as_prediction
+from tools.eval.protocols import FIVEFOLD, NO_LABEL, OCCURRENCES, PRIMARY, PROTOCOLS, Matched, Outcome, Sides, by_set, ratio, sides, totals
+from tools.eval.protocols import Counts as Counts
+from tools.eval.protocols import occurrences as occurrences
+from tools.eval.rows import Row, known_labels, rows
+from tools.example import Example, as_example, neutralise, read_examples
+from tools.files import Transaction, need_file, parse_object, write_json
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NO_LABEL = "(unknown label)"
+NO_ANSWER = "(no answer)"
+STRICT = "strict"
 FAILURES = ("unparsable", "truncated", "missing", "unknown_label", "ungrounded")
 
 
-@dataclass
-class Counts:
-    """True positives, false positives and false negatives; everything else follows from them."""
+@dataclass(frozen=True)
+class Setting:
+    """What is counted beside the protocols: `seen` are the training split's entity strings, `gazetteer` its floor; `first` takes only first occurrences."""
 
-    tp: int = 0
-    fp: int = 0
-    fn: int = 0
+    task: Task
+    seen: frozenset[str] | None = None
+    gazetteer: Gazetteer | None = None
+    first: bool = False
 
-    def add(self, predicted: bool, gold: bool) -> None:
-        """Count one item that is in the prediction, in the gold, or in both."""
-        self.tp += predicted and gold
-        self.fp += predicted and not gold
-        self.fn += gold and not predicted
+    @cached_property
+    def protocols(self) -> list[tuple[str, Callable[[Sides], Outcome]]]:
+        """The protocols that the task's kind of row can be counted by: a class has no place."""
+        return [(name, outcome_of) for name, outcome_of in PROTOCOLS.items() if self.task.kind == "ner" or name == PRIMARY]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The integers, then precision tp/(tp+fp), recall tp/(tp+fn), F1 2tp/(2tp+fp+fn) (0.0 where nothing stands below the line), and support tp+fn."""
-        return {
-            **{"tp": self.tp, "fp": self.fp, "fn": self.fn},
-            "precision": ratio(self.tp, self.tp + self.fp),
-            "recall": ratio(self.tp, self.tp + self.fn),
-            "f1": ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn),
-            "support": self.tp + self.fn,
-        }
-
-
-def ratio(part: int, whole: int) -> float:
-    """part / whole, 0.0 when whole is 0."""
-    return part / whole if whole else 0.0
+    def known(self, example: Example) -> Collection[str]:
+        """The labels that an answer to the example may use."""
+        return self.task.names or frozenset(known_labels(self.task, example))
 
 
 @dataclass
 class Tally:
-    """The integers of a whole evaluation, per label. `unseen` counts only pairs whose string is no entity of the training split."""
+    """An evaluation's integers. `outcomes` says by protocol how often each outcome of a row was met; `unseen` counts pairs whose string is no entity in train.
 
-    labels: dict[str, Counts]
-    span: Counts = field(default_factory=Counts)
+    `strict` counts answers that needed no rule, `parsing` the others by rule, `confusion` classification rows by (gold, predicted) class.
+    """
+
+    rows: int = 0
+    outcomes: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
+    floor: Counter[Outcome] = field(default_factory=Counter)
     unseen: Counts = field(default_factory=Counts)
     failures: Counter[str] = field(default_factory=Counter)
-    rows: int = 0
+    strict: int = 0
+    parsing: Counter[str] = field(default_factory=Counter)
+    confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, row: Row, setting: Setting) -> None:
+        """Count one row by every protocol."""
+        self.rows += 1
+        known = setting.known(row.example)
+        both = sides(row, known, setting.first)
+        for protocol, outcome_of in setting.protocols:
+            self.outcomes[protocol][outcome_of(both)] += 1
+        if setting.seen is not None:
+            self._add_unseen(both.gold, both.predicted, setting.seen)
+        self._add_failures(row, known, len(both.nowhere))
+        if row.example.label is not None:
+            self.confusion[row.example.label, _class(row, known)] += 1
+        if setting.gazetteer:
+            both.predicted = set(setting.gazetteer.find(neutralise(row.example.text)))
+            self.floor[by_set(both)] += 1
+
+    def merge(self, other: Tally) -> None:
+        """Add what another tally counted."""
+        self.rows += other.rows
+        self.strict += other.strict
+        for protocol, outcomes in other.outcomes.items():
+            self.outcomes[protocol].update(outcomes)
+        for name in ("floor", "failures", "parsing", "confusion"):
+            getattr(self, name).update(getattr(other, name))
+        mine, theirs = self.unseen, other.unseen
+        self.unseen = Counts(mine.tp + theirs.tp, mine.fp + theirs.fp, mine.fn + theirs.fn)
+
+    def _add_unseen(self, gold: set[tuple[str, str]], predicted: set[tuple[str, str]], seen: frozenset[str]) -> None:
+        for pair in gold | predicted:
+            if pair[1] not in seen:
+                self.unseen.add(pair in predicted, pair in gold)
+
+    def _add_failures(self, row: Row, known: Collection[str], ungrounded: int) -> None:
+        for label, _ in row.predicted:
+            if label not in known:
+                self.failures["unknown_label"] += 1
+        if ungrounded:
+            self.failures["ungrounded"] += ungrounded
+        for name in row.failures:
+            self.failures[name] += 1
+        if row.rules or "missing" in row.failures or "unparsable" in row.failures:
+            self.parsing.update(row.rules)
+        else:
+            self.strict += 1
+
+
+def _class(row: Row, known: Collection[str]) -> str:
+    """The class that a row's answer names, as the confusion matrix calls it."""
+    if not row.predicted:
+        return NO_ANSWER
+    label = row.predicted[0][0]
+    return label if label in known else NO_LABEL
 
 
 def tally(examples: Iterable[Example], predictions: Mapping[str, Prediction], task: Task, seen: frozenset[str] = frozenset()) -> Tally:
     """Count every example. One without a prediction, or with one that can't be parsed, is an empty prediction and is counted as a failure too.
 
-    `labels` counts the protocol 'set': per sentence the set of (label, string); a class is one such pair, its string empty. `span` aligns predicted strings to
-    all their occurrences in the text and compares (label, start, end). A predicted label that the task (or a classification row's options) doesn't have is a
-    false positive under NO_LABEL. The model saw control tokens neutralised, so strings are compared that way.
+    A predicted label that the task (or a classification row's options) doesn't have is a false positive under NO_LABEL. The model saw control tokens
+    neutralised, so strings are compared that way. Raises ToolError (1) for a gold label that the task doesn't have.
     """
-    counts = Tally({label: Counts() for label in (*task.labels, NO_LABEL)})
-    for one in rows(task, examples, predictions):
-        counts.rows += 1
-        counts.failures.update(one.failures)
-        example, known, gold, predicted = one.example, known_labels(task, one.example), set(one.gold), set(one.predicted)
-        for label, text in gold | predicted:
-            row = counts.labels.setdefault(label if label in known else NO_LABEL, Counts())
-            row.add((label, text) in predicted, (label, text) in gold)
-            if text not in seen:
-                counts.unseen.add((label, text) in predicted, (label, text) in gold)
-        counts.failures["unknown_label"] += sum(label not in known for label, _ in predicted)
-        sentence = neutralise(example.text)
-        counts.failures["ungrounded"] += sum(text not in sentence for _, text in predicted)
-        gold_spans = {(entity.label, entity.start, entity.end) for entity in example.entities}
-        predicted_spans = {(label, *place) for label, text in predicted for place in occurrences(text, sentence)}
-        counts.span.tp += len(gold_spans & predicted_spans)
-        counts.span.fp += len(predicted_spans - gold_spans)
-        counts.span.fn += len(gold_spans - predicted_spans)
+    counts, setting = Tally(), Setting(task, seen)
+    for row in rows(task, examples, predictions):
+        _check_gold(row, setting, f"example '{row.example.id}'")
+        counts.add(row, setting)
     return counts
 
 
-def occurrences(string: str, text: str) -> list[tuple[int, int]]:
-    """(start, end) of every non-overlapping occurrence of `string` in `text`, from the left; none for an empty string."""
-    places, start = [], text.find(string) if string else -1
-    while start >= 0:
-        places.append((start, start + len(string)))
-        start = text.find(string, start + len(string))
-    return places
+def _check_gold(row: Row, setting: Setting, where: str) -> None:
+    known, task = setting.known(row.example), setting.task
+    for label, _ in row.gold:
+        if label not in known:
+            raise ToolError(
+                f"{where}: {task.path} has no label '{label}'. They don't belong together; make data TASK={task.name} writes the examples.", WANTING
+            )
 
 
-def score(counts: Tally, task: Task, split: str, with_unseen: bool) -> dict[str, Any]:
+def tally_files(setting: Setting, examples: Path, predictions: Path) -> Tally:
+    """Count two files' rows, on all cores where they are large. Raises ToolError (1) when they don't belong together, or for a line that can't be read."""
+
+    names = str(examples), str(predictions)
+
+    def count(some: Iterable[Chunk]) -> Tally:
+        counts = Tally()
+        for line in chain.from_iterable(chunk.lines() for chunk in some):
+            counts.add(_row(line, setting, *names), setting)
+        return counts
+
+    counts = Tally()
+    for path in (examples, predictions):
+        need_file(path)
+    for part in spread(count, chunks(join(examples, predictions)), processes_for(examples, predictions)):
+        counts.merge(part)
+    return counts
+
+
+def _row(line: Joined, setting: Setting, examples: str, predictions: str) -> Row:
+    number, gold, answer_number, answer = line
+    where = f"{examples}:{number}"
+    example = as_example(parse_object(gold, where), where)
+    answers = {}
+    if answer:
+        place = f"{predictions}:{answer_number}"
+        prediction = as_prediction(parse_object(answer, place), place)
+        if prediction.id != example.id:
+            raise ToolError(f"{place}: a line with two ids.", WANTING)
+        answers[example.id] = prediction
+    row = next(rows(setting.task, (example,), answers))
+    _check_gold(row, setting, where)
+    return row
+
+
+def score(counts: Tally, task: Task, split: str, with_unseen: bool, samples: int = bootstrap.SAMPLES, seed: int = bootstrap.SEED) -> dict[str, Any]:
     """score.json's content. Macro is the unweighted mean over the labels that occur in gold or prediction: for CLUENER's dev set, all ten."""
-    names = task.labels or sorted(counts.labels.keys() - {NO_LABEL})
-    labels = {label: counts.labels[label].to_dict() for label in names}
-    occurring = [row for row in labels.values() if row["tp"] + row["fp"] + row["fn"]]
-    macro = {key: sum(row[key] for row in occurring) / len(occurring) if occurring else 0.0 for key in ("precision", "recall", "f1")}
-    every = counts.labels.values()
-    micro = Counts(sum(c.tp for c in every), sum(c.fp for c in every), sum(c.fn for c in every))
+    found = {protocol: totals(outcomes) for protocol, outcomes in {PRIMARY: {}, **counts.outcomes}.items()}
+    names = task.labels or sorted(label for label in found[PRIMARY][0] if label != NO_LABEL)
+    averages = {protocol: _averages(*found[protocol], names, protocol in FIVEFOLD) for protocol in found}
+    main = averages.pop(PRIMARY)
     return {
         "task": task.name,
         "version": task.version,
         "split": split,
-        "protocol": "set",
+        "protocol": PRIMARY,
         "rows": counts.rows,
-        "labels": labels,
-        "micro": micro.to_dict(),
-        "macro": {**macro, "labels": len(occurring)},
-        "span": counts.span.to_dict(),
+        **main,
+        "span": averages["span"]["micro"] if "span" in averages else Counts().to_dict(),
         **({"unseen": counts.unseen.to_dict()} if with_unseen else {}),
+        "protocols": averages,
+        "intervals": bootstrap.intervals(counts.outcomes[PRIMARY], samples, seed),
+        **(_classes(counts) if task.kind == "classification" else {}),
+        **({"floor": _floor(counts.floor, names)} if counts.floor else {}),
+        **({"published": task.published} if task.published else {}),
         "failures": {name: counts.failures[name] for name in FAILURES},
+        "parsing": {STRICT: counts.strict, **dict(sorted(counts.parsing.items()))},
     }
 
 
-def evaluate(task: Task, examples: Path, predictions: Path, out: Path, train: Path | None = None) -> dict[str, Any]:
+def _averages(by_label: Mapping[str, Matched], every: Matched, names: Iterable[str], fivefold: bool = False) -> dict[str, Any]:
+    """{"labels": {label: …}, "micro": …, "macro": …} of one protocol's integers."""
+    shown = {name: by_label.get(name, Matched()) for name in names}
+    labels = {name: (one if fivefold else one.counts()).to_dict() for name, one in shown.items()}
+    occurring = [labels[name] for name, one in shown.items() if one != Matched()]
+    macro = {key: sum(row[key] for row in occurring) / len(occurring) if occurring else 0.0 for key in ("precision", "recall", "f1")}
+    return {"labels": labels, "micro": (every if fivefold else every.counts()).to_dict(), "macro": {**macro, "labels": len(occurring)}}
+
+
+def _floor(outcomes: Mapping[Outcome, int], names: Iterable[str]) -> dict[str, Any]:
+    averages = _averages(*totals(outcomes), names)
+    return {"method": "gazetteer of the train entities", **{average: averages[average]["f1"] for average in ("micro", "macro")}}
+
+
+def _classes(counts: Tally) -> dict[str, Any]:
+    """What only classification has: accuracy, the confusion matrix (gold → predicted → rows, where there are any), and answers outside the options."""
+    confusion: dict[str, dict[str, int]] = {}
+    for (gold, predicted), times in sorted(counts.confusion.items()):
+        confusion.setdefault(gold, {})[predicted] = times
+    right = sum(times for (gold, predicted), times in counts.confusion.items() if gold == predicted)
+    outside = sum(times for (_, predicted), times in counts.confusion.items() if predicted == NO_LABEL)
+    return {"accuracy": ratio(right, counts.rows), "confusion": confusion, "outside_options": outside}
+
+
+def evaluate(
+    task: Task,
+    examples: Path,
+    predictions: Path,
+    out: Path,
+    train: Path | None = None,
+    occurrences: str = OCCURRENCES[0],
+    samples: int = bootstrap.SAMPLES,
+    seed: int = bootstrap.SEED,
+) -> dict[str, Any]:
     """Score a predictions file, write score.json and score.csv into `out`, and return score.json's content.
 
-    `train`, an examples file, adds "unseen": the score on entities whose string is no entity there. Raises ToolError (1) when predictions and
-    examples don't belong together.
+    `train`, an examples file, adds "unseen", the score on entities whose string is no entity there, and "floor", what a list of its entities reaches;
+    `occurrences` says where a predicted string stands: at 'all' its places in the text or at the 'first'. `samples` and `seed` are the bootstrap's. Raises
+    ToolError (1) when predictions and examples don't belong together.
     """
-    gold = list(read_examples(examples))
-    answers = read_predictions(predictions)
-    if not gold:
-        raise ToolError(f"{examples}: no examples in it.", WANTING)
-    known = {example.id for example in gold}
-    if strange := [id for id in answers if id not in known]:
-        raise ToolError(
-            f"{predictions}: {len(strange)} of {len(answers)} ids aren't in {examples}, e.g. '{strange[0]}' (there: '{gold[0].id}'). They don't belong together.",
-            WANTING,
-        )
     train = train if task.kind == "ner" else None  # a class isn't a string that could be unseen
-    seen = frozenset(entity.text for example in read_examples(train) for entity in example.entities) if train else frozenset[str]()
+    known = list(read_examples(train)) if train else []
+    setting = Setting(
+        task,
+        seen=frozenset(neutralise(entity.text) for example in known for entity in example.entities) if train else None,
+        gazetteer=Gazetteer.of(known) if train else None,
+        first=occurrences == "first",
+    )
+    del known
     split = examples.stem.removeprefix(f"{task.name}_")
-    result = score(tally(gold, answers, task, seen), task, split, with_unseen=train is not None)
+    result = score(tally_files(setting, examples, predictions), task, split, train is not None, samples, seed)
     with Transaction() as new:
         table(result).to_csv(new.open(out / "score.csv"), index=False)
     write_json(out / "score.json", result)
@@ -175,17 +287,43 @@ def table(result: Mapping[str, Any]) -> DataFrame:
 
 
 def show(result: Mapping[str, Any]) -> str:
-    """The table as the CLUENER document prints it (with support), and a line for what went wrong, if anything did."""
+    """The table as the CLUENER document prints it (with support), and lines for how sure it is, what it compares with, and what went wrong, if anything did."""
     frame = table(result)[["Label", "Precision", "Recall", "F1", "Support"]]
     text = frame.astype(object).where(frame.notna(), "-")
     text.loc[text["Label"] == "Macro Avg.", ["Precision", "Recall"]] = "-"  # a mean of ratios isn't a ratio of anything
-    lines = [text.to_string(index=False, float_format=lambda value: f"{value:.4f}")]
+    lines = [text.to_string(index=False, float_format=lambda value: f"{value:.4f}"), f"rows {result['rows']:,}{_beside(result)}"]
+    bounds = result["intervals"]
     lines.append(
-        f"rows {result['rows']:,}  span F1 {result['span']['f1']:.4f}" + (f"  unseen F1 {result['unseen']['f1']:.4f}" if "unseen" in result else "")
+        f"{bounds['level']:.0%} interval of F1: micro {_range(bounds['micro'])}, macro {_range(bounds['macro'])} ({bounds['samples']:,} bootstrap samples of the rows)"
     )
+    if floor := result.get("floor"):
+        lines.append(f"floor, a plain list of the train entities: micro F1 {floor['micro']:.4f}, macro F1 {floor['macro']:.4f}")
+    lines += _published(result)
     if failed := [f"{name} {count:,}" for name, count in result["failures"].items() if count]:
         lines.append(f"failures, all counted as errors: {', '.join(failed)}")
+    if rules := [f"{rule} {count:,}" for rule, count in result["parsing"].items() if count and rule != STRICT]:
+        lines.append(f"answers in the trained form {result['parsing'][STRICT]:,}; others, by what it took to read them: {', '.join(rules)}")
     return "\n".join(lines)
+
+
+def _beside(result: Mapping[str, Any]) -> str:
+    """The other protocols' micro F1, a classification's accuracy, and the score on unseen entities."""
+    figures = {f"{name} F1": protocol["micro"]["f1"] for name, protocol in result["protocols"].items()}
+    figures |= {"accuracy": result["accuracy"]} if "accuracy" in result else {}
+    figures |= {"unseen F1": result["unseen"]["f1"]} if "unseen" in result else {}
+    return "".join(f"  {name} {value:.4f}" for name, value in figures.items())
+
+
+def _range(bounds: Iterable[float]) -> str:
+    return "–".join(f"{bound:.4f}" for bound in bounds)
+
+
+def _published(result: Mapping[str, Any]) -> list[str]:
+    """A line a split and metric, since only figures of the same split and metric compare."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in result.get("published", []):
+        groups.setdefault((one["split"], one["metric"]), []).append(f"{one['model']} {one['f1']:.4f}")
+    return [f"published {metric} F1 on {result['task']} {split}: {', '.join(figures)}" for (split, metric), figures in groups.items()]
 
 
 def main() -> None:
@@ -194,10 +332,18 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override the task's own")
     parser.add_argument("--examples", type=Path, required=True, metavar="FILE", help="the gold: data/dataset/examples/<task>_<split>.jsonl")
     parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="what tools.eval.predict wrote")
-    parser.add_argument("--train", type=Path, metavar="FILE", help="the training examples: adds the score on entities unseen there")
+    parser.add_argument("--train", type=Path, metavar="FILE", help="the training examples: adds the score on entities unseen there, and the floor")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets score.json and score.csv")
+    parser.add_argument(
+        "--occurrences", choices=OCCURRENCES, default=OCCURRENCES[0], help="where a predicted string stands in the text (default: all)"
+    )
+    parser.add_argument("--samples", type=int, default=bootstrap.SAMPLES, metavar="N", help=f"bootstrap samples (default: {bootstrap.SAMPLES})")
+    parser.add_argument("--seed", type=int, default=bootstrap.SEED, metavar="N", help=f"the bootstrap's (default: {bootstrap.SEED})")
     args = parser.parse_args()
-    result = evaluate(load_task(args.task, args.overrides), args.examples, args.predictions, args.out, args.train)
+    if args.samples < 1 or args.seed < 0:
+        parser.error("--samples must be 1 or more, --seed 0 or more")
+    task = load_task(args.task, args.overrides)
+    result = evaluate(task, args.examples, args.predictions, args.out, args.train, args.occurrences, args.samples, args.seed)
     print(f"{show(result)}\n→ {args.out / 'score.json'}")
 
 

@@ -1,0 +1,241 @@
+"""What scoring costs on this machine, against nervaluate on the same data, as a table.
+
+In: a CLUENER file, or nothing: then made-up sentences of the sample task. Out: a Markdown page with the seconds and the peak memory of `python -m tools.eval.score` on
+--rows predictions (files, all protocols, bootstrap and start-up included), in the examples' order and in another, and what counting alone takes us and nervaluate on the
+first --share of the same rows, in the same run.
+
+    .venv/train/bin/python -m bench.score
+    .venv/train/bin/python -m bench.score --data data/dataset/clue.train.jsonl --rows 100000
+
+The predictions are the gold with errors as models make them (seeded, F1 about 0.8); sentences come again, each time with another id and other errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.chain import machine
+from tools.conf import Task, find_task
+from tools.data.readers.cluener import read_cluener
+from tools.data.readers.row import RawRow
+from tools.errors import WANTING, ToolError, run
+from tools.eval.predictions import Prediction, read_predictions
+from tools.eval.protocols import PROTOCOLS, Span, sides, totals
+from tools.eval.rows import rows as side_by_side
+from tools.example import Entity, Example, read_examples
+from tools.files import write_text
+from tools.tiny import sample
+
+SEED = 42
+SENTENCES = 20_000  # made-up ones, before they come again
+KEPT, DROPPED, RELABELLED, SHIFTED = 0.78, 0.06, 0.06, 0.10  # what becomes of a gold entity
+SPURIOUS, INVENTED, BROKEN = 0.12, 0.01, 0.004  # rows with an entity too many, with a string or a label from nowhere, without a readable answer
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall-clock and CPU seconds, and the most memory that all processes held at a time, in MB (10^6 bytes), pages that they share counted each time."""
+
+    rows: int
+    seconds: float
+    cpu: float
+    peak: float
+
+
+def sentences(data: Path | None) -> list[Example]:
+    """The gold rows, before they are repeated."""
+    if data:
+        return [Example("", row.text, list(row.entities)) for row in read_cluener(data) if isinstance(row, RawRow)]
+    return [Example("", text, list(_entities(labels))) for text, labels in islice(sample.rows(SEED), SENTENCES)]
+
+
+def _entities(labels: sample.Entities) -> Iterator[Entity]:
+    for label, found in labels.items():
+        for string, places in found.items():
+            for first, last in places:
+                yield Entity(label, string, first, last + 1)
+
+
+def answer(rng: random.Random, example: Example, task: Task) -> str:
+    """What a model of F1 0.8 or so might say."""
+    if rng.random() < BROKEN:
+        return rng.choice(("没有找到任何实体", '[{"label": "name", "text": "', "```json\n[]"))
+    pairs = [pair for label, string in example.pairs() if (pair := _predicted(rng, label, string, task))]
+    if rng.random() < SPURIOUS:
+        start = rng.randrange(len(example.text))
+        pairs.append((rng.choice(task.labels), example.text[start : start + rng.randint(2, 4)]))
+    if rng.random() < INVENTED:
+        pairs.append((rng.choice((*task.labels, "person")), "并不在句中"))
+    return json.dumps([{"label": label, "text": string} for label, string in pairs], ensure_ascii=False)
+
+
+def _predicted(rng: random.Random, label: str, string: str, task: Task) -> tuple[str, str] | None:
+    fate = rng.choices("krds", (KEPT, RELABELLED, DROPPED, SHIFTED))[0]
+    if fate == "d":
+        return None
+    return (rng.choice(task.labels) if fate == "r" else label, string[1:] or string if fate == "s" else string)
+
+
+def make(folder: Path, gold: list[Example], task: Task, count: int) -> tuple[Path, Path, Path]:
+    """Write so many examples, their predictions, and the predictions in another order."""
+    rng = random.Random(SEED)
+    examples, predictions, shuffled = (folder / f"{task.name}_{name}.jsonl" for name in ("bench", "predictions", "shuffled"))
+    lines = []
+    with open(examples, "w", encoding="utf-8") as golds:
+        for number, example in enumerate(islice(cycle(gold), count), 1):
+            id = f"{task.name}-bench-{number:07d}"
+            golds.write(replace(example, id=id).to_json() + "\n")
+            lines.append(Prediction(id, answer(rng, example, task), "stop", None, 232, rng.randint(4, 90), round(rng.random(), 4)).to_json() + "\n")
+    for path in (predictions, shuffled):
+        path.write_text("".join(lines), encoding="utf-8")
+        rng.shuffle(lines)
+    return examples, predictions, shuffled
+
+
+def score(task: Task, examples: Path, predictions: Path, out: Path, count: int) -> Cost:
+    """`python -m tools.eval.score` as a user calls it."""
+    command = [
+        sys.executable,
+        "-m",
+        "tools.eval.score",
+        str(task.path),
+        "--examples",
+        str(examples),
+        "--predictions",
+        str(predictions),
+        "--out",
+        str(out),
+    ]
+    begun, cpu, peak = time.perf_counter(), _children_cpu(), [0]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    watch = threading.Thread(target=_watch, args=(process, peak), daemon=True)
+    watch.start()
+    _, errors = process.communicate()
+    seconds = time.perf_counter() - begun
+    if process.returncode:
+        raise ToolError(f"{' '.join(command)} failed: {errors}", WANTING)
+    watch.join()
+    return Cost(count, seconds, _children_cpu() - cpu, peak[0] / 1e6)
+
+
+def _children_cpu() -> float:
+    """CPU seconds of the processes that have ended: unlike wall-clock seconds, hardly lengthened by what else the machine does."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _watch(process: subprocess.Popen[str], peak: list[int]) -> None:
+    while process.poll() is None:
+        peak[0] = max(peak[0], _resident(process.pid))
+        time.sleep(0.05)
+
+
+def _resident(pid: int) -> int:
+    """Bytes that a process and its children hold; 0 for one that is gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, IndexError):
+        return 0
+    return pages * 4096 + sum(_resident(int(child)) for child in children)
+
+
+@dataclass(frozen=True)
+class Counting:
+    """CPU seconds of counting alone, by nervaluate and by our protocols, in one process, on rows whose spans are in memory: reading and parsing cost neither."""
+
+    rows: int
+    nervaluate: float
+    ours: float
+
+
+def counting(task: Task, examples: Path, predictions: Path, share: int) -> Counting:
+    """nervaluate's four strategies and our four protocols on the first rows."""
+    from nervaluate.evaluator import Evaluator
+
+    gold = list(islice(read_examples(examples), share))
+    both = [sides(row, task.names) for row in side_by_side(task, gold, read_predictions(predictions))]
+    true, predicted = [_dicts(one.gold_spans) for one in both], [_dicts(one.predicted_spans) for one in both]
+    begun = time.process_time()
+    Evaluator(true, predicted, tags=task.labels, loader="dict").evaluate()
+    between = time.process_time()
+    counted = {protocol: Counter(map(outcome_of, both)) for protocol, outcome_of in PROTOCOLS.items()}
+    for outcomes in counted.values():
+        totals(outcomes)
+    return Counting(len(gold), between - begun, time.process_time() - between)
+
+
+def _dicts(spans: set[Span]) -> list[dict[str, str | int]]:
+    return [{"label": label, "start": start, "end": end - 1} for label, start, end in sorted(spans, key=lambda span: (span[1], span[2], span[0]))]
+
+
+def report(data: Path | None, costs: dict[str, Cost], alone: Counting) -> str:
+    """The Markdown page. `costs` has the large run in the examples' order first."""
+    whole = next(iter(costs.values()))
+    theirs, ours, end_to_end = (1e6 * seconds for seconds in (alone.nervaluate / alone.rows, alone.ours / alone.rows, whole.cpu / whole.rows))
+    load = os.getloadavg()[1]
+    source = "CLUENER2020's sentences" if data else "the sample task's sentences"
+    lines = [
+        "# Scoring",
+        "",
+        f"{machine()}, Python {sys.version.split()[0]}, load average {load:.1f} (this benchmark makes about 2 of it). Made by `python -m bench.score`; {source}"
+        " with made-up errors; one turn.",
+        "",
+        "`python -m tools.eval.score`, start-up, files, four protocols, parsing and 1,000 bootstrap samples included:",
+        "",
+        "| predictions | rows | s | CPU s | CPU µs a row | peak memory of all processes, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, cost in costs.items():
+        lines.append(f"| {name} | {cost.rows:,} | {cost.seconds:.1f} | {cost.cpu:.1f} | {cost.cpu / cost.rows * 1e6:.1f} | {cost.peak:.0f} |")
+    lines += [
+        "",
+        f"Counting alone, in one process, on the first {alone.rows:,} of these rows with their spans in memory, in CPU time: nervaluate's four strategies"
+        f" {theirs:.0f} µs a row, our four protocols {ours:.1f} µs a row, **{theirs / ours:.0f} times** as fast. Reading, parsing and placing, which nervaluate leaves to others,"
+        f" are most of our {end_to_end:.0f} µs end to end ({theirs / end_to_end:.1f} times nervaluate's speed).",
+        "",
+        "Targets: a million rows in under 20 s and 2,000 MB, and at least 20 times nervaluate's speed.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.score", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--data", type=Path, metavar="FILE", help="CLUENER's train.jsonl; default: made-up sentences")
+    parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="default: 1000000")
+    parser.add_argument("--share", type=int, default=20_000, metavar="N", help="rows that nervaluate gets (default: 20000)")
+    args = parser.parse_args()
+    task, gold = find_task("clue"), sentences(args.data)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        examples, predictions, shuffled = make(folder, gold, task, 1000)
+        small = score(task, examples, predictions, folder / "out", 1000)
+        examples, predictions, shuffled = make(folder, gold, task, args.rows)
+        costs = {
+            "in the examples' order": score(task, examples, predictions, folder / "out", args.rows),
+            "in any order": score(task, examples, shuffled, folder / "out", args.rows),
+            "a few": small,
+        }
+        share = min(args.share, args.rows)
+        alone = counting(task, examples, predictions, share)
+    page = report(args.data, costs, alone)
+    write_text(Path("bench/results/score.md"), page)
+    print(page)
+
+
+if __name__ == "__main__":
+    run(main)
