@@ -1,98 +1,96 @@
-"""A server that does as a test says, and a toy run and task to ask it for."""
+"""What the tests of reports and comparisons share: an evaluation in a folder, as `make eval` leaves it."""
+
+from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tools.conf import Run, Task, load_task
-from tools.data.convert import convert
+from tests.eval import toy_server
+from tools.conf import Task
+from tools.eval.predictions import FILE, META, Prediction
+from tools.eval.score import evaluate
+from tools.example import Entity, Example
+from tools.files import sha256, write_json, write_text
 
-ADAPTER = {"id": "toy-run", "parent": "base", "root": "elsewhere"}
+run_, start, task = toy_server.run_, toy_server.start, toy_server.task  # fixtures for all
 
+NAMES = ["林晓", "周建国", "阿依古丽", "欧阳娜", "陈一鸣", "王小川", "海棠", "孟繁星"]
+PLACES = ["北京市", "北京", "云岭县", "青石镇", "长乐路", "河西区", "南湾", "东港"]
+FIRMS = ["远大", "远大科技", "星河集团", "百川银行", "江南纸业", "北京银行"]
+LABELS = ["name", "address", "company"]
 
-class Faulty(ThreadingHTTPServer):
-    """An HTTP server that answers as the test says: `reply` maps the user turn to (status, content)."""
-
-    def __init__(self, cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, Any]], port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
-        self.cards, self.reply, self.requests = cards, reply, list[dict[str, Any]]()
-        self.started: float | None = None
-        self.cards_fail = False  # from now on nothing is said about the models
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
+Evaluate = Callable[..., Path]
 
 
-class Handler(BaseHTTPRequestHandler):
-    server: Faulty
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        if self.server.cards_fail:
-            self.send(500, "")
-        elif self.path == "/metrics" and self.server.started:
-            self.send(200, f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {self.server.started}\n")
-        else:
-            self.send(200, {"data": self.server.cards} if self.path == "/v1/models" else {"version": "0"})
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(request)
-        status, content = self.server.reply(request["messages"][1]["content"])
-        if status == 0:  # hang up
-            self.close_connection = True
-            return
-        if not isinstance(content, str):  # a body of the test's own
-            self.send(status, content)
-            return
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
-        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-        body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-        self.send(status, body if status == 200 else {"error": {"message": content}})
-
-    def send(self, status: int, body: Any) -> None:
-        data = (body if isinstance(body, str) else json.dumps(body)).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+def example(id: str, text: str, *entities: tuple[str, str]) -> Example:
+    """An example whose entities are the first occurrences of the given (label, string) pairs."""
+    return Example(id, text, [Entity(label, string, text.index(string), text.index(string) + len(string)) for label, string in entities])
 
 
-@pytest.fixture
-def start() -> Iterator[Callable[..., Faulty]]:
-    running: list[Faulty] = []
+def sentences(count: int, seed: int = 0) -> list[Example]:
+    """Made-up sentences with three labels."""
+    rng, made = random.Random(seed), []
+    for number in range(count):
+        name, place, firm = rng.choice(NAMES), rng.choice(PLACES), rng.choice(FIRMS)
+        text = f"{name}昨天从{place}出发，去{firm}的办公室见{name}的老朋友。" + "天气很好。" * rng.randrange(6)
+        made.append(example(f"toy-dev-{number:06}", text, ("name", name), ("address", place), ("company", firm)))
+    return made
 
-    def run(cards: list[dict[str, Any]], reply: Callable[[str], tuple[int, Any]] = lambda text: (200, "[]")) -> Faulty:
-        server = Faulty(cards, reply)
-        running.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        return server
 
-    yield run
-    for server in running:
-        server.shutdown()
-        server.server_close()
+def answer(pairs: Sequence[tuple[str, str]]) -> str:
+    """What a trained model would write for these pairs."""
+    return json.dumps([{"label": label, "text": text} for label, text in dict.fromkeys(pairs)], ensure_ascii=False)
+
+
+def noisy(examples: Sequence[Example], errors: float, seed: int) -> list[str | None]:
+    """Answers of which a share of the entities is wrong in one of six ways, and a few rows aren't answers at all."""
+    rng, outputs = random.Random(seed), list[str | None]()
+    for one in examples:
+        pairs = []
+        for label, text in one.pairs():
+            how = rng.randrange(6) if rng.random() < errors else None
+            changed = {
+                0: [],
+                1: [(rng.choice(LABELS), text)],
+                2: [(label, text[:-1] or text)],
+                3: [(label, text + "城")],
+                4: [(label, text), ("name", "昨天")],
+            }
+            pairs += changed.get(how, [("place", text)] if how == 5 else [(label, text)])  # type: ignore[arg-type]
+        odd = rng.random() < errors / 5
+        outputs.append(rng.choice([None, "我不知道。", '[{"label": "na']) if odd else answer(pairs))
+    return outputs
 
 
 @pytest.fixture
-def run_(tmp_path: Path) -> Run:
-    return Run(
-        tmp_path / "toy-run.yaml",
-        {"model_name_or_path": "models/base", "output_dir": str(tmp_path / "toy-run"), "dataset_dir": str(tmp_path / "alpaca")},
-    )
+def evaluation(tmp_path: Path) -> Evaluate:
+    """Write examples, predictions, their meta and the score of a run below tmp_path, and return the evaluation's folder."""
 
+    def write(task: Task, examples: Sequence[Example], outputs: Sequence[str | None], run: str = "a", which: str = "adapter", **meta: Any) -> Path:
+        gold = task.examples("dev", tmp_path / "dataset")
+        write_text(gold, "".join(one.to_json() + "\n" for one in examples))
+        folder = tmp_path / "outputs" / run / "eval" / (f"{task.name}_dev" + ("" if which == "adapter" else f"-{which}"))
+        reasons = ["length" if output is not None and output.startswith("[") and not output.endswith("]") else "stop" for output in outputs]
+        answers = [
+            Prediction(one.id, output, reason, error="HTTP 400: refused" if output is None else None)
+            for one, output, reason in zip(examples, outputs, reasons, strict=True)
+        ]
+        write_text(folder / FILE, "".join(one.to_json() + "\n" for one in answers))
+        values = {
+            "run": run,
+            "task": task.name,
+            "task_version": task.version,
+            "split": "dev",
+            "examples_sha256": sha256(gold),
+            "prompt_sha256": "ab" * 32,
+        }
+        write_json(folder / META, {**values, "model": run, "which": which, "base_model": "models/toy", "engine": "toy 1", **meta})
+        evaluate(task, gold, folder / FILE, folder)
+        return folder
 
-@pytest.fixture
-def task(write_task: Callable[..., Path], tmp_path: Path) -> Task:
-    toy = load_task(write_task([{"text": f"第{n}句", "label": {}} for n in range(1, 8)]))
-    convert(toy, tmp_path)
-    return toy
+    return write
