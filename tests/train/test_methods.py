@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tools.conf import ROOT, load_run
+from tools.conf import PLAIN_CHECKPOINTS, ROOT, Run, is_pissa, load_run
+from tools.errors import ToolError
+from tools.eval import local
+from tools.eval.best import need_checkpoints
+from tools.serve.vllm import plan
 from tools.train import pissa
 from tools.train.export import export
 
@@ -19,6 +25,8 @@ RUN = "tiny-qwen2-sample-ner-lora-sft"
 BASE = "models/tiny-qwen2"
 # DoRA, rsLoRA and LoRA+ are three independent switches: one run tries them together, and shows that they get along.
 METHODS = {"qlora": ["qlora"], "dora": ["dora", "rslora", "loraplus"], "pissa": ["pissa"]}
+# With PiSSA's checkpoints on the way.
+SAVE = {"pissa": ["save_strategy=steps", "save_steps=2"]}
 SHORT = ["max_steps=4", "max_samples=32", "per_device_train_batch_size=4", "warmup_steps=0", "plot_loss=false", "logging_steps=1"]
 
 
@@ -38,7 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]
 
     def words(method: str) -> list[str]:
         overlays = [f"conf/overlay/{name}.yaml" for name in METHODS[method]]
-        return [*overlays, f"output_dir={folder / method / RUN}", f"dataset_dir={folder}/dataset/alpaca", *SHORT]
+        return [*overlays, f"output_dir={folder / method / RUN}", f"dataset_dir={folder}/dataset/alpaca", *SHORT, *SAVE.get(method, [])]
 
     # Two at a time: most of the time is spent in importing, on one core.
     with ThreadPoolExecutor(2) as pool:
@@ -127,3 +135,62 @@ def test_pissas_adapter_is_made_a_plain_one_for_the_model_on_disk(runs: dict[str
     # What LLaMA-Factory leaves by itself does something else to the model on disk.
     assert close(logits(BASE, out / pissa.ENDED), logits(BASE, out)) > 1
     assert not pissa.convert(out), "a second conversion changes nothing"
+
+
+def test_pissas_checkpoints_have_plain_copies_and_stay_what_training_goes_on_from(runs: dict[str, tuple[Path, str]], tmp_path: Path) -> None:
+    from peft import PeftModel
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    out, _ = runs["pissa"]
+    copies = out / PLAIN_CHECKPOINTS
+    assert sorted(path.name for path in copies.iterdir()) == ["checkpoint-2", "checkpoint-4"]
+    # After the last step a checkpoint is the run's own adapter.
+    last, final = load_file(copies / "checkpoint-4" / pissa.WEIGHTS), load_file(out / pissa.WEIGHTS)
+    assert all(tensor.equal(final[name]) for name, tensor in last.items())
+    assert config(copies / "checkpoint-4") == config(out)
+    assert not is_pissa(copies / "checkpoint-2")
+    assert is_pissa(out / "checkpoint-2")
+    # PEFT converts the checkpoint to the same tensors.
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE), out / "checkpoint-2")
+    model.save_pretrained(str(tmp_path), path_initial_model_for_weight_conversion=str(out / pissa.BEGUN))
+    ours, expected = (load_file(folder / pissa.WEIGHTS) for folder in (copies / "checkpoint-2", tmp_path))
+    assert ours.keys() == expected.keys()
+    assert all(tensor.equal(expected[name]) for name, tensor in ours.items())
+    assert any(not tensor.equal(final[name]) for name, tensor in ours.items())
+
+
+def serve(this: Run) -> None:
+    plan(this, merged=False, port=8000)
+
+
+def ask_here(this: Run) -> None:
+    local.load(this, "adapter")
+
+
+USES = [export, serve, ask_here, need_checkpoints]
+# The launcher, killed between LLaMA-Factory's end and the conversion.
+KILLED = "import os; from tools.train import launch, pissa; pissa.convert = lambda folder: os.kill(os.getpid(), 9); launch.main()"
+
+
+def test_a_pissa_run_killed_before_its_conversion_is_refused_until_make_train_converts_it(runs: dict[str, tuple[Path, str]], tmp_path: Path) -> None:
+    done, out = runs["pissa"][0], tmp_path / RUN
+    for name in ("checkpoint-2", PLAIN_CHECKPOINTS, pissa.BEGUN):
+        shutil.copytree(done / name, out / name)
+    shutil.copy(done / "run.yaml", out)
+    words = ["conf/overlay/pissa.yaml", f"output_dir={out}", f"dataset_dir={done.parents[1]}/dataset/alpaca", *SHORT, *SAVE["pissa"]]
+    killed = subprocess.run([sys.executable, "-c", KILLED, f"conf/{RUN}.yaml", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (killed.returncode, "going on from checkpoint-2" in killed.stdout) == (-signal.SIGKILL, True), killed.stderr[-2000:]
+    assert (out / "train_results.json").is_file()
+    this = load_run(Path(f"conf/{RUN}.yaml"), words)
+    for use in USES:
+        with pytest.raises(ToolError, match=rf"still PiSSA's own adapter.*make train CONF=conf/{RUN}\.yaml"):
+            use(this)
+    # Neither the overlay nor the data is needed again.
+    assert "what was left of PiSSA was now made plain LoRA adapters" in call("tools.train.launch", f"conf/{RUN}.yaml", f"output_dir={out}")
+    assert need_checkpoints(this) == [2, 4]
+    assert plan(this, merged=False, port=8000, adapters="checkpoints")["lora-modules"][1:] == [
+        f"{RUN}@{step}={out / PLAIN_CHECKPOINTS}/checkpoint-{step}" for step in (2, 4)
+    ]
+    # It went on from a checkpoint that had a plain copy beside it, and came to what the run that wasn't interrupted came to.
+    assert close(logits(BASE, out), logits(BASE, done)) < 0.01

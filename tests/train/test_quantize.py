@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.quantize import COMPARE
 from tools.conf import QUANTIZATIONS, Run, load_run
 from tools.demo import free_port
 from tools.errors import ToolError
@@ -28,23 +29,6 @@ BASE = Path("models/tiny-qwen2")
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 ROWS = 32
 CALIBRATING = 12
-# Logits of a model that was quantised and loaded by transformers, against the merged one's, on rows that didn't calibrate.
-COMPARE = """
-import json, sys, torch
-from transformers import AutoModelForCausalLM
-merged, (rows, answers), found = sys.argv[1], json.load(open(sys.argv[2])), {}
-load = lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-with torch.no_grad():
-    before = [load(merged)(torch.tensor([row])).logits for row in rows]
-    for path in sys.argv[3:]:
-        model = load(path)
-        after = [model(torch.tensor([row])).logits for row in rows]
-        off = torch.cat([(a - b).abs().flatten() for a, b in zip(after, before)])
-        same = torch.cat([(a.argmax(-1) == b.argmax(-1))[0, start - 1 : -1] for a, b, start in zip(after, before, answers)])
-        size = torch.cat([b.abs().flatten() for b in before]).mean()
-        found[path] = {"max": off.max().item(), "mean": off.mean().item(), "relative": (off.mean() / size).item(), "same": same.float().mean().item()}
-print(json.dumps(found))
-"""
 
 
 def make_run(folder: Path, **values: Any) -> Run:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run, add_run, find_task, origins, run_from
+from tools.conf import Run, find_task, origins
 from tools.data.sources import Source
 from tools.errors import ToolError, all_at_once, choices, run
 from tools.files import write_json
@@ -255,12 +255,9 @@ def doctor(this: Run) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.train.check", description=(__doc__ or "").split("\n\n")[0])
-    add_run(parser)
     parser.add_argument("--all", action="store_true", help="list every value, not only those that differ from their default (make: ALL=1)")
-    distributed.add_options(parser)
-    args = parser.parse_intermixed_args()
-    this = run_from(args)
-    found = examine(this, distributed.processes(args))
+    args, this, how = distributed.parse(parser)
+    found = examine(this, how)
     print(report(found, args.all), flush=True)
     code = doctor(this)
     all_at_once(found.problems)

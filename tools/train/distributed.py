@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.conf import Run
+from tools.conf import Run, add_run, run_from
 from tools.errors import all_at_once
 from tools.train.machine import visible_gpus
 
@@ -87,6 +87,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--master-addr", metavar="HOST", help="machine 0's address, as all can reach it (make: MASTER_ADDR=…)")
     group.add_argument("--master-port", metavar="PORT", help="a free port there (make: MASTER_PORT=…)")
     group.add_argument("--ray", action="store_true", help="let Ray place the workers; their number is the run's ray_num_workers (make: RAY=1)")
+
+
+def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Run, Processes]:
+    """What the command line of a tool about a training says: its own options, which `parser` has already, the run, and the processes."""
+    add_run(parser)
+    add_options(parser)
+    args = parser.parse_intermixed_args()
+    return args, run_from(args), processes(args)
 
 
 def processes(args: argparse.Namespace, env: Mapping[str, str] = os.environ) -> Processes:

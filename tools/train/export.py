@@ -33,6 +33,7 @@ def export(this: Run, best: bool = False) -> Path:
     """
     trained = this.trained()
     adapter = this.best_adapter() / ADAPTER if best else need_adapter(this)
+    this.need_plain(adapter.parent)
     if (kind := read_json(adapter.with_name("adapter_config.json")).get("peft_type")) != "LORA":
         raise ToolError(f"{adapter.parent}: {kind} adapters have no weights to merge. Without merging: make eval CONF={this.path} ENGINE=hf")
     all_at_once(base_model_problems(trained))

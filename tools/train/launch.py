@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tools.conf import PEFT_METHODS, Run, add_run, run_from
+from tools.conf import PEFT_METHODS, Run
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import read_json, write_text
 from tools.process import call
@@ -63,6 +63,8 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
     1 when the training failed.
     """
     how = how or Processes()
+    if how.leads and not fresh and _finish(this):
+        return
     found = examine(this, how)
     all_at_once(found.problems)
     if not how.leads:
@@ -93,13 +95,28 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
                 f"{this.path}: the training stopped with exit code {code}.\n{reason(this.output_dir / LOG)}{how.hint()}\n{_goes_on(this, found.plan)}",
                 WANTING,
             )
-    missing = [name for name in FINISHED if not (this.output_dir / name).is_file()]
-    if this.values.get("finetuning_type", "lora") != "full" and missing:
-        raise ToolError(
-            f"{this.path}: the training ended well but left no {', '.join(missing)} in {this.output_dir}. Is `do_train: true` set?", WANTING
-        )
-    if pissa.convert(this.output_dir):
-        print(f"{this.output_dir}: PiSSA's adapter was made a plain LoRA adapter of twice the rank")
+        missing = [name for name in FINISHED if not (this.output_dir / name).is_file()]
+        if this.values.get("finetuning_type", "lora") != "full" and missing:
+            raise ToolError(
+                f"{this.path}: the training ended well but left no {', '.join(missing)} in {this.output_dir}. Is `do_train: true` set?", WANTING
+            )
+        if pissa.convert(this.output_dir):
+            print(f"{this.output_dir}: PiSSA's adapter was made a plain LoRA adapter of twice the rank")
+    _say_next(this)
+
+
+def _finish(this: Run) -> bool:
+    """Convert what a PiSSA run left that was stopped when its training had ended and its adapters weren't converted yet; False for any other run."""
+    if not (this.output_dir / FINISHED[0]).is_file() or not pissa.left(this.output_dir):
+        return False
+    with only_one(this):
+        pissa.convert(this.output_dir)
+    print(f"{this.output_dir}: the training had ended before; what was left of PiSSA was now made plain LoRA adapters of twice the rank")
+    _say_next(this)
+    return True
+
+
+def _say_next(this: Run) -> None:
     merges = this.values.get("finetuning_type") not in PEFT_METHODS
     print(
         f"trained: {this.output_dir}  next: "
@@ -253,11 +270,9 @@ def _goes_on(this: Run, plan: Plan | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.train.launch", description=(__doc__ or "").split("\n\n")[0])
-    add_run(parser)
     parser.add_argument("--fresh", action="store_true", help="move what is in the output folder aside and start over (make: FRESH=1)")
-    distributed.add_options(parser)
-    args = parser.parse_intermixed_args()
-    train(run_from(args), args.fresh, distributed.processes(args))
+    args, this, how = distributed.parse(parser)
+    train(this, args.fresh, how)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ PiSSA takes the largest singular values out of the base model's weights and trai
 (A, B), which fits W' alone: PEFT would compute another W' (its decomposition is a random one), and vLLM refuses it. The same model on the
 untouched W is the adapter [A; A₀], [B, -B₀] of twice the rank, for s·BA - s·B₀A₀ is what training changed.
 
-In: the output folder of a run with `pissa_init: true` and `pissa_convert: true`. Out: its adapter_model.safetensors and adapter_config.json, converted;
-the launcher does it when training ends. For a run that was trained natively, with llamafactory-cli:
+In: the output folder of a run with `pissa_init: true` and `pissa_convert: true`. Out: its adapter_model.safetensors and adapter_config.json, converted, and
+of each checkpoint a converted copy in pissa_checkpoints/: the checkpoint itself stays as it is, for training can go on from that alone. (The copy isn't in
+the checkpoint's own folder: transformers takes every adapter in there for one that the model has.) The launcher does it when training ends. For a run that
+was trained natively, with llamafactory-cli:
 
     python -m tools.train.pissa data/outputs/<run>
 """
@@ -19,9 +21,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run
+from tools.conf import PLAIN_CHECKPOINTS, Run, is_pissa
 from tools.errors import ToolError, run
-from tools.files import need_file, read_json, write_json
+from tools.files import need_file, read_json, replacing, replacing_file, write_json
+from tools.train.checkpoints import checkpoints, file_fault
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # LLaMA-Factory's folders: the adapter before the first step (written anew whenever training begins), and after the last.
@@ -49,8 +52,12 @@ def problems(this: Run) -> list[str]:
 
 
 def before(this: Run) -> None:
-    """Before training: keep a resumed run's first adapter, which LLaMA-Factory would overwrite with the checkpoint's; a fresh run has none to keep."""
+    """Before training: keep a resumed run's first adapter, which LLaMA-Factory would overwrite with the checkpoint's; a fresh run has none to keep.
+
+    Copies of checkpoints go: they may be another training's, and are made anew when this one ends.
+    """
     begun, first = this.output_dir / BEGUN, this.output_dir / FIRST
+    shutil.rmtree(this.output_dir / PLAIN_CHECKPOINTS, ignore_errors=True)
     if not this.values.get("resume_from_checkpoint"):
         shutil.rmtree(first, ignore_errors=True)
     elif begun.is_dir() and not first.is_dir():
@@ -58,30 +65,51 @@ def before(this: Run) -> None:
 
 
 def convert(folder: Path) -> bool:
-    """Replace a PiSSA adapter in `folder` by the plain LoRA adapter that does the same to the original base model; False when it isn't one.
+    """Replace the PiSSA adapter in a run's `folder` by the plain LoRA adapter that does the same to the original base model; False when nothing is left to do.
 
-    The formula and the new rank and alpha are PEFT's own (LoraModel.subtract_mutated_init and PeftModel.save_pretrained with
-    path_initial_model_for_weight_conversion). PEFT needs the base model in memory for it; and on a resumed run LLaMA-Factory takes the checkpoint for
-    the adapter before the first step. Raises ToolError when one of the two adapters is missing.
+    Its checkpoints get converted copies first, so that a conversion that is cut short is done anew. The formula and the new rank and alpha are PEFT's own
+    (LoraModel.subtract_mutated_init and PeftModel.save_pretrained with path_initial_model_for_weight_conversion). PEFT needs the base model in memory for it; and
+    on a resumed run LLaMA-Factory takes the checkpoint for the adapter before the first step. Raises ToolError when one of the adapters is missing.
     """
-    if not is_pissa(folder):
+    if not (todo := left(folder)):
         return False
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     begun = folder / (FIRST if (folder / FIRST).is_dir() else BEGUN)
-    hint = "`pissa_convert: true` writes it; train again with conf/overlay/pissa.yaml."
-    first, last = load_file(need_file(begun / WEIGHTS, hint)), load_file(need_file(folder / ENDED / WEIGHTS, hint))
-    weights = folder / f".{WEIGHTS}.tmp"
-    save_file({name: _join(name, tensor, first[name]) for name, tensor in last.items()}, weights, metadata={"format": "pt"})
-    os.replace(weights, folder / WEIGHTS)
-    write_json(folder / CONFIG, _twice(read_json(need_file(folder / CONFIG))))  # the mark that it is done, so last
+    hint = "`pissa_convert: true` writes it; train again with conf/overlay/pissa.yaml and FRESH=1."
+    first, ended = load_file(need_file(begun / WEIGHTS, hint)), need_file(folder / ENDED / WEIGHTS, hint)
+    for place in todo:
+        if place == folder:
+            _write(folder, first, ended, folder / CONFIG)
+        else:
+            with replacing(folder / PLAIN_CHECKPOINTS / place.name) as copy:
+                _write(copy, first, place / WEIGHTS, place / CONFIG)
     return True
 
 
-def is_pissa(folder: Path) -> bool:
-    """Whether the adapter in `folder` is still one that fits only the weights that PiSSA changed."""
-    path = folder / CONFIG
-    return path.is_file() and str(read_json(path).get("init_lora_weights")).startswith("pissa")
+def left(folder: Path) -> list[Path]:
+    """What must still be converted of an ended run: checkpoints that have no copy (all, where copies may be an earlier training's), then the run's own folder."""
+    own = is_pissa(folder)
+    found = [
+        checkpoint
+        for checkpoint in checkpoints(folder)
+        if (own or not (folder / PLAIN_CHECKPOINTS / checkpoint.name).is_dir()) and _is_whole(checkpoint) and is_pissa(checkpoint)
+    ]
+    return [*found, *([folder] if own else [])]
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint's adapter can be read; whether training could go on from it is another question."""
+    return all((checkpoint / name).is_file() and not file_fault(checkpoint / name) for name in (CONFIG, WEIGHTS))
+
+
+def _write(folder: Path, first: dict[str, Any], weights: Path, config: Path) -> None:
+    """Put the plain adapter of PiSSA's `weights` and `config` into `folder`."""
+    from safetensors.torch import load_file, save_file
+
+    with replacing_file(folder / WEIGHTS) as new:
+        save_file({name: _join(name, tensor, first[name]) for name, tensor in load_file(weights).items()}, new, metadata={"format": "pt"})
+    write_json(folder / CONFIG, _twice(read_json(config)))  # the mark that it is done, so last
 
 
 def _join(name: str, last: Any, first: Any) -> Any:

@@ -10,7 +10,6 @@ Chinese is set in Noto Sans SC (SIL Open Font License), which the package zhplot
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import ToolError
+from tools.files import replacing_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -174,12 +174,8 @@ def _save(figure: Figure | None, path: Path) -> Path | None:
     if figure is None:
         path.unlink(missing_ok=True)
         return None
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing_file(path) as new:
+        figure.savefig(new, format="png", dpi=150, metadata={"Software": None})
     return path
 
 

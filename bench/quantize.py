@@ -1,0 +1,250 @@
+"""What a quantised model costs: size, distance from the merged model, micro F1 and seconds, for each method, on this machine, as a table.
+
+In: a trained run and its examples. Out: its merged and quantised models, made anew, and a Markdown page in bench/results/. vLLM answers for the models that it can
+serve here, transformers for all of them: in `.venv/quantize`, where compressed-tensors decompresses what llm-compressor made.
+
+    .venv/train/bin/python -m bench.quantize conf/tiny-qwen2-sample-ner-lora-sft.yaml
+    .venv/train/bin/python -m bench.quantize conf/tiny-qwen2-sample-ner-lora-sft.yaml --methods awq --rows 8 --samples 8 --logits 4
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.chain import machine
+from tools.conf import QUANTIZATIONS, Run, Task, add_run, find_task, run_from
+from tools.data.prompt import answer
+from tools.demo import free_port
+from tools.errors import WANTING, ToolError, run
+from tools.eval.client import Keep
+from tools.eval.predict import CONCURRENCY, SAMPLING, collect, need_examples, predict
+from tools.eval.predictions import Prediction
+from tools.eval.questions import Question, questions
+from tools.eval.score import evaluate
+from tools.eval.server import serving
+from tools.example import read_examples
+from tools.files import read_json, read_lines, write_json, write_text
+from tools.serve.vllm import has_amx_fp8, on_cpu
+from tools.train.export import export
+from tools.train.machine import gpus
+from tools.train.quantize import PYTHON, quantize
+
+PAGE = Path("bench/results/quantize.md")
+BATCH = 16  # rows that transformers answers together
+# Greedy answers by transformers, batch by batch: a model's folder, {"chats", "batch", "max_tokens"} and the file that gets a list of texts.
+ANSWER = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+path, job, answers = sys.argv[1], json.load(open(sys.argv[2], encoding="utf-8")), {}
+tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+gpu = torch.cuda.is_available()
+model = AutoModelForCausalLM.from_pretrained(path, dtype="auto" if gpu else torch.float32, device_map="auto" if gpu else None).eval()
+own = model.generation_config
+ends = tokenizer.eos_token_id if own.eos_token_id is None else own.eos_token_id
+pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=job["max_tokens"], eos_token_id=ends, pad_token_id=pad)
+texts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in job["chats"]]
+order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+for start in range(0, len(order), job["batch"]):
+    rows = order[start : start + job["batch"]]
+    asked = tokenizer([texts[row] for row in rows], add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
+    with torch.inference_mode():
+        made = model.generate(input_ids=asked["input_ids"], attention_mask=asked["attention_mask"])[:, asked["input_ids"].shape[1] :]
+    answers |= dict(zip(rows, tokenizer.batch_decode(made, skip_special_tokens=True)))
+json.dump([answers[row] for row in range(len(texts))], open(sys.argv[3], "w", encoding="utf-8"))
+"""
+# Logits of models as transformers loads them, against the first one's: folders behind a file of [rows of token ids, where each answer begins].
+COMPARE = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM
+merged, (rows, answers), found = sys.argv[1], json.load(open(sys.argv[2])), {}
+load = lambda path: AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+with torch.no_grad():
+    before = [load(merged)(torch.tensor([row])).logits for row in rows]
+    for path in sys.argv[3:]:
+        model = load(path)
+        after = [model(torch.tensor([row])).logits for row in rows]
+        off = torch.cat([(a - b).abs().flatten() for a, b in zip(after, before)])
+        same = torch.cat([(a.argmax(-1) == b.argmax(-1))[0, start - 1 : -1] for a, b, start in zip(after, before, answers)])
+        size = torch.cat([b.abs().flatten() for b in before]).mean()
+        found[path] = {"max": off.max().item(), "mean": off.mean().item(), "relative": (off.mean() / size).item(), "same": same.float().mean().item()}
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model's figures: weights in bytes, seconds to make it; (micro F1, seconds) of each engine, None where it can't serve the model; its logits against the
+    merged model's."""
+
+    size: int
+    made: float
+    vllm: tuple[float, float] | None
+    transformers: tuple[float, float]
+    logits: dict[str, float] | None
+
+
+def measure(this: Run, task: Task, split: str, methods: list[str], samples: int | None, logits: int, out: Path) -> dict[str, Model]:
+    """Make and score the merged model and each quantised one, in this order."""
+    made: dict[str, float] = {}
+    folders = {"merged": this.merged}
+    with timed(made, "merged"):
+        export(this)
+    for method in methods:
+        with timed(made, method):
+            folders[method] = quantize(this, method, samples)
+    chats = [question.messages for question in _questions(this, task, split)]
+    differences = compare(folders, token_rows(this, task, split, logits), out)
+    found = {}
+    for name, folder in folders.items():
+        which = name if name == "merged" else f"merged-{name}"
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        served = None if name == "fp8" and on_cpu() and not has_amx_fp8() else by_vllm(this, task, split, which, out / f"{name}-vllm")
+        found[name] = Model(
+            size, made[name], served, by_transformers(this, task, split, which, folder, chats, out / f"{name}-hf"), differences.get(str(folder))
+        )
+        print(f"{name}: {found[name]}", flush=True)
+    return found
+
+
+def by_vllm(this: Run, task: Task, split: str, which: str, out: Path) -> tuple[float, float]:
+    """(micro F1, seconds of predicting) with a vLLM server of our own; its start isn't counted."""
+    with serving(this, which, None, free_port()) as server:
+        started = time.perf_counter()
+        predictions = predict(this, task, split, server, which, out, CONCURRENCY, fresh=True)
+        seconds = time.perf_counter() - started
+    return _micro(this, task, split, predictions), seconds
+
+
+def by_transformers(this: Run, task: Task, split: str, which: str, folder: Path, chats: list[list[dict[str, str]]], out: Path) -> tuple[float, float]:
+    """(micro F1, seconds) with transformers in llm-compressor's environment, the start of Python and the loading of the model counted."""
+
+    def ask(asked: list[Question], keep: Keep) -> None:
+        job, answers = out / "job.json", out / "answers.json"
+        write_json(job, {"chats": chats, "batch": BATCH, "max_tokens": SAMPLING["max_tokens"]})
+        _call([PYTHON, "-c", ANSWER, folder, job, answers])
+        for question, text in zip(asked, read_json(answers), strict=True):
+            keep(Prediction(question.id, text, finish_reason="stop"))
+
+    started = time.perf_counter()
+    predictions = collect(this, task, split, which, out, this.name, "transformers + compressed-tensors", this.name, ask, fresh=True)
+    return _micro(this, task, split, predictions), time.perf_counter() - started
+
+
+def compare(folders: dict[str, Path], rows: list[tuple[list[int], int]], out: Path) -> dict[str, dict[str, float]]:
+    """Folder → how far a quantised model's logits are from the merged one's, on rows of (token ids, where the answer begins)."""
+    ids, starts = [row for row, _ in rows], [start for _, start in rows]
+    write_json(out / "rows.json", [ids, starts])
+    printed = _call([PYTHON, "-c", COMPARE, folders["merged"], out / "rows.json", *(folder for name, folder in folders.items() if name != "merged")])
+    return dict(json.loads(printed.splitlines()[-1]))
+
+
+def token_rows(this: Run, task: Task, split: str, wanted: int) -> list[tuple[list[int], int]]:
+    """The first rows of a split as (token ids of prompt and gold answer, where the answer begins)."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(this.merged)
+    found = []
+    for example, question in zip(islice(read_examples(need_examples(this, task, split)), wanted), _questions(this, task, split), strict=False):
+        asked, answered = (
+            tokenizer(text, add_special_tokens=False)["input_ids"]
+            for text in (
+                tokenizer.apply_chat_template(question.messages, tokenize=False, add_generation_prompt=True),
+                answer(task, example) + tokenizer.eos_token,
+            )
+        )
+        found.append((asked + answered, len(asked)))
+    return found
+
+
+def report(name: str, split: str, rows: int, samples: int | None, logits: int, found: dict[str, Model]) -> str:
+    """The Markdown page."""
+    lines = [
+        f"# {name} quantised",
+        "",
+        f"{gpus()[0].name if gpus() else machine()}. Made by `python -m bench.quantize`; the first {rows} rows of {split}"
+        f"{f', {samples} rows to calibrate on' if samples and found.keys() & {'awq', 'gptq'} else ''}, logits of {logits} rows, one model after the other.",
+        "",
+        "| model | size | made in, s | difference of logits: mean, of their size (largest) | same next token in the answers | micro F1, vLLM | s"
+        " | micro F1, transformers | s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for model, is_ in found.items():
+        far = is_.logits
+        off = f"{far['mean']:.2f}, {far['relative']:.1%} ({far['max']:.1f}) | {far['same']:.1%}" if far else "- | -"
+        served = f"{is_.vllm[0]:.4f} | {is_.vllm[1]:.0f}" if is_.vllm else "not served | -"
+        lines.append(
+            f"| {model} | {is_.size / 1e6:.2f} MB | {is_.made:.0f} | {off} | {served} | {is_.transformers[0]:.4f} | {is_.transformers[1]:.0f} |"
+        )
+    return (
+        "\n".join(lines)
+        + "\n\nLogits are compared with the merged model's, whose mean absolute value is their size. vLLM's seconds are those of predicting on a server that runs; transformers' hold the loading of the model. What isn't served has no fast kernel in"
+        " vLLM's build here.\n"
+    )
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Note how long the block took."""
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started
+
+
+def first_rows(this: Run, task: Task, split: str, rows: int | None, folder: Path) -> tuple[Run, int]:
+    """(the run, with a dataset folder that has so many examples of the split, all unless said; how many there are)."""
+    lines = [line for _, line in islice(read_lines(need_examples(this, task, split)), rows)]
+    shutil.copytree(this.dataset / "alpaca", folder / "alpaca")
+    few = replace(this, values={**this.values, "dataset_dir": str(folder / "alpaca")})
+    write_text(task.examples(split, few.dataset), "".join(line.decode() + "\n" for line in lines))
+    return few, len(lines)
+
+
+def _questions(this: Run, task: Task, split: str) -> list[Question]:
+    return list(questions(task, read_examples(need_examples(this, task, split)), "free"))
+
+
+def _micro(this: Run, task: Task, split: str, predictions: Path) -> float:
+    return float(evaluate(task, need_examples(this, task, split), predictions, predictions.parent)["micro"]["f1"])
+
+
+def _call(command: list[Any]) -> str:
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ToolError(f"transformers stopped with exit code {done.returncode}.\n{done.stderr[-2000:]}", WANTING)
+    return done.stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.quantize", description=(__doc__ or "").split("\n\n")[0])
+    add_run(parser)
+    parser.add_argument("--methods", nargs="+", choices=QUANTIZATIONS, default=list(QUANTIZATIONS), help="default: all")
+    parser.add_argument("--split", default="dev", help="default: dev")
+    parser.add_argument("--rows", type=int, metavar="N", help="the first rows of the split (default: all)")
+    parser.add_argument("--samples", type=int, metavar="N", help="rows to calibrate on (default: as make quantize)")
+    parser.add_argument("--logits", type=int, default=64, metavar="N", help="rows whose logits are compared (default: 64)")
+    parser.add_argument("--out", type=Path, default=PAGE, metavar="FILE", help=f"default: {PAGE}")
+    args = parser.parse_intermixed_args()
+    this = run_from(args)
+    task = find_task(this.task)
+    with TemporaryDirectory(prefix="bench-quantize-") as name:
+        few, rows = first_rows(this, task, args.split, args.rows, Path(name) / "dataset")
+        found = measure(few, task, args.split, args.methods, args.samples, min(args.logits, rows), Path(name))
+    page = report(this.name, f"{task.name} {args.split}", rows, args.samples, min(args.logits, rows), found)
+    write_text(args.out, page)
+    print(f"\n{page}")
+
+
+if __name__ == "__main__":
+    run(main)
