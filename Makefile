@@ -5,10 +5,14 @@ CONF :=
 TASK :=
 ARGS :=
 MODEL :=
+# The runs that `make compare` compares: "a b", "a:base a:merged".
+RUNS :=
 SPLIT := dev
 PORT := 8000
 # HOST=0.0.0.0 opens `make serve` to other machines; it demands VLLM_API_KEY in the environment.
 HOST :=
+# WITH=conf/<other run>.yaml serves that run's adapter too, beside the same base model.
+WITH :=
 # MERGED=1 serves and scores the merged model, QUANTIZED=awq what `make quantize` made of it, BASE=1 scores the base model, BEST=1 takes the checkpoint
 # that `make best` found.
 MERGED :=
@@ -109,9 +113,9 @@ quantize: setup-quantize ## the merged model in 4 or 8 bits, calibrated on the r
 	$(RUN) tools.train.quantize $(CONF) $(ARGS) --method $(METHOD)
 
 .PHONY: serve
-serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq BEST=1 HOST=127.0.0.1 PORT=8000)
+serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq BEST=1 WITH=conf/<run>.yaml HOST=127.0.0.1 PORT=8000)
 	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(BEST),--best) $(if $(QUANTIZED),--quantized $(QUANTIZED)) \
-		$(if $(HOST),--host $(HOST)) --port $(PORT)
+		$(if $(WITH),--with $(WITH)) $(if $(HOST),--host $(HOST)) --port $(PORT)
 
 .PHONY: eval
 eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev DECODING=schema FRESH=1 ENGINE=offline|ray|hf DEBUG=1)
@@ -125,3 +129,11 @@ best: setup ## score every checkpoint of a run, and say which is best by F1 (CON
 .PHONY: parity
 parity: setup ## adapter = merged (= quantised) on the dev split, within BOUND of F1; exit 1 beyond it (CONF=… SPLIT=dev BOUND=0.02)
 	$(RUN) tools.eval.parity $(CONF) $(ARGS) --bound $(BOUND) --split $(SPLIT) --port $(PORT)
+
+.PHONY: report
+report: setup-train ## what an evaluation says, as one HTML file; `make eval` writes it too (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev)
+	$(RUN) tools.eval.report $(CONF) $(ARGS) $(WHICH) --split $(SPLIT)
+
+.PHONY: compare
+compare: setup-train ## is one run better than another (RUNS="a b:merged"), or the leaderboard of a task (TASK=sample)
+	$(RUN) tools.eval.compare $(RUNS) $(if $(TASK),--task $(TASK)) $(if $(findstring command,$(origin SPLIT)),--split $(SPLIT)) --out data/outputs/compare $(ARGS)

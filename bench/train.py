@@ -42,6 +42,7 @@ SETTINGS = {
     "fast.yaml over that": (SECOND, [FAST]),
 }
 BASE = Path("models/tiny-qwen2")
+EVAL_BATCH = 8
 # A model's shape, whose weights are random: what a step costs doesn't depend on what they are.
 SHAPES = {
     "qwen2.5-7b": {
@@ -128,8 +129,21 @@ def train(values: dict[str, Any], out: Path, conf: Path) -> Cost:
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise ToolError(f"{file}: the training failed.\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}", 1)
-    results = read_json(this.output_dir / "all_results.json")
-    return Cost(plan, results["train_runtime"], _vram(this.output_dir) or usage.ru_maxrss * 1024, results["eval_loss"])
+    seconds = read_json(this.output_dir / "all_results.json")["train_runtime"]
+    return Cost(plan, seconds, _vram(this.output_dir) or usage.ru_maxrss * 1024, held_out_loss(values, out, conf))
+
+
+def held_out_loss(values: dict[str, Any], out: Path, conf: Path) -> float:
+    """The held-out rows' loss after a training. transformers averages it over batches, each of which is a mean over tokens: what a run says of itself depends
+    on how many rows it takes at a time, so all are asked in the same way."""
+    folder = Path(values["output_dir"])
+    asked = {"do_train": False, "do_eval": True, "adapter_name_or_path": str(folder), "per_device_eval_batch_size": EVAL_BATCH, "plot_loss": False}
+    file = out / f"eval-{conf.name}"
+    write_text(file, to_yaml({**values, **asked, "output_dir": str(folder / "eval"), "eval_strategy": "no", "dataset": None}))
+    done = subprocess.run([llamafactory_cli(), "train", str(file)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ToolError(f"{file}: the evaluation failed.\n{done.stderr[-2000:]}", 1)
+    return float(read_json(folder / "eval" / "all_results.json")["eval_loss"])
 
 
 def overhead(values: dict[str, Any], out: Path, turns: int = 3) -> tuple[float, float]:

@@ -20,7 +20,8 @@ from typing import Any
 from tools.conf import find_task, load_run
 from tools.errors import WANTING, ToolError, run
 from tools.eval.predict import CONCURRENCY
-from tools.eval.run import folder, predict_and_score
+from tools.eval.predictions import folder
+from tools.eval.run import predict_and_score
 from tools.eval.server import serving
 from tools.process import call
 

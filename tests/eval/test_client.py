@@ -1,7 +1,8 @@
 """What becomes of answers when servers and networks fail."""
 
 import json
-import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -9,11 +10,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.eval.conftest import ADAPTER, Faulty
+from tests.eval.toy_server import ADAPTER, Faulty
 from tests.faulty_proxy import FAULTS, FaultyProxy
 from tools.conf import ROOT, Run, Task, load_task
 from tools.data.convert import convert
@@ -35,6 +37,20 @@ def many(write_task: Callable[..., Path], tmp_path: Path) -> Task:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.eval.client.PAUSE_S", 0.01)
     monkeypatch.setattr("tools.eval.client.LONGEST_PAUSE_S", 0.1)
+
+
+@pytest.fixture
+def command(start: Callable[..., Faulty], tmp_path: Path) -> Callable[..., tuple[Faulty, list[str]]]:
+    """A server with the given reply, and the real command that asks it for the sample's 300 rows, four at a time."""
+
+    def make(reply: Callable[[str], tuple[int, str]]) -> tuple[Faulty, list[str]]:
+        name = "tiny-qwen2-sample-ner-lora-sft"
+        server = start([{"id": name, "parent": "tiny-qwen2", "root": "elsewhere"}], reply)
+        convert(load_task(Path("conf/task/sample.yaml")), tmp_path)
+        words = [f"dataset_dir={tmp_path}/alpaca", f"output_dir={tmp_path}/{name}", "--url", server.url, "--concurrency", "4"]
+        return server, [sys.executable, "-m", "tools.eval.predict", f"conf/{name}.yaml", *words, "--out", f"{tmp_path}/out"]
+
+    return make
 
 
 def found(url: str) -> Server:
@@ -174,7 +190,7 @@ def test_a_torn_journal_loses_only_its_last_line_and_changed_rows_are_asked_agai
     assert Counter(map(sentence, second.requests)) == Counter(["第三句", *(f"第{n}句" for n in range(49, ROWS))])
 
 
-def test_a_client_that_is_killed_goes_on_where_it_was(start: Callable[..., Faulty], tmp_path: Path) -> None:
+def test_a_client_that_is_killed_goes_on_where_it_was(command: Callable[..., tuple[Faulty, list[str]]], tmp_path: Path) -> None:
     """The real command, killed outright in the middle, and called again."""
 
     def reply(user: str) -> tuple[int, str]:
@@ -183,24 +199,46 @@ def test_a_client_that_is_killed_goes_on_where_it_was(start: Callable[..., Fault
         time.sleep(0.02)
         return 200, "[]"
 
-    name = "tiny-qwen2-sample-ner-lora-sft"
-    server = start([{"id": name, "parent": "tiny-qwen2", "root": "elsewhere"}], reply)
-    words = [f"dataset_dir={tmp_path}/alpaca", f"output_dir={tmp_path}/{name}", "--url", server.url, "--concurrency", "4", "--out", f"{tmp_path}/out"]
-    subprocess.run(
-        [sys.executable, "-m", "tools.data.convert", "conf/task/sample.yaml", "--out", tmp_path], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
-    )
-    command = [sys.executable, "-m", "tools.eval.predict", f"conf/{name}.yaml", *words]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)) as process:
+    server, words = command(reply)
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         assert process.wait(60) == -signal.SIGKILL
     [journal] = (tmp_path / "out").glob("answers-*.jsonl")
     kept = {json.loads(line)["id"] for line in journal.read_text().splitlines()}
     assert 50 < len(kept) <= 100
     before = len(server.requests)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"{len(kept)} of 300 rows were answered before" in done.stdout
     assert len(server.requests) - before == 300 - len(kept)
     assert len({row[0] for row in answered(tmp_path / "out/predictions.jsonl")}) == 300
+
+
+def test_a_full_disk_ends_it_with_a_message_and_loses_nothing(command: Callable[..., tuple[Faulty, list[str]]], tmp_path: Path) -> None:
+    server, words = command(lambda user: (200, "[]"))
+    limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))  # bytes a file
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=limited)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert "File too large. " in done.stderr
+    kept = int(re.findall(r"(\d+) of 300 rows are answered and kept", done.stderr)[0])
+    assert 50 < kept < 300
+    before = len(server.requests)
+    assert subprocess.run(words, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert len(server.requests) - before == 300 - kept
+    assert len(answered(tmp_path / "out/predictions.jsonl")) == 300
+
+
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(command: Callable[..., tuple[Faulty, list[str]]]) -> None:
+    def reply(user: str) -> tuple[int, str]:
+        if len(server.requests) == 60:
+            process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+        return 200, "[]"
+
+    server, words = command(reply)
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        printed, errors = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in errors) == (130, False), errors
+    assert re.search(r"\d+ of 300 rows are answered and kept in .*answers-\w+\.jsonl; the same command goes on from there", printed)
 
 
 def test_two_predictions_of_the_same_rows_at_once_are_refused(start: Callable[..., Faulty], run_: Run, many: Task, tmp_path: Path) -> None:

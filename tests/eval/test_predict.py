@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.eval.conftest import ADAPTER, Faulty
+from tests.eval.toy_server import ADAPTER, Faulty
 from tools.conf import Run, Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError

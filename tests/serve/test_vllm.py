@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
 from tools.conf import Run
 from tools.errors import ToolError
@@ -23,8 +25,13 @@ def run_(tmp_path: Path) -> Run:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "train_results.json").write_text("{}")
-    (folder / "adapter_model.safetensors").write_bytes(b"x")
+    weights(folder, 256)
     return Run(tmp_path / "run.yaml", {"model_name_or_path": "models/tiny-qwen2", "output_dir": str(folder), "cutoff_len": 512})
+
+
+def weights(folder: Path, width: int) -> None:
+    """An adapter of rank 8 for a model of that width."""
+    save_file({"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": numpy.zeros((8, width), "f")}, folder / "adapter_model.safetensors")
 
 
 def adapter(run: Run, **values: Any) -> None:
@@ -34,12 +41,12 @@ def adapter(run: Run, **values: Any) -> None:
 @pytest.mark.parametrize(("rank", "flag"), [(1, 1), (2, 8), (8, 8), (16, 16), (33, 64), (64, 64), (300, 320), (512, 512)])
 def test_the_rank_flag_is_the_smallest_that_takes_the_adapter(run_: Run, rank: int, flag: int) -> None:
     adapter(run_, r=rank)
-    assert vllm.max_lora_rank(run_, run_.output_dir) == flag
+    assert vllm.max_lora_rank(run_, run_.output_dir, Path("models/tiny-qwen2")) == flag
 
 
 def test_a_rank_pattern_counts_too(run_: Run) -> None:
     adapter(run_, rank_pattern={"q_proj": 64})
-    assert vllm.max_lora_rank(run_, run_.output_dir) == 64
+    assert vllm.max_lora_rank(run_, run_.output_dir, Path("models/tiny-qwen2")) == 64
 
 
 @pytest.mark.parametrize(
@@ -84,9 +91,46 @@ def test_a_merged_model_of_an_older_adapter_is_refused(run_: Run) -> None:
     write_json(run_.merged / "export.json", {"adapter_sha256": sha256(run_.output_dir / "adapter_model.safetensors")})
     flags = vllm.plan(run_, True, 8000)
     assert (flags["model"], flags["served-model-name"], "enable-lora" in flags) == (str(run_.merged), "run", False)
-    (run_.output_dir / "adapter_model.safetensors").write_bytes(b"y")
+    weights(run_.output_dir, 128)
     with pytest.raises(ToolError, match=r"older adapter.*make export"):
         vllm.plan(run_, True, 8000)
+
+
+def test_an_adapter_of_another_base_model_is_refused(run_: Run) -> None:
+    adapter(run_)
+    weights(run_.output_dir, 3584)
+    with pytest.raises(ToolError, match=r"trained on a model 3,584 wide, and models/tiny-qwen2 is 256 wide"):
+        vllm.plan(run_, False, 8000)
+    (run_.output_dir / "adapter_model.safetensors").write_bytes(b"torn")
+    with pytest.raises(ToolError, match="not a whole safetensors file"):
+        vllm.plan(run_, False, 8000)
+
+
+def test_adapters_of_several_runs_stand_beside_one_base_model(run_: Run, tmp_path: Path) -> None:
+    adapter(run_)
+    folder = tmp_path / "second"
+    shutil.copytree(run_.output_dir, folder)
+    second = Run(tmp_path / "second.yaml", {**run_.values, "output_dir": str(folder), "cutoff_len": 1000})
+    adapter(second, r=32)
+    flags = vllm.plan(run_, False, 8000, others=[second])
+    assert flags["lora-modules"] == [f"run={run_.output_dir}", f"second={folder}"]
+    assert (flags["max-lora-rank"], flags["max-model-len"]) == (32, 1000 + vllm.ANSWER_TOKENS)
+    other = Run(tmp_path / "second.yaml", {**second.values, "model_name_or_path": "models/other"})
+    with pytest.raises(ToolError, match=r"second\.yaml: trained on models/other, and .*run\.yaml on models/tiny-qwen2; one server holds"):
+        vllm.plan(run_, False, 8000, others=[other])
+    with pytest.raises(ToolError, match="leave MERGED=1 and QUANTIZED= out"):
+        vllm.plan(run_, True, 8000, others=[second])
+
+
+def test_the_longest_prompt_is_read_from_the_data(run_: Run, tmp_path: Path) -> None:
+    adapter(run_)
+    data = tmp_path / "alpaca"
+    data.mkdir()
+    rows = [{"instruction": "你", "input": "字" * length, "output": "[]"} for length in (3, 900, 5)]
+    (data / "alpaca_toy_dev.json").write_text(json.dumps(rows))
+    run = Run(run_.path, {**run_.values, "template": "qwen", "dataset": "alpaca_toy_train", "dataset_dir": str(data)})
+    assert vllm.plan(run, False, 8000)["max-model-len"] > 900 + vllm.ANSWER_TOKENS
+    assert vllm.plan(run_, False, 8000)["max-model-len"] == 512 + vllm.ANSWER_TOKENS
 
 
 def test_an_untrained_run_names_the_command_that_trains_it(tool: Callable, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tools.errors import WANTING, ToolError, run
 from tools.eval.predict import CONCURRENCY, need_examples
 from tools.eval.run import predict_and_score
 from tools.eval.server import serving
-from tools.files import read_json, write_json
+from tools.files import read_json, replacing_file, write_json
 
 METRICS = ("micro", "macro")
 
@@ -50,7 +50,7 @@ def best(this: Run, task: Task, split: str, metric: str, port: int, concurrency:
 
 
 def need_checkpoints(this: Run) -> list[int]:
-    """The steps of the run's checkpoints, in order. Raises ToolError where there is none that has an adapter."""
+    """The steps of the run's checkpoints, in order. Raises ToolError where there is none that has an adapter, or one that fits no model on the disk."""
     steps = sorted(step for step, folder in this.checkpoints() if (folder / "adapter_model.safetensors").is_file())
     if not steps:
         raise ToolError(
@@ -58,6 +58,8 @@ def need_checkpoints(this: Run) -> list[int]:
             ' ARGS="save_strategy=steps save_steps=…"',
             WANTING,
         )
+    for step in steps:
+        this.need_plain(this.adapter(f"checkpoint-{step}"))
     return steps
 
 
@@ -96,9 +98,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
         losses.set_ylabel("eval loss", color="tab:red")
     axes.set_title(result["run"])
     axes.legend(loc="best")
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=150)
-    part.replace(path)
+    with replacing_file(path) as new:
+        figure.savefig(new, format="png", dpi=150)
 
 
 def main() -> None:

@@ -122,7 +122,7 @@ def load(this: Run, which: str) -> Local:
     positions = next((int(getattr(base.config, key)) for key in ("max_position_embeddings", "seq_length") if hasattr(base.config, key)), 2**31)
     virtual = 0
     if which in ("adapter", "best"):
-        base, virtual = _adapted(base, this.best_adapter() if which == "best" else this.output_dir)
+        base, virtual = _adapted(base, this.adapter(which))
     return Local(base.eval(), tokenizer, virtual, ends, positions, template)
 
 
@@ -177,6 +177,8 @@ def _need_model(this: Run, which: str) -> Path:
     if which == "adapter":
         for name in ("train_results.json", "adapter_config.json", "adapter_model.safetensors"):
             need_file(this.output_dir / name, f"The run isn't trained yet, or its training didn't finish: make train CONF={this.path}")
+    if which in ("adapter", "best"):
+        this.need_plain(this.adapter(which))
     return base
 
 

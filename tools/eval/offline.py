@@ -19,7 +19,7 @@ from tools.conf import ROOT, Run, Task
 from tools.errors import ToolError
 from tools.eval.client import Keep
 from tools.eval.predict import SAMPLING, collect, need_examples
-from tools.eval.predictions import Prediction, prediction_from
+from tools.eval.predictions import Prediction, as_prediction
 from tools.eval.questions import Question
 from tools.files import write_text
 from tools.process import Child
@@ -70,4 +70,4 @@ def _new(written: IO[bytes]) -> Iterator[Prediction]:
         if not line.endswith(b"\n"):
             written.seek(place)
             return
-        yield prediction_from(json.loads(line))
+        yield as_prediction(json.loads(line), "an answer of vLLM's")

@@ -13,8 +13,8 @@ from typing import Any
 from tools.conf import QUANTIZATIONS, Run, Task, add_run, find_task, run_from
 from tools.errors import WANTING, ToolError, run
 from tools.eval.predict import CONCURRENCY, finished, need_examples
-from tools.eval.predictions import FILE, read_predictions
-from tools.eval.run import folder, predict_and_score, score
+from tools.eval.predictions import FILE, folder, read_predictions
+from tools.eval.run import predict_and_score, score
 from tools.eval.server import serving
 from tools.files import need_file, write_json
 

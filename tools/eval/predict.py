@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.conf import CHECKPOINT, Run, Task, add_run, find_task, run_from
+from tools.conf import Run, Task, add_run, find_task, run_from
 from tools.errors import WANTING, ToolError, run
 from tools.eval.client import Keep, ask_all
 from tools.eval.decoding import DECODINGS
@@ -143,8 +143,7 @@ def _kept(journal: Journal, asked: list[Question]) -> str:
 
 def _depends_on(this: Run, task: Task, split: str, which: str, name: str, engine: str, decoding: str) -> dict[str, Any]:
     """Everything but the prompts that an answer depends on."""
-    folder = this.best_adapter() if which == "best" else this.output_dir / which if CHECKPOINT.fullmatch(which) else this.output_dir
-    adapter, merged = folder / "adapter_model.safetensors", this.output_dir / which
+    adapter, merged = this.adapter(which) / "adapter_model.safetensors", this.output_dir / which
     record = next((merged / name for name in ("export.json", "quantize.json") if which.startswith("merged") and (merged / name).is_file()), None)
     return {
         "run": this.name,

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from tools.conf import Task
 from tools.data import prompt
-from tools.errors import ToolError
+from tools.errors import WANTING, ToolError
 from tools.eval.decoding import constraint
-from tools.eval.predictions import FILE, META, Prediction, prediction_from, read_predictions
+from tools.eval.predictions import FILE, META, Prediction, as_prediction, read_predictions
 from tools.example import Example
 from tools.files import read_json
 
@@ -61,7 +61,7 @@ def prompts_hash(asked: Iterable[Question]) -> str:
 class Journal:
     """The answers to a split's questions while they come in; `found` holds those that are there, `open` what is left to ask. Use it as a context.
 
-    One line an answer, with the hash of its question, is written and flushed before it counts. A row that was refused is asked again the next time; all are when
+    One line an answer, with the hash of its question, is written before it counts. A row that was refused is asked again the next time; all are when
     `fresh`.
     """
 
@@ -78,7 +78,7 @@ class Journal:
     def __enter__(self) -> Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._hashes = {question.id: question.sha256 for question in self._asked}
-        self._file: IO[bytes] = open(self.path, "a+b")
+        self._file = open(self.path, "a+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -92,12 +92,15 @@ class Journal:
         return self
 
     def keep(self, prediction: Prediction) -> None:
-        """Write an answer to the journal, and count it as found. Raises OSError when the disk is full; what was kept before stays."""
+        """Write an answer to the journal, and count it as found. Raises ToolError (1) when the disk is full; what was kept before stays."""
         line = {"question_sha256": self._hashes[prediction.id], **prediction.to_dict()}
         # A lone surrogate can't be encoded; it is written as the JSON escape that it would be read from.
         data = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
-        self._file.write(data)
-        self._file.flush()
+        try:
+            while data:  # a disk that is nearly full takes a part
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise ToolError(f"{self.path}: {error.strerror}.", WANTING) from None
         self.found[prediction.id] = prediction
 
     def done(self) -> None:
@@ -131,6 +134,6 @@ class Journal:
             try:
                 row = json.loads(line)
                 if row["error"] is None and self._hashes.get(row["id"]) == row["question_sha256"]:
-                    self.found[row["id"]] = prediction_from(row)
-            except (ValueError, KeyError, TypeError):  # a line that a full disk tore
+                    self.found[row["id"]] = as_prediction(row, str(self.path))
+            except (ValueError, KeyError, TypeError, ToolError):  # a line that a full disk tore
                 continue

@@ -1,6 +1,7 @@
 """Predicts and scores in one go: what `make eval` calls.
 
-In: a trained run. Out: predictions and scores in data/outputs/<run>/eval/<task>_<split>/, with `-base`, `-merged` or `-merged-awq` behind it for those models.
+In: a trained run. Out: predictions, scores and report.html in data/outputs/<run>/eval/<task>_<split>/, with `-base`, `-merged` or `-merged-awq` behind it
+for those models.
 
     python -m tools.eval.run conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev
     python -m tools.eval.run conf/peft/tiny-qwen2-sample-ner-ptuning.yaml --engine hf
@@ -14,18 +15,11 @@ from typing import Any
 
 from tools.conf import Run, Task, find_task, run_from
 from tools.errors import run
+from tools.eval import report
 from tools.eval.predict import add_options, check_options, finished, need_examples, predict, predict_here
+from tools.eval.predictions import folder
 from tools.eval.score import evaluate, show
 from tools.eval.server import Server, serving
-
-
-def folder(this: Run, task: Task, split: str, which: str, decoding: str = "free") -> Path:
-    """Where an evaluation of one of the run's models is kept."""
-    return (
-        this.output_dir
-        / "eval"
-        / (f"{task.name}_{split}" + ("" if which == "adapter" else f"-{which}") + ("" if decoding == "free" else f"-{decoding}"))
-    )
 
 
 def predict_and_score(
@@ -37,10 +31,12 @@ def predict_and_score(
 
 
 def score(this: Run, task: Task, split: str, which: str, predictions: Path) -> dict[str, Any]:
-    """Score the predictions of a split beside their file and print the table; returns score.json's content."""
+    """Score the predictions of a split beside their file, write the report, and print the table; returns score.json's content."""
     out, train = predictions.parent, task.examples("train", this.dataset)
-    result = evaluate(task, need_examples(this, task, split), predictions, out, train if train.is_file() and split != "train" else None)
-    print(f"\n{this.name} ({which}) on {task.name} {split}\n{show(result)}\n→ {out / 'score.json'}", flush=True)
+    examples, seen = need_examples(this, task, split), train if train.is_file() and split != "train" else None
+    result = evaluate(task, examples, predictions, out, seen)
+    page = report.write(task, examples, out, seen)
+    print(f"\n{this.name} ({which}) on {task.name} {split}\n{show(result)}\n→ {out / 'score.json'}, {page}", flush=True)
     return result
 
 

@@ -126,6 +126,4 @@ def _folder(run: Run, which: str) -> Path | None:
     """Where the weights of `which` are; None for the base model."""
     if which == "base":
         return None
-    if which == "best":
-        return run.best_adapter()
-    return run.output_dir if which == "adapter" else run.output_dir / which
+    return run.output_dir / which if which.startswith("merged") else run.adapter(which)

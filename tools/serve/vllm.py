@@ -18,11 +18,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from tools.conf import DATASET_NAME, QUANTIZATIONS, ROOT, Run, add_run, dataset_names, load_yaml, run_from
+from tools.conf import DATASET_NAME, QUANTIZATIONS, ROOT, Run, add_run, dataset_names, load_run, load_yaml, run_from
 from tools.errors import WANTING, ToolError, run
 from tools.files import need_file, read_json, write_text
 from tools.lengths import is_plain_qwen, token_counter
@@ -39,12 +40,16 @@ ADAPTERS = ("final", "best", "checkpoints")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def plan(this: Run, merged: bool, port: int, quantized: str | None = None, adapters: str = "final") -> dict[str, Any]:
+def plan(this: Run, merged: bool, port: int, quantized: str | None = None, adapters: str = "final", others: Sequence[Run] = ()) -> dict[str, Any]:
     """vLLM's flags for a run: conf/serve.yaml < what the run decides.
 
-    `quantized` is the method that the merged model was quantised with, `adapters` which stand beside the base model: one of ADAPTERS. Raises ToolError for what
-    vLLM would refuse, with what to do instead.
+    `quantized` is the method that the merged model was quantised with, `adapters` which stand beside the base model: one of ADAPTERS. `others` are runs of the
+    same base model, whose adapters are served too. Raises ToolError for what vLLM would refuse, with what to do instead.
     """
+    if others and (merged or quantized):
+        raise ToolError(
+            "several runs share one server as adapters of one base model; leave MERGED=1 and QUANTIZED= out, or serve each on a port of its own."
+        )
     trained = this.trained()
     if adapters == "final":
         need_file(this.output_dir / "train_results.json", f"The run isn't trained yet, or its training didn't finish: make train CONF={this.path}")
@@ -64,13 +69,17 @@ def plan(this: Run, merged: bool, port: int, quantized: str | None = None, adapt
         model = Path(trained.base_model)
         need_file(model / "config.json", f"{this.path} names it as base model.")
         folders = adapter_folders(this, adapters)
+        for other in others:
+            need_same_base(this, other)
+            folders |= adapter_folders(other, "final")
         own = {
             "served-model-name": trained.base_name,
             "enable-lora": True,
-            "max-lora-rank": max(max_lora_rank(this, folder) for folder in folders.values()),
+            "max-lora-rank": max(max_lora_rank(this, folder, model) for folder in folders.values()),
             "lora-modules": [f"{name}={folder}" for name, folder in folders.items()],
         }
-    length = min(longest_prompt(trained) + ANSWER_TOKENS, _max_positions(model))
+    longest = max(longest_prompt(one) for one in (trained, *(other.trained() for other in others)))
+    length = min(longest + ANSWER_TOKENS, _max_positions(model))
     house = {**_house("serve"), **(_house("serve-cpu") if on_cpu() else {})}
     trust = {"trust-remote-code": True} if trained.values.get("trust_remote_code") else {}
     return {"max-model-len": length, **house, "model": str(model), **own, **trust, "port": port}
@@ -94,15 +103,30 @@ def adapter_folders(this: Run, which: str) -> dict[str, Path]:
     """Served name → folder of the run's last adapter, of its best one, or of each of its checkpoints (`<run>@<step>`) behind the last, if that is there."""
     if which == "checkpoints":
         last = {this.name: this.output_dir} if (this.output_dir / "train_results.json").is_file() else {}
-        return last | {f"{this.name}@{step}": folder for step, folder in sorted(this.checkpoints()) if (folder / "adapter_config.json").is_file()}
-    return {this.name: this.best_adapter() if which == "best" else this.output_dir}
+        steps = [(step, this.adapter(folder.name)) for step, folder in sorted(this.checkpoints())]
+        return last | {f"{this.name}@{step}": folder for step, folder in steps if (folder / "adapter_config.json").is_file()}
+    return {this.name: this.adapter(which)}
 
 
-def max_lora_rank(this: Run, folder: Path) -> int:
-    """The smallest --max-lora-rank that takes an adapter of the run, read from its adapter_config.json. Raises ToolError for an adapter that vLLM refuses."""
+def need_same_base(this: Run, other: Run) -> None:
+    """Raise ToolError unless the other run is trained, and on the same base model."""
+    need_file(other.output_dir / "train_results.json", f"The run isn't trained yet, or its training didn't finish: make train CONF={other.path}")
+    mine, its = Path(this.trained().base_model), Path(other.trained().base_model)
+    if mine.resolve() != its.resolve():
+        raise ToolError(
+            f"{other.path}: trained on {its}, and {this.path} on {mine}; one server holds adapters of one base model. Serve it on a port of its own."
+        )
+
+
+def max_lora_rank(this: Run, folder: Path, base: Path) -> int:
+    """The smallest --max-lora-rank that takes an adapter of the run, read from its adapter_config.json.
+
+    Raises ToolError for an adapter that vLLM refuses, and for one that was trained on another base model.
+    """
     path = need_file(folder / "adapter_config.json", f"make train CONF={this.path}")
     config = read_json(path)
     instead = f"Serve it merged: make export CONF={this.path}, then make serve CONF={this.path} MERGED=1"
+    this.need_plain(folder)
     if config.get("peft_type") != "LORA":
         raise ToolError(
             f"{path}: vLLM serves LoRA adapters, this is {config.get('peft_type')}. Without a server: make eval CONF={this.path} ENGINE=hf"
@@ -110,13 +134,32 @@ def max_lora_rank(this: Run, folder: Path) -> int:
     for key, what in (("use_dora", "DoRA adapters"), ("modules_to_save", "adapters with modules_to_save")):
         if config.get(key):
             raise ToolError(f"{path}: vLLM doesn't take {what}. {instead}")
+    need_fitting(folder, base)
     rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
     if rank > RANKS[-1]:
         raise ToolError(f"{path}: rank {rank}; vLLM takes {RANKS[-1]} at most. {instead}")
     return next(known for known in RANKS if known >= rank)
 
 
-def serve(this: Run, flags: dict[str, Any], extra: list[str]) -> None:
+def need_fitting(folder: Path, base: Path) -> None:
+    """Raise ToolError where the adapter's matrices don't have the base model's width: vLLM would stop at them, or serve something else."""
+    from safetensors import SafetensorError, safe_open
+
+    width = read_json(need_file(base / "config.json")).get("hidden_size")
+    path = need_file(folder / "adapter_model.safetensors")
+    try:
+        with safe_open(path, "np") as weights:
+            name = next((name for name in weights.keys() if name.endswith("q_proj.lora_A.weight")), None)  # noqa: SIM118 - no mapping
+            shape = weights.get_slice(name).get_shape() if name else None
+    except SafetensorError as error:
+        raise ToolError(f"{path}: not a whole safetensors file ({error}). Train again.", WANTING) from None
+    if shape and width and shape[1] != width:
+        raise ToolError(
+            f"{path}: trained on a model {shape[1]:,} wide, and {base} is {width:,} wide: another base model. Name the one it was trained on."
+        )
+
+
+def serve(this: Run, flags: dict[str, Any], extra: list[str], others: Sequence[Run] = ()) -> None:
     """Start vLLM, wait until it answers, say where, and stay until it ends or we are interrupted. No vLLM process outlives this call."""
     host, port = _address(flags)
     _need_free(host, port)
@@ -131,9 +174,10 @@ def serve(this: Run, flags: dict[str, Any], extra: list[str]) -> None:
         _wait(server, host, port, log_path)
         base = f"http://{host}:{port}/v1"
         print(f"ready in {time.monotonic() - started:.0f} s: {base}  models: {', '.join(_models(host, port))}")
-        adapters = [word.partition("=")[0] for word in flags.get("lora-modules", [])]
-        for line in probe.probes(this, host, port, adapters):
-            print(line)
+        names = [word.partition("=")[0] for word in flags.get("lora-modules", [])]
+        for one in (this, *others):
+            for line in probe.probes(one, host, port, [name for name in names if name.partition("@")[0] == one.name]):
+                print(line)
         print(f"try: curl {base}/models    evaluate: make eval CONF={this.path}    stop: Ctrl-C", flush=True)
         code = server.wait()
     raise ToolError(f"vLLM ended by itself with exit code {code}.\n{reason(log_path)}", WANTING)
@@ -255,13 +299,17 @@ def main() -> None:
     )
     parser.add_argument("--checkpoints", action="store_const", const="checkpoints", dest="adapters", help="serve every checkpoint, as <run>@<step>")
     parser.add_argument("--quantized", choices=QUANTIZATIONS, help="serve the merged model as `make quantize` left it")
+    parser.add_argument(
+        "--with", nargs="+", default=[], dest="others", type=Path, metavar="conf/<run>.yaml", help="serve these runs' adapters too (make: WITH=…)"
+    )
     parser.add_argument("--host", help="default: conf/serve.yaml's 127.0.0.1; any other demands VLLM_API_KEY in the environment (make: HOST=0.0.0.0)")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     args, extra = parser.parse_known_args()
     this = run_from(args)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    flags = plan(this, args.merged, args.port, args.quantized, args.adapters)
-    serve(this, {**flags, "host": args.host} if args.host else flags, extra)
+    others = [load_run(path) for path in args.others]
+    flags = plan(this, args.merged, args.port, args.quantized, args.adapters, others)
+    serve(this, {**flags, "host": args.host} if args.host else flags, extra, others)
 
 
 if __name__ == "__main__":
