@@ -9,6 +9,7 @@ the same prefix cache, filled by a turn that isn't counted.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bench.chain import machine
 from tools.conf import Run, Task, add_run, find_task, run_from
@@ -40,6 +42,9 @@ parser = FlexibleArgumentParser()
 add_cli_args(parser)
 main(parser.parse_args())
 """
+
+
+SEVERAL = 8  # rows in one request, where it may hold several
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,43 @@ def theirs(server: Server, model: str, base: str, prompts: Path, rows: int, conc
     return Turn(result["duration"], _cpu(resource.RUSAGE_CHILDREN) - before, result["total_output_tokens"])
 
 
+def variants(this: Run, task: Task, split: str, model: str) -> dict[str, tuple[str, list[dict[str, Any]], int]]:
+    """Other ways to ask for the same rows: name → (path, request bodies, rows a request)."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(this.trained().base_model)
+    chats = [question.messages for question in questions(task, read_examples(need_examples(this, task, split)), "free")]
+    ids = [tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=False) for chat in chats]
+    common = {"model": model, **SAMPLING}
+    by_chat = [{**common, "messages": chat} for chat in chats]
+    longest = [body for _, body in sorted(zip(map(len, ids), by_chat, strict=True), key=lambda pair: -pair[0])]
+    several = [{**common, "prompt": ids[start : start + SEVERAL]} for start in range(0, len(ids), SEVERAL)]
+    return {
+        "chats, in the examples' order (what `make eval` does)": ("/chat/completions", by_chat, 1),
+        "chats, the longest first": ("/chat/completions", longest, 1),
+        "token ids": ("/completions", [{**common, "prompt": row} for row in ids], 1),
+        f"token ids, {SEVERAL} rows a request": ("/completions", several, SEVERAL),
+    }
+
+
+async def post_all(url: str, bodies: list[dict[str, Any]], under_way: int) -> float:
+    """Seconds until every body is answered with 200, `under_way` at a time."""
+    import aiohttp
+
+    waiting = iter(bodies)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=600)) as session:
+
+        async def work() -> None:
+            for body in waiting:
+                async with session.post(url, json=body) as answer:
+                    answer.raise_for_status()
+                    await answer.read()
+
+        started = time.perf_counter()
+        await asyncio.gather(*(work() for _ in range(under_way)))
+        return time.perf_counter() - started
+
+
 def write_prompts(this: Run, task: Task, split: str, file: Path) -> int:
     """The rendered prompts of a split in the benchmark's own format; returns how many."""
     from transformers import AutoTokenizer
@@ -94,7 +136,7 @@ def write_prompts(this: Run, task: Task, split: str, file: Path) -> int:
     return len(rows)
 
 
-def report(name: str, rows: int, found: dict[int, dict[str, list[Turn]]]) -> str:
+def report(name: str, rows: int, found: dict[int, dict[str, list[Turn]]], tried: dict[str, list[float]], under_way: int) -> str:
     """The Markdown page: medians over the turns, and the ratio of our rows a second to theirs."""
     device = gpus()[0].name if gpus() else machine()
     turns = len(next(iter(found.values()))["ours"])
@@ -112,7 +154,10 @@ def report(name: str, rows: int, found: dict[int, dict[str, list[Turn]]]) -> str
         tokens = statistics.median(turn.tokens / turn.seconds for turn in both["ours"])
         a, b = statistics.median(our), statistics.median(their)
         lines.append(f"| {concurrency} | {a:.1f} | {b:.1f} | {a / b:.2f} | {tokens:,.0f} | {cpu[0]:.1f}, {cpu[1]:.1f} |")
-    return "\n".join(lines) + "\n\nTheir CPU seconds hold the start of their program too.\n"
+    lines += ["", "Their CPU seconds hold the start of their program too.", ""]
+    lines += [f"Other ways to ask, {under_way} rows under way, medians of {turns} turns, without our files:", "", "| | rows/s |", "|---|---|"]
+    lines += [f"| {way} | {rows / statistics.median(seconds):.1f} |" for way, seconds in tried.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _cpu(who: int) -> float:
@@ -147,7 +192,12 @@ def main() -> None:
                     both["ours"].append(here)
                     both["theirs"].append(there)
             found[concurrency] = both
-    page = report(this.name, rows, found)
+        under_way, tried = args.concurrency[0], dict[str, list[float]]()
+        for _ in range(args.turns):
+            for way, (path, bodies, several) in variants(this, task, args.split, model).items():
+                tried.setdefault(way, []).append(asyncio.run(post_all(server.url + path, bodies, under_way // several)))
+                print(f"{way}: {rows / tried[way][-1]:.1f} rows/s", flush=True)
+    page = report(this.name, rows, found, tried, under_way)
     write_text(Path("bench/results") / "predict.md", page)
     print(f"\n{page}")
 
