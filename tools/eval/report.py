@@ -17,7 +17,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice, pairwise
 from pathlib import Path
@@ -28,7 +28,7 @@ from tools.errors import WANTING, ToolError, run
 from tools.eval.evaluations import MUST_BE_EQUAL, need_score, read_evaluation
 from tools.eval.mistakes import KINDS, Mistake, counted, mistakes
 from tools.eval.predictions import FILE, META, folder, read_predictions
-from tools.eval.protocols import occurrences
+from tools.eval.protocols import Counts, occurrences
 from tools.eval.rows import Row, known_labels, rows
 from tools.eval.server import MODELS
 from tools.example import Example, neutralise, read_examples
@@ -51,25 +51,14 @@ BUCKETS = 5
 
 
 @dataclass
-class Part:
-    """A part of the evaluation: its rows, and its true positives, false positives and false negatives by the protocol 'set'."""
+class Part(Counts):
+    """A part of the evaluation: its rows, and its pairs by the protocol 'set'."""
 
     rows: int = 0
-    tp: int = 0
-    fp: int = 0
-    fn: int = 0
-
-    def add(self, predicted: bool, gold: bool) -> None:
-        """Count a pair that is in the prediction, in the gold, or in both."""
-        self.tp += predicted and gold
-        self.fp += predicted and not gold
-        self.fn += gold and not predicted
 
     def to_dict(self) -> dict[str, Any]:
-        """The integers, then precision tp/(tp+fp), recall tp/(tp+fn), F1 2tp/(2tp+fp+fn) (0.0 where nothing stands below the line), and support tp+fn."""
-        below = {"precision": self.tp + self.fp, "recall": self.tp + self.fn, "f1": 2 * self.tp + self.fp + self.fn}
-        ratios = {name: (2 if name == "f1" else 1) * self.tp / whole if whole else 0.0 for name, whole in below.items()}
-        return {**asdict(self), **ratios, "support": self.tp + self.fn}
+        """The rows, then what Counts says."""
+        return {"rows": self.rows, **super().to_dict()}
 
 
 @dataclass
