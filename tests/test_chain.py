@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +194,23 @@ def test_a_prompt_that_was_not_trained_and_an_adapter_that_adds_nothing_are_foun
         probe.adapter_is_live(post, "tiny-qwen2", "tiny-qwen2", ids)
     with pytest.raises(ToolError, match=r"/tokenize: the server refuses the probe with HTTP 404"):
         probe.prompt_parity(post, "nobody", rows, ids)
+
+
+def test_the_base_model_is_itself_while_the_adapter_is_asked(server: str, chain: Chain) -> None:
+    """vLLM's CPU build has applied the adapter to the base model's tokens where both were in one batch."""
+    post = probe.poster("127.0.0.1", int(server.rpartition(":")[2].removesuffix("/v1")))
+    [asked, answer] = trained_ids(load_run(Path(CONF), chain.words))(probe.canaries(load_run(Path(CONF), chain.words).trained())[0])
+    alone = probe.log_probability(post, "tiny-qwen2", asked, answer)
+    adapter = probe.log_probability(post, NAME, asked, answer)
+    assert adapter > alone + 1
+    busy = {"model": NAME, "prompt": asked, "max_tokens": 200, "ignore_eos": True, "temperature": 0}
+    with ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(post, "/v1/completions", busy) for _ in range(4)]
+        beside = [probe.log_probability(post, "tiny-qwen2", asked, answer) for _ in range(3)]
+        assert not all(other.done() for other in others), "the adapter answered before the base model was asked beside it"
+        for other in others:
+            other.result()
+    assert beside == pytest.approx([alone] * 3, abs=0.1 * len(answer))
 
 
 def test_the_served_prompt_is_the_trained_one_token_by_token(server: str, chain: Chain) -> None:

@@ -66,7 +66,7 @@ def prompt_parity(post: Post, model: str, rows: list[Row], ids: list[tuple[list[
 
 def adapter_is_live(post: Post, base: str, adapter: str, ids: list[tuple[list[int], list[int]]]) -> str:
     """Compare how likely base and adapter find the trained answers; an adapter that isn't live gives the base model's own figures."""
-    of = {name: [_log_probability(post, name, *row) for row in ids] for name in (base, adapter)}
+    of = {name: [log_probability(post, name, *row) for row in ids] for name in (base, adapter)}
     tokens = sum(len(answer) for _, answer in ids)
     if max(abs(a - b) / len(answer) for a, b, (_, answer) in zip(of[base], of[adapter], ids, strict=True)) < SAME:
         raise ToolError(
@@ -80,7 +80,7 @@ def adapter_is_live(post: Post, base: str, adapter: str, ids: list[tuple[list[in
     )
 
 
-def _log_probability(post: Post, model: str, prompt: list[int], answer: list[int]) -> float:
+def log_probability(post: Post, model: str, prompt: list[int], answer: list[int]) -> float:
     """Natural log of the probability of the answer's tokens behind the prompt's, summed."""
     body = {"model": model, "prompt": prompt + answer, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
     found = post("/v1/completions", body)["choices"][0]["prompt_logprobs"]

@@ -75,6 +75,9 @@ def plan(this: Run, merged: bool, port: int, quantized: str | None = None, adapt
         own = {
             "served-model-name": trained.base_name,
             "enable-lora": True,
+            # vLLM's CPU kernels read slot -1, the last one, for a base model's token in a batch that holds an adapter's too (lora/ops/torch_ops, 0.32): without an
+            # empty slot there, the base model would answer with the adapter's weights. The GPU kernels leave such tokens alone.
+            "max-loras": len(folders) + on_cpu(),
             "max-lora-rank": max(max_lora_rank(this, folder, model) for folder in folders.values()),
             "lora-modules": [f"{name}={folder}" for name, folder in folders.items()],
         }
