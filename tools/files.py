@@ -20,10 +20,12 @@ from typing import IO, Any
 from tools.errors import WANTING, ToolError
 
 try:  # three times as fast where it is installed; what it refuses, json decides
-    from orjson import loads as _quick
+    import orjson
+
+    quick_loads = orjson.loads
 except ImportError:
 
-    def _quick(line: bytes) -> Any:  # type: ignore[misc]
+    def quick_loads(line: bytes) -> Any:  # type: ignore[misc]
         return json.loads(line.decode("utf-8"))
 
 
@@ -166,7 +168,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def parse_object(line: bytes, where: str) -> dict[str, Any]:
     """One JSON object of a JSON Lines file, or a ToolError that begins with `where`."""
     try:
-        value = _quick(line)
+        value = quick_loads(line)
     except (ValueError, RecursionError):
         value = _parse(line, where)
     if not isinstance(value, dict):

@@ -55,6 +55,13 @@ def test_both_f1_are_the_scores_own_and_a_clear_difference_is_significant(task: 
     assert one["won"] > one["lost"] and one["won"] + one["lost"] + one["alike"] == len(GOLD) == result["rows"]
 
 
+def test_a_score_of_other_predictions_is_refused(both: list[Evaluation]) -> None:
+    with (both[0].folder / FILE).open("a") as more:
+        more.write("\n")
+    with pytest.raises(ToolError, match=r"score\.json is of other predictions than those beside it"):
+        read_evaluation(both[0].folder)
+
+
 def test_a_run_against_itself_differs_in_nothing(task: Task, both: list[Evaluation]) -> None:
     (one,) = compared(task, [both[0], both[0]])["comparisons"]
     for difference in (one["micro"], one["macro"], *one["labels"].values()):

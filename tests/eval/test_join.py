@@ -152,3 +152,20 @@ def test_a_byte_order_mark_blank_lines_and_crlf_are_no_matter(tmp_path: Path) ->
     alone = scored(examples, predictions)
     predictions.write_bytes(b"\xef\xbb\xbf" + predictions.read_bytes().replace(b"\n", b"\r\n\r\n"))
     assert scored(examples, predictions) == alone
+
+
+@pytest.mark.parametrize("block", [1, 3, 1000])
+def test_blocks_change_nothing_wherever_the_files_get_out_of_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    examples, predictions = write(tmp_path, 30)
+    golds, answers = (path.read_text(encoding="utf-8").splitlines() for path in (examples, predictions))
+    monkeypatch.setattr(module, "BLOCK", block)
+    for order in ([*range(10), 12, 11, 10, *range(13, 30)], [*range(5), *range(6, 30)], [29, *range(29)], [*range(15, 30), *range(14)]):
+        predictions.write_text("".join(answers[n] + "\n" for n in order), encoding="utf-8")
+        found = {gold: (line, answer) for gold, line, _, answer in join(examples, predictions)}
+        assert found == {n + 1: (golds[n].encode(), answers[n].encode() if n in order else b"") for n in range(30)}
+    for path, lines, again in ((examples, golds, 7), (predictions, answers, 7)):
+        examples.write_text("\n".join(golds), encoding="utf-8")
+        predictions.write_text("\n".join(answers), encoding="utf-8")
+        path.write_text("\n".join([*lines, lines[again]]), encoding="utf-8")
+        with pytest.raises(ToolError, match=rf"{path.name}:31: the id 'row-7' stands twice"):
+            list(join(examples, predictions))

@@ -3,7 +3,8 @@ from collections import Counter
 
 import pytest
 
-from tools.eval.protocols import FIVEFOLD, NO_LABEL, PROTOCOLS, Matched, Sides, Span, occurrences, ratio, sides, totals
+from tools.eval import protocols
+from tools.eval.protocols import FIVEFOLD, NO_LABEL, PROTOCOLS, Matched, Sides, Span, occurrences, outcomes, ratio, sides, totals
 from tools.eval.rows import Row
 from tools.example import Entity, Example
 
@@ -216,3 +217,30 @@ def test_items_add_up_to_gold_and_predicted(protocol: str) -> None:
 def test_a_megabyte_of_one_entity_is_placed_in_linear_steps() -> None:
     assert len(occurrences("哈", "哈" * 1_000_000)) == 1_000_000
     assert ratio(1, 0) == 0.0
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_rows_whose_spans_pair_off_are_counted_as_any_other_row_is(overlapping: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, rng = random_rows(21, 1500, overlapping), random.Random(22)
+    for one in rows:
+        one.predicted_spans |= {("made up", start, start + 3) for start in range(LENGTH) if rng.random() < 0.01}
+        if rng.random() < 0.1:  # a gold span of which an overlap may be less than one per cent
+            one.gold_spans.add(("a", 100, 400))
+            one.predicted_spans.add(("b", rng.choice([396, 398]), 420))
+    paired = [[PROTOCOLS[protocol](one) for protocol in FIVEFOLD] for one in rows]
+    assert sum(bool(protocols._pairs(one)) for one in rows) > 200, "none takes the short way"
+    monkeypatch.setattr(protocols, "_FEW", -1)
+    assert [[PROTOCOLS[protocol](one) for protocol in FIVEFOLD] for one in rows] == paired
+
+
+def test_all_protocols_at_once_are_each_by_itself() -> None:
+    rng = random.Random(6)
+    for _ in range(1000):
+        text = "".join(rng.choices("甲乙丙", k=6))
+        places = [(start, start + rng.randint(1, 2)) for start in range(5)]
+        gold = [(rng.choice(LABELS), text[start:end], start) for start, end in places if rng.random() < 0.4]
+        predicted = [(label if rng.random() < 0.9 else rng.choice(LABELS), string) for label, string, _ in gold if rng.random() < 0.9]
+        if rng.random() < 0.2:
+            predicted.append((rng.choice([*LABELS, "made up"]), rng.choice(["甲", "丁", "乙丙"])))
+        one = sides(row(text, gold, predicted), LABELS, first=rng.random() < 0.5)
+        assert outcomes(one) == tuple(outcome_of(one) for outcome_of in PROTOCOLS.values())

@@ -14,7 +14,7 @@ from tools.conf import Task, find_task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.eval.predictions import Prediction
-from tools.eval.score import NO_ANSWER, NO_LABEL, STRICT, evaluate, occurrences, score, show, tally
+from tools.eval.score import NO_ANSWER, NO_LABEL, STRICT, Setting, evaluate, occurrences, score, show, tally, tally_files
 from tools.example import Entity, Example
 
 # The CLUENER document's table as integers: true positives, predicted, gold.
@@ -434,3 +434,30 @@ def test_a_huge_answer_is_scored_and_not_choked_on(write_task: Callable[..., Pat
     many = answer([("name", f"甲{number}") for number in range(30_000)])
     scored = result(load_task(write_task()), [example("0", "甲乙" * 500, ("name", "甲", 0))] * 1, [many])
     assert (scored["micro"]["fp"], scored["failures"]["ungrounded"], scored["span"]["fp"]) == (30_000, 30_000, 30_000)
+
+
+@pytest.mark.parametrize("answered", [{}, {"text": "name", "label": "type"}])
+def test_rows_read_from_files_by_the_short_way_are_counted_as_any_other_row_is(
+    write_task: Callable[..., Path], tmp_path: Path, answered: dict[str, Any]
+) -> None:
+    task = load_task(write_task(labels={"PER": "人名", "ORG": "组织"}, **({"answer": answered} if answered else {})))
+    rng, examples, outputs = random.Random(8), [], list[str | None]()
+    for number in range(600):
+        text = "".join(rng.choices(["甲", "乙", "丙丁", "<think>", '"', "无"], k=5))
+        starts = sorted(rng.sample(range(len(text)), 3))
+        gold = [(rng.choice(["PER", "ORG"]), text[start : start + rng.randint(1, 2)], start) for start in starts if rng.random() < 0.6]
+        examples.append(example(str(number), text, *gold))
+        said = [({"PER": "人名", "ORG": "组织"}[label], string) for label, string, _ in gold if rng.random() < 0.8]
+        said += [(rng.choice(["PER", "组织", "地名", "人名 "]), rng.choice(["甲", "无", "None", "", "不在", '"']))] * (rng.random() < 0.3)
+        items = [{"name": string, "type": label} if answered else {"label": label, "text": string} for label, string in said]
+        output = json.dumps(items, ensure_ascii=rng.random() < 0.1)
+        broken = (output[:-1], output + " ", output.replace("}, {", "},{"), output.replace("}, {", "}; {"), f"答案：{output}", "", None)
+        outputs.append(rng.choice(broken) if rng.random() < 0.1 else output)
+    predictions = [Prediction(e.id, output, rng.choice(["stop"] * 9 + ["length"])) for e, output in zip(examples, outputs, strict=True)][5:]
+    files = tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"
+    for path, some in zip(files, (examples, predictions), strict=True):
+        path.write_text("".join(one.to_json() + "\n" for one in some), encoding="utf-8")
+    one_by_one = tally(examples, {p.id: p for p in predictions}, task, frozenset("甲"))
+    assert tally_files(Setting(task, frozenset("甲")), *files) == one_by_one
+    assert one_by_one.strict > 250, "none takes the short way"
+    assert min(one_by_one.failures[name] for name in ("ungrounded", "truncated", "missing", "unparsable", "unknown_label")) > 0

@@ -15,7 +15,7 @@ from typing import Any
 from tools.conf import RUNS
 from tools.errors import WANTING, ToolError, choices
 from tools.eval.predictions import FILE, META
-from tools.files import read_json
+from tools.files import read_json, sha256
 
 OUTPUTS = Path("data/outputs")
 # Scores compare only where all of these are equal: key in predictions.meta.json → its name in a message.
@@ -73,6 +73,10 @@ def read_evaluation(folder: Path) -> Evaluation:
     if score.get("version", meta["task_version"]) != meta["task_version"]:
         raise ToolError(
             f"{folder}: its predictions are of task version {meta['task_version']}, its score of version {score['version']}; evaluate again.", WANTING
+        )
+    if score.get("predictions_sha256", digest := sha256(folder / FILE)) != digest:
+        raise ToolError(
+            f"{folder}: score.json is of other predictions than those beside it; score them again: make eval CONF=conf/<run>.yaml", WANTING
         )
     variant = folder.name.removeprefix(f"{meta['task']}_{meta['split']}").removeprefix("-") or "adapter"
     return Evaluation(folder, str(meta.get("run") or folder.parent.parent.name), variant, meta, score)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
-CHUNK = 5_000  # examples that a process gets at a time
+BLOCK = 500  # lines of each file that are compared at a time
+CHUNK = 2_000  # examples that a process gets at a time
 PARALLEL_FROM = 30_000_000  # bytes of both files: below that, one process is done before others have started
 MOST_PROCESSES = 8  # beyond that, the one that reads the lines can't keep up
 
@@ -33,7 +34,6 @@ _ID = re.compile(rb'\{"id": ?"([^"\\\x00-\x1f]*)"[,}]')
 
 # An example's line and its prediction's with their numbers; the prediction's are 0 and b"" where it is missing. Tuples, for a million are made.
 Joined = tuple[int, bytes, int, bytes]
-_Line = tuple[bytes, int, bytes]  # id, number, text
 
 
 def join(examples: Path, answers: Path) -> Iterator[Joined]:
@@ -45,23 +45,27 @@ def join(examples: Path, answers: Path) -> Iterator[Joined]:
     done: set[bytes] = set()
     golds: dict[bytes, tuple[int, bytes]] = {}
     waiting: dict[bytes, tuple[int, bytes]] = {}
-    for gold, answer in zip_longest(_lines(examples, _example_id), _lines(answers, _prediction_id)):
-        if gold and answer and gold[0] == answer[0] and gold[0] not in done and gold[0] not in golds and gold[0] not in waiting:
-            done.add(gold[0])
-            yield gold[1], gold[2], answer[1], answer[2]
+    nothing = _Block([], [])
+    for some, others in zip_longest(_blocks(examples, _example_id), _blocks(answers, _prediction_id), fillvalue=nothing):
+        if some.ids == others.ids and not golds and not waiting and _are_new(some.ids, done):
+            done.update(some.ids)
+            yield from [gold + answer for gold, answer in zip(some.lines, others.lines, strict=True)]
             continue
-        if gold:
-            if gold[0] in done or gold[0] in golds:
-                raise example.stands_twice(_shown(gold[0]), f"{examples}:{gold[1]}")
-            golds[gold[0]] = gold[1:]
-        if answer:
-            if answer[0] in done or answer[0] in waiting:
-                raise predictions.stands_twice(_shown(answer[0]), f"{answers}:{answer[1]}")
-            waiting[answer[0]] = answer[1:]
-        for line in (gold, answer):
-            if line and line[0] in golds and line[0] in waiting:
-                done.add(line[0])
-                yield golds.pop(line[0]) + waiting.pop(line[0])
+        for id, line in some.items():
+            if id in done or id in golds:
+                raise example.stands_twice(_shown(id), f"{examples}:{line[0]}")
+            golds[id] = line
+        for id, line in others.items():
+            if id in done or id in waiting:
+                raise predictions.stands_twice(_shown(id), f"{answers}:{line[0]}")
+            if gold := golds.pop(id, None):
+                done.add(id)
+                yield gold + line
+            else:
+                waiting[id] = line
+        for id in [id for id in some.ids if id in waiting]:
+            done.add(id)
+            yield golds.pop(id) + waiting.pop(id)
     if not done and not golds:
         raise ToolError(f"{examples}: no examples in it.", WANTING)
     if not done and not waiting:
@@ -84,14 +88,31 @@ def _refuse_strangers(examples: Path, answers: Path, strangers: dict[bytes, tupl
         )
 
 
-def _lines(path: Path, id_of: Callable[[dict[str, Any], str], str]) -> Iterator[_Line]:
-    match = _ID.match
-    for number, text in read_lines(path):
-        if found := match(text):
-            yield found[1], number, text
-        else:
-            where = f"{path}:{number}"
-            yield id_of(parse_object(text, where), where).encode("utf-8", "surrogatepass"), number, text
+class _Block(NamedTuple):
+    """Some of a file's lines with their numbers, and their ids."""
+
+    ids: list[bytes]
+    lines: list[tuple[int, bytes]]
+
+    def items(self) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
+        return zip(self.ids, self.lines, strict=True)
+
+
+def _blocks(path: Path, id_of: Callable[[dict[str, Any], str], str]) -> Iterator[_Block]:
+    match, lines = _ID.match, read_lines(path)
+    while block := list(islice(lines, BLOCK)):
+        ids = []
+        for number, text in block:
+            if found := match(text):
+                ids.append(found[1])
+            else:
+                where = f"{path}:{number}"
+                ids.append(id_of(parse_object(text, where), where).encode("utf-8", "surrogatepass"))
+        yield _Block(ids, block)
+
+
+def _are_new(ids: list[bytes], done: set[bytes]) -> bool:
+    return done.isdisjoint(ids) and len(set(ids)) == len(ids)
 
 
 def _example_id(row: dict[str, Any], where: str) -> str:

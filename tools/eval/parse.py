@@ -108,6 +108,8 @@ def parse(output: str, task: Task, text: str | None = None) -> Parsed:
     `text` is the sentence as the model saw it, where it is known: it decides whether "无" is an entity, and which side of a pair is the label where the task's labels
     don't. Nothing that could be read: `pairs` is None, never an empty list in silence.
     """
+    if (plain := parse_plain(output, task)) is not None:
+        return Parsed(list(dict.fromkeys(plain)))
     answer = output.strip(_BLANK)
     try:
         value = _decode(answer)
@@ -115,6 +117,36 @@ def parse(output: str, task: Task, text: str | None = None) -> Parsed:
         return _tolerant(answer, task, text)
     pairs = _strict(value, task)
     return Parsed(pairs) if pairs is not None else _decoded(value, answer, task, text)
+
+
+def parse_plain(output: str, task: Task) -> list[Pair] | None:
+    """The pairs of an answer that is the trained one byte for byte, with the task's own labels; None for any other, which `parse` reads."""
+    if output == "[]":
+        return []
+    if not output.startswith("[{"):
+        return None
+    fields = task.answer
+    pattern, around = _plain_pattern(*(fields.text, fields.label) if fields.text_first else (fields.label, fields.text))
+    spellings, sentinels, pairs, length = task.spellings, task.sentinels, [], 0
+    for label, text in pattern.findall(output, 1):
+        length += around + len(label) + len(text)
+        if fields.text_first:
+            label, text = text, label
+        hit = spellings.get(label)
+        if not hit or hit[1] or text in sentinels or (text.isascii() and (not text or fold(text) in sentinels)):
+            return None
+        pairs.append((hit[0], text))
+    # Objects that lie one behind the other from the second character to the last leave no room for anything else.
+    return pairs if length == len(output) else None
+
+
+@lru_cache(maxsize=64)
+def _plain_pattern(first: str, second: str) -> tuple[re.Pattern[str], int]:
+    """Finds an object of these two fields and what follows it in a list; and how long that is beside the two strings."""
+    string = r'([^"\\\x00-\x1f]*+)'
+    before, between = (f'{json.dumps(field, ensure_ascii=False)}: "' for field in (first, second))
+    before, between = "{" + before, '", ' + between
+    return re.compile(f'{re.escape(before)}{string}{re.escape(between)}{string}"}}(?:, (?={{)|\\]\\Z)'), len(before) + len(between) + 4
 
 
 def _strict(value: Any, task: Task) -> list[Pair] | None:

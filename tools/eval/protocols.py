@@ -12,9 +12,9 @@ type     some overlap with the same label is right, an overlap with another labe
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tools.eval.parse import Pair
@@ -25,12 +25,14 @@ Span = tuple[str, int, int]  # (label, start, end), end exclusive
 # One row's items, sorted, each as "correct name": what became of it, and its label; where labels meet, "whole …" says what all together have more than the labels'
 # sum. Flat and of few strings, for a million are made, compared and sent to another process.
 Outcome = tuple[str, ...]
+_Pair = tuple[Span, Span, bool]  # a gold span, a wrong one that overlaps it, and whether the gold span isn't predicted besides
 Cluster = tuple[list[Span], list[Span]]  # gold and predicted spans that overlap, directly or through others, from the left
 
 NO_LABEL = "(unknown label)"
 OCCURRENCES = ("all", "first")
 KINDS = ("correct", "incorrect", "partial", "missed", "spurious")
 WHOLE = "whole"
+_FEW = 64  # pairs of spans that are looked at one by one
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ def ratio(part: int, whole: int) -> float:
 class Sides:
     """Gold and prediction of one row, as a protocol sees them.
 
-    `known` are the labels that the answer may use. `nowhere` holds the labels of predicted strings that don't stand in the text: they have no place, and count
+    `known` are the labels that the answer may use. `predicted_spans` are where the predicted strings stand, and `nowhere` holds the labels of predicted strings that don't stand in the text: they have no place, and count
     as one spurious item each wherever places count.
     """
 
@@ -107,28 +109,29 @@ class Sides:
     gold_spans: set[Span]
     predicted_spans: set[Span]
     nowhere: list[str]
-    # What protocols have in common, once one of them has asked.
-    by_span: Outcome | None = None
-    base: tuple[Outcome, list[Cluster]] | None = None
 
 
 def sides(row: Row, known: Collection[str], first: bool = False) -> Sides:
     """A row as the protocols see it; each predicted string stands at all its occurrences in the text, or only at the `first`."""
-    example = row.example
-    gold, predicted = set(row.gold), set(row.predicted)
+    example, predicted = row.example, set(row.predicted)
+    spans, nowhere = place(predicted, neutralise(example.text), first) if example.label is None else (set(), [])
+    return Sides(known, set(row.gold), predicted, {(entity.label, entity.start, entity.end) for entity in example.entities}, spans, nowhere)
+
+
+def place(pairs: Iterable[Pair], text: str, first: bool = False) -> tuple[set[Span], list[str]]:
+    """The pairs' spans in the text, at all occurrences of their strings or at the `first`, and the labels of those that have none."""
     spans: set[Span] = set()
     nowhere: list[str] = []
-    if example.label is None:
-        text = neutralise(example.text)
-        for label, string in predicted:
-            places = occurrences(string, text)
-            if not places:
-                nowhere.append(label)
-            elif first or len(places) == 1:
-                spans.add((label, *places[0]))
-            else:
-                spans.update([(label, start, end) for start, end in places])
-    return Sides(known, gold, predicted, {(entity.label, entity.start, entity.end) for entity in example.entities}, spans, nowhere)
+    for label, string in pairs:
+        start = text.find(string) if string else -1
+        if start < 0:
+            nowhere.append(label)
+            continue
+        end = start + len(string)
+        spans.add((label, start, end))
+        if not first and text.find(string, end) >= 0:
+            spans.update([(label, *both) for both in occurrences(string, text)])
+    return spans, nowhere
 
 
 def occurrences(string: str, text: str) -> list[tuple[int, int]]:
@@ -148,9 +151,7 @@ def by_set(row: Sides) -> Outcome:
 
 def by_span(row: Sides) -> Outcome:
     """The set of (label, start, end)."""
-    if row.by_span is None:
-        row.by_span = _equal(row.gold_spans, row.predicted_spans, row.nowhere, row.known)
-    return row.by_span
+    return _equal(row.gold_spans, row.predicted_spans, row.nowhere, row.known)
 
 
 def by_partial(row: Sides) -> Outcome:
@@ -158,7 +159,7 @@ def by_partial(row: Sides) -> Outcome:
 
     Labels don't matter for the whole; a label's own figures compare that label's spans alone.
     """
-    return _matched(row, _match_boundaries)
+    return _overlapping(row, by_span(row))[0]
 
 
 def by_type(row: Sides) -> Outcome:
@@ -166,7 +167,7 @@ def by_type(row: Sides) -> Outcome:
 
     A label's own figures compare that label's spans alone, so what is incorrect in the whole is there missed under one label and spurious under the other.
     """
-    return _matched(row, _match_types)
+    return _overlapping(row, by_span(row))[1]
 
 
 # Protocol → the function that counts one row by it.
@@ -175,12 +176,22 @@ PRIMARY = "set"
 FIVEFOLD = ("partial", "type")  # these know more than right and wrong
 
 
+def outcomes(row: Sides) -> tuple[Outcome, ...]:
+    """A row's outcome by each protocol, in PROTOCOLS' order: what they have in common is done once."""
+    gold, spans = row.gold, row.gold_spans
+    exact = _equal(spans, row.predicted_spans, row.nowhere, row.known)
+    if gold == row.predicted and spans == row.predicted_spans and len(gold) == len(spans) and not row.nowhere:
+        return exact, exact, exact, exact  # each string stands at one place, so its pair and its span are one item
+    partial, by_type = _overlapping(row, exact)
+    return _equal(gold, row.predicted, [], row.known), exact, partial, by_type
+
+
 def totals(outcomes: Mapping[Outcome, int]) -> tuple[dict[str, Matched], Matched]:
     """The integers by label, NO_LABEL among them where it occurs, and those behind the micro average, from outcomes and how often each was met."""
-    items: Counter[str] = Counter()
+    items: dict[str, int] = {}
     for outcome, times in outcomes.items():
         for item in outcome:
-            items[item] += times
+            items[item] = items.get(item, 0) + times
     found: dict[str, Matched] = {}
     every = Matched()
     for item, times in items.items():
@@ -213,16 +224,23 @@ class _Items(dict[str, str]):
 
 
 _ITEMS = tuple(_Items(kind) for kind in KINDS)
-_CORRECT, _, _, _MISSED, _SPURIOUS = _ITEMS
+_CORRECT, _, _PARTIAL, _MISSED, _SPURIOUS = _ITEMS
 
 
 def _equal(gold: set[Any], predicted: set[Any], nowhere: list[str], known: Collection[str]) -> Outcome:
     """The outcome of a protocol in which an item is right when it equals a gold item; an item begins with its label."""
-    if gold == predicted and not nowhere:
-        return tuple(sorted([_CORRECT[item[0]] for item in gold]))
-    items = [_CORRECT[item[0]] if item in predicted else _MISSED[item[0]] for item in gold]
-    items += [_SPURIOUS[item[0] if item[0] in known else NO_LABEL] for item in predicted if item not in gold]
-    items += [_SPURIOUS[label if label in known else NO_LABEL] for label in nowhere]
+    items = []
+    if gold == predicted:
+        for item in gold:
+            items.append(_CORRECT[item[0]])
+    else:
+        for item in gold:
+            items.append(_CORRECT[item[0]] if item in predicted else _MISSED[item[0]])
+        for item in predicted:
+            if item not in gold:
+                items.append(_SPURIOUS[item[0] if item[0] in known else NO_LABEL])
+    for label in nowhere:
+        items.append(_SPURIOUS[label if label in known else NO_LABEL])
     items.sort()
     return tuple(items)
 
@@ -231,13 +249,87 @@ def _equal(gold: set[Any], predicted: set[Any], nowhere: list[str], known: Colle
 Matcher = Callable[[list[Span], list[Span]], tuple[int, int, int]]
 
 
-def _matched(row: Sides, match: Matcher) -> Outcome:
-    """The outcome of a protocol that pairs overlapping spans: each label's spans alone, and how many there are in all where labels meet."""
-    if row.base is None:
-        row.base = _base(row)
-    base, tangled = row.base
-    if not tangled:
-        return base
+def _overlapping(row: Sides, exact: Outcome) -> tuple[Outcome, Outcome]:
+    """The outcomes by partial and by type, from the one by span: each label's spans alone, and how many there are in all where labels meet."""
+    if row.gold_spans == row.predicted_spans:
+        return exact, exact
+    pairs = _pairs(row)
+    if pairs is None:
+        base, tangled = _base(row, exact)
+        return _matched(base, tangled, _match_boundaries), _matched(base, tangled, _match_types)
+    return _paired_off(exact, pairs) if pairs else (exact, exact)
+
+
+def _pairs(row: Sides) -> list[_Pair] | None:
+    """The gold spans that a wrong one takes, where each such pair can be seen alone; None for the few rows where it can't."""
+    gold_spans, predicted, known = row.gold_spans, row.predicted_spans, row.known
+    wrong = predicted - gold_spans
+    if len(wrong) * len(gold_spans) > _FEW:
+        return None
+    pairs = []
+    for span in wrong:
+        label, start, end = span
+        for gold in gold_spans:
+            if gold[1] < end and start < gold[2] and label in known:
+                pairs.append((gold, span, gold not in predicted))
+    if not pairs:
+        return pairs
+    if len(pairs) > 1 and not len({pair[0] for pair in pairs}) == len({pair[1] for pair in pairs}) == len(pairs):
+        return None
+    for gold, _, is_missed in pairs:
+        for other in gold_spans:
+            # Either's own prediction might take the other.
+            if other is not gold and other[1] < gold[2] and gold[1] < other[2] and (not is_missed or other in predicted):
+                return None
+    return [pair for pair in pairs if _is_taken(*pair)]
+
+
+def _is_taken(gold: Span, wrong: Span, is_missed: bool) -> bool:
+    if not is_missed and (gold[1], gold[2], gold[0]) < (wrong[1], wrong[2], wrong[0]):
+        return False  # its own prediction comes first
+    return gold[2] - gold[1] <= 100 or bool(_touched([gold], wrong))
+
+
+def _paired_off(exact: Outcome, pairs: list[_Pair]) -> tuple[Outcome, Outcome]:
+    """The outcomes by partial and by type where these pairs are all there is beside the outcome by span."""
+    partial, by_type, more, others = list(exact), list(exact), None, None
+    for gold, wrong, is_missed in pairs:
+        label = gold[0]
+        if label == wrong[0]:
+            if is_missed:
+                partial.remove(_MISSED[label])
+                partial.remove(_SPURIOUS[label])
+                by_type.remove(_MISSED[label])
+                by_type.remove(_SPURIOUS[label])
+                by_type.append(_CORRECT[label])
+            else:
+                partial.remove(_CORRECT[label])
+            partial.append(_PARTIAL[label])
+        else:
+            more, others = more or [0] * 5, others or [0] * 5
+            more[0 if gold[1:] == wrong[1:] else 2] += 1
+            others[1] += 1
+            for gone in (3, 4) if is_missed else (0,):
+                more[gone] -= 1
+                others[gone] -= 1
+    return _closed(partial, more), _closed(by_type, others)
+
+
+def _closed(items: list[str], more: list[int] | None) -> Outcome:
+    """The outcome of a row's items, and of what all together have more of each kind."""
+    if more and any(more):
+        items.append(_whole(tuple(more)))
+    items.sort()
+    return tuple(items)
+
+
+@lru_cache(maxsize=1024)
+def _whole(more: tuple[int, ...]) -> str:
+    return " ".join([WHOLE, *map(str, more)])
+
+
+def _matched(base: Outcome, tangled: list[Cluster], match: Matcher) -> Outcome:
+    """One protocol's outcome of spans that have no choice and clusters of such as have."""
     items, more = list(base), [0] * 5
     for gold, predicted in tangled:
         together = _paired(gold, predicted, match)
@@ -255,10 +347,7 @@ def _matched(row: Sides, match: Matcher) -> Outcome:
                     more[kind] -= times
         for kind, times in enumerate(together):
             more[kind] += times
-    if any(more):
-        items.append(" ".join([WHOLE, *map(str, more)]))
-    items.sort()
-    return tuple(items)
+    return _closed(items, more)
 
 
 def _of(label: str, spans: list[Span]) -> list[Span]:
@@ -271,7 +360,7 @@ def _paired(gold: list[Span], predicted: list[Span], match: Matcher) -> tuple[in
     return correct, incorrect, partial, len(gold) - paired, len(predicted) - paired
 
 
-def _base(row: Sides) -> tuple[Outcome, list[Cluster]]:
+def _base(row: Sides, exact: Outcome) -> tuple[Outcome, list[Cluster]]:
     """The outcome of the spans that have no choice, since they take themselves or overlap nothing, and the clusters of the others.
 
     No protocol pairs spans of different clusters. A prediction with an unknown label is in none, and so spurious wherever it stands: were it paired, a made-up label
@@ -280,7 +369,7 @@ def _base(row: Sides) -> tuple[Outcome, list[Cluster]]:
     clusters = [] if row.gold_spans == row.predicted_spans else _clusters(row)
     tangled = [(gold, predicted) for gold, predicted in clusters if gold and predicted and gold != predicted]
     if not tangled:
-        return by_span(row), []
+        return exact, []
     items = [_SPURIOUS[label if label in row.known else NO_LABEL] for label in row.nowhere]
     items += [_SPURIOUS[NO_LABEL] for span in row.predicted_spans if span[0] not in row.known]
     for gold, predicted in clusters:

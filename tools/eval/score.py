@@ -10,11 +10,10 @@ What each protocol counts is in tools/eval/protocols.py, what the intervals mean
 from __future__ import annotations
 
 import argparse
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +22,29 @@ from tools.errors import WANTING, ToolError, run
 from tools.eval import bootstrap
 from tools.eval.gazetteer import Gazetteer
 from tools.eval.join import Chunk, Joined, chunks, join, processes_for, spread
+from tools.eval.parse import parse_plain
 from tools.eval.predictions import Prediction, as_prediction
-from tools.eval.protocols import FIVEFOLD, NO_LABEL, OCCURRENCES, PRIMARY, PROTOCOLS, Matched, Outcome, Sides, by_set, ratio, sides, totals
+from tools.eval.protocols import (
+    FIVEFOLD,
+    NO_LABEL,
+    OCCURRENCES,
+    PRIMARY,
+    PROTOCOLS,
+    Matched,
+    Outcome,
+    Sides,
+    by_set,
+    outcomes,
+    place,
+    ratio,
+    sides,
+    totals,
+)
 from tools.eval.protocols import Counts as Counts
 from tools.eval.protocols import occurrences as occurrences
 from tools.eval.rows import Row, known_labels, rows
 from tools.example import Example, as_example, neutralise, read_examples
-from tools.files import Transaction, need_file, parse_object, write_json
+from tools.files import Transaction, need_file, parse_object, quick_loads, sha256, write_json
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -49,9 +64,9 @@ class Setting:
     first: bool = False
 
     @cached_property
-    def protocols(self) -> list[tuple[str, Callable[[Sides], Outcome]]]:
-        """The protocols that the task's kind of row can be counted by: a class has no place."""
-        return [(name, outcome_of) for name, outcome_of in PROTOCOLS.items() if self.task.kind == "ner" or name == PRIMARY]
+    def outcomes(self) -> Callable[[Sides], tuple[Outcome, ...]]:
+        """What tells a row's outcomes by the protocols that its kind can be counted by: a class has no place."""
+        return outcomes if self.task.kind == "ner" else lambda row: (by_set(row),)
 
     def known(self, example: Example) -> Collection[str]:
         """The labels that an answer to the example may use."""
@@ -60,13 +75,14 @@ class Setting:
 
 @dataclass
 class Tally:
-    """An evaluation's integers. `outcomes` says by protocol how often each outcome of a row was met; `unseen` counts pairs whose string is no entity in train.
+    """An evaluation's integers. `together` says how often rows had each outcome by the protocols in their order; `unseen` counts pairs whose string is no
+    entity in train.
 
     `strict` counts answers that needed no rule, `parsing` the others by rule, `confusion` classification rows by (gold, predicted) class.
     """
 
     rows: int = 0
-    outcomes: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
+    together: Counter[tuple[Outcome, ...]] = field(default_factory=Counter)
     floor: Counter[Outcome] = field(default_factory=Counter)
     unseen: Counts = field(default_factory=Counts)
     failures: Counter[str] = field(default_factory=Counter)
@@ -79,24 +95,46 @@ class Tally:
         self.rows += 1
         known = setting.known(row.example)
         both = sides(row, known, setting.first)
-        for protocol, outcome_of in setting.protocols:
-            self.outcomes[protocol][outcome_of(both)] += 1
-        if setting.seen is not None:
-            self._add_unseen(both.gold, both.predicted, setting.seen)
+        self.together[setting.outcomes(both)] += 1
+        self._add_known(both, setting, row.example.text)
         self._add_failures(row, known, len(both.nowhere))
         if row.example.label is not None:
             self.confusion[row.example.label, _class(row, known)] += 1
+
+    def add_plain(self, rows: Sequence[tuple[Sides, str]], setting: Setting) -> None:
+        """Count rows, each with its text, of whose answers no more is to be said than what is on their sides."""
+        self.rows += len(rows)
+        self.strict += len(rows)
+        self.together.update([setting.outcomes(both) for both, _ in rows])
+        if ungrounded := sum([len(both.nowhere) for both, _ in rows]):
+            self.failures["ungrounded"] += ungrounded
+        if setting.seen is not None:
+            for both, text in rows:
+                self._add_known(both, setting, text)
+
+    def _add_known(self, both: Sides, setting: Setting, text: str) -> None:
+        """Count one row in the light of the training split."""
+        if setting.seen is not None:
+            self._add_unseen(both.gold, both.predicted, setting.seen)
         if setting.gazetteer:
-            both.predicted = set(setting.gazetteer.find(neutralise(row.example.text)))
-            self.floor[by_set(both)] += 1
+            floor = Sides(both.known, both.gold, set(setting.gazetteer.find(neutralise(text))), set(), set(), [])
+            self.floor[by_set(floor)] += 1
+
+    def outcomes(self) -> dict[str, dict[Outcome, int]]:
+        """By protocol, how often each outcome of a row was met."""
+        found: dict[str, dict[Outcome, int]] = {}
+        protocols = len(next(iter(self.together), ()))  # a class is counted by the first alone
+        for column, protocol in enumerate(list(PROTOCOLS)[:protocols]):
+            times_of = found[protocol] = {}
+            for some, times in self.together.items():
+                times_of[some[column]] = times_of.get(some[column], 0) + times
+        return found
 
     def merge(self, other: Tally) -> None:
         """Add what another tally counted."""
         self.rows += other.rows
         self.strict += other.strict
-        for protocol, outcomes in other.outcomes.items():
-            self.outcomes[protocol].update(outcomes)
-        for name in ("floor", "failures", "parsing", "confusion"):
+        for name in ("together", "floor", "failures", "parsing", "confusion"):
             getattr(self, name).update(getattr(other, name))
         mine, theirs = self.unseen, other.unseen
         self.unseen = Counts(mine.tp + theirs.tp, mine.fp + theirs.fp, mine.fn + theirs.fn)
@@ -157,8 +195,14 @@ def tally_files(setting: Setting, examples: Path, predictions: Path) -> Tally:
 
     def count(some: Iterable[Chunk]) -> Tally:
         counts = Tally()
-        for line in chain.from_iterable(chunk.lines() for chunk in some):
-            counts.add(_row(line, setting, *names), setting)
+        for chunk in some:
+            plain = []
+            for line in chunk.lines():
+                if found := _plain(line[1], line[3], setting):
+                    plain.append(found)
+                else:
+                    counts.add(_row(line, setting, *names), setting)
+            counts.add_plain(plain, setting)
         return counts
 
     counts = Tally()
@@ -167,6 +211,33 @@ def tally_files(setting: Setting, examples: Path, predictions: Path) -> Tally:
     for part in spread(count, chunks(join(examples, predictions)), processes_for(examples, predictions)):
         counts.merge(part)
     return counts
+
+
+def _plain(gold: bytes, answer: bytes, setting: Setting) -> tuple[Sides, str] | None:
+    """A row of a NER task without any irregularity, for `Tally.add_plain`; None for any other, which `_row` reads or refuses. Made for speed: most rows are such."""
+    if setting.task.kind != "ner":
+        return None
+    try:
+        example, prediction = quick_loads(gold), quick_loads(answer)
+        text, output = example["text"], prediction["output"]
+        entities = [(e["label"], e["text"], e["start"], e["end"]) for e in example["entities"]]
+        regular = type(text) is type(output) is type(example["id"]) is str and prediction["id"] == example["id"] and "label" not in example
+        cut = prediction.get("finish_reason") == "length"
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    if not regular or cut or "<" in text:
+        return None
+    known, gold_pairs, gold_spans = setting.task.names, set(), set()
+    for label, string, start, end in entities:
+        if not (type(label) is type(string) is str and type(start) is type(end) is int and label in known) or "<" in string:
+            return None
+        gold_pairs.add((label, string))
+        gold_spans.add((label, start, end))
+    if (pairs := parse_plain(output, setting.task)) is None:
+        return None
+    predicted = set(pairs)
+    spans, nowhere = place(predicted, text, setting.first)
+    return Sides(known, gold_pairs, predicted, gold_spans, spans, nowhere), text
 
 
 def _row(line: Joined, setting: Setting, examples: str, predictions: str) -> Row:
@@ -187,7 +258,8 @@ def _row(line: Joined, setting: Setting, examples: str, predictions: str) -> Row
 
 def score(counts: Tally, task: Task, split: str, with_unseen: bool, samples: int = bootstrap.SAMPLES, seed: int = bootstrap.SEED) -> dict[str, Any]:
     """score.json's content. Macro is the unweighted mean over the labels that occur in gold or prediction: for CLUENER's dev set, all ten."""
-    found = {protocol: totals(outcomes) for protocol, outcomes in {PRIMARY: {}, **counts.outcomes}.items()}
+    by_protocol = counts.outcomes()
+    found = {protocol: totals(some) for protocol, some in {PRIMARY: {}, **by_protocol}.items()}
     names = task.labels or sorted(label for label in found[PRIMARY][0] if label != NO_LABEL)
     averages = {protocol: _averages(*found[protocol], names, protocol in FIVEFOLD) for protocol in found}
     main = averages.pop(PRIMARY)
@@ -201,7 +273,7 @@ def score(counts: Tally, task: Task, split: str, with_unseen: bool, samples: int
         "span": averages["span"]["micro"] if "span" in averages else Counts().to_dict(),
         **({"unseen": counts.unseen.to_dict()} if with_unseen else {}),
         "protocols": averages,
-        "intervals": bootstrap.intervals(counts.outcomes[PRIMARY], samples, seed),
+        "intervals": bootstrap.intervals(by_protocol.get(PRIMARY, {}), samples, seed),
         **(_classes(counts) if task.kind == "classification" else {}),
         **({"floor": _floor(counts.floor, names)} if counts.floor else {}),
         **({"published": task.published} if task.published else {}),
@@ -260,7 +332,8 @@ def evaluate(
     )
     del known
     split = examples.stem.removeprefix(f"{task.name}_")
-    result = score(tally_files(setting, examples, predictions), task, split, train is not None, samples, seed)
+    counts = tally_files(setting, examples, predictions)
+    result = {**score(counts, task, split, train is not None, samples, seed), "predictions_sha256": sha256(predictions)}
     with Transaction() as new:
         table(result).to_csv(new.open(out / "score.csv"), index=False)
     write_json(out / "score.json", result)
