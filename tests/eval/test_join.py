@@ -169,3 +169,8 @@ def test_blocks_change_nothing_wherever_the_files_get_out_of_step(tmp_path: Path
         path.write_text("\n".join([*lines, lines[again]]), encoding="utf-8")
         with pytest.raises(ToolError, match=rf"{path.name}:31: the id 'row-7' stands twice"):
             list(join(examples, predictions))
+    for some, others, twice in (([0, 1, 0], [0, 1, 0], 3), ([0, 1, 2, 0], [1, 2, 3, 0], 4)):
+        examples.write_text("\n".join(golds[n] for n in some), encoding="utf-8")
+        predictions.write_text("\n".join(answers[n] for n in others), encoding="utf-8")
+        with pytest.raises(ToolError, match=rf"{examples.name}:{twice}: the id 'row-0' stands twice"):
+            list(join(examples, predictions))

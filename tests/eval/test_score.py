@@ -453,6 +453,8 @@ def test_rows_read_from_files_by_the_short_way_are_counted_as_any_other_row_is(
         output = json.dumps(items, ensure_ascii=rng.random() < 0.1)
         broken = (output[:-1], output + " ", output.replace("}, {", "},{"), output.replace("}, {", "}; {"), f"答案：{output}", "", None)
         outputs.append(rng.choice(broken) if rng.random() < 0.1 else output)
+    examples.append(example("tag", "甲乙", ("PER", "<think>", 0)))  # an entity that isn't what stands in its text
+    outputs.append(json.dumps([{"name": "＜think＞", "type": "人名"} if answered else {"label": "人名", "text": "＜think＞"}], ensure_ascii=False))
     predictions = [Prediction(e.id, output, rng.choice(["stop"] * 9 + ["length"])) for e, output in zip(examples, outputs, strict=True)][5:]
     files = tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"
     for path, some in zip(files, (examples, predictions), strict=True):

@@ -21,7 +21,7 @@ from tools.conf import Task, load_task
 from tools.errors import WANTING, ToolError, run
 from tools.eval import bootstrap
 from tools.eval.gazetteer import Gazetteer
-from tools.eval.join import Chunk, Joined, chunks, join, processes_for, spread
+from tools.eval.join import Chunk, Joined, chunks, join, no_collection, processes_for, spread
 from tools.eval.parse import parse_plain
 from tools.eval.predictions import Prediction, as_prediction
 from tools.eval.protocols import (
@@ -208,8 +208,9 @@ def tally_files(setting: Setting, examples: Path, predictions: Path) -> Tally:
     counts = Tally()
     for path in (examples, predictions):
         need_file(path)
-    for part in spread(count, chunks(join(examples, predictions)), processes_for(examples, predictions)):
-        counts.merge(part)
+    with no_collection():  # in the processes that are copies of this one neither
+        for part in spread(count, chunks(join(examples, predictions)), processes_for(examples, predictions)):
+            counts.merge(part)
     return counts
 
 
