@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 
 from tools.conf import ROOT
+
+# Whoever starts the tests in a shell's background starts them with Ctrl-C ignored, and every process below them would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(os.environ.get("REAL_DATA", ROOT.parent / "shared" / "data"))
 LABELS = ["name", "organization", "scene", "company", "movie", "book", "government", "position", "address", "game"]
