@@ -11,7 +11,9 @@ from tests.eval.toy_server import ADAPTER, Faulty
 from tools.conf import Run, Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
-from tools.eval.predict import predict
+from tools.eval.predict import collect, finished, predict
+from tools.eval.predictions import Prediction
+from tools.eval.questions import Question
 from tools.eval.server import Server, find, model_name, serving
 
 
@@ -45,6 +47,31 @@ def test_a_refused_row_is_recorded_and_said(
     assert rows[2]["output"] is None
     assert "too long" in rows[2]["error"]
     assert "1 of 7 rows were refused" in capsys.readouterr().out
+
+
+def test_an_evaluation_is_finished_only_when_no_row_was_refused(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    refuse = {"第3句"}
+    server = start([ADAPTER], lambda user: (400, "too long") if user[-3:] in refuse else (200, "[]"))
+    out = tmp_path / "out"
+    predict(run_, task, "train", found(server), "adapter", out)
+    assert finished(run_, task, "train", "adapter", out) is None
+    refuse.clear()
+    predict(run_, task, "train", found(server), "adapter", out)
+    assert finished(run_, task, "train", "adapter", out) == out / "predictions.jsonl"
+    assert len(server.requests) == 7 + 1
+    examples = task.examples("train", tmp_path)
+    examples.write_text(examples.read_text().replace("第3句", "第三句"))
+    assert finished(run_, task, "train", "adapter", out) is None
+
+
+def test_an_engine_that_leaves_rows_out_is_an_error_that_keeps_the_others(run_: Run, task: Task, tmp_path: Path) -> None:
+    def half(asked: list[Question], keep: Callable[[Prediction], None]) -> None:
+        for question in asked[:3]:
+            keep(Prediction(question.id, "[]"))
+
+    with pytest.raises(ToolError, match=r"ended without an answer to 4 rows, e\.g\. toy-train-000004\. 3 of 7 rows are answered and kept"):
+        collect(run_, task, "train", "adapter", tmp_path / "out", "m", "e", "vLLM", half)
+    assert not (tmp_path / "out/predictions.jsonl").exists()
 
 
 @pytest.mark.parametrize(

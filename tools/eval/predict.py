@@ -97,10 +97,12 @@ def collect(
                 if still_open := journal.open:
                     answer(still_open, keep)
         except ToolError as problem:
-            raise ToolError(f"{problem} {_kept(journal, asked)}", problem.exit_code) from None
+            raise ToolError(f"{problem} {_kept(journal, asked)}".strip(), problem.exit_code) from None
         except KeyboardInterrupt:
             print(f"\n{_kept(journal, asked)}")
             raise
+        if missing := journal.open:
+            raise ToolError(f"{asked_of} ended without an answer to {len(missing):,} rows, e.g. {missing[0].id}. {_kept(journal, asked)}", WANTING)
         predictions = [journal.found[question.id] for question in asked]
         failed = [p for p in predictions if p.error]
         if len(failed) == len(predictions):
@@ -114,6 +116,7 @@ def collect(
             "examples_sha256": sha256(path),
             "prompts_sha256": prompts_hash(asked),
             "rows": len(asked),
+            "refused": len(failed),
             "fingerprint": fingerprint(depends_on),
         }
         write_json(out / META, {**depends_on, **examples})
@@ -138,6 +141,9 @@ def need_examples(this: Run, task: Task, split: str) -> Path:
 
 
 def _kept(journal: Journal, asked: list[Question]) -> str:
+    """What is safe, and how to go on; nothing where nothing was answered."""
+    if not journal.found:
+        return ""
     return f"{len(journal.found):,} of {len(asked):,} rows are answered and kept in {journal.path}; the same command goes on from there."
 
 
