@@ -10,6 +10,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tools.conf import Run, dataset_names
@@ -44,9 +45,18 @@ def canaries(trained: Run) -> list[Row]:
     """A few of the run's own training rows, evenly over the file; none where it isn't here."""
     for name in dataset_names(trained.values.get("dataset")):
         path = trained.dataset / "alpaca" / f"{name}.json"
-        if path.is_file() and (rows := read_json(path)):
+        if path.is_file() and (rows := alpaca_rows(path)):
             return [rows[len(rows) * number // CANARIES] for number in range(min(CANARIES, len(rows)))]
     return []
+
+
+def alpaca_rows(path: Path) -> list[Row]:
+    """The rows of an Alpaca file as `make data` writes it. Raises ToolError (1) for another."""
+    rows = read_json(path)
+    keys = ("instruction", "input", "output")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys) for row in rows):
+        raise ToolError(f"{path}: not a list of rows with {', '.join(keys)} as text; `make data` writes it anew.", WANTING)
+    return rows
 
 
 def prompt_parity(post: Post, model: str, rows: list[Row], ids: list[tuple[list[int], list[int]]]) -> str:
@@ -88,22 +98,27 @@ def log_probability(post: Post, model: str, prompt: list[int], answer: list[int]
 
 
 def poster(host: str, port: int) -> Post:
-    """The function that posts JSON to the server at this address, with the key from VLLM_API_KEY. It raises ToolError where the server refuses."""
-    name = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy from the environment can't know our port
-    key = os.environ.get("VLLM_API_KEY")
+    """The function that posts JSON to the server at this address. It raises ToolError where the server refuses."""
 
     def post(path: str, body: dict[str, Any]) -> Any:
-        request = urllib.request.Request(f"http://{f'[{name}]' if ':' in name else name}:{port}{path}", json.dumps(body).encode())
-        request.add_header("Content-Type", "application/json")
-        if key:
-            request.add_header("Authorization", f"Bearer {key}")
         try:
-            with opener.open(request, timeout=120) as answer:
-                return json.loads(answer.read())
+            return json.loads(fetch(host, port, path, json.dumps(body).encode()))
         except urllib.error.HTTPError as error:
             raise ToolError(
                 f"{path}: the server refuses the probe with HTTP {error.code}: {error.read()[:300].decode(errors='replace')}", WANTING
             ) from None
+        except OSError as error:
+            raise ToolError(f"{path}: the server doesn't answer the probe ({error}).", WANTING) from None
 
     return post
+
+
+def fetch(host: str, port: int, path: str, data: bytes | None = None) -> bytes:
+    """What the server at this address answers to a GET, or to a POST of JSON, with the key from VLLM_API_KEY. Raises OSError."""
+    name = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    request = urllib.request.Request(f"http://{f'[{name}]' if ':' in name else name}:{port}{path}", data, {"Content-Type": "application/json"})
+    if key := os.environ.get("VLLM_API_KEY"):
+        request.add_header("Authorization", f"Bearer {key}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy from the environment can't know our port
+    with opener.open(request, timeout=10 if data is None else 120) as answer:
+        return bytes(answer.read())

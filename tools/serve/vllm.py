@@ -16,8 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from heapq import nlargest
 from pathlib import Path
@@ -98,7 +96,7 @@ def longest_prompt(trained: Run) -> int:
     files = sorted({path for name in names for path in (trained.dataset / "alpaca").glob(f"alpaca_{name}.json")})
     if not files or not is_plain_qwen(trained):
         return cutoff
-    rows = [row for path in files for row in nlargest(COUNTED, read_json(path), key=lambda row: len(row["instruction"]) + len(row["input"]))]
+    rows = [row for path in files for row in nlargest(COUNTED, probe.alpaca_rows(path), key=lambda row: len(row["instruction"]) + len(row["input"]))]
     return max([cutoff, *token_counter(trained)([{**row, "output": ""} for row in rows])])
 
 
@@ -257,7 +255,7 @@ def _wait(server: subprocess.Popen[bytes], host: str, port: int, log_path: Path)
             if (code := server.poll()) is not None:
                 raise ToolError(f"vLLM stopped before it was ready (exit code {code}).\n{reason(log_path)}")
             try:
-                _get(host, port, "/health")
+                probe.fetch(host, port, "/health")
                 return
             except OSError:
                 clock.update()
@@ -265,18 +263,7 @@ def _wait(server: subprocess.Popen[bytes], host: str, port: int, log_path: Path)
 
 
 def _models(host: str, port: int) -> list[str]:
-    return [model["id"] for model in json.loads(_get(host, port, "/v1/models"))["data"]]
-
-
-def _get(host: str, port: int, path: str) -> bytes:
-    name = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    key = os.environ.get("VLLM_API_KEY")
-    request = urllib.request.Request(f"http://{f'[{name}]' if ':' in name else name}:{port}{path}")
-    if key:
-        request.add_header("Authorization", f"Bearer {key}")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy from the environment can't know our port
-    with opener.open(request, timeout=10) as answer:
-        return bytes(answer.read())
+    return [model["id"] for model in json.loads(probe.fetch(host, port, "/v1/models"))["data"]]
 
 
 def reason(log_path: Path) -> str:
