@@ -12,9 +12,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run, Task, add_run, find_task, run_from
+from tools.conf import Run, Task, find_task, run_from
 from tools.errors import WANTING, ToolError, run
-from tools.eval.predict import CONCURRENCY, need_examples
+from tools.eval.predict import add_server_options, need_examples
 from tools.eval.run import predict_and_score
 from tools.eval.server import serving
 from tools.files import read_json, replacing_file, write_json
@@ -104,12 +104,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.eval.best", description=(__doc__ or "").split("\n\n")[0])
-    add_run(parser)
-    parser.add_argument("--task", help="default: the run's own")
-    parser.add_argument("--split", default="dev", help="default: dev")
+    add_server_options(parser)
     parser.add_argument("--metric", choices=METRICS, default="micro", help="which F1 decides (default: micro)")
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000")
-    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, help="requests under way at a time")
     args = parser.parse_args()
     this = run_from(args)
     result = best(this, find_task(args.task or this.task), args.split, args.metric, args.port, args.concurrency)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tools.conf import QUANTIZATIONS, Run, Task, add_run, find_task, run_from
+from tools.conf import QUANTIZATIONS, Run, Task, find_task, run_from
 from tools.errors import WANTING, ToolError, run
-from tools.eval.predict import CONCURRENCY, finished, need_examples
+from tools.eval.predict import add_server_options, finished, need_examples
 from tools.eval.predictions import FILE, folder, read_predictions
 from tools.eval.run import predict_and_score, score
 from tools.eval.server import serving
@@ -83,12 +83,8 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.eval.parity", description=(__doc__ or "").split("\n\n")[0])
-    add_run(parser)
-    parser.add_argument("--task", help="default: the run's own")
-    parser.add_argument("--split", default="dev", help="default: dev")
+    add_server_options(parser)
     parser.add_argument("--bound", type=float, default=BOUND, help=f"the largest difference of micro F1 that passes (default: {BOUND})")
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000")
-    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, help="requests under way at a time")
     args = parser.parse_args()
     this = run_from(args)
     result = parity(this, find_task(args.task or this.task), args.split, args.port, args.concurrency, args.bound)

@@ -168,11 +168,18 @@ def _depends_on(this: Run, task: Task, split: str, which: str, name: str, engine
     }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that predicting takes, alone or followed by scoring."""
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """The run, the rows and the server: what every tool that asks a server for a split takes."""
     add_run(parser)
     parser.add_argument("--task", metavar="T", help="default: the task that the run trains")
     parser.add_argument("--split", default="dev", help="default: dev")
+    parser.add_argument("--port", type=int, default=8000, help="default: 8000")
+    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests under way at once (default: {CONCURRENCY})")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that predicting takes, alone or followed by scoring."""
+    add_server_options(parser)
     parser.add_argument("--model", choices=MODELS, default="adapter", help="which of the run's models answers (default: adapter)")
     parser.add_argument(
         "--engine",
@@ -181,8 +188,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="vllm: a server; offline: vLLM without one; ray: vLLM over a Ray cluster; hf: transformers + PEFT in this process (default: vllm)",
     )
     parser.add_argument("--url", help="a server that runs already, e.g. http://127.0.0.1:8000/v1 (default: one at --port, started if none answers)")
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000")
-    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests under way at once (default: {CONCURRENCY})")
     parser.add_argument(
         "--decoding", choices=DECODINGS, default="free", help="schema: only the task's own format can be answered (make: DECODING=schema)"
     )
