@@ -32,7 +32,8 @@ BOUND := 0.02
 # FIX=1 writes a mended copy of the raw files, PLOTS=1 draws labels and lengths.
 FIX :=
 PLOTS :=
-# ALL=1 lists every value of a run, FRESH=1 starts over: `train` moves the run's folder aside, `eval` asks every row anew.
+# ALL=1 lists every value of a run in `check`, takes the environments away in `clean`; FRESH=1 starts over: `train` moves the
+# run's folder aside, `eval` asks every row anew.
 ALL :=
 FRESH :=
 # Several processes: NPROC on this machine; NNODES machines, of which this is NODE_RANK (docs/cluster.md). RAY=1 lets Ray place them.
@@ -50,6 +51,8 @@ SERVE := auto
 TORCH_BACKEND :=
 
 RUN := .venv/train/bin/python -m
+# For what also works before anything is installed.
+ANY = $(or $(wildcard .venv/train/bin/python),$(PYTHON)) -m
 SETUP := @$(PYTHON) -m tools.setup --serve $(SERVE) $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 TASKS = $(if $(TASK),conf/task/$(TASK).yaml,$(wildcard conf/task/*.yaml))
 # CONF alone examines the run, its Alpaca rows and then its raw files; TASK the raw files, with CONF against that run's cutoff_len.
@@ -61,9 +64,11 @@ SEVERAL = $(if $(NPROC),--nproc $(NPROC)) $(if $(NNODES),--nnodes $(NNODES)) $(i
 
 .DEFAULT_GOAL := help
 
+##@ First steps
+
 .PHONY: help
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-zA-Z0-9_-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@$(ANY) tools.help
 
 .PHONY: setup
 setup: ## make both environments (SERVE=cpu|gpu, TORCH_BACKEND=cu126)
@@ -88,6 +93,12 @@ test: setup setup-quantize ## lint, format, types, unit tests, and the whole cha
 	.venv/train/bin/mypy
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_chain.py tests
 
+.PHONY: clean
+clean: ## remove what can be made again: caches, generated data, the doctor's reports; never raw files, models or runs (ALL=1: the environments too)
+	@$(ANY) tools.clean $(if $(ALL),--all)
+
+##@ 1. Data
+
 .PHONY: download
 download: setup-train ## a base model from ModelScope into models/ (MODEL=Qwen/Qwen2.5-7B-Instruct)
 	$(RUN) tools.train.download $(MODEL) --out models
@@ -97,12 +108,20 @@ data: setup-train ## raw annotation → examples, Alpaca files, dataset_info.jso
 	$(RUN) tools.data.convert $(TASKS) $(ARGS) --out data/dataset
 
 .PHONY: check
-check: setup-train ## what is wrong with raw files (TASK=clue FIX=1 PLOTS=1), or with a run and its data, and what it will cost (CONF=… ALL=1)
+check: setup-train ## what is wrong with raw files, or with a run and its data, and what it will cost (TASK=clue FIX=1 PLOTS=1, or CONF=… ALL=1)
 	$(RUN) $(if $(TASK),$(CHECK_DATA),$(if $(CONF),$(CHECK_RUN),$(CHECK_DATA)))
+
+##@ 2. Train
 
 .PHONY: train
 train: setup-train ## LoRA SFT with LLaMA-Factory, going on where an interrupted one stopped (CONF=conf/<run>.yaml FRESH=1 NPROC=2)
 	$(RUN) tools.train.launch $(CONF) $(ARGS) $(if $(FRESH),--fresh) $(SEVERAL)
+
+.PHONY: best
+best: setup ## score every checkpoint of a run, and say which is best by F1 (CONF=… SPLIT=dev)
+	$(RUN) tools.eval.best $(CONF) $(ARGS) --split $(SPLIT) --port $(PORT)
+
+##@ 3. Export
 
 .PHONY: export
 export: setup-train ## merge the adapter into the base model (CONF=… BEST=1)
@@ -112,28 +131,28 @@ export: setup-train ## merge the adapter into the base model (CONF=… BEST=1)
 quantize: setup-quantize ## the merged model in 4 or 8 bits, calibrated on the run's own rows (CONF=… METHOD=awq|gptq|fp8)
 	$(RUN) tools.train.quantize $(CONF) $(ARGS) --method $(METHOD)
 
+##@ 4. Serve
+
 .PHONY: serve
 serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq BEST=1 WITH=conf/<run>.yaml HOST=127.0.0.1 PORT=8000)
 	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(BEST),--best) $(if $(QUANTIZED),--quantized $(QUANTIZED)) \
 		$(if $(WITH),--with $(WITH)) $(if $(HOST),--host $(HOST)) --port $(PORT)
+
+##@ 5. Evaluate
 
 .PHONY: eval
 eval: $(if $(filter hf,$(ENGINE)),setup-train,setup) ## predict and score the dev split; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev DECODING=schema FRESH=1 ENGINE=offline|ray|hf DEBUG=1)
 	$(RUN) tools.eval.run $(CONF) $(ARGS) $(WHICH) --engine $(ENGINE) $(if $(DEBUG),--debug) --decoding $(DECODING) $(if $(FRESH),--fresh) \
 		--split $(SPLIT) --port $(PORT)
 
-.PHONY: best
-best: setup ## score every checkpoint of a run, and say which is best by F1 (CONF=… SPLIT=dev)
-	$(RUN) tools.eval.best $(CONF) $(ARGS) --split $(SPLIT) --port $(PORT)
-
-.PHONY: parity
-parity: setup ## adapter = merged (= quantised) on the dev split, within BOUND of F1; exit 1 beyond it (CONF=… SPLIT=dev BOUND=0.02)
-	$(RUN) tools.eval.parity $(CONF) $(ARGS) --bound $(BOUND) --split $(SPLIT) --port $(PORT)
-
 .PHONY: report
 report: setup-train ## what an evaluation says, as one HTML file; `make eval` writes it too (CONF=… MERGED=1 QUANTIZED=awq BEST=1 BASE=1 SPLIT=dev)
 	$(RUN) tools.eval.report $(CONF) $(ARGS) $(WHICH) --split $(SPLIT)
 
 .PHONY: compare
-compare: setup-train ## is one run better than another (RUNS="a b:merged"), or the leaderboard of a task (TASK=sample)
+compare: setup-train ## is one run better than another, or the leaderboard of a task (RUNS="a b:merged", or TASK=sample)
 	$(RUN) tools.eval.compare $(RUNS) $(if $(TASK),--task $(TASK)) $(if $(findstring command,$(origin SPLIT)),--split $(SPLIT)) --out data/outputs/compare $(ARGS)
+
+.PHONY: parity
+parity: setup ## adapter = merged (= quantised) on the dev split, within BOUND of F1; exit 1 beyond it (CONF=… SPLIT=dev BOUND=0.02)
+	$(RUN) tools.eval.parity $(CONF) $(ARGS) --bound $(BOUND) --split $(SPLIT) --port $(PORT)

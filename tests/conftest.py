@@ -19,6 +19,9 @@ from tools.conf import ROOT
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Messages are held against their English, whatever language the developer's terminal has.
+os.environ["LC_ALL"] = "C.UTF-8"
+
 REAL_DATA = Path(os.environ.get("REAL_DATA", ROOT.parent / "shared" / "data"))
 LABELS = ["name", "organization", "scene", "company", "movie", "book", "government", "position", "address", "game"]
 

@@ -17,7 +17,7 @@ TOOLS = sorted(
     str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")
     for folder in ("tools", "bench")
     for path in (ROOT / folder).rglob("*.py")
-    if "ArgumentParser(" in path.read_text()
+    if re.search(r"\b(Argument)?Parser\(prog=", path.read_text())
 )
 
 

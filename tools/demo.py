@@ -7,7 +7,6 @@ In: what is in the repository. Out: data/outputs/tiny-qwen2-sample-ner-lora-sft/
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import socket
 import sys
@@ -23,6 +22,7 @@ from tools.eval.predict import CONCURRENCY
 from tools.eval.predictions import folder
 from tools.eval.run import predict_and_score
 from tools.eval.server import serving
+from tools.language import Parser, say
 from tools.process import call
 
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
@@ -80,19 +80,19 @@ def step(*words: str) -> None:
 
 def show(*words: str) -> None:
     """Print a command as a user would type it."""
-    print(f"\n$ python -m {shlex.join(words)}", flush=True)
+    say(f"\n$ python -m {shlex.join(words)}", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.demo", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the demo's run")
     parser.add_argument("--port", type=int, help="default: any free one")
     args = parser.parse_args()
     outcome = chain(CONF, args.overrides, args.port or free_port())
-    print()
+    say()
     for which, what in (("base", "base model, before training"), ("adapter", "base + adapter"), ("merged", "merged model")):
         score = outcome.scores[which]
-        print(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {outcome.folders[which]}")
+        say(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {outcome.folders[which]}")
     if outcome.scores["adapter"]["micro"]["f1"] <= outcome.scores["base"]["micro"]["f1"]:
         raise ToolError("the adapter is no better than the base model: something is wrong with this chain.", WANTING)
 

@@ -11,6 +11,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from tools.language import in_language, say
+from tools.terminal import paint
+
 WANTING = 1
 WRONG = 2
 
@@ -37,6 +40,10 @@ def choices(word: str, known: Iterable[str]) -> str:
     return guess + (f" Available: {', '.join(names) or 'none'}." if len(names) <= 40 else "")
 
 
+def _complain(line: str) -> None:
+    print(f"{paint(in_language('error'), 'red', sys.stderr)}: {in_language(line)}", file=sys.stderr)
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a tool's `main` and leave with its exit code; a ToolError or a failing disk is a message, not a traceback."""
     try:
@@ -45,10 +52,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except ToolError as error:
         code = error.exit_code
         for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+            _complain(line)
     except KeyboardInterrupt:
         code = 130
-        print("\ninterrupted", file=sys.stderr)
+        say("\ninterrupted", file=sys.stderr)
     except BrokenPipeError:  # `… | head` closed its end: not an error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -56,5 +63,5 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         if error.filename is None and error.errno is None:
             raise
         code = WRONG
-        print(f"error: {error.filename or 'the file system'}: {error.strerror}", file=sys.stderr)
+        _complain(f"{error.filename or 'the file system'}: {error.strerror}")
     raise SystemExit(code)

@@ -3,7 +3,7 @@
 In: a run, then lists of Alpaca rows. Out: one number a row. `make check TASK=… CONF=…` calls this; by hand:
 
     .venv/train/bin/python -c "from pathlib import Path; from tools.conf import load_run; from tools.lengths import token_counter
-    print(token_counter(load_run(Path('conf/tiny-qwen2-sample-ner-lora-sft.yaml')))([{'instruction': '你是专家。', 'input': '一句话', 'output': '[]'}]))"
+    say(token_counter(load_run(Path('conf/tiny-qwen2-sample-ner-lora-sft.yaml')))([{'instruction': '你是专家。', 'input': '一句话', 'output': '[]'}]))"
 
 There are two ways to the same numbers. LLaMA-Factory's own processor is right for every template and tokenizer, but importing it takes 10 s and more (torch
 comes along), and it counts a few thousand rows a second. Qwen's chat format and tokenizer are simple enough to be written here, on the `tokenizers` library

@@ -10,7 +10,6 @@ In: the hash-pinned locks in `requirements/`. Out: one environment a name, and i
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -24,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tools.errors import ToolError, run
+from tools.language import Parser, say
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -46,7 +46,7 @@ PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python3 -m tools.setup", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python3 -m tools.setup", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("environments", nargs="*", metavar="|".join(PROOF), help="which to make (default: train and serve)")
     parser.add_argument("--serve", choices=["auto", "cpu", "gpu"], default="auto", help="vLLM's build (default: gpu where nvidia-smi shows one)")
     parser.add_argument("--torch-backend", default="", metavar="cu126", help="torch's build for an older driver: uv's torch backend, without hashes")
@@ -80,7 +80,7 @@ def make(name: str, kind: str, torch_backend: str) -> None:
         if gpu and not torch_backend:
             check_driver(name, nvidia_smi(), lock.read_text())
         check_room(name)
-        print(f"setup: installing {lock.relative_to(ROOT)} into {environment.relative_to(ROOT)} …", file=sys.stderr)
+        say(f"setup: installing {lock.relative_to(ROOT)} into {environment.relative_to(ROOT)} …", file=sys.stderr)
         mark = {"lock": lock.name, "sha256": sha256(lock), "torch_backend": torch_backend, "asked": kind != "auto"}
         (environment / MARK).unlink(missing_ok=True)
         install(environment, lock, torch_backend)
@@ -234,7 +234,7 @@ def compile_locks() -> None:
         source = ["pyproject.toml", *words] if extras else ["--group", name]
         common = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         call([str(uv), "pip", "compile", *source, *common, "--output-file", f"requirements/{name}.txt"])
-        print(f"requirements/{name}.txt")
+        say(f"requirements/{name}.txt")
 
 
 def unhashed(lock: str) -> str:

@@ -26,6 +26,7 @@ from tools.data.doctor.split_faults import SplitCounts
 from tools.data.sources import named_tasks, present
 from tools.errors import WANTING, run
 from tools.files import Transaction
+from tools.language import Parser, say
 
 
 def main() -> int:
@@ -57,7 +58,7 @@ def check(task: Task, words: list[str], conf: Run | None, out: Path, fix: bool =
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tools.data.check", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.data.check", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument(
         "task", nargs="*", metavar="TASK.yaml|key=value", help="the task, key=value lies over it (make: TASK=…); default: the run's own"
     )
@@ -89,17 +90,17 @@ def _draw(diagnosis: Diagnosis, out: Path) -> list[Path]:
 def _print(diagnosis: Diagnosis, copy: MendedCopy | None, pictures: list[Path], out: Path, words: list[str]) -> None:
     task, findings = diagnosis.task, diagnosis.findings
     for name, counts in diagnosis.splits.counts.items():
-        print(f"{task.name} {name}: {_summary(counts, task)}")
+        say(f"{task.name} {name}: {_summary(counts, task)}")
     for line in ["", *findings.table(), ""] if findings.report() else []:
-        print(line)
+        say(line)
     if copy:
         for split, account in copy.accounts.items():
             first, *rest = account.lines()
-            print(f"{task.name} {split}, mended: {first} → {copy.paths[split]}", *rest, sep="\n")
+            say(f"{task.name} {split}, mended: {first} → {copy.paths[split]}", *rest, sep="\n")
     for picture in pictures:
-        print(f"drawn: {picture}")
-    print(f"{findings.total(ERROR):,} errors, {findings.total(WARNING):,} warnings → {out / 'report.json'}")
-    print(f"next: {_next(diagnosis, copy, words)}")
+        say(f"drawn: {picture}")
+    say(f"{findings.total(ERROR):,} errors, {findings.total(WARNING):,} warnings → {out / 'report.json'}")
+    say(f"next: {_next(diagnosis, copy, words)}")
 
 
 def _summary(counts: SplitCounts, task: Task) -> str:
@@ -108,10 +109,10 @@ def _summary(counts: SplitCounts, task: Task) -> str:
         parts += [f"{counts.entities:,} entities", f"{counts.pairs:,} unique (label, string) pairs", f"{counts.empty_rows:,} rows without an entity"]
     if counts.bad_rows:
         parts.append(f"{counts.bad_rows:,} bad rows")
-    for lengths, unit in ((counts.text_lengths, "characters"), (counts.token_lengths, "tokens")):
+    for lengths, said in ((counts.text_lengths, "{} characters"), (counts.token_lengths, "{} tokens")):
         if lengths:
             least, most = min(lengths), max(lengths)
-            parts.append(f"{least:,}–{most:,} {unit}" if least < most else f"{most:,} {unit}")
+            parts.append(said.format(f"{least:,}–{most:,}" if least < most else f"{most:,}"))
     return ", ".join(parts)
 
 

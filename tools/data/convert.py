@@ -10,7 +10,6 @@ reason: then nothing is written, or with on_error=skip the refused rows are list
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from tools.data.sources import Source, named_tasks, of_kind, present, share_of, 
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
 from tools.example import Example
 from tools.files import Transaction, read_json, write_json
+from tools.language import Parser, say
 
 SHOWN = 20
 COLUMNS = {"prompt": "input", "system": "instruction", "response": "output"}
@@ -112,15 +112,15 @@ def row_problem(row: RawRow, task: Task) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.data.convert", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.data.convert", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("tasks", nargs="+", metavar="TASK.yaml [key=value …]", help="task files; key=value overrides the task's own")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the dataset folder, usually data/dataset")
     args = parser.parse_args()
     for task in present(named_tasks(args.tasks)[0]):
         for split in convert(task, args.out):
-            print(f"{split} → {args.out / 'alpaca' / alpaca_name(task, split.name)}")
+            say(f"{split} → {args.out / 'alpaca' / alpaca_name(task, split.name)}")
             if split.refused or split.repeated:
-                print(f"  what was left out, and why: {split.skipped}")
+                say(f"  what was left out, and why: {split.skipped}")
 
 
 def _pour(task: Task, name: str, source: Source, read: Callable[[Path], Iterator[RawRow | BadRow]], writers: dict[str, SplitWriter]) -> list[str]:

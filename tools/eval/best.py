@@ -8,7 +8,6 @@ In: a trained run with checkpoints. Out: predictions and scores of each in data/
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tools.eval.predict import add_server_options, need_examples
 from tools.eval.run import predict_and_score
 from tools.eval.server import serving
 from tools.files import read_json, replacing_file, write_json
+from tools.language import Parser, say
 
 METRICS = ("micro", "macro")
 
@@ -103,13 +103,13 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.eval.best", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.eval.best", description=(__doc__ or "").split("\n\n")[0])
     add_server_options(parser)
     parser.add_argument("--metric", choices=METRICS, default="micro", help="which F1 decides (default: micro)")
     args = parser.parse_args()
     this = run_from(args)
     result = best(this, find_task(args.task or this.task), args.split, args.metric, args.port, args.concurrency)
-    print(f"\n{table(result)}\n→ {this.best_record}, {this.output_dir / 'best.png'}  next: make export CONF={this.path} BEST=1")
+    say(f"\n{table(result)}\n→ {this.best_record}, {this.output_dir / 'best.png'}  next: make export CONF={this.path} BEST=1")
 
 
 if __name__ == "__main__":

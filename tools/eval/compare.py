@@ -27,6 +27,7 @@ from tools.eval.protocols import NO_LABEL
 from tools.eval.rows import known_labels, rows
 from tools.example import Example, read_examples
 from tools.files import Transaction, need_file, sha256, write_json
+from tools.language import Parser, say
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -335,7 +336,7 @@ def save_leaderboard(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.eval.compare", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.eval.compare", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="<run>, <run>:base, <run>:merged, <run>:checkpoint-40 …, or an evaluation's folder (make: RUNS=…)"
     )
@@ -361,10 +362,10 @@ def _compare(args: argparse.Namespace) -> None:
     task = find_task(str(evaluations[0].meta["task"]))
     examples = args.examples or task.examples(str(evaluations[0].meta["split"]))
     result = compare(task, examples, evaluations, args.samples, args.seed)
-    print(show(result, args.show))
+    say(show(result, args.show))
     if args.out:
         save(result, args.out)
-        print(f"→ {args.out / 'compare.json'}, {args.out / 'compare.jsonl'}")
+        say(f"→ {args.out / 'compare.json'}, {args.out / 'compare.jsonl'}")
 
 
 def _leaderboard(args: argparse.Namespace) -> None:
@@ -374,10 +375,10 @@ def _leaderboard(args: argparse.Namespace) -> None:
         asked = f" of {args.task}{' ' + args.split if args.split else ''} (tasks: {known})" if args.task else ""
         all_at_once([f"{args.outputs}: no evaluation{asked} in it. To make one: make eval CONF=conf/<run>.yaml", *problems])
     blocks = leaderboard(evaluations)
-    print(show_leaderboard(blocks, problems))
+    say(show_leaderboard(blocks, problems))
     if args.out:
         save_leaderboard(blocks, problems, args.out)
-        print(f"→ {args.out / 'leaderboard.md'}, {args.out / 'leaderboard.csv'}")
+        say(f"→ {args.out / 'leaderboard.md'}, {args.out / 'leaderboard.csv'}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ In: a trained run with a merged model, quantised ones with it. Out: predictions 
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from tools.conf import QUANTIZATIONS, Run, Task, find_task, run_from
@@ -17,6 +16,7 @@ from tools.eval.predictions import FILE, folder, read_predictions
 from tools.eval.run import predict_and_score, score
 from tools.eval.server import serving
 from tools.files import need_file, write_json
+from tools.language import Parser, say
 
 BOUND = 0.02  # of micro F1: merging rounds every weight to bf16, which alone changes some answers
 
@@ -82,13 +82,13 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.eval.parity", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.eval.parity", description=(__doc__ or "").split("\n\n")[0])
     add_server_options(parser)
     parser.add_argument("--bound", type=float, default=BOUND, help=f"the largest difference of micro F1 that passes (default: {BOUND})")
     args = parser.parse_args()
     this = run_from(args)
     result = parity(this, find_task(args.task or this.task), args.split, args.port, args.concurrency, args.bound)
-    print(f"\n{table(result)}\n→ {this.output_dir / 'parity.json'}")
+    say(f"\n{table(result)}\n→ {this.output_dir / 'parity.json'}")
     if not result["passed"]:
         worst = max(result["models"], key=lambda row: abs(row["difference"]))
         raise ToolError(

@@ -22,6 +22,7 @@ from tools.eval.questions import Journal, Question, fingerprint, prompts_hash, q
 from tools.eval.server import MODELS, Server, model_name, serving
 from tools.example import read_examples
 from tools.files import need_file, read_json, sha256, write_json, write_text
+from tools.language import Parser, say
 
 # Greedy: the same model gives the same answer.
 SAMPLING = {"temperature": 0.0, "max_tokens": 512}
@@ -86,7 +87,7 @@ def collect(
     depends_on = _depends_on(this, task, split, which, name, engine, decoding)
     with Journal(out, asked, depends_on, fresh) as journal:
         if journal.found:
-            print(f"{len(journal.found):,} of {len(asked):,} rows were answered before, and aren't asked again (FRESH=1 asks them all)", flush=True)
+            say(f"{len(journal.found):,} of {len(asked):,} rows were answered before, and aren't asked again (FRESH=1 asks them all)", flush=True)
         try:
             with tqdm(total=len(asked), initial=len(journal.found), desc=name, unit=" rows", disable=None) as bar:
 
@@ -99,7 +100,7 @@ def collect(
         except ToolError as problem:
             raise ToolError(f"{problem} {_kept(journal, asked)}".strip(), problem.exit_code) from None
         except KeyboardInterrupt:
-            print(f"\n{_kept(journal, asked)}")
+            say(f"\n{_kept(journal, asked)}")
             raise
         if missing := journal.open:
             raise ToolError(f"{asked_of} ended without an answer to {len(missing):,} rows, e.g. {missing[0].id}. {_kept(journal, asked)}", WANTING)
@@ -109,7 +110,7 @@ def collect(
             journal.done()
             raise ToolError(f"{asked_of} refused every row of {path}: {failed[0].error}", WANTING)
         if failed:
-            print(f"{len(failed)} of {len(predictions)} rows were refused by {asked_of} and count as missing, e.g. {failed[0].id}: {failed[0].error}")
+            say(f"{len(failed)} of {len(predictions)} rows were refused by {asked_of} and count as missing, e.g. {failed[0].id}: {failed[0].error}")
         (out / META).unlink(missing_ok=True)
         write_text(out / FILE, "".join(prediction.to_json() + "\n" for prediction in predictions))
         examples = {
@@ -227,7 +228,7 @@ def predict_here(this: Run, task: Task, args: argparse.Namespace, out: Path) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.eval.predict", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.eval.predict", description=(__doc__ or "").split("\n\n")[0])
     add_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets predictions.jsonl and predictions.meta.json")
     args = parser.parse_args()
@@ -236,10 +237,10 @@ def main() -> None:
     task = find_task(args.task or this.task)
     need_examples(this, task, args.split)
     if args.engine != "vllm":
-        print(predict_here(this, task, args, args.out))
+        say(predict_here(this, task, args, args.out))
         return
     with serving(this, args.model, args.url, args.port) as server:
-        print(predict(this, task, args.split, server, args.model, args.out, args.concurrency, args.decoding, args.fresh))
+        say(predict(this, task, args.split, server, args.model, args.out, args.concurrency, args.decoding, args.fresh))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ In: an evaluation's folder (score.json, predictions.jsonl, predictions.meta.json
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import heapq
@@ -33,6 +32,7 @@ from tools.eval.rows import Row, known_labels, rows
 from tools.eval.server import MODELS
 from tools.example import Example, neutralise, read_examples
 from tools.files import need_file, read_json, read_text, sha256, write_text
+from tools.language import Parser, say
 
 NAME = "report.html"
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -353,7 +353,7 @@ def write(task: Task, examples: Path, folder: Path, train: Path | None = None, k
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.eval.report", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.eval.report", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
     parser.add_argument("--task", metavar="T", help="default: the task that the run trains")
     parser.add_argument("--split", default="dev", help="default: dev")
@@ -366,7 +366,7 @@ def main() -> None:
     examples, train = task.examples(args.split, this.dataset), task.examples("train", this.dataset)
     where = args.folder or folder(this, task, args.split, args.model)
     for place in (where, *([where.with_name(where.name + SCHEMA)] if (where.with_name(where.name + SCHEMA) / "score.json").is_file() else [])):
-        print(write(task, examples, place, train if train.is_file() and args.split != "train" else None, args.rows))
+        say(write(task, examples, place, train if train.is_file() and args.split != "train" else None, args.rows))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tools.eval.predict import add_options, check_options, finished, need_exampl
 from tools.eval.predictions import folder
 from tools.eval.score import evaluate, show
 from tools.eval.server import Server, serving
+from tools.language import Parser, say
 
 
 def predict_and_score(
@@ -36,7 +37,7 @@ def score(this: Run, task: Task, split: str, which: str, predictions: Path) -> d
     examples, seen = need_examples(this, task, split), train if train.is_file() and split != "train" else None
     result = evaluate(task, examples, predictions, out, seen)
     page = report.write(task, examples, out, seen)
-    print(f"\n{this.name} ({which}) on {task.name} {split}\n{show(result)}\n→ {out / 'score.json'}, {page}", flush=True)
+    say(f"\n{this.name} ({which}) on {task.name} {split}\n{show(result)}\n→ {out / 'score.json'}, {page}", flush=True)
     return result
 
 
@@ -46,13 +47,13 @@ def _without_server(this: Run, task: Task, args: argparse.Namespace) -> None:
         out = out.with_name(f"{out.name}-first-{args.limit}")
     predictions = predict_here(this, task, args, out)
     if args.limit:
-        print(f"predicted, not scored: {predictions}")
+        say(f"predicted, not scored: {predictions}")
     else:
         score(this, task, args.split, args.model, predictions)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.eval.run", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.eval.run", description=(__doc__ or "").split("\n\n")[0])
     add_options(parser)
     args = parser.parse_args()
     check_options(parser, args)
@@ -61,7 +62,7 @@ def main() -> None:
     need_examples(this, task, args.split)
     out = folder(this, task, args.split, args.model, args.decoding)
     if not args.fresh and not args.debug and not args.limit and (predictions := finished(this, task, args.split, args.model, out, args.decoding)):
-        print(f"every row was answered before by this model ({predictions}); FRESH=1 asks again")
+        say(f"every row was answered before by this model ({predictions}); FRESH=1 asks again")
         score(this, task, args.split, args.model, predictions)
         return
     if args.engine != "vllm":

@@ -9,7 +9,6 @@ What each protocol counts is in tools/eval/protocols.py, what the intervals mean
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +44,7 @@ from tools.eval.protocols import occurrences as occurrences
 from tools.eval.rows import Row, known_labels, rows
 from tools.example import Example, as_example, neutralise, read_examples
 from tools.files import Transaction, need_file, parse_object, quick_loads, sha256, write_json
+from tools.language import Parser, say
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -401,7 +401,7 @@ def _published(result: Mapping[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.eval.score", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.eval.score", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("task", type=Path, metavar="conf/task/<task>.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override the task's own")
     parser.add_argument("--examples", type=Path, required=True, metavar="FILE", help="the gold: data/dataset/examples/<task>_<split>.jsonl")
@@ -418,7 +418,7 @@ def main() -> None:
         parser.error("--samples must be 1 or more, --seed 0 or more")
     task = load_task(args.task, args.overrides)
     result = evaluate(task, args.examples, args.predictions, args.out, args.train, args.occurrences, args.samples, args.seed)
-    print(f"{show(result)}\n→ {args.out / 'score.json'}")
+    say(f"{show(result)}\n→ {args.out / 'score.json'}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ soon as it is there. `make eval ENGINE=offline` calls this.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +16,7 @@ from typing import Any
 from tools.conf import Run, add_run, run_from
 from tools.errors import WANTING, ToolError, run
 from tools.files import need_file, write_json
+from tools.language import Parser
 from tools.process import call
 from tools.serve.vllm import PYTHON, environment, plan, reason
 
@@ -54,7 +54,7 @@ def answer(this: Run, which: str, questions: Path, answers: Path, sampling: dict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.serve.offline", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.serve.offline", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
     parser.add_argument("--model", default="adapter", metavar="WHICH", help="adapter, base, best, merged or merged-<method> (default: adapter)")
     parser.add_argument("--engine", choices=sorted(ENGINES), default="offline", help="ray: over the machines of a Ray cluster (default: offline)")

@@ -8,7 +8,6 @@ In: a trained run. Out: a server on 127.0.0.1 until Ctrl-C; vLLM's log in data/o
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from typing import Any
 from tools.conf import DATASET_NAME, QUANTIZATIONS, ROOT, Run, add_run, dataset_names, load_run, load_yaml, run_from
 from tools.errors import WANTING, ToolError, run
 from tools.files import need_file, read_json, write_text
+from tools.language import Parser, in_language, say
 from tools.lengths import is_plain_qwen, token_counter
 from tools.process import Child
 from tools.serve import probe
@@ -170,16 +170,16 @@ def serve(this: Run, flags: dict[str, Any], extra: list[str], others: Sequence[R
     write_text(config, "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in flags.items()))
     command = [str(PYTHON), "-m", SERVER, "--config", str(config), *extra]
     started = time.monotonic()
-    print(f"starting vLLM for {this.name} (log: {log_path}) …", flush=True)
+    say(f"starting vLLM for {this.name} (log: {log_path}) …", flush=True)
     with _hold(port), open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as server:
         _wait(server, host, port, log_path)
         base = f"http://{host}:{port}/v1"
-        print(f"ready in {time.monotonic() - started:.0f} s: {base}  models: {', '.join(_models(host, port))}")
+        say(f"ready in {time.monotonic() - started:.0f} s: {base}  models: {', '.join(_models(host, port))}")
         names = [word.partition("=")[0] for word in flags.get("lora-modules", [])]
         for one in (this, *others):
             for line in probe.probes(one, host, port, [name for name in names if name.partition("@")[0] == one.name]):
-                print(line)
-        print(f"try: curl {base}/models    evaluate: make eval CONF={this.path}    stop: Ctrl-C", flush=True)
+                say(line)
+        say(f"try: curl {base}/models    evaluate: make eval CONF={this.path}    stop: Ctrl-C", flush=True)
         code = server.wait()
     raise ToolError(f"vLLM ended by itself with exit code {code}.\n{reason(log_path)}", WANTING)
 
@@ -250,7 +250,7 @@ def _wait(server: subprocess.Popen[bytes], host: str, port: int, log_path: Path)
     """Until /health answers, for as long as the process lives: a 7B model may take minutes."""
     from tqdm import tqdm
 
-    with tqdm(desc="loading", bar_format="{desc}: {elapsed}", disable=None, leave=False) as clock:
+    with tqdm(desc=in_language("loading"), bar_format="{desc}: {elapsed}", disable=None, leave=False) as clock:
         while True:
             if (code := server.poll()) is not None:
                 raise ToolError(f"vLLM stopped before it was ready (exit code {code}).\n{reason(log_path)}")
@@ -276,7 +276,7 @@ def reason(log_path: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.serve.vllm",
         description=(__doc__ or "").split("\n\n")[0],
         epilog="Any other --flag=value goes to vLLM as it is.",

@@ -60,7 +60,7 @@ def problems(run: Run, engine: str = "") -> list[str]:
     found = []
     for key, value in run.values.items():
         if key not in known:
-            found.append(f"{run.path}: unknown key '{key}'.{choices(key, known)} {ENGINES[engine]} would refuse the run.")
+            found.append(f"{run.path}: unknown key '{key}'.{choices(key, known)}" + f" {ENGINES[engine]} would refuse the run.")
         elif problem := value_problem(value, known[key]["types"], known[key]["options"]) or range_problem(key, value):
             found.append(f"{run.path}: `{key}: {json.dumps(value, ensure_ascii=False)}`: {problem}")
     template = run.values.get("template")

@@ -8,7 +8,6 @@ on its raw files, where they are here. Exit code 2 if anything would stop or dam
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import importlib.util
 import json
@@ -24,6 +23,7 @@ from tools.conf import Run, find_task, origins
 from tools.data.sources import Source
 from tools.errors import ToolError, all_at_once, choices, run
 from tools.files import write_json
+from tools.language import Parser, say
 from tools.lengths import token_counter
 from tools.process import call
 from tools.train import arguments, distributed, memory, parity, parse, peft_engine, pissa
@@ -142,7 +142,7 @@ def _add_slow(found: Examination) -> None:
         passed = json.loads(path.read_text())
     if seen in passed:
         return
-    print(f"asking LLaMA-Factory itself about {found.run.path}, once for each change of it …", flush=True)
+    say(f"asking LLaMA-Factory itself about {found.run.path}, once for each change of it …", flush=True)
     try:
         found.problems += parity.prompt_problems(found.run, rows) if rows and found.run.values.get("template") else []
     except ToolError as error:
@@ -217,12 +217,12 @@ def _plan_lines(this: Run, plan: Plan) -> str:
 
 
 def _memory_lines(this: Estimate) -> str:
-    on, off = "with", "without"
-    now, other = (on, off) if this.checkpointing else (off, on)
-    lines = [
-        f"GPU       about {_size(this.total)} {now} gradient checkpointing, {_size(this.other_total)} {other}: weights {_size(this.weights)}, "
+    now, other = _size(this.total), _size(this.other_total)
+    both = f"{now} with gradient checkpointing, {other} without" if this.checkpointing else f"{now} without gradient checkpointing, {other} with it"
+    parts = (
         f"{this.trained_parameters:,} trained parameters {_size(this.trained)}, activations {_size(this.activations)}, logits {_size(this.logits)}"
-    ]
+    )
+    lines = [f"GPU       about {both}: weights {_size(this.weights)}, {parts}"]
     if this.checkpoints:
         lines.append(f"disk      {this.checkpoints} checkpoints of {_size(this.checkpoint)}")
     return "\n".join(lines)
@@ -249,19 +249,19 @@ def doctor(this: Run) -> int:
         return 0
     if not any(Source.parse(value).path.exists() for value in task.raw.values()):
         return 0
-    print(f"\nraw data  make check TASK={task.name}", flush=True)
+    say(f"\nraw data  make check TASK={task.name}", flush=True)
     return call([sys.executable, "-m", "tools.data.check", str(task.path), "--out", str(this.dataset / "check")])
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.check", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.train.check", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--all", action="store_true", help="list every value, not only those that differ from their default (make: ALL=1)")
     args, this, how = distributed.parse(parser)
     found = examine(this, how)
-    print(report(found, args.all), flush=True)
+    say(report(found, args.all), flush=True)
     code = doctor(this)
     all_at_once(found.problems)
-    print(f"\n{this.path}: nothing is wrong with the run. next: make train CONF={this.path}")
+    say(f"\n{this.path}: nothing is wrong with the run. next: make train CONF={this.path}")
     return code
 
 

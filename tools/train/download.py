@@ -7,11 +7,11 @@ In: a model's name there. Out: models/<name>/, complete or not at all.
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 
 from tools.errors import WANTING, ToolError, run
+from tools.language import Parser, say
 
 
 def download(model: str, out: Path) -> Path:
@@ -34,13 +34,13 @@ def download(model: str, out: Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.download", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.train.download", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("model", nargs="?", help="owner/name on ModelScope (make: MODEL=Qwen/Qwen2.5-7B-Instruct)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of base models, usually models")
     args = parser.parse_args()
     if not args.model or args.model.count("/") != 1:
         raise ToolError(f"'{args.model or ''}': not owner/name; say MODEL=Qwen/Qwen2.5-7B-Instruct, for example.")
-    print(download(args.model, args.out))
+    say(download(args.model, args.out))
 
 
 if __name__ == "__main__":

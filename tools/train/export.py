@@ -7,7 +7,6 @@ In: a trained run. Out: data/outputs/<run>/merged/, a model that transformers an
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from tools.conf import Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import need_file, read_json, replacing, sha256, write_json, write_text
+from tools.language import Parser, say
 from tools.process import call
 from tools.train.arguments import base_model_problems
 from tools.train.launch import llamafactory_cli, to_yaml
@@ -126,12 +126,12 @@ def _has_chat_template(folder: Path) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.export", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.train.export", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
     parser.add_argument("--best", action="store_true", help="merge the checkpoint that `make best` found (make: BEST=1)")
     args = parser.parse_args()
     this = run_from(args)
-    print(f"merged: {export(this, args.best)}  next: make serve CONF={this.path} MERGED=1")
+    say(f"merged: {export(this, args.best)}  next: make serve CONF={this.path} MERGED=1")
 
 
 if __name__ == "__main__":

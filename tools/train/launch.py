@@ -9,7 +9,6 @@ In: conf/<run>.yaml, overlays, key=value. Out: data/outputs/<run>/ with LLaMA-Fa
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import json
 import re
@@ -24,6 +23,7 @@ from typing import Any
 from tools.conf import PEFT_METHODS, Run
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import read_json, write_text
+from tools.language import Parser, say
 from tools.process import call
 from tools.train import distributed, manifest, pissa
 from tools.train.check import examine
@@ -71,7 +71,7 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
         return follow(this, how, fresh)
     with only_one(this):
         if fresh and (moved := move_away(this.output_dir)):
-            print(f"{this.output_dir} was moved to {moved}", flush=True)
+            say(f"{this.output_dir} was moved to {moved}", flush=True)
         _need_unfinished(this)
         start = starting_point(this)
         resolved = Run(this.path, resolved_values(this, start))
@@ -89,7 +89,7 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
         finally:
             manifest.end(this, record, code)
             if code in (130, 143):
-                print(f"\n{this.path}: stopped. {_goes_on(this, found.plan)}", file=sys.stderr)
+                say(f"\n{this.path}: stopped. {_goes_on(this, found.plan)}", file=sys.stderr)
         if code:
             raise ToolError(
                 f"{this.path}: the training stopped with exit code {code}.\n{reason(this.output_dir / LOG)}{how.hint()}\n{_goes_on(this, found.plan)}",
@@ -101,7 +101,7 @@ def train(this: Run, fresh: bool = False, how: Processes | None = None) -> None:
                 f"{this.path}: the training ended well but left no {', '.join(missing)} in {this.output_dir}. Is `do_train: true` set?", WANTING
             )
         if pissa.convert(this.output_dir):
-            print(f"{this.output_dir}: PiSSA's adapter was made a plain LoRA adapter of twice the rank")
+            say(f"{this.output_dir}: PiSSA's adapter was made a plain LoRA adapter of twice the rank")
     _say_next(this)
 
 
@@ -111,14 +111,14 @@ def _finish(this: Run) -> bool:
         return False
     with only_one(this):
         pissa.convert(this.output_dir)
-    print(f"{this.output_dir}: the training had ended before; what was left of PiSSA was now made plain LoRA adapters of twice the rank")
+    say(f"{this.output_dir}: the training had ended before; what was left of PiSSA was now made plain LoRA adapters of twice the rank")
     _say_next(this)
     return True
 
 
 def _say_next(this: Run) -> None:
     merges = this.values.get("finetuning_type") not in PEFT_METHODS
-    print(
+    say(
         f"trained: {this.output_dir}  next: "
         + (f"make export CONF={this.path}, or make eval CONF={this.path}" if merges else f"make eval CONF={this.path} ENGINE=hf")
     )
@@ -140,7 +140,7 @@ def follow(this: Run, how: Processes, fresh: bool = False) -> None:
         code = call(how.command(engine_command(this), conf), env=how.environment())
     if code:
         raise ToolError(f"{this.path}: machine {how.node_rank} stopped with exit code {code}; what it printed above says why.{how.hint()}", WANTING)
-    print(f"machine {how.node_rank} is done; the adapter is on machine 0, in {this.output_dir}")
+    say(f"machine {how.node_rank} is done; the adapter is on machine 0, in {this.output_dir}")
 
 
 def starting_point(this: Run) -> Path | None:
@@ -156,12 +156,12 @@ def starting_point(this: Run) -> Path | None:
     if whole:
         all_at_once(differences(this))
     for checkpoint, problem in torn:
-        print(f"{checkpoint}: not whole ({problem}); set aside as {set_aside(checkpoint).name}", flush=True)
+        say(f"{checkpoint}: not whole ({problem}); set aside as {set_aside(checkpoint).name}", flush=True)
     if whole:
-        print(f"{this.output_dir}: an earlier training was interrupted; going on from {whole.name}", flush=True)
+        say(f"{this.output_dir}: an earlier training was interrupted; going on from {whole.name}", flush=True)
         _trim_log(this.output_dir / "trainer_log.jsonl", step_of(whole))
     elif torn:
-        print(f"{this.output_dir}: no checkpoint is whole; starting at the beginning", flush=True)
+        say(f"{this.output_dir}: no checkpoint is whole; starting at the beginning", flush=True)
     return whole
 
 
@@ -269,7 +269,7 @@ def _goes_on(this: Run, plan: Plan | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.launch", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.train.launch", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--fresh", action="store_true", help="move what is in the output folder aside and start over (make: FRESH=1)")
     args, this, how = distributed.parse(parser)
     train(this, args.fresh, how)

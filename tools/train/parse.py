@@ -8,7 +8,6 @@ and a run that passed is remembered beside the environment.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from tools.conf import Run, load_yaml
 from tools.errors import run as run_tool
+from tools.language import Parser
 
 # Several processes are needed for these, or a GPU; what the parser has to say of them depends on the machine and not on the run.
 ELSEWHERE = ("deepspeed", "fsdp", "fsdp_config", "pure_bf16", "ray_num_workers", "ray_init_kwargs", "ddp_backend")
@@ -50,7 +50,7 @@ def complaint(path: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.parse", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.train.parse", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN.yaml")
     found = complaint(parser.parse_args().run)
     print(found)

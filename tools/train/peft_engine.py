@@ -8,13 +8,13 @@ there: adapter, tokenizer, trainer_log.jsonl, training_loss.png, and last train_
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools.conf import Run, dataset_names, load_yaml
 from tools.errors import ToolError, all_at_once, run
 from tools.files import need_file
+from tools.language import Parser, say
 from tools.train import arguments, peft_rows
 from tools.train.rows import datasets
 
@@ -186,9 +186,9 @@ def _checkpoint(training: TrainingOptions) -> str | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.peft_engine", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.train.peft_engine", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("run", type=Path, metavar="run.yaml", help="the resolved run, data/outputs/<run>/run.yaml")
-    print(f"trained: {train(parser.parse_args().run)}")
+    say(f"trained: {train(parser.parse_args().run)}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ In: a run whose merged model is fresh. Out: data/outputs/<run>/merged-<method>/,
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
@@ -18,6 +17,7 @@ from typing import Any
 from tools.conf import QUANTIZATIONS, ROOT, Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
 from tools.files import need_file, read_json, replacing, sha256, write_json
+from tools.language import Parser, say
 from tools.process import call
 from tools.train.export import ORIGIN as MERGED_FROM
 from tools.train.export import check_chat, need_merged, tensors
@@ -52,7 +52,7 @@ def quantize(this: Run, method: str, samples: int | None = None) -> Path:
     group = None if method == "fp8" else group_size(linear_inputs(merged, bool(trained.values.get("trust_remote_code"))))
     calibration, rows = (None, []) if method == "fp8" else calibrate_on(trained, merged, samples)
     final = this.quantized(method)
-    print(f"{merged} → {final}: {SCHEMES[method]}{f', groups of {group}' if group else ''}, {len(rows)} rows to calibrate on", flush=True)
+    say(f"{merged} → {final}: {SCHEMES[method]}{f', groups of {group}' if group else ''}, {len(rows)} rows to calibrate on", flush=True)
     with replacing(final) as new:
         _compress(new, merged, method, group, rows, bool(trained.values.get("trust_remote_code")))
         _copy_rest(merged, new)
@@ -184,7 +184,7 @@ def _bytes(model: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.quantize", description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(prog="python -m tools.train.quantize", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
     parser.add_argument("--method", default="awq", metavar="|".join(QUANTIZATIONS), help="4 bits (awq, gptq) or 8 (fp8) (default: awq)")
     parser.add_argument("--samples", type=int, metavar="N", help=f"rows of the training data to calibrate on (default: {SAMPLES}; fp8 needs none)")
@@ -192,7 +192,7 @@ def main() -> None:
     this = run_from(args)
     folder = quantize(this, args.method, args.samples)
     size = read_json(folder / ORIGIN)["bytes"]
-    print(
+    say(
         f"quantised: {folder}, {size['merged'] / 2**20:,.1f} → {size['quantized'] / 2**20:,.1f} MiB  next: make eval CONF={this.path} QUANTIZED={args.method}"
     )
 

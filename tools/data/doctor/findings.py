@@ -6,14 +6,19 @@ number of faults: a kind keeps one number a split and EXAMPLES examples.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tools.language import in_language
+from tools.terminal import columns, padded, paint
+
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
+COLOURS = {ERROR: "red", WARNING: "yellow", NOTE: "cyan"}
 EXAMPLES = 5
 # Faults that a mended copy can't help.
 BY_HAND = {"prompt", "cutoff", "no-rows", "truncated"}
@@ -214,15 +219,28 @@ class Findings:
     def table(self) -> Iterator[str]:
         """The findings as lines to print: severity, count, what, the first place; below each, its examples and what to do."""
         report = self.report()
-        what = [finding["title"] + _in_each(finding["by_split"]) for finding in report]
-        width = max(map(len, what), default=0)
+        what = [_title(finding) + _in_each(finding["by_split"]) for finding in report]
+        width = max(map(columns, what), default=0)
         if report:
-            yield f"{'severity':8}  {'count':>9}  {'what':{width}}  first place"
+            yield (
+                padded(in_language("severity"), 8)
+                + "  "
+                + padded(in_language("count"), -9)
+                + "  "
+                + padded(in_language("what"), width)
+                + in_language("  first place")
+            )
         for finding, title in zip(report, what, strict=True):
-            first = finding["examples"][0]
-            yield f"{finding['severity']:8}  {finding['count']:>9,}  {title:{width}}  {first['file']}:{first['line']}"
+            first, severity = finding["examples"][0], padded(in_language(finding["severity"]), 8)
+            yield f"{paint(severity, COLOURS[finding['severity']], sys.stdout)}  {finding['count']:>9,}  {padded(title, width)}  {first['file']}:{first['line']}"
             yield from (f"    {example['file']}:{example['line']}: {example['message']}" for example in finding["examples"])
-            yield f"    → {finding['advice']}"
+            yield f"    → {in_language(finding['advice'])}"
+
+
+def _title(finding: dict[str, Any]) -> str:
+    """What was found, and what is said about it, in the user's language."""
+    title = KINDS[finding["kind"]].title
+    return in_language(title) + in_language(finding["title"].removeprefix(title))
 
 
 def _in_each(by_split: dict[str, int]) -> str:
