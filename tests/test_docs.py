@@ -10,7 +10,7 @@ import pytest
 from tools.conf import ROOT
 
 README = (ROOT / "README.md").read_text()
-PAGES = README + "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+PAGES = "".join(page.read_text() for page in (*ROOT.glob("README*.md"), *(ROOT / "docs").rglob("*.md")))
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z0-9_-]+):", MAKEFILE, re.MULTILINE))
 TOOLS = sorted(

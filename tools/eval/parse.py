@@ -27,7 +27,7 @@ __all__ = ["RULES", "Pair", "Parsed", "parse", "parse_class"]  # a class is the 
 
 # Each rule that can be needed beyond the trained format, with what it does.
 RULES = {
-    "thinking": "what was thought aloud before the answer (<think>…</think>) is left out",
+    "thinking": "what was thought aloud before the answer (`<think>…</think>`) is left out",
     "fence": "a code fence (``` or ~~~) around the answer is taken off",
     "chatter": "words before, between or behind the values are left out",
     "quoted_json": "the answer is JSON within a JSON string, or its quotes are escaped",
