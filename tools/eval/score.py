@@ -10,7 +10,7 @@ What each protocol counts is in tools/eval/protocols.py, what the intervals mean
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +44,7 @@ from tools.eval.protocols import occurrences as occurrences
 from tools.eval.rows import Row, known_labels, rows
 from tools.example import Example, as_example, neutralise, read_examples
 from tools.files import Transaction, need_file, parse_object, quick_loads, sha256, write_json
-from tools.language import Parser, say
+from tools.language import Parser, in_language, say
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -209,9 +209,19 @@ def tally_files(setting: Setting, examples: Path, predictions: Path) -> Tally:
     for path in (examples, predictions):
         need_file(path)
     with no_collection():  # in the processes that are copies of this one neither
-        for part in spread(count, chunks(join(examples, predictions)), processes_for(examples, predictions)):
+        for part in spread(count, _shown(chunks(join(examples, predictions))), processes_for(examples, predictions)):
             counts.merge(part)
     return counts
+
+
+def _shown(some: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The chunks, with a progress bar for those who wait."""
+    from tqdm import tqdm
+
+    with tqdm(desc=in_language("scoring"), unit=" rows", disable=None, leave=False) as bar:
+        for chunk in some:
+            yield chunk
+            bar.update(len(chunk.example_numbers))
 
 
 def _plain(gold: bytes, answer: bytes, setting: Setting) -> tuple[Sides, str] | None:

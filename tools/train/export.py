@@ -15,7 +15,7 @@ from typing import Any
 from tools.conf import Run, add_run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import need_file, read_json, replacing, sha256, write_json, write_text
-from tools.language import Parser, say
+from tools.language import Parser, in_language, say
 from tools.process import call
 from tools.train.arguments import base_model_problems
 from tools.train.launch import llamafactory_cli, to_yaml
@@ -68,9 +68,10 @@ def check(merged: Path, base: Path) -> int:
     changed (the adapter wasn't applied), or when tokenizer or chat template are missing.
     """
     import torch
+    from tqdm import tqdm
 
     expected, changed, found = dict(tensors(base)), 0, set()
-    for name, tensor in tensors(merged):
+    for name, tensor in tqdm(tensors(merged), total=len(expected), desc=in_language("checking"), unit=" tensors", disable=None, leave=False):
         found.add(name)
         if not torch.isfinite(tensor).all():
             raise ToolError(f"{merged}: tensor {name} holds values that aren't finite; the adapter diverged.", WANTING)
