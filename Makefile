@@ -5,6 +5,10 @@ CONF :=
 TASK :=
 ARGS :=
 MODEL :=
+# `make new` makes TASK from the annotated data in FROM (and DEV, where there is a second file); READER says what it is, where that can't be told.
+FROM :=
+DEV :=
+READER :=
 # The runs that `make compare` compares: "a b", "a:base a:merged".
 RUNS :=
 SPLIT := dev
@@ -102,6 +106,10 @@ clean: ## remove what can be made again: caches, generated data, the doctor's re
 .PHONY: download
 download: setup-train ## a base model from ModelScope into models/ (MODEL=Qwen/Qwen2.5-7B-Instruct)
 	$(RUN) tools.train.download $(MODEL) --out models
+
+.PHONY: new
+new: setup-train ## a new task from a data file: reader guessed, labels collected, task file, prompt and run written (TASK=name FROM=file DEV=file MODEL=… READER=…)
+	$(RUN) tools.data.new $(TASK) $(if $(FROM),--from "$(FROM)") $(if $(DEV),--dev "$(DEV)") $(if $(READER),--reader $(READER)) $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 .PHONY: data
 data: setup-train ## raw annotation → examples, Alpaca files, dataset_info.json (TASK=clue; default: every task whose raw files are here)

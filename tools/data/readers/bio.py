@@ -80,11 +80,20 @@ class Notation:
 
 def read_bio(path: Path) -> Iterator[RawRow | BadRow]:
     """One RawRow or BadRow for each sentence of a file of tagged tokens."""
-    lines = (line for line in text_lines(path) if isinstance(line, BadRow) or not line.text.startswith("-DOCSTART-"))
+    lines = _lines(path)
     head = list(islice(lines, HEAD))
     notation = _notation([line for line in head if isinstance(line, Line)])
     for sentence in _sentences(chain(head, lines)):
         yield _row(sentence, notation)
+
+
+def notation_of(path: Path) -> Notation:
+    """How a file is written, as its first lines tell."""
+    return _notation([line for line in islice(_lines(path), HEAD) if isinstance(line, Line)])
+
+
+def _lines(path: Path) -> Iterator[Line | BadRow]:
+    return (line for line in text_lines(path) if isinstance(line, BadRow) or not line.text.startswith("-DOCSTART-"))
 
 
 def _notation(lines: list[Line]) -> Notation:
