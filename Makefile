@@ -164,3 +164,7 @@ compare: setup-train ## is one run better than another, or the leaderboard of a 
 .PHONY: parity
 parity: setup ## adapter = merged (= quantised) on the dev split, within BOUND of F1; exit 1 beyond it (CONF=… SPLIT=dev BOUND=0.02)
 	$(RUN) tools.eval.parity $(CONF) $(ARGS) --bound $(BOUND) --split $(SPLIT) --port $(PORT)
+
+.PHONY: card
+card: setup-train ## a model card in English and Chinese, with the Hugging Face hub's metadata (CONF=… MERGED=1 QUANTIZED=awq BEST=1 SPLIT=dev)
+	$(RUN) tools.eval.card $(CONF) $(ARGS) $(WHICH) --split $(SPLIT)

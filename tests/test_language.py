@@ -16,6 +16,8 @@ from tools.language import CATALOGUE, VALUE, is_chinese, match, translate
 ENTRIES: dict[str, str] = json.loads(CATALOGUE.read_text(encoding="utf-8"))
 # Modules that say nothing to a user, and strings that aren't messages though they look like sentences.
 SILENT = ("tools/tiny/", "tools/language.py", "tools/serve/worker.py", "tools/serve/ray_worker.py", "tools/train/rank.py", "tools/data/repeats.py")
+# Modules that write files: only what they hand to `say`, ToolError or `help=` is a message.
+WRITERS = ("tools/data/new_run.py", "tools/data/new_task.py", "tools/eval/card.py", "tools/eval/card_facts.py", "tools/eval/card_metadata.py")
 CODE = re.compile(
     r"^(CREATE|SELECT|INSERT|DELETE|PRAGMA|UPDATE|import) |\(\?|\\[bdsw]|^\^|^python3? -m |^make [a-z]+( [A-Z_]+=\S*)+$|^\{desc\}|^[\w.]+(, [\w.]+)+$"
 )
@@ -158,6 +160,7 @@ def messages() -> Iterator[tuple[str, str]]:
 
 def literals(path: Path, every: bool = False) -> Iterator[tuple[int, str]]:
     """(line, template) of each string in a module: what is handed to `say`, ToolError or `help=`, and whatever else has three words or more, or any."""
+    writer = str(path.relative_to(ROOT)).startswith(WRITERS)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped: set[int] = set()
     direct: set[int] = set()
@@ -176,7 +179,7 @@ def literals(path: Path, every: bool = False) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if id(node) not in skipped and (template := template_of(node)) is not None:
             words = len(re.findall(r"[A-Za-z]{2,}", template))
-            if every or id(node) in direct or (words >= 3 and " " in template.strip() and not CODE.search(template)):
+            if every or id(node) in direct or (words >= 3 and not writer and " " in template.strip() and not CODE.search(template)):
                 yield node.lineno, template  # type: ignore[attr-defined]
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from tools.errors import ToolError
-from tools.train.download import download
+from tools.files import read_json
+from tools.train.download import ORIGIN, download
 
 
 @pytest.mark.parametrize("words", [[], ["Qwen2.5-7B-Instruct"], ["a/b/c"]])
@@ -21,6 +22,7 @@ def test_a_download_appears_whole_under_the_models_own_name(tmp_path: Path, monk
     monkeypatch.setattr("modelscope.snapshot_download", fetch)
     assert download("Qwen/Tiny", tmp_path) == tmp_path / "Tiny"
     assert (tmp_path / "Tiny/config.json").read_text() == "Qwen/Tiny master"
+    assert read_json(tmp_path / "Tiny" / ORIGIN) == {"hub": "modelscope", "model": "Qwen/Tiny"}
 
 
 def test_a_failed_download_is_a_message_and_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

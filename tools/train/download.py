@@ -11,7 +11,10 @@ import os
 from pathlib import Path
 
 from tools.errors import WANTING, ToolError, run
+from tools.files import write_json
 from tools.language import Parser, say
+
+ORIGIN = "download.json"  # in the model's folder: its name on the hub, which the folder's own doesn't tell
 
 
 def download(model: str, out: Path) -> Path:
@@ -29,6 +32,7 @@ def download(model: str, out: Path) -> Path:
         raise ToolError(
             f"{model}: not downloaded: {reason}\nCheck the name on ModelScope and the network; calling it again resumes.", WANTING
         ) from None
+    write_json(partial / ORIGIN, {"hub": "modelscope", "model": model})
     os.replace(partial, folder)
     return folder
 
