@@ -19,7 +19,7 @@ SILENT = ("tools/tiny/", "tools/language.py", "tools/serve/worker.py", "tools/se
 # Modules that write files: only what they hand to `say`, ToolError or `help=` is a message.
 WRITERS = ("tools/data/new_run.py", "tools/data/new_task.py", "tools/eval/card.py", "tools/eval/card_facts.py", "tools/eval/card_metadata.py")
 CODE = re.compile(
-    r"^(CREATE|SELECT|INSERT|DELETE|PRAGMA|UPDATE|import) |\(\?|\\[bdsw]|^\^|^python3? -m |^make [a-z]+( [A-Z_]+=\S*)+$|^\{desc\}|^[\w.]+(, [\w.]+)+$"
+    r"^\[?\{\"\w|^(CREATE|SELECT|INSERT|DELETE|PRAGMA|UPDATE|import) |\(\?|\\[bdsw]|^\^|^python3? -m |^make [a-z]+( [A-Z_]+=\S*)+$|^\{desc\}|^[\w.]+(, [\w.]+)+$"
 )
 CALLS = {"say", "in_language", "ToolError", "_complain"}
 # Not messages, though they look like sentences: what a model says, LLaMA-Factory's text, code, the shape of a row.
@@ -33,6 +33,10 @@ NO_MESSAGES = {
     "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')",
     "{}; import vllm._C_stable_libtorch",
     "requirements/{}.txt",
+    "{} as {}",
+    "叶 B-PER   (one token and its tag a line, a blank line between sentences)",
+    ".venv/train/bin/python -c",
+    "{'TEXT': 'text', 'CLASS': 'label'}",
     "outside lower center",
     "unexpected end of data",
     'root ::= "[" (object (", " object)*)? "]"',

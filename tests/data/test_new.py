@@ -335,7 +335,7 @@ def test_many_labels_and_a_single_one_are_remarked(checkout: Path, give: Callabl
     made(give(lines(*({"text": f"文{n}", "label": f"类{n % 101}"} for n in range(202)))))
     assert "remark: 101 labels make a long prompt" in capsys.readouterr().out
     made(give(lines(*({"text": f"文{n}", "label": "类"} for n in range(20)))), name="two")
-    assert "remark: one label only. There is nothing to choose from." in capsys.readouterr().out
+    assert "remark: one label only: there is nothing to choose from." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_nothing_that_is_there_is_overwritten_and_a_second_call_changes_nothing(
     with pytest.raises(ToolError) as error:
         made(source)
     assert error.value.exit_code == 2
-    for path in ("conf/task/toy.yaml", "data/prompts/toy_prompt.txt", "conf/tiny-qwen2-toy-ner-lora-sft.yaml", "are there already and kept"):
+    for path in ("conf/task/toy.yaml", "data/prompts/toy_prompt.txt", "conf/tiny-qwen2-toy-ner-lora-sft.yaml", "there already, and kept"):
         assert path in str(error.value)
     assert everything(checkout) == after
 

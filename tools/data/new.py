@@ -35,7 +35,7 @@ from tools.data.sources import of_kind, share_of
 from tools.errors import WANTING, ToolError, run
 from tools.example import Example
 from tools.files import need_file, replacing_file
-from tools.language import Parser, say
+from tools.language import Parser, in_language, say
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 SHARES = (0.1, 0.2, 0.3, 0.5)  # of a single file that becomes dev: the first that leaves no split empty
@@ -160,8 +160,7 @@ def _need_files(name: str, files: dict[str, Path], base: Base) -> None:
 def _need_free(name: str, paths: list[Path]) -> None:
     if there := [str(path) for path in paths if path.exists()]:
         raise ToolError(
-            f"{', '.join(there)}: {'is' if len(there) == 1 else 'are'} there already and kept; nothing was written. Take another name than TASK={name}, or remove"
-            f" {'it' if len(there) == 1 else 'them'} first."
+            f"{', '.join(there)}: there already, and kept; nothing was written. Take another name than TASK={name}, or remove what is there first."
         )
 
 
@@ -233,7 +232,7 @@ def _longest(task: Task, this: Run, raws: list[Raw]) -> int | None:
     try:
         cutoff = Cutoff(this, task, prompt.renderer(task), lambda place, tokens: None)
         for raw in raws:
-            for row in tqdm(READERS[task.reader](raw.readable), desc=f"tokens of {raw.split}", unit=" rows", disable=None, leave=False):
+            for row in tqdm(READERS[task.reader](raw.readable), desc=in_language(f"tokens of {raw.split}"), unit=" rows", disable=None, leave=False):
                 if isinstance(row, RawRow):
                     row = of_kind(row, task)
                     cutoff.add(Place(raw.split, raw.path, row.line), Example("", row.text, row.entities, row.label, row.options))
@@ -252,7 +251,7 @@ def _copying(source: Path) -> Callable[[Path], None]:
         with (
             open(source, "rb") as old,
             open(target, "wb") as new,
-            tqdm(desc=f"copying {source.name}", total=size, unit="B", unit_scale=True, disable=None, leave=False) as bar,
+            tqdm(desc=in_language(f"copying {source.name}"), total=size, unit="B", unit_scale=True, disable=None, leave=False) as bar,
         ):
             while chunk := old.read(CHUNK):
                 new.write(chunk)
@@ -282,7 +281,7 @@ def _about_files(raws: list[Raw], copied: dict[Path, Callable[[Path], None]]) ->
         why = "" if raw.split == "dev" else f": {raw.guess.why}"
         lines.append(f"{raw.path}: reader {reading.reader}, {FORMS[reading.reader].name}{why}.")
         if raw.guess.same:
-            lines.append(f"  The reader{'s' * (len(raw.guess.same) > 1)} {', '.join(raw.guess.same)} would give the very same rows.")
+            lines.append(f"  The very same rows come from other readers: {', '.join(raw.guess.same)}.")
         lines.append(f"  {reading.rows:,} rows can be read, {reading.refusals:,} can't{' (the doctor says why, below)' if reading.refusals else ''}.")
         if raw.place in copied:
             lines.append(f"  copied to {raw.place}, as it is; the task names that copy.")
@@ -307,7 +306,7 @@ def _about_labels(draft: Draft) -> list[str]:
     if len(draft.labels) > MANY:
         lines.append(f"remark: {len(draft.labels):,} labels make a long prompt; are they labels, or did another field end up there?")
     if len(draft.labels) == 1:
-        lines.append("remark: one label only." + (" There is nothing to choose from." if draft.kind == "classification" else ""))
+        lines.append("remark: one label only: there is nothing to choose from." if draft.kind == "classification" else "remark: one label only.")
     return lines
 
 
@@ -323,10 +322,9 @@ def _about_run(draft: Draft, base: Base, path: Path, longest: int | None, writte
             lines.append(f"remark: {base.name} takes {base.positions:,} tokens at most. Leave the longer rows out, or take a model that reads more.")
     elif not base.has_tokenizer:
         lines.append(f"{base.folder} isn't here yet, so no row was measured: make check TASK={draft.name} CONF={path} does it after the download.")
-    lines.append(
-        f"To do by hand: `source` in {TASKS / draft.name}.yaml"
-        + ("." if not draft.labels else f"; and in {draft.prompt}, behind each label, what it means.")
-    )
+    lines.append(f"To do by hand: `source` in {TASKS / draft.name}.yaml.")
+    if draft.labels:
+        lines.append(f"To do by hand: in {draft.prompt}, behind each label, what it means.")
     return lines
 
 

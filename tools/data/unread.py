@@ -129,7 +129,7 @@ def _known(faults: dict[str, Reading]) -> list[str]:
         lines.append(f"  {reader:14}  {form.example}")
         fault = faults.get(reader)
         if fault and fault.first_bad and fault.first_bad.kind not in ("json", "encoding"):
-            lines.append(f"  {'':14}  line {fault.first_bad.line} here: {one_line(fault.first_bad.reason)}")
+            lines.append(" " * 18 + f"line {fault.first_bad.line} here: {one_line(fault.first_bad.reason)}")
         if fault and fault.rows:
-            lines.append(f"  {'':14}  it reads {fault.rows:,} of the first {fault.rows + fault.refusals:,} rows: READER={reader} takes them")
+            lines.append(" " * 18 + f"it reads {fault.rows:,} of the first {fault.rows + fault.refusals:,} rows: READER={reader} takes them")
     return lines
