@@ -1,0 +1,115 @@
+"""docs/keys.md and docs/zh/keys.md name every key that is in use, and no key that doesn't exist."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from tools.conf import ROOT, SERVE, Answer, Shares, Task, load_yaml
+from tools.data.readers import READERS
+from tools.train import arguments
+
+PAGES = {"en": ROOT / "docs" / "keys.md", "zh": ROOT / "docs" / "zh" / "keys.md"}
+SECTIONS = ("order", "task", "run", "peft", "overlay", "serve", "evaluation", "make", "environment")
+MAKEFILE = (ROOT / "Makefile").read_text()
+PRIVATE = {"RUN"}  # a part of the recipes
+TASK_KEYS = {field.name for field in fields(Task)} - {"path", "names"}
+NESTED = {f"answer.{field.name}" for field in fields(Answer)} - {"answer.text_first"} | {f"split.{field.name}" for field in fields(Shares)} - {
+    "split.of"
+}
+
+
+def named(page: Path) -> dict[str, list[str]]:
+    """Section → the names in the first cells of its tables, in order."""
+    parts = re.split(r"^## .*$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert len(parts) == len(SECTIONS), page
+    rows = {name: re.findall(r"^\| (`[^|]*) \|", part, re.MULTILINE) for name, part in zip(SECTIONS, parts, strict=True)}
+    return {name: [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)] for name, cells in rows.items()}
+
+
+def keys_of(pattern: str) -> set[str]:
+    """The keys of all YAML files that fit the pattern, vLLM's defaults left out."""
+    files = [path for path in ROOT.glob(pattern) if not path.name.startswith(SERVE)]
+    assert files, pattern
+    return {str(key) for path in files for key in load_yaml(path)}
+
+
+@pytest.fixture(params=sorted(PAGES))
+def page(request: pytest.FixtureRequest) -> dict[str, list[str]]:
+    return named(PAGES[request.param])
+
+
+def test_every_key_of_a_run_or_overlay_is_named(page: dict[str, list[str]]) -> None:
+    used = keys_of("conf/*.yaml") | keys_of("conf/peft/*.yaml") | keys_of("conf/overlay/*.yaml")
+    assert "lora_rank" in used
+    assert used - {*page["run"], *page["peft"]} == set()
+
+
+def test_every_task_key_is_named_and_every_reader(page: dict[str, list[str]]) -> None:
+    assert keys_of("conf/task/*.yaml") | TASK_KEYS | NESTED == set(page["task"])
+    for path in PAGES.values():
+        row = next(line for line in path.read_text().splitlines() if line.startswith("| `reader` |"))
+        assert set(READERS) <= set(re.findall(r"`([^`]+)`", row))
+
+
+def test_every_overlay_is_named(page: dict[str, list[str]]) -> None:
+    assert page["overlay"] and set(page["overlay"]) == {str(path.relative_to(ROOT)) for path in ROOT.glob("conf/overlay/*.yaml")}
+
+
+def test_every_key_for_vllm_is_named_and_exists(page: dict[str, list[str]]) -> None:
+    house = {str(key) for name in ("serve", "serve-cpu") for key in load_yaml(ROOT / "conf" / f"{name}.yaml")}
+    plan = (ROOT / "tools" / "serve" / "vllm.py").read_text()
+    decided = set(re.findall(r'"([a-z]+(?:-[a-z]+)+|model|port)": ', plan))
+    assert {"max-model-len", "max-lora-rank", "enable-lora"} <= decided
+    assert (house | decided) - set(page["serve"]) == set()
+    installed = next((ROOT / ".venv/serve").glob("lib/python*/site-packages/vllm"), None)
+    if installed is None:
+        pytest.skip("vLLM isn't installed here: that its keys exist can't be asked")
+    files = [installed / "engine" / "arg_utils.py", *installed.glob("entrypoints/**/cli_args.py")]
+    known = "\n".join(file.read_text() for file in files)
+    assert [key for key in page["serve"] if not re.search(rf"\b{key.replace('-', '_')}\b", known)] == []
+
+
+def test_every_key_in_the_run_tables_is_one_that_an_engine_takes_with_the_default_that_is_told() -> None:
+    known, peft = arguments.arguments(), arguments.arguments("peft")
+    sections = named(PAGES["en"])
+    assert [key for key in sections["run"] if key not in known] == []
+    assert [key for key in sections["peft"] if key not in peft or key in known] == []
+    told = dict(re.findall(r"^\| `(\w+)` \| `?\"?([\w./-]+)\"?`? \|", PAGES["en"].read_text(), re.MULTILINE))
+    checked = 0
+    for key in (*sections["run"], *sections["peft"]):
+        default = {**peft, **known}[key]["default"]
+        if isinstance(default, bool):
+            assert told[key] == str(default).lower(), key
+        elif isinstance(default, int | float) and told.get(key):
+            assert float(told[key]) == float(default), key
+        elif isinstance(default, str):
+            assert told[key] == default, key
+        else:
+            continue
+        checked += 1
+    assert checked > 50
+
+
+def test_every_public_make_variable_is_named_and_no_other(page: dict[str, list[str]]) -> None:
+    public = set(re.findall(r"^([A-Z_]+) :=(?! *[@$])", MAKEFILE, re.MULTILINE)) - PRIVATE
+    assert {"CONF", "BOUND", "RAY"} <= public
+    assert set(page["make"]) == public
+
+
+def test_every_evaluation_option_exists(page: dict[str, list[str]]) -> None:
+    sources = "\n".join(path.read_text() for folder in ("eval", "train") for path in (ROOT / "tools" / folder).glob("*.py"))
+    assert page["evaluation"] and [word for word in page["evaluation"] if f'add_argument("{word}"' not in sources.replace("(\n        ", "(")] == []
+
+
+def test_every_environment_variable_that_a_tool_reads_or_sets_is_named(page: dict[str, list[str]]) -> None:
+    sources = "\n".join(path.read_text() for path in (ROOT / "tools").rglob("*.py"))
+    read = set(re.findall(r"env(?:iron)?\.get\(\"([A-Z_]+)\"", sources)) | set(re.findall(r"environ\[\"([A-Z_]+)\"\]", sources))
+    given = set(re.findall(r"\"((?:VLLM|UV|RAY|TOKENIZERS|DO_NOT|SSL|TQDM|LLM)_[A-Z_]+)\"", sources))
+    assert {"VLLM_API_KEY", "CUDA_VISIBLE_DEVICES"} <= read
+    assert (read | given) - {*page["environment"], "PATH"} == set()
+
+
+def test_both_languages_name_the_same_keys_in_the_same_order() -> None:
+    assert named(PAGES["en"]) == named(PAGES["zh"])
