@@ -109,10 +109,10 @@ def test_the_proxy_passes_two_paths_and_no_other() -> None:
     assert conf.count("{") == conf.count("}")
 
 
-def test_the_key_guards_the_paths_that_the_page_names_and_no_other() -> None:
+def test_vllms_own_check_covers_the_paths_that_the_page_names_and_no_other() -> None:
     guarded = re.search(r"^GUARDED_PREFIX = \((.*)\)$", vllm("entrypoints/serve/middleware/authenticate.py"), re.MULTILINE)
     assert guarded
-    said = re.search(r"asks for it on paths that begin with (.*?), and on no other", PAGE)
+    said = re.search(r"itself asks for it on paths that begin with (.*?), and on no other", PAGE)
     assert said
     assert re.findall(r"/\w+", guarded[1]) == re.findall(r"/\w+", said[1])
     assert not any("/invocations".startswith(prefix) for prefix in re.findall(r"/\w+", guarded[1]))

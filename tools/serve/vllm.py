@@ -30,6 +30,7 @@ from tools.serve import probe
 
 PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
 SERVER = "vllm.entrypoints.openai.api_server"
+GUARD = "tools.serve.guard.Guard"
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 ANSWER_TOKENS = 512  # room for the answer behind the longest prompt
@@ -168,7 +169,8 @@ def serve(this: Run, flags: dict[str, Any], extra: list[str], others: Sequence[R
         raise ToolError(f"{PYTHON}: no such file; `make setup` installs vLLM.")
     config, log_path = (this.output_dir / f"serve-{port}.{kind}" for kind in ("yaml", "log"))
     write_text(config, "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in flags.items()))
-    command = [str(PYTHON), "-m", SERVER, "--config", str(config), *extra]
+    guard = [f"--middleware={GUARD}"] if os.environ.get("VLLM_API_KEY") else []
+    command = [str(PYTHON), "-m", SERVER, "--config", str(config), *guard, *extra]
     started = time.monotonic()
     say(f"starting vLLM for {this.name} (log: {log_path}) …", flush=True)
     with _hold(port), open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as server:
@@ -200,8 +202,9 @@ def environment() -> dict[str, str]:
     if on_cpu():
         ours["VLLM_CPU_KVCACHE_SPACE"] = "1"  # GiB; vLLM's default takes most of the memory
     # vLLM compiles and finds its tools through PATH.
+    ours["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])  # for GUARD
     ours["PATH"] = f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {key: value for key, value in ours.items() if key == "PATH" or key not in os.environ}
+    return {key: value for key, value in ours.items() if key in ("PATH", "PYTHONPATH") or key not in os.environ}
 
 
 def _house(name: str) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""Asks for the key on every path: vLLM's own check covers /v1 and a few others, and /invocations would generate for anybody.
+
+In: an ASGI request within vLLM's process. Out: vLLM's answer, or 401. Needs nothing but the standard library, for it runs in vLLM's environment.
+
+    VLLM_API_KEY=… python -m vllm.entrypoints.openai.api_server … --middleware tools.serve.guard.Guard
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+OPEN = ("/health", "/ping")  # what a load balancer asks, which holds no key
+REFUSAL = b'{"error": "Unauthorized"}'
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Guard:
+    """ASGI middleware (asgi.readthedocs.io, version 3): without `Authorization: Bearer <VLLM_API_KEY>` nothing but OPEN is answered."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.wanted = hashlib.sha256(os.environ["VLLM_API_KEY"].encode()).digest()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it; a browser's preflight (OPTIONS) carries no key and gets no data."""
+        if scope["type"] not in ("http", "websocket") or scope.get("method") == "OPTIONS" or scope["path"] in OPEN or self._has_key(scope):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # policy violation (RFC 6455)
+        else:
+            await send({"type": "http.response.start", "status": 401, "headers": [(b"content-type", b"application/json")]})
+            await send({"type": "http.response.body", "body": REFUSAL})
+
+    def _has_key(self, scope: Scope) -> bool:
+        said = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, key = said.partition(b" ")
+        return scheme.lower() == b"bearer" and secrets.compare_digest(hashlib.sha256(key).digest(), self.wanted)
