@@ -184,6 +184,15 @@ def test_one_row_and_a_task_without_labels_of_its_own_compare(evaluation: Evalua
     assert (one["micro"]["a"], one["micro"]["b"], one["won"], list(one["labels"])) == (0, 1, 1, ["Economy"])
 
 
+def test_no_answer_wins_no_row_from_a_wrong_class(evaluation: Evaluate) -> None:
+    from tools.example import Example
+
+    fudan, gold = find_task("fudan"), [Example(id, "股市", [], "Economy", ["Economy", "Art"]) for id in "12"]
+    runs = [read_evaluation(evaluation(fudan, gold, texts, run)) for run, texts in (("a", ["Art", "Art"]), ("b", [None, "Economy"]))]
+    (one,) = compared(fudan, runs)["comparisons"]
+    assert (one["won"], one["lost"], one["alike"]) == (1, 0, 1)
+
+
 def test_a_run_is_named_with_its_variant_or_by_its_folder(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:
     folders = {
         which: evaluation(task, GOLD[:2], RIGHT[:2], "a", which) for which in ("adapter", "base", "merged", "merged-awq", "checkpoint-40", "schema")

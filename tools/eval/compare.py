@@ -46,10 +46,11 @@ class Counted:
 
     counts: list[dict[str, list[int]]]
     predicted: list[list[Pair]]
+    classes: bool = False  # of a classification task
 
     def errors(self) -> list[int]:
-        """False positives and false negatives of each row."""
-        return [sum(fp + fn for _, fp, fn in row.values()) for row in self.counts]
+        """False positives and false negatives of each row; a class is right or wrong, and no answer no better than a wrong one."""
+        return [sum(fn if self.classes else fp + fn for _, fp, fn in row.values()) for row in self.counts]
 
     def total(self) -> tuple[int, int, int]:
         """tp, fp, fn of all rows and labels."""
@@ -71,7 +72,7 @@ def count(task: Task, examples: Sequence[Example], predictions: Path) -> Counted
             cell[0 if pair in gold and pair in answer else 1 if pair in answer else 2] += 1
         counts.append(cells)
         predicted.append(row.predicted)
-    return Counted(counts, predicted)
+    return Counted(counts, predicted, task.kind == "classification")
 
 
 def paired_bootstrap(first: Counted, second: Counted, labels: Sequence[str], samples: int = SAMPLES, seed: int = SEED) -> dict[str, Any]:
@@ -140,8 +141,8 @@ def _difference(observed: ndarray, resampled: ndarray) -> dict[str, float]:
 def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], samples: int = SAMPLES, seed: int = SEED) -> dict[str, Any]:
     """Each evaluation against the first: compare.json's content, with the rows won and lost under 'changed' of each comparison.
 
-    A row is won where the second has fewer errors (false positives + false negatives), lost where it has more. Raises ToolError (1) for evaluations that
-    differ in anything that MUST_BE_EQUAL, and for other examples than theirs.
+    A row is won where the second has fewer errors (false positives + false negatives; of a class, one or none), lost where it has more. Raises ToolError (1)
+    for evaluations that differ in anything that MUST_BE_EQUAL, and for other examples than theirs.
     """
     if len(evaluations) < 2:
         raise ToolError('two runs are needed, e.g. RUNS="a b"; none at all prints the leaderboard.')
