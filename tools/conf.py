@@ -273,7 +273,7 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
 
     Raises ToolError for a missing or broken file, a secret among the values, or an output folder that later steps couldn't find.
     """
-    need_file(path, _available(RUNS))
+    need_file(path, _available(RUNS).strip())
     values = _container(merge(path, overrides), path)
     problems = [f"{path}: `{key}` is missing." for key in ("model_name_or_path", "output_dir", "dataset") if not values.get(key)]
     for key, value in values.items():
@@ -298,7 +298,7 @@ def origins(run: Run) -> dict[str, str]:
 
 def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:
     """A task with key=value `overrides` laid over it; all its problems are raised at once as a ToolError."""
-    need_file(path, _available(TASKS))
+    need_file(path, _available(TASKS).strip())
     values = _container(merge(path, overrides), path)
     problems = _task_problems(path, values)
     all_at_once(problems)
@@ -350,7 +350,7 @@ def merge(path: Path, overrides: Sequence[str]) -> DictConfig:
         if re.match(r"[\w.\-]+=", word):
             words.append(word)
         elif word.endswith((".yaml", ".yml")):
-            layers.append(load_yaml(need_file(Path(word), _available(RUNS / "overlay"))))
+            layers.append(load_yaml(need_file(Path(word), _available(RUNS / "overlay").strip())))
         else:
             raise ToolError(f"'{word}': neither key=value nor an overlay file (.yaml).{_available(RUNS / 'overlay')}")
     try:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tools.conf import Run
-from tools.train.rows import datasets
+from tools.errors import ToolError
+from tools.train.rows import _objects, datasets
 
 GOOD = {"instruction": "你是专家。", "input": "找出：叶老桂", "output": "[]"}
 OURS = {"prompt": "input", "system": "instruction", "response": "output"}
@@ -74,6 +75,14 @@ def test_what_is_wrong_with_a_dataset_is_said(tmp_path: Path, rows: Any, entry: 
     dataset = read(tmp_path, rows, entry)
     assert any(message in problem for problem in dataset.problems), dataset.problems
     assert not dataset.read
+
+
+@pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
+def test_a_byte_order_mark_that_llamafactory_cannot_read_is_said(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b'\xef\xbb\xbf[{"instruction": "s", "input": "i", "output": "o"}]')
+    with pytest.raises(ToolError, match="begins with a byte-order mark"):
+        _objects(path)
 
 
 def test_json_lines_are_read_and_max_samples_cuts(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ In: a run, whose datasets `dataset_info.json` names. Out: for each dataset its r
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Iterator
@@ -83,6 +84,11 @@ def _dataset(run: Run, folder: Path, info: dict[str, Any], name: str) -> Dataset
 
 def _objects(path: Path) -> list[dict[str, Any]]:
     """A JSON list of objects, or JSON Lines."""
+    with open(path, "rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+            raise ToolError(
+                f"{path}: begins with a byte-order mark, which LLaMA-Factory can't read; save it without one. To write it anew: make data"
+            )
     values = [row for _, row in read_jsonl(path)] if path.suffix == ".jsonl" else read_json(path)
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
         raise ToolError(f"{path}: must be a list of objects, one a row.")
