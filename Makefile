@@ -13,7 +13,9 @@ READER :=
 RUNS :=
 SPLIT := dev
 PORT := 8000
-# HOST=0.0.0.0 opens `make serve` to other machines; it demands VLLM_API_KEY in the environment.
+# The port of `make web`'s page; PORT is the server's behind it.
+WEB_PORT := 7860
+# HOST=0.0.0.0 opens `make serve` to other machines and demands VLLM_API_KEY in the environment; `make web`, and WEB_PASSWORD.
 HOST :=
 # WITH=conf/<other run>.yaml serves that run's adapter too, beside the same base model.
 WITH :=
@@ -145,6 +147,10 @@ quantize: setup-quantize ## the merged model in 4 or 8 bits, calibrated on the r
 serve: setup ## base + adapter, or the merged model, over vLLM's OpenAI API on 127.0.0.1 (CONF=… MERGED=1 QUANTIZED=awq BEST=1 WITH=conf/<run>.yaml HOST=127.0.0.1 PORT=8000)
 	$(RUN) tools.serve.vllm $(CONF) $(ARGS) $(if $(MERGED),--merged) $(if $(BEST),--best) $(if $(QUANTIZED),--quantized $(QUANTIZED)) \
 		$(if $(WITH),--with $(WITH)) $(if $(HOST),--host $(HOST)) --port $(PORT)
+
+.PHONY: web
+web: setup ## a page to try a run on: a sentence, a file, its scores; starts a server if none answers (CONF=… MERGED=1 QUANTIZED=awq BEST=1 WEB_PORT=7860 HOST=127.0.0.1)
+	$(RUN) tools.serve.web $(CONF) $(ARGS) $(WHICH) $(if $(HOST),--host $(HOST)) --port $(PORT) --web-port $(WEB_PORT)
 
 ##@ 5. Evaluate
 

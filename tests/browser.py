@@ -35,15 +35,23 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, file: Path, **context: Any) -> Iterator[Page]:
-    """A page of a file; when the block ends, it must have made no request, shown no dialog and logged no error. `context` are Playwright's own options."""
+def opened(browser: Browser, place: Path | str, **context: Any) -> Iterator[Page]:
+    """A page of a file, or at an address; when the block ends, it must have made no request to elsewhere, shown no dialog and logged no error.
+
+    A file's page must not warn either, and a server must have found all that it was asked for.
+
+    `context` are Playwright's own options.
+    """
     faults: list[str] = []
+    home = place if isinstance(place, str) else place.as_uri()
+    loud = ("error",) if isinstance(place, str) else ("error", "warning")
+    ours = (home, "data:", "blob:") if isinstance(place, str) else (home,)
     with browser.new_context(**context) as room:
         page = room.new_page()
-        page.on("request", lambda request: None if request.url.startswith(file.as_uri()) else faults.append(f"request: {request.url}"))
+        page.on("request", lambda request: None if request.url.startswith(ours) else faults.append(f"request: {request.url}"))
         page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("console", lambda message: faults.append(f"console: {message.text}") if message.type in ("error", "warning") else None)
+        page.on("console", lambda message: faults.append(f"console: {message.text}") if message.type in loud else None)
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.goto(file.as_uri())
+        page.goto(home)
         yield page
         assert faults == []

@@ -31,7 +31,7 @@ def test_every_target_that_a_page_names_exists_and_the_readme_names_every_public
 def test_every_make_variable_that_a_page_sets_exists() -> None:
     variables = set(re.findall(r"^([A-Z_]+) :?=", MAKEFILE, re.MULTILINE))
     used = {name for line in PAGES.splitlines() if "make " in line for name in re.findall(r"\b([A-Z_]+)=", line)}
-    assert used <= variables | {"UV_INDEX", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "NO_COLOR"}
+    assert used <= variables | {"UV_INDEX", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "NO_COLOR", "VLLM_API_KEY"}
     assert {"CONF", "TASK", "ARGS", "MODEL", "MERGED"} <= used
 
 

@@ -14,8 +14,8 @@ from tools.help import STEP
 from tools.language import CATALOGUE, VALUE, is_chinese, match, translate
 
 ENTRIES: dict[str, str] = json.loads(CATALOGUE.read_text(encoding="utf-8"))
-# Modules that say nothing to a user, and strings that aren't messages though they look like sentences.
-SILENT = ("tools/tiny/", "tools/language.py", "tools/serve/worker.py", "tools/serve/ray_worker.py", "tools/train/rank.py", "tools/data/repeats.py")
+# Modules that say nothing to a user, or say it in both languages themselves (the page's words), and strings that aren't messages though they look like sentences.
+SILENT = ("tools/tiny/", "tools/language.py", "tools/serve/worker.py", "tools/serve/ray_worker.py", "tools/train/rank.py", "tools/data/repeats.py", *(f"tools/serve/{name}.py" for name in ("page", "site", "words", "sentence_tab", "file_tab", "run_tab")))
 # Modules that write files: only what they hand to `say`, ToolError or `help=` is a message.
 WRITERS = ("tools/data/new_run.py", "tools/data/new_task.py", "tools/eval/card.py", "tools/eval/card_facts.py", "tools/eval/card_metadata.py")
 CODE = re.compile(
@@ -33,6 +33,7 @@ NO_MESSAGES = {
     "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')",
     "{}; import vllm._C_stable_libtorch",
     "requirements/{}.txt",
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
     "{} as {}",
     "叶 B-PER   (one token and its tag a line, a blank line between sentences)",
     ".venv/train/bin/python -c",

@@ -1,6 +1,7 @@
 """A server that does as a test says, and a toy run and task to ask it for."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,11 @@ class Faulty(ThreadingHTTPServer):
         self.cards, self.reply, self.requests = cards, reply, list[dict[str, Any]]()
         self.started: float | None = None
         self.cards_fail = False  # from now on nothing is said about the models
+        self.others: Callable[[str, dict[str, Any]], Any] | None = None  # answers a POST to any path but the chat's
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # who asked has gone
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -46,6 +52,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append(request)
+        if not self.path.endswith("/chat/completions"):
+            body = self.server.others(self.path, request) if self.server.others else None
+            self.send(404 if body is None else 200, body)
+            return
         status, content = self.server.reply(request["messages"][1]["content"])
         if status == 0:  # hang up
             self.close_connection = True

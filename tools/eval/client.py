@@ -43,11 +43,19 @@ def ask_all(server: Server, model: str, asked: Sequence[Question], sampling: dic
 
     Raises ToolError (1) when the server is gone, or refuses row after row; what was kept until then stays kept.
     """
-    asyncio.run(_Client(server, model, sampling, concurrency, keep).ask_all(asked))
+    asyncio.run(asking(server, model, asked, sampling, concurrency, keep))
+
+
+async def asking(
+    server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None
+) -> None:
+    """`ask_all` within an event loop; cancelled, it leaves every request at once. `patience`, in seconds, takes the place of PATIENCE_S."""
+    await _Client(server, model, sampling, concurrency, keep, patience).ask_all(asked)
 
 
 class _Client:
-    def __init__(self, server: Server, model: str, sampling: dict[str, Any], concurrency: int, keep: Keep) -> None:
+    def __init__(self, server: Server, model: str, sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None) -> None:
+        self._patience = PATIENCE_S if patience is None else patience
         self._server, self._url, self._concurrency, self._keep = server, f"{server.url}/chat/completions", concurrency, keep
         self._body = {"model": model, **sampling}
         self._last_answer = time.monotonic()
@@ -124,8 +132,8 @@ class _Client:
         process = self._server.process
         if process is not None and process.poll() is not None:
             raise ToolError(f"{self._server.url}: the server ended with exit code {process.returncode}.", WANTING)
-        if time.monotonic() - self._last_answer > PATIENCE_S:
-            raise ToolError(f"{self._server.url}: no answer for {PATIENCE_S:.0f} s ({problem}).", WANTING)
+        if time.monotonic() - self._last_answer > self._patience:
+            raise ToolError(f"{self._server.url}: no answer for {self._patience:.0f} s ({problem}).", WANTING)
 
     async def _is_there(self, session: aiohttp.ClientSession) -> bool:
         import aiohttp
