@@ -58,15 +58,15 @@ def different(row: dict[str, Any], count: int = 12) -> bytes:
 
 # The bytes of a file, its reader, and what of the reason must be said.
 SHAPES = {
-    "cluener": (lines(CLUENER), "cluener", 'line 1 has `label: {"PER": {"张三": [[0, 1]]}'),
+    "cluener": (lines(CLUENER), "cluener", 'line 1 holds `label: {"PER": {"张三": [[0, 1]]}'),
     "ccfbdci": (lines(CCFBDCI), "ccfbdci", "start_idx and end_idx"),
     "doccano": (lines({"id": 1, "text": TEXT, "label": [[0, 2, "PER"], [3, 5, "GPE"]], "Comments": []}), "doccano", '[[0, 2, "PER"], [3, 5, "GPE"]]'),
     "doccano, with relations": (lines({"id": 1, "text": TEXT, "entities": OFFSETS, "relations": []}), "doccano", "start_offset and end_offset"),
     "doccano, of old": (lines({"data": TEXT, "labels": [[0, 2, "PER"], [3, 5, "GPE"]]}), "doccano", "the text under `data`"),
     "canonical": (lines(CANONICAL), "jsonl", "label, text, start and end"),
-    "Label Studio": (json.dumps([STUDIO]).encode(), "label_studio", "the first task has `data:"),
+    "Label Studio": (json.dumps([STUDIO]).encode(), "label_studio", "the first task holds `data:"),
     "Label Studio, over many lines": (json.dumps([STUDIO], indent=2).encode(), "label_studio", "`annotations`: a task with its results"),
-    "Label Studio, a task a line": (lines(STUDIO), "label_studio", "line 1 has `data:"),
+    "Label Studio, a task a line": (lines(STUDIO), "label_studio", "line 1 holds `data:"),
     "JSON-MIN": (json.dumps([{"id": 1, "text": TEXT, "label": SPANS, "annotation_id": 3}]).encode(), "label_studio", "JSON-MIN"),
     "BIO": (BIO.encode(), "bio", "line 1 is '张 B-PER': a token, a space and a tag; the tags are without marks"),
     "BIO, CRLF and a mark": (codecs.BOM_UTF8 + BIO.replace("\n", "\r\n").encode(), "bio", "a space and a tag"),
@@ -239,7 +239,7 @@ def test_two_ways_to_read_a_file_are_a_question_that_the_reader_answers(checkout
     with pytest.raises(ToolError, match="it can be read in 2 ways, all 12 rows of it") as error:
         made(path)
     assert error.value.exit_code == 2
-    for said in ("classification: line 1 has", "so would jsonl", "doccano: line 1 has `entities: ", "Say READER=classification"):
+    for said in ("classification: line 1 has", "so would jsonl", "doccano: line 1 holds `entities: ", "Say READER=classification"):
         assert said in str(error.value)
     assert everything(checkout) == before
     made(path, reader="doccano")

@@ -219,7 +219,7 @@ def _why(path: Path, reading: Reading) -> str:
         return _tagged(path, line)
     row = first_object(path, line)
     where = f"line {line}" if not is_list(path) else "the first task"
-    return f"{where} has {one_line(FORMS[reading.reader].tells(row))}" if row else f"{where} is read so"
+    return f"{where} holds {one_line(FORMS[reading.reader].tells(row))}" if row else f"{where} is read so"
 
 
 def _tagged(path: Path, line: int) -> str:

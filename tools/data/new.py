@@ -278,8 +278,8 @@ def _about_files(raws: list[Raw], copied: dict[Path, Callable[[Path], None]]) ->
     lines = []
     for raw in raws:
         reading = raw.guess.reading
-        why = "" if raw.split == "dev" else f": {raw.guess.why}"
-        lines.append(f"{raw.path}: reader {reading.reader}, {FORMS[reading.reader].name}{why}.")
+        why = "" if raw.split == "dev" else f": {in_language(raw.guess.why)}"
+        lines.append(f"{raw.path}: reader {reading.reader}, {in_language(FORMS[reading.reader].name)}{why}.")
         if raw.guess.same:
             lines.append(f"  The very same rows come from other readers: {', '.join(raw.guess.same)}.")
         lines.append(f"  {reading.rows:,} rows can be read, {reading.refusals:,} can't{' (the doctor says why, below)' if reading.refusals else ''}.")

@@ -240,7 +240,8 @@ class Findings:
 def _title(finding: dict[str, Any]) -> str:
     """What was found, and what is said about it, in the user's language."""
     title = KINDS[finding["kind"]].title
-    return in_language(title) + in_language(finding["title"].removeprefix(title))
+    about = in_language(finding["title"].removeprefix(title))
+    return in_language(title) + (about.strip() if about.strip().startswith("（") else about)  # a full-width bracket brings its own space
 
 
 def _in_each(by_split: dict[str, int]) -> str:
