@@ -15,7 +15,15 @@ from tools.language import CATALOGUE, VALUE, is_chinese, match, translate
 
 ENTRIES: dict[str, str] = json.loads(CATALOGUE.read_text(encoding="utf-8"))
 # Modules that say nothing to a user, or say it in both languages themselves (the page's words), and strings that aren't messages though they look like sentences.
-SILENT = ("tools/tiny/", "tools/language.py", "tools/serve/worker.py", "tools/serve/ray_worker.py", "tools/train/rank.py", "tools/data/repeats.py", *(f"tools/serve/{name}.py" for name in ("page", "site", "words", "sentence_tab", "file_tab", "run_tab")))
+SILENT = (
+    "tools/tiny/",
+    "tools/language.py",
+    "tools/serve/worker.py",
+    "tools/serve/ray_worker.py",
+    "tools/train/rank.py",
+    "tools/data/repeats.py",
+    *(f"tools/serve/{name}.py" for name in ("page", "site", "words", "sentence_tab", "file_tab", "run_tab")),
+)
 # Modules that write files: only what they hand to `say`, ToolError or `help=` is a message.
 WRITERS = ("tools/data/new_run.py", "tools/data/new_task.py", "tools/eval/card.py", "tools/eval/card_facts.py", "tools/eval/card_metadata.py")
 CODE = re.compile(

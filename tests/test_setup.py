@@ -39,6 +39,17 @@ def names(paths: list[Path]) -> list[str]:
     return [path.name for path in paths]
 
 
+def test_a_library_without_which_vllms_cpu_build_dies_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup.check_libraries()
+
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(setup.ctypes, "CDLL", missing)
+    with pytest.raises(ToolError, match=r"libnuma\.so\.1 is missing.*apt install libnuma1"):
+        setup.check_libraries()
+
+
 def test_a_second_call_installs_nothing_and_a_new_lock_installs_again(place: list[Path], tmp_path: Path) -> None:
     for _ in range(2):
         setup.make("train", "auto", "")
@@ -158,3 +169,17 @@ def test_setup_runs_on_the_standard_library_alone() -> None:
 def test_the_environment_of_these_tests_is_marked_as_the_locks() -> None:
     mark = json.loads((ROOT / ".venv/train" / setup.MARK).read_text())
     assert mark["sha256"] == setup.sha256(ROOT / "requirements/train.txt")
+
+
+def test_pips_settings_are_read_where_this_python_has_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Ubuntu without python3-pip: the environment that holds uv has one."""
+    for name, script in (("bare", "exit 1"), ("uv/bin/python", "echo global.cert=\\'/c.pem\\'")):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    monkeypatch.setattr(setup, "VENV", tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bare"))
+    assert setup.uv_environment({}, setup.pip_config())["SSL_CERT_FILE"] == "/c.pem"
+    (tmp_path / "uv/bin/python").unlink()
+    assert setup.pip_config() == ""

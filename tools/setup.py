@@ -11,6 +11,7 @@ In: the hash-pinned locks in `requirements/`. Out: one environment a name, and i
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -41,6 +42,7 @@ PROOF = {
 }
 TORCH_USES_GPU = "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')"
 GPU_PROOF = {"train": TORCH_USES_GPU, "serve": f"{TORCH_USES_GPU}; import vllm._C_stable_libtorch", "quantize": TORCH_USES_GPU}
+NUMA = "On Debian and Ubuntu: apt install libnuma1. On Fedora: dnf install numactl-libs."
 # pip's settings that a user of a mirror has, and what uv calls them.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
 
@@ -79,6 +81,8 @@ def make(name: str, kind: str, torch_backend: str) -> None:
         lock = lock_of(name, gpu)
         if gpu and not torch_backend:
             check_driver(name, nvidia_smi(), lock.read_text())
+        if name == "serve" and not gpu:
+            check_libraries()
         check_room(name)
         say(f"setup: installing {lock.relative_to(ROOT)} into {environment.relative_to(ROOT)} …", file=sys.stderr)
         mark = {"lock": lock.name, "sha256": sha256(lock), "torch_backend": torch_backend, "asked": kind != "auto"}
@@ -243,6 +247,14 @@ def unhashed(lock: str) -> str:
     return "\n".join(pin.strip() for pin in pins if not re.match(r"(nvidia|cuda)-|triton==", pin)) + "\n"
 
 
+def check_libraries() -> None:
+    """Raise ToolError where a library of the system is missing without which vLLM's CPU build imports, and dies at the first start."""
+    try:
+        ctypes.CDLL("libnuma.so.1")
+    except OSError:
+        raise ToolError(f"libnuma.so.1 is missing, and vLLM's CPU build can't start without it. {NUMA}") from None
+
+
 def check_room(name: str) -> None:
     """Raise ToolError when the disk has less room than the environment needs."""
     VENV.mkdir(exist_ok=True)
@@ -258,10 +270,19 @@ def uv_environment(environ: Mapping[str, str], pip_config: str) -> dict[str, str
     return {"UV_HTTP_TIMEOUT": "300", "UV_NO_PROGRESS": "0" if sys.stderr.isatty() else "1", **known, **environ}
 
 
+def pip_config() -> str:
+    """What `pip config list` says: this Python's pip, or the one beside uv where this Python has none, as on Ubuntu without python3-pip."""
+    for python in (sys.executable, str(VENV / "uv" / "bin" / "python")):
+        with contextlib.suppress(OSError):
+            done = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+            if not done.returncode:
+                return done.stdout
+    return ""
+
+
 def call(command: list[str]) -> None:
     """Run a command of the installation, its output shown; a failure is a ToolError with the way to try again."""
-    pip = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
-    done = subprocess.run(command, cwd=ROOT, env=uv_environment(os.environ, pip.stdout), stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=uv_environment(os.environ, pip_config()), stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise ToolError(
             f"this step of the installation failed (exit code {done.returncode}): {' '.join(command)}\n"
@@ -271,9 +292,15 @@ def call(command: list[str]) -> None:
 
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Hold the installation's lock; a second `make` waits here."""
-    VENV.mkdir(exist_ok=True)
-    with open(VENV / ".lock", "w") as handle:
+    """Hold the installation's lock; a second `make` waits here. Raises ToolError where this user may not install."""
+    try:
+        VENV.mkdir(exist_ok=True)
+        handle = open(VENV / ".lock", "w")  # noqa: SIM115 - closed below
+    except PermissionError:
+        raise ToolError(
+            f"{VENV}: this user may not install there, and what this step needs isn't there. In a container: take the image that has it (docs/docker.md)."
+        ) from None
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

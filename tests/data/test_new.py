@@ -74,8 +74,8 @@ SHAPES = {
     "BIO that begins like a list of one": (f"[1] O\n{BIO}".encode(), "bio", "a space and a tag"),
     "BMES": (BMES.encode(), "bio", "a token, a tab and a tag; the tags are with marks for an entity's end (BMES, BIOES)"),
     "CoNLL": (BIO.replace(" ", " NN _ ").encode(), "bio", "the first and the last of 4 columns"),
-    "rows without annotation first": (lines(*[{"text": "未标注"}] * 300, CLUENER), "cluener", "line 301 has"),
-    "rows without entities first": (lines({"text": "无", "label": {}}, CLUENER), "cluener", "line 2 has"),
+    "rows without annotation first": (lines(*[{"text": "未标注"}] * 300, CLUENER), "cluener", "line 301 holds"),
+    "rows without entities first": (lines({"text": "无", "label": {}}, CLUENER), "cluener", "line 2 holds"),
 }
 CLASSES = {
     "a class": (lines({"text": "好看", "label": "影"}, {"text": "赢了", "label": "体"}), "classification", '`label: "影"`: one string', 0),
@@ -239,7 +239,7 @@ def test_two_ways_to_read_a_file_are_a_question_that_the_reader_answers(checkout
     with pytest.raises(ToolError, match="it can be read in 2 ways, all 12 rows of it") as error:
         made(path)
     assert error.value.exit_code == 2
-    for said in ("classification: line 1 has", "so would jsonl", "doccano: line 1 holds `entities: ", "Say READER=classification"):
+    for said in ("classification: line 1 holds", "so would jsonl", "doccano: line 1 holds `entities: ", "Say READER=classification"):
         assert said in str(error.value)
     assert everything(checkout) == before
     made(path, reader="doccano")
@@ -404,7 +404,7 @@ def test_any_one_file_that_is_there_stops_all_of_them(checkout: Path, give: Call
     (checkout / path).parent.mkdir(exist_ok=True)
     (checkout / path).write_text("mine")
     before = everything(checkout)
-    with pytest.raises(ToolError, match=f"{path}: is there already and kept"):
+    with pytest.raises(ToolError, match=f"{path}: there already, and kept"):
         made(give(different(CLUENER)))
     assert everything(checkout) == before
 
