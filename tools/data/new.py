@@ -189,7 +189,7 @@ def _place(name: str, split: str, path: Path, several: bool) -> Path:
     place = DATASET / f"{name}{f'.{split}' if several else ''}{suffix}"
     if place.exists() and not (place.is_file() and filecmp.cmp(path, place, shallow=False)):
         raise ToolError(
-            f"{place}: is there already and kept, and {path} would be copied there. Take another name than TASK={name}, or move one of them."
+            f"{place}: there already, and kept; {path} would be copied there. Take another name than TASK={name}, or move one of them."
         )
     return place
 
