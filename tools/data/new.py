@@ -188,9 +188,7 @@ def _place(name: str, split: str, path: Path, several: bool) -> Path:
     suffix = path.suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,10}", path.suffix) else ""
     place = DATASET / f"{name}{f'.{split}' if several else ''}{suffix}"
     if place.exists() and not (place.is_file() and filecmp.cmp(path, place, shallow=False)):
-        raise ToolError(
-            f"{place}: there already, and kept; {path} would be copied there. Take another name than TASK={name}, or move one of them."
-        )
+        raise ToolError(f"{place}: there already, and kept; {path} would be copied there. Take another name than TASK={name}, or move one of them.")
     return place
 
 

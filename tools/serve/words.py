@@ -123,7 +123,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "bad_json": ("{name}, line {line}: not a JSON object with a string in `text`.", "{name} 第 {line} 行：不是 `text` 为字符串的 JSON 对象。"),
     # the run
-    "run": ("The run", "运行结果"),
+    "run": ("The run", "实验"),
     "scores": ("Scores", "得分"),
     "evaluation": ("Evaluation", "评测"),
     "curve": ("Training loss", "训练损失"),
