@@ -27,6 +27,7 @@ MOST = 20  # and so is one of more parts
 END = r"(?<=[.?!]) +(?=[A-Z])"
 FULL_WIDTH = ("。", "？", "；", "，", "：", "）")
 PLACE = re.compile(r"\{0\}: (?!.*\{0\})")
+SENTENCE = re.compile(r"(?:\b[a-z']+,? ){2,}[a-z']+")
 LETTERS = re.compile(r"[A-Za-z]{2}")
 USAGE = "用法: "  # argparse's own word; its catalogues aren't part of Python
 
@@ -42,6 +43,11 @@ class Template(NamedTuple):
     def of(cls, parts: list[str], chinese: str) -> Template:
         """The template of these parts."""
         return cls(parts, chinese, max(parts, key=len))
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether a value comes first and one word is all that is fixed: it fits most of what anybody says."""
+        return not self.parts[0] and len(re.findall("[A-Za-z]+", " ".join(self.parts))) < 2
 
     @property
     def is_word(self) -> bool:
@@ -86,19 +92,22 @@ def _core(core: str, depth: int) -> str:
     # A value that holds the end of a sentence is rather two messages than one.
     for template in found:
         values = match(template.parts, core) or []
-        if not any(re.search(END, value) for value in values):
+        if not any(re.search(END, value) or (template.is_weak and SENTENCE.search(value)) for value in values):
             return _filled(template.chinese, [_line(value, depth + 1) for value in values])
     if core[0] == "(" and core[-1] == ")" and (inner := _line(core[1:-1], depth + 1)) != core[1:-1]:
         return f"（{inner}）"
     if place := re.match(r"(\S+:(?:\d+:)? )(?=\S)", core):  # file:line: message
         return place[1] + _line(core[place.end() :], depth + 1)
-    for stop, joint in ((END, ""), (r"; ", "；"), (r", (?![^()]*\))", "，")):
+    if (aside := re.fullmatch(r"(.*[^\s(]) \(([^()]*)\)(\.?)", core)) and (before := _line(aside[1], depth + 1)) != aside[1]:
+        return f"{before}（{_line(aside[2], depth + 1)}）{'。' if aside[3] else ''}"
+    for stop, joint in ((END, ""), (" → ", " → "), (r"; ", "；"), (r", (?![^()]*\))", "，")):
         pieces = re.split(stop, core)
         said = [_line(piece, depth + 1) for piece in pieces] if len(pieces) <= MOST else []
-        if len(said) > 1 and all(new != old or not LETTERS.search(old) for new, old in zip(said, pieces, strict=True)):
+        known = [new != old or not LETTERS.search(old) for new, old in zip(said, pieces, strict=True)] if said else []
+        if len(said) > 1 and (all(known) or (joint == " → " and any(known))):  # what is behind an arrow may be a path
             return joint.join(said)
-    if found:
-        return _filled(found[0].chinese, [_line(value, depth + 1) for value in match(found[0].parts, core) or []])
+    if strong := [template for template in found if not template.is_weak]:
+        return _filled(strong[0].chinese, [_line(value, depth + 1) for value in match(strong[0].parts, core) or []])
     return _sentences(core, depth)
 
 
