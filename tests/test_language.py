@@ -99,6 +99,11 @@ def test_a_message_with_values_comes_out_in_chinese() -> None:
         ("data/x.jsonl:3: the text is empty.", "data/x.jsonl:3: 文本为空。"),
         ("sample train: 2,000 rows, 3 bad rows", "sample train: 2,000 行，3 个无效行"),
         ("error", "错误"),
+        ("step 10/500  loss 5.8, lr 0.1, 53.3 rows/s, 0:02:40 left", "第 10/500 步  loss 5.8，lr 0.1，53.3 行/秒，剩余 0:02:40"),
+        (
+            "trained: data/outputs/x  next: make export CONF=conf/x.yaml, or make eval CONF=conf/x.yaml",
+            "训练完成: data/outputs/x  下一步: make export CONF=conf/x.yaml，或 make eval CONF=conf/x.yaml",
+        ),
         ("a.jsonl:5: the file ends in the middle of this row (not JSON: cut).", "a.jsonl:5: 文件在这一行中途结束（不是 JSON: cut）。"),
         ("clue train: 2 rows, 1 rows without an entity → data/x.json", "clue train: 2 行，1 行没有实体 → data/x.json"),
         ("what somebody wrote in a text of three words", "what somebody wrote in a text of three words"),

@@ -46,8 +46,9 @@ class Template(NamedTuple):
 
     @property
     def is_weak(self) -> bool:
-        """Whether a value comes first and one word is all that is fixed: it fits most of what anybody says."""
-        return not self.parts[0] and len(re.findall("[A-Za-z]+", " ".join(self.parts))) < 2
+        """Whether a value comes first and one short word is all that is fixed: it fits most of what anybody says."""
+        fixed = "".join(self.parts)
+        return not self.parts[0] and len(re.findall("[A-Za-z]+", fixed)) < 2 and len(fixed.replace(" ", "")) <= 8
 
     @property
     def is_word(self) -> bool:
@@ -89,10 +90,11 @@ def _line(line: str, depth: int) -> str:
 def _core(core: str, depth: int) -> str:
     """A message, or several one after the other, in Chinese; `core` itself where nothing is known of it."""
     found = [one for one in catalogue() if one.longest in core and not (depth and one.is_word) and match(one.parts, core) is not None]
+    strong = [one for one in found if not one.is_weak]
     # A value that holds the end of a sentence is rather two messages than one.
-    for template in found:
+    for template in strong:
         values = match(template.parts, core) or []
-        if not any(re.search(END, value) or (template.is_weak and SENTENCE.search(value)) for value in values):
+        if not any(re.search(END, value) for value in values):
             return _filled(template.chinese, [_line(value, depth + 1) for value in values])
     if core[0] == "(" and core[-1] == ")" and (inner := _line(core[1:-1], depth + 1)) != core[1:-1]:
         return f"（{inner}）"
@@ -103,11 +105,13 @@ def _core(core: str, depth: int) -> str:
     for stop, joint in ((END, ""), (" → ", " → "), (r"; ", "；"), (r", (?![^()]*\))", "，")):
         pieces = re.split(stop, core)
         said = [_line(piece, depth + 1) for piece in pieces] if len(pieces) <= MOST else []
-        known = [new != old or not LETTERS.search(old) for new, old in zip(said, pieces, strict=True)] if said else []
-        if len(said) > 1 and (all(known) or (joint == " → " and any(known))):  # what is behind an arrow may be a path
+        unknown = [old for new, old in zip(said, pieces, strict=True) if new == old] if said else []
+        if len(unknown) < len(said) > 1 and not any(SENTENCE.search(piece) for piece in unknown):  # a figure or a path needs no Chinese
             return joint.join(said)
-    if strong := [template for template in found if not template.is_weak]:
-        return _filled(strong[0].chinese, [_line(value, depth + 1) for value in match(strong[0].parts, core) or []])
+    for template in [*strong, *found]:
+        values = match(template.parts, core) or []
+        if template in strong or not any(SENTENCE.search(value) or ", " in value for value in values):
+            return _filled(template.chinese, [_line(value, depth + 1) for value in values])
     return _sentences(core, depth)
 
 

@@ -118,10 +118,8 @@ def _finish(this: Run) -> bool:
 
 def _say_next(this: Run) -> None:
     merges = this.values.get("finetuning_type") not in PEFT_METHODS
-    say(
-        f"trained: {this.output_dir}  next: "
-        + (f"make export CONF={this.path}, or make eval CONF={this.path}" if merges else f"make eval CONF={this.path} ENGINE=hf")
-    )
+    command = f"make export CONF={this.path}, or make eval CONF={this.path}" if merges else f"make eval CONF={this.path} ENGINE=hf"
+    say(f"trained: {this.output_dir}  next: {command}")
 
 
 def follow(this: Run, how: Processes, fresh: bool = False) -> None:
