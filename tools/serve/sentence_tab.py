@@ -27,6 +27,7 @@ MAX_LENGTH = 20_000  # characters
 SHOWN, READ, VARIETY = 6, 200, 3  # sentences to choose from, out of how many, and how many different labels make one worth showing
 AT_ONCE = 8
 POSITIONS = 20  # of one entity that are written out
+ANSWER_CHARS = 80  # of an answer that is no option
 
 
 def build(site: Site, words: Words) -> None:
@@ -193,7 +194,8 @@ def _entities(site: Site, one: Annotation, tongue: str) -> str:
 
 def _class_remarks(site: Site, one: Annotation, asked: Example, tongue: str) -> list[str]:
     answer = one.label or ""
-    parts = [note(say(tongue, "chosen", name=site.task.names.get(answer, answer)))]
+    shown = answer if len(answer) <= ANSWER_CHARS else f"{answer[:ANSWER_CHARS]}…"  # all of it is below the fold
+    parts = [note(say(tongue, "chosen", name=site.task.names.get(answer, shown)))]
     if answer not in (asked.options or site.task.names):
         parts.append(note(say(tongue, "no_option"), bad=True))
     return parts if one.probabilities else [*parts, note(say(tongue, "no_probabilities"))]

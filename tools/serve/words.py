@@ -70,7 +70,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "The text holds what a model would read as a control token; it was sent harmless, with full-width characters: {tokens}",
         "文本中有会被模型当作控制符的内容，已改成全角字符后再发送：{tokens}",
     ),
-    "truncated": ("The answer was cut off at {limit:,} tokens: entities may be missing.", "回答在 {limit:,} 个词元处被截断，可能缺少实体。"),
+    "truncated": ("The answer was cut off at {limit:,} tokens: what was to follow is missing.", "回答在 {limit:,} 个词元处被截断，后面的内容缺失。"),
     "unparsable": (
         "The answer couldn't be read: it isn't in the format that the task asks for. The raw answer is below.",
         "回答无法解析：不是任务要求的格式。原始回答见下方。",
