@@ -42,6 +42,15 @@ def test_known_keys_are_those_that_the_parser_takes() -> None:
     assert known["stage"]["options"] == ["pt", "sft", "rm", "ppo", "dpo", "kto"]
 
 
+@pytest.mark.parametrize("key", arguments.RENAMED)
+def test_a_key_of_an_older_transformers_is_told_with_its_new_name(key: str) -> None:
+    known = arguments.arguments()
+    assert key not in known
+    assert arguments.RENAMED[key].partition(":")[0] in known
+    [problem] = arguments.problems(load_run(CONFS[0], [f"{key}=true"]))
+    assert f"unknown key '{key}'. It is now `{arguments.RENAMED[key]}`. LLaMA-Factory would refuse the run." in problem
+
+
 @pytest.mark.parametrize("path", CONFS, ids=lambda path: path.stem)
 def test_our_own_runs_have_no_problems(path: Path) -> None:
     assert arguments.problems(load_run(path)) == []

@@ -23,6 +23,8 @@ from tools.errors import ToolError, choices
 from tools.files import sha256, write_json
 
 PACKAGES = ("llamafactory", "transformers")
+# Keys that transformers had before version 5, and that older run files and answers on the web still name.
+RENAMED = {"group_by_length": "train_sampling_strategy: group_by_length", "evaluation_strategy": "eval_strategy", "no_cuda": "use_cpu"}
 ENGINES = {"llamafactory": "LLaMA-Factory", "peft": "The PEFT engine"}
 # Numbers that every type check lets through.
 POSITIVE = (
@@ -60,7 +62,8 @@ def problems(run: Run, engine: str = "") -> list[str]:
     found = []
     for key, value in run.values.items():
         if key not in known:
-            found.append(f"{run.path}: unknown key '{key}'.{choices(key, known)}" + f" {ENGINES[engine]} would refuse the run.")
+            hint = f" It is now `{RENAMED[key]}`." if key in RENAMED else choices(key, known)
+            found.append(f"{run.path}: unknown key '{key}'.{hint}" + f" {ENGINES[engine]} would refuse the run.")
         elif problem := value_problem(value, known[key]["types"], known[key]["options"]) or range_problem(key, value):
             found.append(f"{run.path}: `{key}: {json.dumps(value, ensure_ascii=False)}`: {problem}")
     template = run.values.get("template")
