@@ -20,7 +20,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
         write(f"data/dataset/examples/{name}_train.jsonl", "{}")
         write(f"data/dataset/alpaca/alpaca_{name}_train.json", "[]")
-    for path in ("data/dataset/here.jsonl", "data/dataset/check/here/report.json", "data/dataset/alpaca/mine.json", "data/outputs/run/adapter.bin"):
+    for path in (
+        "data/dataset/here.jsonl",
+        "data/dataset/check/here/report.json",
+        "data/dataset/check/here/train.mended.jsonl",
+        "data/dataset/check/here/labels.png",
+        "data/dataset/alpaca/mine.json",
+        "data/outputs/run/adapter.bin",
+    ):
         write(path, "x")
     for path in ("models/base/model.safetensors", ".pytest_cache/x", "tools/data/__pycache__/a.pyc", ".venv/train/bin/python", "tests/kept.py"):
         write(path, "x")
@@ -45,10 +52,11 @@ def test_what_can_be_made_again_goes_and_all_else_stays(checkout: Path, capsys: 
         "data/dataset/examples/here_train.jsonl",
         "data/dataset/alpaca/alpaca_here_train.json",
         "data/dataset/check/here/report.json",
+        "data/dataset/check/here/labels.png",
         ".pytest_cache/x",
         "tools/data/__pycache__/a.pyc",
     }
-    assert "removed data/dataset/check (" in capsys.readouterr().out
+    assert "removed data/dataset/check/here/report.json (" in capsys.readouterr().out
     left = json.loads((checkout / "data/dataset/alpaca/dataset_info.json").read_text())
     assert set(left) == {"alpaca_gone_train", "mine"}
 

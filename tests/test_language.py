@@ -41,6 +41,7 @@ NO_MESSAGES = {
     "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')",
     "{}; import vllm._C_stable_libtorch",
     "requirements/{}.txt",
+    *("make serve … PORT", "make web … WEB_PORT"),
     "train_sampling_strategy: group_by_length",
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
     "{} as {}",

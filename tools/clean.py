@@ -1,6 +1,6 @@
 """Removes what can be made again, and nothing else: caches, the doctor's reports, examples and Alpaca files whose raw files are here; with --all the environments.
 
-In: a checkout. Out: the same with less in it, and a list of what went and what stayed. Raw files, models, runs and whatever a user wrote stay.
+In: a checkout. Out: the same with less in it, and a list of what went. Raw files, mended copies (a task may name one as its raw file), models and runs stay.
 
     python -m tools.clean
     python3 -m tools.clean --all
@@ -30,7 +30,7 @@ ENVIRONMENTS = Path(".venv")
 
 def clean(root: Path, environments: bool = False) -> int:
     """Remove it all below `root`, each said as it goes; returns how many bytes that were."""
-    going = [*_caches(root), root / CHECK, *_generated(root), *([root / ENVIRONMENTS] if environments else [])]
+    going = [*_caches(root), *_reports(root / CHECK), *_generated(root), *([root / ENVIRONMENTS] if environments else [])]
     freed = 0
     for path in going:
         if path.exists():
@@ -52,6 +52,12 @@ def _caches(root: Path) -> Iterator[Path]:
         yield from root.glob(name)
     for folder in CODE:
         yield from (root / folder).rglob("__pycache__")
+
+
+def _reports(check: Path) -> Iterator[Path]:
+    """The doctor's reports and pictures; not its mended copies."""
+    for pattern in ("*/report.json", "*/*.png"):
+        yield from sorted(check.glob(pattern))
 
 
 def _forget(info: Path) -> None:
@@ -99,7 +105,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="the environments too; the next step installs them again (make: ALL=1)")
     freed = clean(ROOT, parser.parse_args().all)
     say(
-        f"{freed / 2**20:,.1f} MiB freed. Raw files, models/ and data/outputs/ stay: what is in them can't be made again in a moment; remove a run by hand."
+        f"{freed / 2**20:,.1f} MiB freed. Raw files, mended copies, models/ and data/outputs/ stay: what is in them can't be made again in a moment; remove a run by hand."
     )
 
 

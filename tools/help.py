@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import textwrap
 from pathlib import Path
 
 from tools.errors import run
@@ -38,9 +37,13 @@ def shown(makefile: str, width: int) -> str:
 
 
 def _wrapped(text: str, width: int) -> str:
-    """`text` in lines that fit behind the targets; a Chinese character takes two columns, so Chinese is broken at half as many."""
-    characters = max(30, width - INDENT) * len(text) // max(1, columns(text))
-    return ("\n" + " " * INDENT).join(textwrap.wrap(text, characters, break_on_hyphens=False))
+    """`text` in lines that fit behind the targets, broken at spaces and behind any wide character."""
+    lines, room = [""], max(30, width - INDENT)
+    for piece in re.findall(r"[^\s\u2e80-\uffef]*(?:[\u2e80-\uffef][，。、；：！？）]*|\s+|$)", text):
+        if lines[-1] and columns((lines[-1] + piece).rstrip()) > room:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return ("\n" + " " * INDENT).join(line.rstrip() for line in lines)
 
 
 def main() -> None:

@@ -89,13 +89,13 @@ def _line(line: str, depth: int) -> str:
 @lru_cache(maxsize=10_000)
 def _core(core: str, depth: int) -> str:
     """A message, or several one after the other, in Chinese; `core` itself where nothing is known of it."""
-    found = [one for one in catalogue() if one.longest in core and not (depth and one.is_word) and match(one.parts, core) is not None]
-    strong = [one for one in found if not one.is_weak]
+    candidates = (one for one in catalogue() if one.longest in core and not (depth and one.is_word))
+    found = [(one, values) for one in candidates if (values := match(one.parts, core)) is not None]
+    strong = [(one, values) for one, values in found if not one.is_weak]
     # A value that holds the end of a sentence is rather two messages than one.
-    for template in strong:
-        values = match(template.parts, core) or []
+    for one, values in strong:
         if not any(re.search(END, value) for value in values):
-            return _filled(template.chinese, [_line(value, depth + 1) for value in values])
+            return _filled(one.chinese, [_line(value, depth + 1) for value in values])
     if core[0] == "(" and core[-1] == ")" and (inner := _line(core[1:-1], depth + 1)) != core[1:-1]:
         return f"（{inner}）"
     if place := re.match(r"(\S+:(?:\d+:)? )(?=\S)", core):  # file:line: message
@@ -108,10 +108,9 @@ def _core(core: str, depth: int) -> str:
         unknown = [old for new, old in zip(said, pieces, strict=True) if new == old] if said else []
         if len(unknown) < len(said) > 1 and not any(SENTENCE.search(piece) for piece in unknown):  # a figure or a path needs no Chinese
             return joint.join(said)
-    for template in [*strong, *found]:
-        values = match(template.parts, core) or []
-        if template in strong or not any(SENTENCE.search(value) or ", " in value for value in values):
-            return _filled(template.chinese, [_line(value, depth + 1) for value in values])
+    for one, values in [*strong, *found]:
+        if not one.is_weak or not any(SENTENCE.search(value) or ", " in value for value in values):
+            return _filled(one.chinese, [_line(value, depth + 1) for value in values])
     return _sentences(core, depth)
 
 

@@ -30,6 +30,7 @@ from tools.serve import probe
 
 PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
 SERVER = "vllm.entrypoints.openai.api_server"
+AGAIN = "make serve … PORT"
 GUARD = "tools.serve.guard.Guard"
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -164,7 +165,7 @@ def need_fitting(folder: Path, base: Path) -> None:
 def serve(this: Run, flags: dict[str, Any], extra: list[str], others: Sequence[Run] = ()) -> None:
     """Start vLLM, wait until it answers, say where, and stay until it ends or we are interrupted. No vLLM process outlives this call."""
     host, port = _address(flags)
-    _need_free(host, port)
+    need_free(host, port, AGAIN)
     if not PYTHON.is_file():
         raise ToolError(f"{PYTHON}: no such file; `make setup` installs vLLM.")
     config, log_path = (this.output_dir / f"serve-{port}.{kind}" for kind in ("yaml", "log"))
@@ -225,13 +226,14 @@ def _address(flags: dict[str, Any]) -> tuple[str, int]:
     return host, port
 
 
-def _need_free(host: str, port: int) -> None:
+def need_free(host: str, port: int, again: str) -> None:
+    """Raise ToolError for an address that can't be listened at; `again` is the command that names another port, up to its number."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise _taken(host, port, getattr(error, "strerror", None) or str(error)) from None
+            raise _taken(host, port, getattr(error, "strerror", None) or str(error), again) from None
 
 
 def _hold(port: int) -> socket.socket:
@@ -241,12 +243,12 @@ def _hold(port: int) -> socket.socket:
         claim.bind(f"\0ner-factory-{port}")  # an abstract name: gone with the process
     except OSError:
         claim.close()
-        raise _taken("127.0.0.1", port, "another server is starting there") from None
+        raise _taken("127.0.0.1", port, "another server is starting there", AGAIN) from None
     return claim
 
 
-def _taken(host: str, port: int, reason: str) -> ToolError:
-    return ToolError(f"{host}:{port}: {reason}. Take another port: make serve … PORT={port + 1 if 0 < port < 65535 else 8000}")
+def _taken(host: str, port: int, reason: str, again: str) -> ToolError:
+    return ToolError(f"{host}:{port}: {reason}. Take another port: {again}={port + 1 if 0 < port < 65535 else 8001}")
 
 
 def _wait(server: subprocess.Popen[bytes], host: str, port: int, log_path: Path) -> None:

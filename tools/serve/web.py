@@ -12,7 +12,6 @@ import hmac
 import os
 import re
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from tools.conf import Run, add_run, find_task, run_from
 from tools.errors import ToolError, run
 from tools.eval.server import MODELS, Server, model_name, serving
 from tools.language import Parser, say
-from tools.serve.vllm import LOOPBACK
+from tools.serve.vllm import LOOPBACK, need_free
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -55,15 +54,7 @@ def need_address(host: str, port: int) -> None:
     """Raise ToolError for a host that others can reach while there is no password, and for a port that is taken."""
     if host not in LOOPBACK and not os.environ.get(PASSWORD):
         raise ToolError(f"--host {host}: others could use the page; export {PASSWORD}=<secret> first, or stay on 127.0.0.1.")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        free = port + 1 if 0 < port < 65535 else PORT
-        raise ToolError(f"{host}:{port}: {reason}. Take another port: make web … WEB_PORT={free}") from None
+    need_free(host, port, "make web … WEB_PORT")
 
 
 @contextmanager
