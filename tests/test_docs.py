@@ -17,7 +17,7 @@ TOOLS = sorted(
     str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")
     for folder in ("tools", "bench")
     for path in (ROOT / folder).rglob("*.py")
-    if re.search(r"\b(Argument)?Parser\(\s*prog=", path.read_text())
+    if re.search(r"\b((Argument)?Parser|command)\(\s*prog=", path.read_text())
 )
 
 

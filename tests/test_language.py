@@ -108,6 +108,10 @@ def test_a_message_with_values_comes_out_in_chinese() -> None:
         ),
         ("a.jsonl:5: the file ends in the middle of this row (not JSON: cut).", "a.jsonl:5: 文件在这一行中途结束（不是 JSON: cut）。"),
         ("clue train: 2 rows, 1 rows without an entity → data/x.json", "clue train: 2 行，1 行没有实体 → data/x.json"),
+        (
+            "127.0.0.1:80: Address already in use. Take another port: make serve … PORT=81",
+            "127.0.0.1:80: Address already in use。换一个端口: make serve … PORT=81",
+        ),
         ("what somebody wrote in a text of three words", "what somebody wrote in a text of three words"),
         ("conf/x.yaml: nothing is called 'error'.", "conf/x.yaml: nothing is called 'error'."),
         ("    next: make data TASK=sample", "    下一步: make data TASK=sample"),

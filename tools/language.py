@@ -28,6 +28,7 @@ END = r"(?<=[.?!]) +(?=[A-Z])"
 FULL_WIDTH = ("。", "？", "；", "，", "：", "）")
 PLACE = re.compile(r"\{0\}: (?!.*\{0\})")
 SENTENCE = re.compile(r"(?:\b[a-z']+,? ){2,}[a-z']+")
+WORDS = re.compile(r"[A-Za-z']{2,} [A-Za-z']{2,}")
 LETTERS = re.compile(r"[A-Za-z]{2}")
 USAGE = "用法: "  # argparse's own word; its catalogues aren't part of Python
 
@@ -109,8 +110,10 @@ def _core(core: str, depth: int) -> str:
         if len(unknown) < len(said) > 1 and not any(SENTENCE.search(piece) for piece in unknown):  # a figure or a path needs no Chinese
             return joint.join(said)
     for one, values in [*strong, *found]:
-        if not one.is_weak or not any(SENTENCE.search(value) or ", " in value for value in values):
-            return _filled(one.chinese, [_line(value, depth + 1) for value in values])
+        said = [_line(value, depth + 1) for value in values]
+        unknown = [old for new, old in zip(said, values, strict=True) if new == old]
+        if not one.is_weak or not any(WORDS.search(value) or ", " in value for value in unknown):
+            return _filled(one.chinese, said)
     return _sentences(core, depth)
 
 

@@ -105,7 +105,7 @@ class _Client:
                     return self._give_up(question.id, problem)
                 answered_before = self._last_answer
                 pause = min(PAUSE_S * 2 ** min(tries - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
-                await asyncio.sleep(max(pause, min(problem.after, PATIENCE_S)))
+                await asyncio.sleep(max(pause, min(problem.after, self._patience)))
 
     async def _once(self, session: aiohttp.ClientSession, id: str, data: bytes) -> Prediction:
         """One request. Raises Again for what may pass."""

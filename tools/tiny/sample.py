@@ -20,7 +20,7 @@ from tools.tiny.entities import MAKERS
 from tools.tiny.sentences import CLAUSES, OPENERS, PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SLOT = re.compile(r"\{([a-z]+)\d*\}")
 SHORTEST, LONGEST = 8, 60
@@ -127,11 +127,11 @@ def write(out: Path, seed: int) -> None:
                 file.write(json.dumps({"text": text, "label": entities}, ensure_ascii=False) + "\n")
 
 
-def main() -> None:
-    """Make the sample dataset."""
+def command(prog: str, description: str | None, write: Callable[[Path, int], None]) -> None:
+    """The command of a module that makes a dataset: `write` gets the folder and the seed."""
     import argparse
 
-    parser = argparse.ArgumentParser(prog="python -m tools.tiny.sample", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the folder that the splits go to")
     parser.add_argument("--seed", type=int, default=42)
     args = parser.parse_args()
@@ -139,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(prog="python -m tools.tiny.sample", description=__doc__, write=write)

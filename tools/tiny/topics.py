@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.files import Transaction
-from tools.tiny.sample import famous_entities, fill, renumber
+from tools.tiny.sample import command, famous_entities, fill, renumber
 from tools.tiny.sentences import OPENERS, PLAIN
 from tools.tiny.topic_sentences import CLAUSES
 
@@ -72,16 +72,5 @@ def write(out: Path, seed: int) -> None:
                 file.write(json.dumps({"text": text, "label": topic}, ensure_ascii=False) + "\n")
 
 
-def main() -> None:
-    """Make the topics dataset."""
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="python -m tools.tiny.topics", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="the folder that the splits go to")
-    parser.add_argument("--seed", type=int, default=42)
-    args = parser.parse_args()
-    write(args.out, args.seed)
-
-
 if __name__ == "__main__":
-    main()
+    command(prog="python -m tools.tiny.topics", description=__doc__, write=write)
