@@ -18,8 +18,9 @@ from tools.files import need_file, read_json, replacing, sha256, write_json, wri
 from tools.language import Parser, in_language, say
 from tools.process import call
 from tools.train.arguments import base_model_problems
-from tools.train.launch import llamafactory_cli, to_yaml
+from tools.train.launch import llamafactory_cli, reason, to_yaml
 
+LOG = "export.log"
 ADAPTER = "adapter_model.safetensors"
 ORIGIN = "export.json"  # in the merged folder, written last: which adapter it was made from
 PASSED_ON = ("model_name_or_path", "template", "finetuning_type", "trust_remote_code", "cache_dir", "infer_dtype")
@@ -91,7 +92,7 @@ def check(merged: Path, base: Path) -> int:
 def check_chat(model: Path) -> None:
     """Raise ToolError (exit code 1) when a model folder has no tokenizer or no chat template."""
     if not any((model / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
-        raise ToolError(f"{model}: no tokenizer; LLaMA-Factory could not save it (its output above says why).", WANTING)
+        raise ToolError(f"{model}: no tokenizer; LLaMA-Factory could not save it (export.log says why).", WANTING)
     if not _has_chat_template(model):
         raise ToolError(f"{model}: no chat template; the base model has none to copy.", WANTING)
 
@@ -102,8 +103,12 @@ def _merge(this: Run, adapter: Path, folder: Path) -> None:
     values |= {key: value for key, value in this.values.items() if key.startswith("export_") and key != "export_dir"}
     conf = this.output_dir / "export.yaml"
     write_text(conf, to_yaml(values))
-    if code := call([llamafactory_cli(), "export", str(conf)]):
-        raise ToolError(f"{conf}: LLaMA-Factory's export stopped with exit code {code}; what it printed above says why.", WANTING)
+    log_path = this.output_dir / LOG
+    say(f"merging {adapter} into {this.base_model} (log: {log_path}) …", flush=True)
+    with open(log_path, "w", encoding="utf-8") as log:
+        code = call([llamafactory_cli(), "export", str(conf)], log=log)
+    if code:
+        raise ToolError(f"{conf}: LLaMA-Factory's export stopped with exit code {code}.\n{reason(log_path)}", WANTING)
 
 
 def tensors(folder: Path) -> Iterator[tuple[str, Any]]:
