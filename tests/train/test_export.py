@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -77,16 +78,21 @@ def run_(tmp_path: Path) -> Run:
 
 
 def test_a_failing_merge_leaves_the_old_one_and_no_litter(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.train.export.call", lambda command: 3)
+    def failing(command: list, log: IO[str]) -> int:
+        log.write("loading\nValueError: the adapter doesn't fit\n")
+        return 3
+
+    monkeypatch.setattr("tools.train.export.call", failing)
     with pytest.raises(ToolError, match="exit code 3") as error:
         export(run_)
     assert error.value.exit_code == 1
+    assert str(error.value).splitlines()[1:] == ["ValueError: the adapter doesn't fit", f"The whole log: {run_.output_dir / 'export.log'}"]
     assert (run_.merged / "old").read_text() == "old"
     assert not [path.name for path in run_.output_dir.iterdir() if path.name.startswith(".")]
 
 
 def test_a_torn_merge_leaves_the_old_one(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def torn(command: list) -> int:
+    def torn(command: list, log: IO[str]) -> int:
         shutil.copytree(BASE, run_.output_dir / ".merged.new", dirs_exist_ok=True)
         truncate(run_.output_dir / ".merged.new")
         return 0
