@@ -60,7 +60,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]
     return {method: (folder / method / RUN, (folder / method / RUN / "train.log").read_text()) for method in METHODS}
 
 
-def export_here(command: list[str]) -> int:
+def export_here(command: list[str], log: object = None) -> int:
     importlib.import_module("llamafactory.train.tuner").export_model(yaml.safe_load(Path(command[-1]).read_text()))
     return 0
 
