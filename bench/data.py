@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.chain import machine
-from tools.conf import load_task
+from tools.conf.task import load_task
 from tools.data.convert import convert
 from tools.errors import WANTING, ToolError, run
 from tools.files import need_file, write_text
@@ -100,7 +100,7 @@ def size(data: Path, rows: int) -> Iterator[Cost]:
         raw, out = Path(folder) / "raw.jsonl", Path(folder) / "out"
         multiply(data, rows, raw)
         yield _cost("tools.data.convert", rows, [TASK, *_only(raw), "--out", str(out)], Path(folder))
-        yield _cost("tools.data.check", rows, [TASK, *_only(raw), "--out", str(out / "check")], Path(folder))
+        yield _cost("tools.data.doctor.examine", rows, [TASK, *_only(raw), "--out", str(out / "check")], Path(folder))
 
 
 def multiply(data: Path, rows: int, out: Path) -> None:

@@ -22,16 +22,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.chain import machine
-from tools.conf import Run, Task, add_run, find_task, run_from
+from tools.conf.run import Run, run_from
+from tools.conf.task import Task, find_task
 from tools.demo import free_port
 from tools.errors import ToolError, run
-from tools.eval.predict import SAMPLING, need_examples, predict
-from tools.eval.predictions import read_predictions
-from tools.eval.questions import questions
-from tools.eval.server import Server, model_name, serving
 from tools.example import read_examples
 from tools.files import read_json, write_text
-from tools.serve.vllm import PYTHON
+from tools.predict.predict import SAMPLING, need_examples, predict
+from tools.predict.predictions import read_predictions
+from tools.predict.questions import questions
+from tools.predict.server import Server, model_name, serving
+from tools.serve.serve import PYTHON
 from tools.train.machine import gpus
 
 # The `vllm` command doesn't run in its CPU build; this is what it calls.

@@ -23,22 +23,24 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.chain import machine
-from tools.conf import QUANTIZATIONS, Run, Task, add_run, find_task, run_from
-from tools.data.prompt import answer
+from tools.chat.prompt import answer
+from tools.conf.run import Run, run_from
+from tools.conf.task import Task, find_task
 from tools.demo import free_port
 from tools.errors import WANTING, ToolError, run
-from tools.eval.client import Keep
-from tools.eval.predict import CONCURRENCY, SAMPLING, collect, need_examples, predict
-from tools.eval.predictions import Prediction
-from tools.eval.questions import Question, questions
-from tools.eval.score import evaluate
-from tools.eval.server import serving
 from tools.example import read_examples
 from tools.files import read_json, read_lines, write_json, write_text
-from tools.serve.vllm import has_amx_fp8, on_cpu
+from tools.predict.client import Keep
+from tools.predict.predict import CONCURRENCY, SAMPLING, collect, need_examples, predict
+from tools.predict.predictions import Prediction
+from tools.predict.questions import Question, questions
+from tools.predict.server import serving
+from tools.score.score import evaluate
+from tools.serve.serve import has_amx_fp8, on_cpu
 from tools.train.export import export
 from tools.train.machine import gpus
 from tools.train.quantize import PYTHON, quantize
+from tools.variant import QUANTIZATIONS
 
 PAGE = Path("bench/results/quantize.md")
 BATCH = 16  # rows that transformers answers together

@@ -1,6 +1,6 @@
 """What scoring costs on this machine, against nervaluate on the same data, as a table.
 
-In: a CLUENER file, or nothing: then made-up sentences of the sample task. Out: a Markdown page with the seconds and the peak memory of `python -m tools.eval.score` on
+In: a CLUENER file, or nothing: then made-up sentences of the sample task. Out: a Markdown page with the seconds and the peak memory of `python -m tools.score.score` on
 --rows predictions, in the examples' order and in another, and two comparisons with nervaluate on the first --share of the same rows, in the same run, in CPU time:
 
 - counting alone, in one process: nervaluate's four strategies (strict, exact, partial, ent_type; overall and by label) from lists of dicts, our four protocols
@@ -34,19 +34,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from make import sample
+
 from bench.chain import machine
-from tools.conf import Task, find_task
+from tools.conf.task import Task, find_task
 from tools.data.readers.cluener import read_cluener
 from tools.data.readers.row import RawRow
 from tools.errors import WANTING, ToolError, run
-from tools.eval.join import CHUNK
-from tools.eval.predictions import Prediction, read_predictions
-from tools.eval.protocols import KINDS, Sides, Span, occurrences, sides, totals
-from tools.eval.rows import rows as side_by_side
-from tools.eval.score import Setting, Tally
 from tools.example import Entity, Example, read_examples
 from tools.files import write_text
-from tools.tiny import sample
+from tools.predict.predictions import Prediction, read_predictions
+from tools.score.join import CHUNK
+from tools.score.protocols import KINDS, Sides, Span, occurrences, sides, totals
+from tools.score.rows import rows as side_by_side
+from tools.score.score import Setting, Tally
 
 SEED = 42
 SENTENCES = 20_000  # made-up ones, before they come again
@@ -115,11 +116,11 @@ def make(folder: Path, gold: list[Example], task: Task, count: int) -> tuple[Pat
 
 
 def score(task: Task, examples: Path, predictions: Path, out: Path, count: int) -> Cost:
-    """`python -m tools.eval.score` as a user calls it."""
+    """`python -m tools.score.score` as a user calls it."""
     command = [
         sys.executable,
         "-m",
-        "tools.eval.score",
+        "tools.score.score",
         str(task.path),
         "--examples",
         str(examples),
@@ -237,7 +238,7 @@ def report(data: Path | None, costs: dict[str, Cost], alone: Counting) -> str:
         f"{machine()}, Python {sys.version.split()[0]}, load average {load:.1f} (this benchmark makes about 2 of it). Made by `python -m bench.score`; {source}"
         " with made-up errors; one turn.",
         "",
-        "`python -m tools.eval.score`, start-up, files, four protocols, parsing and 1,000 bootstrap samples included:",
+        "`python -m tools.score.score`, start-up, files, four protocols, parsing and 1,000 bootstrap samples included:",
         "",
         "| predictions | rows | s | CPU s | CPU µs a row | peak memory of all processes, MB |",
         "|---|---|---|---|---|---|",

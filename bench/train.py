@@ -22,15 +22,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.chain import machine
-from tools.conf import load_run, load_task
+from tools.chat.lengths import token_counter
+from tools.conf.run import load_run
+from tools.conf.task import load_task
 from tools.data.convert import convert
 from tools.errors import ToolError, run
 from tools.files import read_json, write_text
-from tools.lengths import token_counter
-from tools.train.launch import llamafactory_cli, to_yaml
+from tools.train.datasets import datasets
 from tools.train.machine import gpus
 from tools.train.plan import Plan, make_plan
-from tools.train.rows import datasets
+from tools.train.train import llamafactory_cli, to_yaml
 
 FIRST = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft-peft.yaml")
 SECOND = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft.yaml")
@@ -147,13 +148,13 @@ def held_out_loss(values: dict[str, Any], out: Path, conf: Path) -> float:
 
 
 def overhead(values: dict[str, Any], out: Path, turns: int = 3) -> tuple[float, float]:
-    """Median seconds of a training of one step, (native, through tools.train.launch), the run having been checked before; turn by turn."""
+    """Median seconds of a training of one step, (native, through tools.train.train), the run having been checked before; turn by turn."""
     taken: dict[str, list[float]] = {"native": [], "ours": []}
     file = out / SECOND.name
     write_text(file, to_yaml({**values, "max_steps": 1, "do_eval": False, "eval_strategy": "no", "max_samples": 64}))
     commands = {
         "native": [llamafactory_cli(), "train", str(file)],
-        "ours": [sys.executable, "-m", "tools.train.launch", str(file), "--fresh"],
+        "ours": [sys.executable, "-m", "tools.train.train", str(file), "--fresh"],
     }
     for _ in range(turns + 1):  # the first turn warms the caches, and lets the run pass its checks
         for name, command in commands.items():

@@ -23,7 +23,7 @@ WORKDIR /app
 # What the installation reads, and no more: a change in the code doesn't install anew.
 COPY pyproject.toml ./
 COPY requirements requirements
-COPY tools/__init__.py tools/errors.py tools/language.py tools/setup.py tools/terminal.py tools/
+COPY tools/__init__.py tools/errors.py tools/language.py tools/setup.py tools/text.py tools/
 ARG TORCH_BACKEND=
 # vLLM's build: cpu, or gpu for CUDA 13. A build has no GPU to look at, so it must be said. UV_INDEX adds a wheel index, for a vLLM that is built for CUDA 12.
 ARG SERVE=cpu

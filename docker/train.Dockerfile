@@ -23,7 +23,7 @@ WORKDIR /app
 # What the installation reads, and no more: a change in the code doesn't install anew.
 COPY pyproject.toml ./
 COPY requirements requirements
-COPY tools/__init__.py tools/errors.py tools/language.py tools/setup.py tools/terminal.py tools/
+COPY tools/__init__.py tools/errors.py tools/language.py tools/setup.py tools/text.py tools/
 ARG TORCH_BACKEND=
 RUN --mount=type=cache,target=/uv-cache,sharing=locked --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m tools.setup train ${TORCH_BACKEND:+--torch-backend "${TORCH_BACKEND}"}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tools.conf import ROOT
+from tools.files import ROOT
 
 # Whoever starts the tests in a shell's background starts them with Ctrl-C ignored, and every process below them would ignore it too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tools.conf import ROOT
+from tools.files import ROOT
 
 DOCKER = ROOT / "docker"
 IMAGES = ("train", "serve")
@@ -129,7 +129,7 @@ def test_nothing_private_or_large_reaches_an_image() -> None:
     ]
     kept_out += ["README.md", "tests/test_docker.py", "bench/chain.py", "docker/compose.yaml", "requirements/notes/mine.md"]
     assert [path for path in kept_out if in_context(path)] == []
-    needed = ["Makefile", "tools/conf.py", "tools/serve/vllm.py", "conf/task/sample.yaml", "data/dataset/sample.dev.jsonl", "requirements/train.txt"]
+    needed = ["Makefile", "tools/conf.py", "tools/serve/serve.py", "conf/task/sample.yaml", "data/dataset/sample.dev.jsonl", "requirements/train.txt"]
     assert [path for path in needed if not in_context(path)] == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import ROOT
+from tools.files import ROOT
 
 README = (ROOT / "README.md").read_text()
 PAGES = "".join(page.read_text() for page in (*ROOT.glob("README*.md"), *(ROOT / "docs").rglob("*.md")))
@@ -62,11 +62,11 @@ def test_a_tool_explains_itself_and_its_docstring_shows_how_to_call_it(module: s
 def test_the_contracts_commands_are_understood() -> None:
     contract = {
         "tools.data.convert": ["--out"],
-        "tools.train.launch": ["overlay.yaml", "key=value"],
+        "tools.train.train": ["overlay.yaml", "key=value"],
         "tools.train.export": ["conf/<run>.yaml"],
-        "tools.serve.vllm": ["--merged", "--port"],
-        "tools.eval.predict": ["--task", "--split", "--url", "--out"],
-        "tools.eval.score": ["--examples", "--predictions", "--out"],
+        "tools.serve.serve": ["--merged", "--port"],
+        "tools.predict.predict": ["--task", "--split", "--url", "--out"],
+        "tools.score.score": ["--examples", "--predictions", "--out"],
     }
     for module, words in contract.items():
         shown = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import ROOT
 from tools.errors import ToolError
-from tools.files import Transaction, need_file, read_json, read_jsonl, read_text, replacing, replacing_file, write_json
+from tools.files import ROOT, Transaction, need_file, read_json, read_jsonl, read_text, replacing, replacing_file, write_json
 
 
 def test_a_failed_transaction_leaves_old_files_whole_and_no_litter(tmp_path: Path) -> None:
@@ -84,7 +83,7 @@ def test_broken_json_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_light_tools_start_without_the_heavy_packages() -> None:
-    code = "import sys, tools.data.convert, tools.eval.score; print([m for m in ('torch', 'pandas', 'transformers', 'omegaconf', 'openai') if m in sys.modules])"
+    code = "import sys, tools.data.convert, tools.score.score; print([m for m in ('torch', 'pandas', 'transformers', 'omegaconf', 'openai') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import ROOT, SERVE, Answer, Shares, Task, load_yaml
+from tools.conf.overlays import SERVE, load_yaml
+from tools.conf.task import Answer, Shares, Task
 from tools.data.readers import READERS
+from tools.files import ROOT
 from tools.train import arguments
 
 PAGES = {"en": ROOT / "docs" / "keys.md", "zh": ROOT / "docs" / "zh" / "keys.md"}

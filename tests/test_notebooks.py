@@ -18,7 +18,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from tools.conf import ROOT, find_task
+from tools.conf.task import find_task
+from tools.files import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STEPS = {"ner": 200, "classification": 120}

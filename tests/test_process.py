@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import ROOT
+from tools.files import ROOT
 from tools.process import Child, call
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tools import setup
-from tools.conf import ROOT
 from tools.errors import ToolError
+from tools.files import ROOT
 
 SMI = "| NVIDIA-SMI 550.54.15   Driver Version: 550.54.15   CUDA Version: {}  |"
 LOCK = "nvidia-cuda-runtime==13.0.96 ; sys_platform == 'linux' \\\n    --hash=sha256:00\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import ROOT
+from tools.files import ROOT
 
 HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from tools.conf import ROOT
+from tools.files import ROOT
 
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "zh").glob("*.md"))]
 TELLING = 10  # letters that a template has at least, to say anything

@@ -17,7 +17,6 @@ from typing import Any
 
 from tools.errors import ToolError, run
 from tools.files import write_json
-from tools.language import Parser, say
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "__pycache__", "*.egg-info")
@@ -36,7 +35,7 @@ def clean(root: Path, environments: bool = False) -> int:
         if path.exists():
             size = _size(path)
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            say(f"removed {path.relative_to(root)} ({size / 2**20:,.1f} MiB)")
+            print(f"removed {path.relative_to(root)} ({size / 2**20:,.1f} MiB)")
             freed += size
     _forget(root / INFO)
     return freed
@@ -85,7 +84,7 @@ def _generated(root: Path) -> Iterator[Path]:
     """Examples and Alpaca files that `make data` would write again: their task is here, and its raw files are."""
     if not importlib.util.find_spec("yaml"):  # without the environment nothing was generated here, and no task can be read
         return
-    from tools.conf import load_task
+    from tools.conf.task import load_task
     from tools.data.convert import alpaca_name
     from tools.data.sources import sources_of
 
@@ -101,10 +100,10 @@ def _generated(root: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tools.clean", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.clean", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--all", action="store_true", help="the environments too; the next step installs them again (make: ALL=1)")
     freed = clean(ROOT, parser.parse_args().all)
-    say(
+    print(
         f"{freed / 2**20:,.1f} MiB freed. Raw files, mended copies, models/ and data/outputs/ stay: what is in them can't be made again in a moment; remove a run by hand."
     )
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.conf import find_task, load_run
+from tools.conf.run import load_run
+from tools.conf.task import find_task
 from tools.errors import WANTING, ToolError, run
-from tools.eval.predict import CONCURRENCY
-from tools.eval.predictions import folder
-from tools.eval.run import predict_and_score
-from tools.eval.server import serving
-from tools.language import Parser, say
+from tools.evaluate.evaluate import predict_and_score
+from tools.predict.predict import CONCURRENCY
+from tools.predict.predictions import folder
+from tools.predict.server import serving
 from tools.process import call
 
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
@@ -45,14 +45,14 @@ def chain(conf: Path, overrides: Sequence[str], port: int, data: Sequence[str] =
     scores, folders, seconds = {}, {}, {}
     for name, words in (
         ("data", ("tools.data.convert", str(task.path), *data, "--out", str(this.dataset))),
-        ("train", ("tools.train.launch", str(conf), *overrides, "--fresh")),
+        ("train", ("tools.train.train", str(conf), *overrides, "--fresh")),
         ("export", ("tools.train.export", str(conf), *overrides)),
     ):
         started = time.monotonic()
         step(*words)
         seconds[name] = time.monotonic() - started
     for merged, models in ((False, ("base", "adapter")), (True, ("merged",))):
-        show("tools.serve.vllm", str(conf), *overrides, *(["--merged"] if merged else []), "--port", str(port))
+        show("tools.serve.serve", str(conf), *overrides, *(["--merged"] if merged else []), "--port", str(port))
         started = time.monotonic()
         with serving(this, models[-1], None, port) as server:
             seconds[f"serve {'merged' if merged else 'base + adapter'}"] = time.monotonic() - started
@@ -80,19 +80,19 @@ def step(*words: str) -> None:
 
 def show(*words: str) -> None:
     """Print a command as a user would type it."""
-    say(f"\n$ python -m {shlex.join(words)}", flush=True)
+    print(f"\n$ python -m {shlex.join(words)}", flush=True)
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tools.demo", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the demo's run")
     parser.add_argument("--port", type=int, help="default: any free one")
     args = parser.parse_args()
     outcome = chain(CONF, args.overrides, args.port or free_port())
-    say()
+    print()
     for which, what in (("base", "base model, before training"), ("adapter", "base + adapter"), ("merged", "merged model")):
         score = outcome.scores[which]
-        say(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {outcome.folders[which]}")
+        print(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {outcome.folders[which]}")
     if outcome.scores["adapter"]["micro"]["f1"] <= outcome.scores["base"]["micro"]["f1"]:
         raise ToolError("the adapter is no better than the base model: something is wrong with this chain.", WANTING)
 

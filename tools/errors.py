@@ -6,13 +6,13 @@ Exit codes everywhere: 0 done; 1 the work ran and found the input or the result 
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
-from tools.language import in_language, say
-from tools.terminal import paint
+from tools.text import paint
 
 WANTING = 1
 WRONG = 2
@@ -41,11 +41,14 @@ def choices(word: str, known: Iterable[str]) -> str:
 
 
 def _complain(line: str) -> None:
-    print(f"{paint(in_language('error'), 'red', sys.stderr)}: {in_language(line)}", file=sys.stderr)
+    print(f"{paint('error', 'red', sys.stderr)}: {line}", file=sys.stderr)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a tool's `main` and leave with its exit code; a ToolError or a failing disk is a message, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal in ASCII must not end in a UnicodeEncodeError
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -55,7 +58,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             _complain(line)
     except KeyboardInterrupt:
         code = 130
-        say("\ninterrupted", file=sys.stderr)
+        print("\ninterrupted", file=sys.stderr)
     except BrokenPipeError:  # `… | head` closed its end: not an error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

@@ -29,6 +29,7 @@ except ImportError:
         return json.loads(line.decode("utf-8"))
 
 
+ROOT = Path(__file__).resolve().parent.parent  # of the checkout
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 

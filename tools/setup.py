@@ -2,10 +2,10 @@
 
 In: the hash-pinned locks in `requirements/`. Out: one environment a name, and in it the mark `.complete`, written last.
 
-    python3 -m tools.setup                      # train and serve
-    python3 -m tools.setup train                # one
-    python3 -m tools.setup --serve gpu          # vLLM's CUDA build, whatever nvidia-smi says
-    python3 -m tools.setup --lock               # compile the locks anew from pyproject.toml
+    ./ner setup                      # train and serve
+    ./ner setup train                # one
+    ./ner setup --serve gpu          # vLLM's CUDA build, whatever nvidia-smi says
+    ./ner setup --lock               # compile the locks anew from pyproject.toml
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tools.errors import ToolError, run
-from tools.language import Parser, say
+from tools.errors import ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -47,13 +46,16 @@ NUMA = "On Debian and Ubuntu: apt install libnuma1. On Fedora: dnf install numac
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
 
 
-def main() -> None:
-    parser = Parser(prog="python3 -m tools.setup", description=(__doc__ or "").split("\n\n")[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the words of `./ner setup`."""
     parser.add_argument("environments", nargs="*", metavar="|".join(PROOF), help="which to make (default: train and serve)")
     parser.add_argument("--serve", choices=["auto", "cpu", "gpu"], default="auto", help="vLLM's build (default: gpu where nvidia-smi shows one)")
     parser.add_argument("--torch-backend", default="", metavar="cu126", help="torch's build for an older driver: uv's torch backend, without hashes")
     parser.add_argument("--lock", action="store_true", help="compile requirements/*.txt from pyproject.toml instead")
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Makes the environments that `args` name. Raises ToolError for an unknown one."""
     for name in args.environments:
         if name not in PROOF:
             raise ToolError(f"unknown environment '{name}'. Available: {', '.join(sorted(PROOF))}.")
@@ -84,7 +86,7 @@ def make(name: str, kind: str, torch_backend: str) -> None:
         if name == "serve" and not gpu:
             check_libraries()
         check_room(name)
-        say(f"setup: installing {lock.relative_to(ROOT)} into {environment.relative_to(ROOT)} …", file=sys.stderr)
+        print(f"setup: installing {lock.relative_to(ROOT)} into {environment.relative_to(ROOT)} …", file=sys.stderr)
         mark = {"lock": lock.name, "sha256": sha256(lock), "torch_backend": torch_backend, "asked": kind != "auto"}
         (environment / MARK).unlink(missing_ok=True)
         install(environment, lock, torch_backend)
@@ -238,7 +240,7 @@ def compile_locks() -> None:
         source = ["pyproject.toml", *words] if extras else ["--group", name]
         common = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         call([str(uv), "pip", "compile", *source, *common, "--output-file", f"requirements/{name}.txt"])
-        say(f"requirements/{name}.txt")
+        print(f"requirements/{name}.txt")
 
 
 def unhashed(lock: str) -> str:
@@ -304,6 +306,3 @@ def one_at_a_time() -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
-
-if __name__ == "__main__":
-    run(main)

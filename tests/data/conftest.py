@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tools.conf import Run, load_task
-from tools.data.check import check
+from tools.conf.run import Run
+from tools.conf.task import load_task
+from tools.data.doctor.examine import check
 
 
 class Report(dict[str, Any]):

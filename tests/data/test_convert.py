@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CELTIC, CELTIC_TEXT, real
-from tools.conf import ROOT, load_task
+from tools.conf.task import load_task
 from tools.data.convert import Source, convert
 from tools.errors import ToolError
 from tools.example import read_examples
+from tools.files import ROOT
 
 PROMPT = """请从给定的句子中识别并提取出以下指定类别的实体。
 
@@ -58,7 +59,7 @@ def test_the_documents_example_comes_out_exactly(tool: Callable, tmp_path: Path)
 
 
 def test_a_second_call_writes_the_same_bytes(tmp_path: Path) -> None:
-    from tools.conf import find_task
+    from tools.conf.task import find_task
 
     convert(find_task("sample"), tmp_path)
     first = files(tmp_path)
@@ -294,7 +295,7 @@ def test_the_ccfbdci_answers_are_in_the_documents_words(write_task: Callable[...
 
 
 def test_the_real_files_of_the_documents_convert_and_every_row_is_accounted_for(tmp_path: Path) -> None:
-    from tools.conf import find_task
+    from tools.conf.task import find_task
 
     train, dev = convert(find_task("ccfbdci", [f"raw.train={real('ccfbdci/ccfbdci.jsonl')}"]), tmp_path)
     assert (train.rows + dev.rows, train.repeated + dev.repeated, train.refused) == (15_724 - 1_237, 1_237, 0)
@@ -337,7 +338,7 @@ def test_a_file_really_called_like_a_slice_is_taken_as_it_is(tmp_path: Path) -> 
 
 
 def test_the_real_training_split_loses_no_row_and_no_pair(tmp_path: Path) -> None:
-    from tools.conf import find_task
+    from tools.conf.task import find_task
 
     path = real("cluener/train.jsonl")
     train, dev = convert(find_task("clue", [f"raw.train={path}[:-1000]", f"raw.dev={path}[-1000:]"]), tmp_path)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.eval import toy_server
-from tools.conf import Task
-from tools.eval.predictions import FILE, META, Prediction
-from tools.eval.score import evaluate
+from tools.conf.task import Task
 from tools.example import Entity, Example
 from tools.files import sha256, write_json, write_text
+from tools.predict.predictions import FILE, META, Prediction
+from tools.score.score import evaluate
 
 run_, start, task = toy_server.run_, toy_server.start, toy_server.task  # fixtures for all
 

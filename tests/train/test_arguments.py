@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import RUNS, SERVE, load_run
+from tools.conf.overlays import RUNS, SERVE
+from tools.conf.run import load_run
 from tools.train import arguments
 
 CONFS = sorted(path for path in RUNS.rglob("*.yaml") if path.parent == RUNS and not path.name.startswith(SERVE))

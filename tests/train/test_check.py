@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import load_run
+from tools.conf.run import load_run
 from tools.train import check
 from tools.train.check import examine, report
 

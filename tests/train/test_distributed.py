@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from tools.conf import ROOT, load_run
+from tools.conf.run import load_run
 from tools.errors import ToolError
+from tools.files import ROOT
 from tools.train import distributed, pissa
 from tools.train.distributed import Processes
-from tools.train.launch import resolved_values, to_yaml, train
+from tools.train.train import resolved_values, to_yaml, train
 
 RUN = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{RUN}.yaml"
@@ -204,7 +205,7 @@ def losses(out: Path) -> list[float]:
 
 
 def launch(*words: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    command = [*before, sys.executable, "-m", "tools.train.launch", CONF, *WORDS, *words]
+    command = [*before, sys.executable, "-m", "tools.train.train", CONF, *WORDS, *words]
     return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **ENV, **(env or {})})
 
 
@@ -304,7 +305,7 @@ def test_only_the_first_machine_writes_into_the_output_folder(dataset: Path, tmp
         given.append(Path(command[-1]).read_text())
         return 0
 
-    monkeypatch.setattr("tools.train.launch.call", call)
+    monkeypatch.setattr("tools.train.train.call", call)
     run = load_run(Path(CONF), [f"output_dir={tmp_path}/{RUN}", f"dataset_dir={dataset}"])
     train(run, how=Processes("1", nnodes=2, node_rank=1, master_addr="10.0.0.1", master_port=29500))
     assert given == [to_yaml(resolved_values(run, None))]

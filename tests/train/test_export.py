@@ -6,7 +6,7 @@ from typing import IO
 
 import pytest
 
-from tools.conf import Run
+from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.train.export import check, export
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_process import gone
-from tools.conf import ROOT
+from tools.files import ROOT
 from tools.train.checkpoints import checkpoints, fault
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
@@ -46,7 +46,7 @@ def words(folder: Path, dataset: Path) -> list[str]:
 
 
 def command(folder: Path, dataset: Path) -> list[str]:
-    return [sys.executable, "-m", "tools.train.launch", CONF, *words(folder, dataset)]
+    return [sys.executable, "-m", "tools.train.train", CONF, *words(folder, dataset)]
 
 
 def train(folder: Path, dataset: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from tools.conf import Run
+from tools.conf.run import Run
 from tools.files import sha256
 from tools.train import manifest
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tools.conf import Run
+from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.train.memory import estimate, lora_parameters, per_token, read_weights
 from tools.train.plan import make_plan

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tools.conf import PLAIN_CHECKPOINTS, ROOT, Run, is_pissa, load_run
+from tools.conf.run import Run, load_run
 from tools.errors import ToolError
-from tools.eval import local
-from tools.eval.best import need_checkpoints
-from tools.serve.vllm import plan
+from tools.evaluate.best import need_checkpoints
+from tools.files import ROOT
+from tools.predict.engines import hf as local
+from tools.serve.serve import plan
 from tools.train import pissa
 from tools.train.export import export
 
@@ -50,7 +51,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]
 
     # Two at a time: most of the time is spent in importing, on one core.
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda method: call("tools.train.launch", f"conf/{RUN}.yaml", *words(method)), METHODS))
+        list(pool.map(lambda method: call("tools.train.train", f"conf/{RUN}.yaml", *words(method)), METHODS))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         # LLaMA-Factory's export in this process, which has imported it already; tests/test_chain.py has it in its own.
@@ -187,7 +188,7 @@ def test_a_pissa_run_killed_before_its_conversion_is_refused_until_make_train_co
         with pytest.raises(ToolError, match=rf"still PiSSA's own adapter.*make train CONF=conf/{RUN}\.yaml"):
             use(this)
     # Neither the overlay nor the data is needed again.
-    assert "what was left of PiSSA was now made plain LoRA adapters" in call("tools.train.launch", f"conf/{RUN}.yaml", f"output_dir={out}")
+    assert "what was left of PiSSA was now made plain LoRA adapters" in call("tools.train.train", f"conf/{RUN}.yaml", f"output_dir={out}")
     assert need_checkpoints(this) == [2, 4]
     assert plan(this, merged=False, port=8000, adapters="checkpoints")["lora-modules"][1:] == [
         f"{RUN}@{step}={out / PLAIN_CHECKPOINTS}/checkpoint-{step}" for step in (2, 4)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tools.conf import PLAIN_CHECKPOINTS, Run, is_pissa
+from tools.conf.run import Run
 from tools.errors import ToolError
-from tools.eval.best import need_checkpoints
+from tools.evaluate.best import need_checkpoints
 from tools.train import pissa
-from tools.train.launch import train
+from tools.train.train import train
 
 A, B = "layer.lora_A.weight", "layer.lora_B.weight"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.conf import Run
+from tools.conf.run import Run
 from tools.train.plan import MEGABATCH, make_plan
 
 LENGTHS = [random.Random(n).randint(20, 300) for n in range(1003)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.conf import Run
+from tools.conf.run import Run
 from tools.train import progress
 from tools.train.plan import make_plan
 from tools.train.progress import View

@@ -13,17 +13,18 @@ from typing import Any
 
 import httpx
 import pytest
+from make.corpus import make_sample
 
 from bench.quantize import COMPARE
-from tools.conf import QUANTIZATIONS, Run, load_run
+from tools.conf.run import Run, load_run
 from tools.demo import free_port
 from tools.errors import ToolError
-from tools.eval.server import model_name, serving
 from tools.files import read_json, sha256, write_json
-from tools.serve import vllm
-from tools.tiny.corpus import make_sample
+from tools.predict.server import model_name, serving
+from tools.serve import serve as vllm
 from tools.train import quantize as module
 from tools.train.quantize import calibrate_on, group_size, linear_inputs, quantize
+from tools.variant import QUANTIZATIONS
 
 BASE = Path("models/tiny-qwen2")
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")

@@ -15,15 +15,14 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tools.conf import Task
-from tools.data import prompt
+from tools.chat import prompt
+from tools.conf.task import Task
 from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow, offset_problem
 from tools.data.repeats import Seen
 from tools.data.sources import Source, named_tasks, of_kind, present, share_of, sources_of
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
 from tools.example import Example
 from tools.files import Transaction, read_json, write_json
-from tools.language import Parser, say
 
 SHOWN = 20
 COLUMNS = {"prompt": "input", "system": "instruction", "response": "output"}
@@ -112,15 +111,15 @@ def row_problem(row: RawRow, task: Task) -> str:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tools.data.convert", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.data.convert", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("tasks", nargs="+", metavar="TASK.yaml [key=value …]", help="task files; key=value overrides the task's own")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the dataset folder, usually data/dataset")
     args = parser.parse_args()
     for task in present(named_tasks(args.tasks)[0]):
         for split in convert(task, args.out):
-            say(f"{split} → {args.out / 'alpaca' / alpaca_name(task, split.name)}")
+            print(f"{split} → {args.out / 'alpaca' / alpaca_name(task, split.name)}")
             if split.refused or split.repeated:
-                say(f"  what was left out, and why: {split.skipped}")
+                print(f"  what was left out, and why: {split.skipped}")
 
 
 def _pour(task: Task, name: str, source: Source, read: Callable[[Path], Iterator[RawRow | BadRow]], writers: dict[str, SplitWriter]) -> list[str]:

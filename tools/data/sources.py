@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from tools.conf import TASKS, Shares, Task, load_task
+from tools.conf.task import TASKS, Shares, Task, load_task
 from tools.data.readers import READERS
 from tools.data.readers.row import BadRow, RawRow
 from tools.data.repeats import digest
 from tools.errors import ToolError, all_at_once, choices
 from tools.files import need_file
-from tools.language import say
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def present(tasks: Sequence[Task]) -> Iterator[Task]:
     for task in tasks:
         paths = [Source.parse(value).path for value in task.raw.values()]
         if len(tasks) > 1 and not any(path.exists() for path in paths):
-            say(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, paths))}")
+            print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, paths))}")
         else:
             yield task
 

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from tools.conf import Run
+from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import sha256, write_json
 
@@ -159,7 +159,7 @@ def ask() -> dict[str, Any]:
     from llamafactory.data.template import TEMPLATES
     from llamafactory.hparams import parser
 
-    from tools.train.peft_arguments import ARGUMENTS
+    from tools.train.engines.peft_arguments import ARGUMENTS
 
     return {"llamafactory": _fields([*parser._TRAIN_ARGS, parser.RayArguments]), "peft": _fields(ARGUMENTS), "templates": sorted(TEMPLATES)}
 

@@ -19,19 +19,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run, find_task, origins
+from tools.chat import template as parity
+from tools.chat.lengths import token_counter
+from tools.conf.run import Run, origins
+from tools.conf.task import find_task
 from tools.data.sources import Source
 from tools.errors import ToolError, all_at_once, choices, run
 from tools.files import write_json
-from tools.language import Parser, say
-from tools.lengths import token_counter
 from tools.process import call
-from tools.train import arguments, distributed, memory, parity, parse, peft_engine, pissa
+from tools.train import arguments, distributed, memory, pissa
+from tools.train import native_parser as parse
+from tools.train.datasets import SHOWN, Dataset, datasets
 from tools.train.distributed import Processes
+from tools.train.engines import peft_engine
 from tools.train.machine import gpus
 from tools.train.memory import Estimate
 from tools.train.plan import Plan, make_plan
-from tools.train.rows import SHOWN, Dataset, datasets
 
 REMEMBERED = 100  # runs that passed the slow checks
 
@@ -142,7 +145,7 @@ def _add_slow(found: Examination) -> None:
         passed = json.loads(path.read_text())
     if seen in passed:
         return
-    say(f"asking LLaMA-Factory itself about {found.run.path}, once for each change of it …", flush=True)
+    print(f"asking LLaMA-Factory itself about {found.run.path}, once for each change of it …", flush=True)
     try:
         found.problems += parity.prompt_problems(found.run, rows) if rows and found.run.values.get("template") else []
     except ToolError as error:
@@ -191,7 +194,7 @@ def values_table(this: Run, everything: bool = False) -> str:
 
 def command(this: Run, how: Processes) -> list[str]:
     """What a user would type to train from the resolved file without this tool."""
-    program = ["llamafactory-cli", "train"] if this.engine == "llamafactory" else ["python", "-m", "tools.train.peft_engine"]
+    program = ["llamafactory-cli", "train"] if this.engine == "llamafactory" else ["python", "-m", "tools.train.engines.peft_engine"]
     return how.command(program, this.resolved)
 
 
@@ -249,19 +252,19 @@ def doctor(this: Run) -> int:
         return 0
     if not any(Source.parse(value).path.exists() for value in task.raw.values()):
         return 0
-    say(f"\nraw data  make check TASK={task.name}", flush=True)
-    return call([sys.executable, "-m", "tools.data.check", str(task.path), "--out", str(this.dataset / "check")])
+    print(f"\nraw data  make check TASK={task.name}", flush=True)
+    return call([sys.executable, "-m", "tools.data.doctor.examine", str(task.path), "--out", str(this.dataset / "check")])
 
 
 def main() -> int:
-    parser = Parser(prog="python -m tools.train.check", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.train.check", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--all", action="store_true", help="list every value, not only those that differ from their default (make: ALL=1)")
     args, this, how = distributed.parse(parser)
     found = examine(this, how)
-    say(report(found, args.all), flush=True)
+    print(report(found, args.all), flush=True)
     code = doctor(this)
     all_at_once(found.problems)
-    say(f"\n{this.path}: nothing is wrong with the run. next: make train CONF={this.path}")
+    print(f"\n{this.path}: nothing is wrong with the run. next: make train CONF={this.path}")
     return code
 
 

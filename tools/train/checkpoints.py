@@ -9,9 +9,9 @@ import json
 import zipfile
 from pathlib import Path
 
-from tools.conf import CHECKPOINT
 from tools.errors import ToolError
 from tools.train.memory import read_weights
+from tools.variant import CHECKPOINT
 
 TORN = "torn-"  # not "checkpoint-…": transformers counts those, and removes the oldest
 STATE = "trainer_state.json"  # written last

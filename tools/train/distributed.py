@@ -3,7 +3,7 @@
 In: the words of `add_options`, or LLaMA-Factory's own variables (NNODES, NODE_RANK, NPROC_PER_NODE, MASTER_ADDR, MASTER_PORT, USE_RAY) in the
 environment. Out: the command that trains a resolved run. docs/cluster.md is the page for users.
 
-    python -m tools.train.launch conf/<run>.yaml --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --master-port 29500
+    python -m tools.train.train conf/<run>.yaml --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --master-port 29500
 
 torchrun is started directly, as llamafactory-cli would start it: behind llamafactory-cli it isn't told when that one is ended, and its ranks would train
 on with nobody to stop them. It also keeps paths whole, which llamafactory-cli joins and splits at spaces.
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.conf import Run, add_run, run_from
+from tools.conf.run import Run, run_from
 from tools.errors import all_at_once
 from tools.train.machine import visible_gpus
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from tools.errors import WANTING, ToolError, run
 from tools.files import write_json
-from tools.language import Parser, say
 
 ORIGIN = "download.json"  # in the model's folder: its name on the hub, which the folder's own doesn't tell
 
@@ -38,13 +37,13 @@ def download(model: str, out: Path) -> Path:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tools.train.download", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.train.download", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("model", nargs="?", help="owner/name on ModelScope (make: MODEL=Qwen/Qwen2.5-7B-Instruct)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of base models, usually models")
     args = parser.parse_args()
     if not args.model or args.model.count("/") != 1:
         raise ToolError(f"'{args.model or ''}': not owner/name; say MODEL=Qwen/Qwen2.5-7B-Instruct, for example.")
-    say(download(args.model, args.out))
+    print(download(args.model, args.out))
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run, add_run, run_from
+from tools.conf.run import Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, run
 from tools.files import need_file, read_json, replacing, sha256, write_json, write_text
-from tools.language import Parser, in_language, say
 from tools.process import call
 from tools.train.arguments import base_model_problems
-from tools.train.launch import llamafactory_cli, reason, to_yaml
+from tools.train.train import llamafactory_cli, reason, to_yaml
 
 LOG = "export.log"
 ADAPTER = "adapter_model.safetensors"
@@ -72,7 +71,7 @@ def check(merged: Path, base: Path) -> int:
     from tqdm import tqdm
 
     expected, changed, found = dict(tensors(base)), 0, set()
-    for name, tensor in tqdm(tensors(merged), total=len(expected), desc=in_language("checking"), unit=" tensors", disable=None, leave=False):
+    for name, tensor in tqdm(tensors(merged), total=len(expected), desc="checking", unit=" tensors", disable=None, leave=False):
         found.add(name)
         if not torch.isfinite(tensor).all():
             raise ToolError(f"{merged}: tensor {name} holds values that aren't finite; the adapter diverged.", WANTING)
@@ -104,7 +103,7 @@ def _merge(this: Run, adapter: Path, folder: Path) -> None:
     conf = this.output_dir / "export.yaml"
     write_text(conf, to_yaml(values))
     log_path = this.output_dir / LOG
-    say(f"merging {adapter} into {this.base_model} (log: {log_path}) …", flush=True)
+    print(f"merging {adapter} into {this.base_model} (log: {log_path}) …", flush=True)
     with open(log_path, "w", encoding="utf-8") as log:
         code = call([llamafactory_cli(), "export", str(conf)], log=log)
     if code:
@@ -132,12 +131,12 @@ def _has_chat_template(folder: Path) -> bool:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tools.train.export", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.train.export", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
     parser.add_argument("--best", action="store_true", help="merge the checkpoint that `make best` found (make: BEST=1)")
     args = parser.parse_args()
     this = run_from(args)
-    say(f"merged: {export(this, args.best)}  next: make serve CONF={this.path} MERGED=1")
+    print(f"merged: {export(this, args.best)}  next: make serve CONF={this.path} MERGED=1")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tools import conf
-from tools.conf import Run, dataset_names
+from tools.conf.run import Run, dataset_names
 from tools.errors import ToolError
 from tools.files import read_json, sha256, write_json
 from tools.train.machine import gpus

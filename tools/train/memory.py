@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run
+from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json
 from tools.train.arguments import with_defaults

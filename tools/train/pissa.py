@@ -20,10 +20,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tools.conf import PLAIN_CHECKPOINTS, Run, is_pissa
+from tools.conf.run import Run
 from tools.errors import ToolError, run
 from tools.files import need_file, read_json, replacing, replacing_file, write_json
-from tools.language import Parser, say
 from tools.train.checkpoints import checkpoints, file_fault
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -125,13 +124,13 @@ def _twice(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tools.train.pissa", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.train.pissa", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("folder", type=Path, metavar="data/outputs/<run>", help="a trained run's output folder")
     folder = parser.parse_args().folder
     need_file(folder / CONFIG, "make train CONF=…")
     if not convert(folder):
         raise ToolError(f"{folder / CONFIG}: not a PiSSA adapter, or converted already; nothing is left to do.")
-    say(f"converted: {folder / WEIGHTS}")
+    print(f"converted: {folder / WEIGHTS}")
 
 
 if __name__ == "__main__":

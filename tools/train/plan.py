@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.conf import Run
+from tools.conf.run import Run
 from tools.train.arguments import with_defaults
 
 PAD_TO = 8  # LLaMA-Factory's collator pads to a multiple of it

@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Run
-from tools.language import in_language, say
+from tools.conf.run import Run
 from tools.process import Child
 from tools.train.machine import gpus_in_use
 from tools.train.plan import Plan
@@ -27,7 +26,7 @@ LINE_S = 30.0  # between lines where there is no terminal
 def watch(command: Sequence[str], this: Run, plan: Plan | None, env: Mapping[str, str] | None = None) -> int:
     """Run the engine to its end and show its progress; returns its exit code (128 + n when signal n ended it). An interrupt stops it too."""
     path = this.output_dir / LOG
-    say(f"training {this.name} (log: {path}) …", flush=True)
+    print(f"training {this.name} (log: {path}) …", flush=True)
     view = View(this.output_dir / "trainer_log.jsonl", plan, sys.stderr.isatty())
     with open(path, "a", encoding="utf-8") as log, view, Child(command, env, log) as process:
         while (code := _wait(process)) is None:
@@ -53,7 +52,7 @@ class View:
 
         bar = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
         total = self._plan.steps if self._plan else None
-        self._bar = tqdm(total=total, desc=in_language("training"), bar_format=bar if total else None, disable=not self._terminal, leave=True)
+        self._bar = tqdm(total=total, desc="training", bar_format=bar if total else None, disable=not self._terminal, leave=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,7 +69,7 @@ class View:
                 self._bar.set_postfix_str(self.describe(), refresh=False)
             self._bar.refresh()
         elif step > self._shown_step and fresh and (last or time.monotonic() - self._shown_at >= LINE_S):
-            say(f"step {step}/{self._newest.get('total_steps', '?')}  {self.describe()}", flush=True)
+            print(f"step {step}/{self._newest.get('total_steps', '?')}  {self.describe()}", flush=True)
             self._shown_at, self._shown_step = time.monotonic(), step
 
     def describe(self) -> str:

@@ -14,14 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools.conf import QUANTIZATIONS, ROOT, Run, add_run, run_from
+from tools.conf.run import Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
-from tools.files import need_file, read_json, replacing, sha256, write_json
-from tools.language import Parser, say
+from tools.files import ROOT, need_file, read_json, replacing, sha256, write_json
 from tools.process import call
+from tools.train.datasets import datasets
 from tools.train.export import ORIGIN as MERGED_FROM
 from tools.train.export import check_chat, need_merged, tensors
-from tools.train.rows import datasets
+from tools.variant import QUANTIZATIONS
 
 PYTHON = ROOT / ".venv" / "quantize" / "bin" / "python"
 ORIGIN = "quantize.json"  # in the quantised folder: what it was made from, and how
@@ -52,7 +52,7 @@ def quantize(this: Run, method: str, samples: int | None = None) -> Path:
     group = None if method == "fp8" else group_size(linear_inputs(merged, bool(trained.values.get("trust_remote_code"))))
     calibration, rows = (None, []) if method == "fp8" else calibrate_on(trained, merged, samples)
     final = this.quantized(method)
-    say(f"{merged} → {final}: {SCHEMES[method]}{f', groups of {group}' if group else ''}, {len(rows)} rows to calibrate on", flush=True)
+    print(f"{merged} → {final}: {SCHEMES[method]}{f', groups of {group}' if group else ''}, {len(rows)} rows to calibrate on", flush=True)
     with replacing(final) as new:
         _compress(new, merged, method, group, rows, bool(trained.values.get("trust_remote_code")))
         _copy_rest(merged, new)
@@ -184,7 +184,7 @@ def _bytes(model: Path) -> int:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m tools.train.quantize", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.train.quantize", description=(__doc__ or "").split("\n\n")[0])
     add_run(parser)
     parser.add_argument("--method", default="awq", metavar="|".join(QUANTIZATIONS), help="4 bits (awq, gptq) or 8 (fp8) (default: awq)")
     parser.add_argument("--samples", type=int, metavar="N", help=f"rows of the training data to calibrate on (default: {SAMPLES}; fp8 needs none)")
@@ -192,7 +192,7 @@ def main() -> None:
     this = run_from(args)
     folder = quantize(this, args.method, args.samples)
     size = read_json(folder / ORIGIN)["bytes"]
-    say(
+    print(
         f"quantised: {folder}, {size['merged'] / 2**20:,.1f} → {size['quantized'] / 2**20:,.1f} MiB  next: make eval CONF={this.path} QUANTIZED={args.method}"
     )
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tools.conf import ROOT, load_task
+from tools.conf.task import load_task
 from tools.data.doctor import plots
 from tools.data.doctor.plots import draw, font_file, glyphs, histogram, median, readable
 from tools.errors import ToolError
+from tools.files import ROOT
 
 CHINESE = ["西医诊断", "临床表现", "中药", "方剂", "中医证候", "中医治疗", "西医治疗", "中医治则", "中医诊断", "其他治疗"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.conf import Task, load_task
+from tools.conf.task import Task, load_task
 from tools.data.convert import row_problem
 from tools.data.doctor.findings import ERROR, KINDS
 from tools.data.doctor.mend import mend

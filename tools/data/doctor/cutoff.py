@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tools.conf import Run, Task
-from tools.data import prompt
+from tools.chat import prompt
+from tools.conf.run import Run
+from tools.conf.task import Task
 from tools.data.doctor.findings import Place
 from tools.data.readers.row import LONE_SURROGATE
 from tools.errors import ToolError
@@ -25,7 +26,7 @@ class Cutoff:
     """
 
     def __init__(self, run: Run, task: Task, render: Callable[[Example], str], measured: Callable[[Place, int], None]) -> None:
-        from tools.lengths import token_counter
+        from tools.chat.lengths import token_counter
 
         self.run, self.longest = run, 0
         # LLaMA-Factory takes one off when it packs (hparams/data_args.py).

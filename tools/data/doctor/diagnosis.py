@@ -1,7 +1,7 @@
 """The doctor's one pass over a task's raw files: every row through its reader and every check, then what only all rows together can tell.
 
 In: a task whose sources are open (`open_sources`), and perhaps a run to hold its token lengths against. Out: a Diagnosis, with findings and each split's
-counts. `python -m tools.data.check` writes it. Memory doesn't grow with the rows: what must be remembered of each is in `tools.data.repeats`.
+counts. `python -m tools.data.doctor.examine` writes it. Memory doesn't grow with the rows: what must be remembered of each is in `tools.data.repeats`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.conf import Run, Task
+from tools.conf.run import Run
+from tools.conf.task import Task
 from tools.data.doctor.cutoff import Cutoff
 from tools.data.doctor.encodings import Encoding, encoding_of, write_as_utf8
 from tools.data.doctor.findings import KINDS, Findings, Place, quoted

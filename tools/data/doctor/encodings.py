@@ -1,6 +1,6 @@
 """Which encoding a raw file is in, told from all of its bytes, and a UTF-8 copy of one that isn't in UTF-8.
 
-In: a file. Out: its encoding; where it is UTF-16, UTF-32 or GBK as a whole, a copy that the readers can read. `python -m tools.data.check` uses both.
+In: a file. Out: its encoding; where it is UTF-16, UTF-32 or GBK as a whole, a copy that the readers can read. `python -m tools.data.doctor.examine` uses both.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.language import in_language
-from tools.terminal import columns, padded, paint
+from tools.text import columns, padded, paint
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -222,14 +221,7 @@ class Findings:
         what = [_title(finding) + _in_each(finding["by_split"]) for finding in report]
         width = max(map(columns, what), default=0)
         if report:
-            yield (
-                padded(in_language("severity"), 8)
-                + "  "
-                + padded(in_language("count"), -9)
-                + "  "
-                + padded(in_language("what"), width)
-                + in_language("  first place")
-            )
+            yield (padded("severity", 8) + "  " + padded("count", -9) + "  " + padded("what", width) + "  first place")
         for finding, title in zip(report, what, strict=True):
             first, severity = finding["examples"][0], padded(in_language(finding["severity"]), 8)
             yield f"{paint(severity, COLOURS[finding['severity']], sys.stdout)}  {finding['count']:>9,}  {padded(title, width)}  {first['file']}:{first['line']}"

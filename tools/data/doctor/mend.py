@@ -4,7 +4,7 @@ In: a task's open sources and its Diagnosis. Out: `<out>/<split>.mended.jsonl` f
 row that isn't in it with the reason. The raw files are never touched.
 
     make check TASK=clue FIX=1
-    python -m tools.data.check conf/task/clue.yaml --fix
+    python -m tools.data.doctor.examine conf/task/clue.yaml --fix
 
 Mended are: encodings; offsets, by the one reading under which all wrong ones of the file agree, or else where the string stands exactly once in the text;
 whitespace at an entity's edges; empty and repeated entities; labels and classes that differ from exactly one known name in case, width and outer whitespace
@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tools.conf import Task
+from tools.conf.task import Task
 from tools.data.doctor.diagnosis import Diagnosis, OpenSource, Read
 from tools.data.doctor.findings import ERROR, KINDS, one_line
 from tools.data.doctor.offsets import Reading, Survey, agrees

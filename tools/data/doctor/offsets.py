@@ -1,7 +1,7 @@
 """Offsets that disagree with the text: whether one other reading of the file's offsets would make all of them agree.
 
 In: a row's text and an entity whose string isn't at its offsets. Out: for each file the counts of what every reading mends, and the one that mends all.
-The doctor (`python -m tools.data.check`) reports it, and --fix uses it.
+The doctor (`python -m tools.data.doctor.examine`) reports it, and --fix uses it.
 """
 
 from __future__ import annotations

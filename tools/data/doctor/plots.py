@@ -1,9 +1,9 @@
 """Pictures of a dataset: how often each label is annotated, and how long texts and rows are, split by split.
 
-In: the counts that `python -m tools.data.check` makes of each split. Out: labels.png, text_lengths.png and token_lengths.png in a folder, those that there
+In: the counts that `python -m tools.data.doctor.examine` makes of each split. Out: labels.png, text_lengths.png and token_lengths.png in a folder, those that there
 is something to draw for.
 
-    python -m tools.data.check conf/task/clue.yaml --plots
+    python -m tools.data.doctor.examine conf/task/clue.yaml --plots
 
 Chinese is set in Noto Sans SC (SIL Open Font License), which the package zhplot brings along: no font of the system is needed.
 """

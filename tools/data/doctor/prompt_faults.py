@@ -1,6 +1,6 @@
 """What is wrong with what every row shares: the rendered prompt, the system line and the labels' names.
 
-In: a task. Out: (file, line, message) for each fault, and the prompt's renderer where it has one. `python -m tools.data.check` reports them.
+In: a task. Out: (file, line, message) for each fault, and the prompt's renderer where it has one. `python -m tools.data.doctor.examine` reports them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.conf import Task
-from tools.data import prompt
+from tools.chat import prompt
+from tools.conf.task import Task
 from tools.errors import ToolError
 from tools.example import CONTROL_TOKEN, Example
 from tools.files import need_file, read_text

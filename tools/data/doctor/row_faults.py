@@ -1,6 +1,6 @@
 """What is wrong with one readable row: (kind of tools.data.doctor.findings, message) for each fault. No file is read and nothing is remembered here.
 
-In: a row as a reader yields it, and its task. Out: its faults, none for most rows. `python -m tools.data.check` counts them.
+In: a row as a reader yields it, and its task. Out: its faults, none for most rows. `python -m tools.data.doctor.examine` counts them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
-from tools.conf import Task
+from tools.conf.task import Task
 from tools.data.doctor.findings import quoted
 from tools.data.readers.row import LONE_SURROGATE, RawRow
 from tools.errors import choices

@@ -1,6 +1,6 @@
 """What no single row shows: labels that are rare or never trained, texts that repeat, conflict or leak; and the counts that it is told by.
 
-In: each row of each split, then the table of repeats. Out: findings, and the counts that report.json has for each split. `python -m tools.data.check`.
+In: each row of each split, then the table of repeats. Out: findings, and the counts that report.json has for each split. `python -m tools.data.doctor.examine`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.conf import Task
+from tools.conf.task import Task
 from tools.data.doctor.findings import EXAMPLES, Findings, Place
 from tools.data.doctor.prompt_faults import line_of
 from tools.data.readers.row import RawRow

@@ -1,0 +1,640 @@
+"""The parser of answers: what models really write, what they could write, and what nobody should."""
+
+import ast
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import real
+from tools.answers import parse as module
+from tools.answers.parse import RULES, parse, parse_class, parse_plain
+from tools.answers.scan import scan
+from tools.chat.prompt import answer
+from tools.conf.task import Answer, Task, find_task, load_task
+from tools.example import Entity, Example
+from tools.predict.predictions import Prediction
+from tools.score.rows import rows
+
+SENTENCE = "张三在北京大学读书，李四去了腾讯。"
+TWO = [("PER", "张三"), ("ORG", "北京大学")]
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    names = {"PER": "人名", "LOC": "地点", "ORG": "组织"}
+    return replace(find_task("clue"), labels=list(names), names=names, aliases={"PER": ["姓名", "person"], "ORG": ["机构"]})
+
+
+@pytest.mark.parametrize(
+    ("output", "pairs"),
+    [
+        ("[]", []),
+        ('[{"label": "name", "text": "叶老桂"}]', [("name", "叶老桂")]),
+        ('[{"label":"a","text":"\\"x\\\\"},{"label":"a","text":"\\"x\\\\"}]', [("a", '"x\\')]),
+        ('```json\n[{"label": "a", "text": "b"}]\n```', [("a", "b")]),
+        ('```[{"label": "a", "text": "b"}]```', [("a", "b")]),
+        ('  {"label": "a", "text": "b", "extra": 1}\n', [("a", "b")]),
+        ('[{"label": "a", "text": "b"}, "x"]', [("a", "b")]),
+        ('[{"label": "a", "text": "b"}', [("a", "b")]),
+        ("", None),
+        ("我不知道", None),
+        ("3", None),
+        ("true", None),
+        ('"x"', None),
+        ('[{"label": "a"}]', None),
+        ('[{"label": "name"}]', None),
+        ('[{"label": "a", "text": 3}]', None),
+        ('[{"label": "name", "text": 3}]', None),
+        ('[{"label": "name", "te', None),
+        ('["张三", "李四"]', None),
+        ('{"msg": "好"}', None),
+        ("[", None),
+        ("```json\n```", None),
+        ("<think>嗯，先看", None),
+        ("__import__('os').system('touch /tmp/x')", None),
+        ("[" * 100_000, None),
+        ("9" * 100_000, None),
+        ("<script>alert(1)</script>", None),
+        ("<html><body><p>name</p></body></html>", None),
+        ("2023年，张三：主席", None),
+        ("I like this game.", None),
+    ],
+)
+def test_an_answer_is_pairs_or_unparsable(write_task: Callable[..., Path], output: str, pairs: list[tuple[str, str]] | None) -> None:
+    assert parse(output, load_task(write_task())).pairs == pairs
+
+
+def test_the_tasks_own_field_names_are_read(write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task(answer={"label": "entity_label", "text": "entity_text"}))
+    assert parse('[{"entity_text": "中国", "entity_label": "GPE"}]', task).pairs == [("GPE", "中国")]
+
+
+# Each says that 张三 is a 人名 and 北京大学 an 组织, as one model or another writes it, and the rules that it takes to see that.
+WILD = [
+    ('```json\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n```', "fence"),
+    ("```python\n[{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'}]", "fence single_quotes"),
+    ('~~~\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n~~~', "fence"),
+    (
+        '好的，以下是结果：\n```json\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n```\n希望对您有帮助！',
+        "chatter fence",
+    ),
+    ('{"label": "人名", "text": "张三"}\n{"label": "组织", "text": "北京大学"}', "no_list"),
+    ('{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}', "no_list"),
+    ('{"label": "人名", "text": "张三"}{"label": "组织", "text": "北京大学"}', "no_list"),
+    ('[{"label": "人名", "text": "张三"}]\n[{"label": "组织", "text": "北京大学"}]', "several_lists"),
+    ("[{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'},]", "single_quotes trailing_commas"),
+    (
+        "[{u'label': u'人名', u'text': u'张三'}, {u'label': u'组织', u'text': u'北京大学', 'x': None, 'y': True}]",
+        "extra_fields python_literals single_quotes",
+    ),
+    ("[('张三', '人名'), ('北京大学', '组织')]", "pair_lists python_literals single_quotes"),
+    ("(('人名', '张三'), ('组织', '北京大学'))", "pair_lists python_literals single_quotes"),
+    ('[["张三", "人名"], ["北京大学", "组织", 3, 7]]', "pair_lists"),
+    ("【｛“label”：“人名”，“text”：“张三”｝，｛“label”：“组织”，“text”：“北京大学”｝】", "full_width"),
+    ("[{“label”：“人名”，“text”：“张三”}，{“label”：“组织”，“text”：“北京大学”}]", "full_width"),
+    ('[{"张三": "人名"}, {"北京大学": "组织"}]', "entity_map"),
+    ('{"张三": "人名", "北京大学": "组织"}', "entity_map"),
+    ('{"人名": ["张三"], "地点": [], "组织": ["北京大学"]}', "label_groups"),
+    ('{"人名": "张三", "组织": "北京大学", "地点": "无"}', "label_groups nothing"),
+    ('{"人名": "张三", "组织": "北京大学", "地点": null}', "label_groups"),
+    ('{"entities": [{"text": "张三", "type": "人名"}, {"text": "北京大学", "type": "组织"}]}', "other_fields wrapper"),
+    ('{"result": {"entities": {"人名": [{"text": "张三", "start": 0}], "组织": ["北京大学"]}}}', "label_groups other_fields wrapper"),
+    ('[{"实体": "张三", "标签": "人名"}, {"实体": "北京大学", "标签": "组织"}]', "other_fields"),
+    ('[{"entity": "张三", "type": "PER"}, {"entity": "北京大学", "type": "ORG"}]', "file_label other_fields"),
+    ('[{"name": "张三", "label": "person"}, {"name": "北京大学", "label": "机构"}]', "label_alias other_fields"),
+    (
+        '[{"word": "张三", "entity": "PER", "score": 0.9}, {"word": "北京大学", "entity": "org", "score": 0.9}]',
+        "file_label label_spelling other_fields",
+    ),
+    ('[{"foo": "张三", "bar": "人名"}, {"foo": "北京大学", "bar": "组织"}]', "other_fields"),
+    ('{"label": {"人名": {"张三": [[0, 1]]}, "组织": {"北京大学": [[3, 6]]}}, "text": "张三在北京大学读书"}', "label_groups wrapper"),
+    ("{label: 人名, text: 张三}, {label: 组织, text: 北京大学}", "bare_words no_list"),
+    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}', "cut_off"),
+    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}, {"label": "地点", "te', "cut_off"),
+    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}, {"label"', "cut_off"),
+    ('[{"label": "人名", "text": "张三"} {"label": "组织", "text": "北京大学"}]', "repaired"),
+    ('[{"label": "人名" "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "repaired"),
+    ('[{"label": "人名", "text": "张三", {"label": "组织", "text": "北京大学"}]', "repaired wrapper"),
+    ('[{"label": "人名", "text": "张三"], [{"label": "组织", "text": "北京大学"}]', "repaired several_lists"),
+    ('{"label": "人名", "text": "张三", "label": "组织", "text": "北京大学"}', "no_list repeated_keys"),
+    ('"[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}, {\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}]"', "quoted_json"),
+    ('[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}, {\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}]', "quoted_json"),
+    ('[{{"label": "人名", "text": "张三"}}, {{"label": "组织", "text": "北京大学"}}]', "repaired wrapper"),
+    (
+        '<think>\n先看[{"label": "地点", "text": "北京"}]，不对。\n</think>\n\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]',
+        "thinking",
+    ),
+    ('先看文本。</think>[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "thinking"),
+    (
+        '[\n  {\n    "label": "人名",  // 姓名\n    "text": "张三"\n  },\n  {\n    "label": "组织",\n    "text": "北京大学"\n  },\n  ...\n]',
+        "comments trailing_commas",
+    ),
+    ("- 人名：张三\n- 组织：北京大学\n- 地点：无", "lines nothing"),
+    ("1. 张三 - 人名\n2. 北京大学 - 组织", "lines"),
+    ("| 实体 | 标签 |\n| --- | --- |\n| 张三 | 人名 |\n| 北京大学 | 组织 |", "lines"),
+    ("实体：张三，类别：人名\n实体：北京大学，类别：组织", "lines"),
+    ("实体：张三\n类别：人名\n\n实体：北京大学\n类别：组织", "lines"),
+    ("**人名**：\n- 张三\n\n**组织**：\n- 北京大学", "lines"),
+    ("张三（人名）、北京大学（组织）", "lines"),
+    ("人名：张三；组织：北京大学", "lines"),
+    ("人名: 张三, 组织: 北京大学", "lines"),
+    ("根据文本，实体如下：\n* **张三** (人名)\n* **北京大学** (组织)", "lines"),
+    ("张三\t人名\n北京大学\t组织", "lines"),
+    ("张三: 人名\n北京大学: 组织", "lines"),
+    ('{"人名": ["张三"], "组织": ["北京大学"], "法律": ["无"]}', "label_groups nothing"),
+    ('[{"label": "人名", "text": ["张三"]}, {"label": "组织", "text": ["北京大学"]}]', "text_lists"),
+    ('[{"label": " 人名 ", "text": "张三"}, {"label": "Org", "text": "北京大学"}]', "label_spelling"),
+    ('输出：[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]。注意[1]和{这里}。', "chatter"),
+    ('[1] 参考：[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "chatter"),
+    ('[{"label": "人名", "text": "张三", "start": 0, "end": 2}, {"label": "组织", "text": "北京大学", "start": 3}]', "extra_fields"),
+    ('\ufeff[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\x00', ""),
+    ('[{"type": "人名", "value": "张三"}, {"type": "组织", "value": "北京大学"}, 3]', "other_fields partial_items"),
+    ('{"人名": "张三", "组织": ["北京大学"]}', "label_groups"),
+    ('{"entities": {"张三": "人名", "北京大学": "组织"}}', "entity_map wrapper"),
+    ('{"PER": ["张三"], "ORG": ["北京大学"], "LOC": []}', "file_label label_groups"),
+    ('{"实体1": {"text": "张三", "label": "人名"}, "实体2": {"text": "北京大学", "label": "组织"}}', "wrapper"),
+    ("{'entities': [('张三', '人名'), ('北京大学', '组织')]}", "pair_lists python_literals single_quotes wrapper"),
+    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]]', "repaired"),
+    ('[[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]]', "wrapper"),
+    ("识别结果：人名=张三；组织=北京大学", "lines"),
+    ('<answer>[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]</answer>', "chatter"),
+    ('人名：["张三"]\n组织：["北京大学"]', "lines"),
+    ("人名：张三\n组织：北京大学\n\n以上就是所有的实体。", "lines"),
+    ("实体：张三 标签：人名\n实体：北京大学 标签：组织", "lines"),
+    ('("张三", "人名"), ("北京大学", "组织")', "pair_lists python_literals several_lists"),
+    ('entities = [{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "chatter"),
+    ('[{"text": "张三", "label": "人名"},\n{"text": "北京大学", "label": "组织"}\n\n以上是提取的实体，希望有帮助', "repaired"),
+    ('["人名: 张三", "组织: 北京大学"]', "lines"),
+    ('["张三": "人名", "北京大学": "组织"]', "entity_map repaired"),
+    ("当然可以！以下是从文本中提取的实体：\n\n1. **张三** - 人名\n2. **北京大学** - 组织\n\n如有其他问题，请随时告诉我。", "lines"),
+    ("根据您提供的文本，我提取到以下实体：\n\n- 人名：张三\n- 组织：北京大学\n\n注：以上实体均来自原文。", "lines"),
+    ('提取结果：\n{"人名": ["张三"], "组织": ["北京大学"]}', "chatter label_groups"),
+    ('{\n"人名": "张三",\n"组织": "北京大学",\n}', "label_groups trailing_commas"),
+    ('[{"label": "人名", "text": "张三"},\n{"label": "组织", "text": "北京大学"},\n', "cut_off"),
+    ('```\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n```\n\n解释：\n- "张三"是人名，因为{姓}。', "chatter fence"),
+    ('```json\n{"label": "人名", "text": "张三"}\n```\n```json\n{"label": "组织", "text": "北京大学"}\n```', "fence no_list"),
+    ('1. {"label": "人名", "text": "张三"}\n2. {"label": "组织", "text": "北京大学"}', "chatter no_list"),
+    ('- {"label": "人名", "text": "张三"}\n- {"label": "组织", "text": "北京大学"}', "chatter no_list"),
+    ('[\n  {"label": "人名", "text": "张三"},\n  {"label": "组织", "text": "北京大学"},\n]', "trailing_commas"),
+    (
+        '{"result": "[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}, {\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}]"}',
+        "quoted_json wrapper",
+    ),
+    ("实体类别：人名，实体名称：张三\n实体类别：组织，实体名称：北京大学", "lines"),
+    ("实体类别: 人名\n实体名称: 张三\n\n实体类别: 组织\n实体名称: 北京大学", "lines"),
+    ("[人名] 张三\n[组织] 北京大学", "lines"),
+    ("人名-张三\n组织-北京大学", "lines"),
+    ("<人名>张三</人名>在<组织>北京大学</组织>读书", "lines"),
+    ("(张三, 人名), (北京大学, 组织)", "lines"),
+    ("[(张三, 人名), (北京大学, 组织)]", "lines"),
+    ("[张三:人名, 北京大学:组织]", "lines"),
+    ("{张三: 人名, 北京大学: 组织}", "bare_words entity_map"),
+    ("{'人名': {'张三'}, '组织': {'北京大学'}}", "label_groups repaired single_quotes"),
+    ('{"人名":["张三"],"组织":["北京大学"]}<|im_end|>', "chatter label_groups"),
+    ('{"entities": [["张三", "人名"], ["北京大学", "组织"]]}', "pair_lists wrapper"),
+    ('[{"label": "人名", "text": "张三"}、{"label": "组织", "text": "北京大学"}]', "full_width"),
+    ('[{"label": "人名", "text": "张三"}；{"label": "组织", "text": "北京大学"}]', "full_width"),
+    ('[{"label": 人名, "text": 张三}, {"label": 组织, "text": 北京大学}]', "bare_words"),
+    ('[{"label": "人名", "text": "张三",}, {"label": "组织", "text": "北京大学",}]', "trailing_commas"),
+    ('[{"label"="人名", "text"="张三"}, {"label"="组织", "text"="北京大学"}]', "repaired"),
+    ('[{"label" => "人名", "text" => "张三"}, {"label" => "组织", "text" => "北京大学"}]', "repaired"),
+    ('{"label": "人名", "text": "张三"} 和 {"label": "组织", "text": "北京大学"}', "chatter no_list"),
+    ('[{"label": "人名", "text": "张三"} , , {"label": "组织", "text": "北京大学"}]', "repaired"),
+    (
+        '[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]',
+        "several_lists",
+    ),
+    ('[{"label":"人名","text":"张三"},{"label":"组织","text":"北京大学"}] [{"label":"人名","tex', "cut_off several_lists"),
+    (
+        '[{"entity_text": "张三", "entity_label": "人名", "entity_names": ["人名", "姓名"]}, {"entity_text": "北京大学", "entity_label": "组织", "entity_names": ["组织"]}]',
+        "other_fields",
+    ),
+    (
+        '[{"start_idx": 0, "end_idx": 2, "entity_text": "张三", "entity_label": "PER"}, {"start_idx": 3, "end_idx": 7, "entity_text": "北京大学", "entity_label": "ORG"}]',
+        "file_label other_fields",
+    ),
+    (
+        '{"entities": [{"entity": "张三", "entity_type": "人名", "position": [0, 2]}, {"entity": "北京大学", "entity_type": "组织", "position": [3, 7]}]}',
+        "other_fields wrapper",
+    ),
+    ('{"person": ["张三"], "organization": [], "机构": ["北京大学"]}', "label_alias label_groups wrapper"),
+    ('{"人名": [["张三", 0, 2]], "组织": [["北京大学", 3, 7]]}', "label_groups"),
+    ('{"人名": [{"name": "张三"}], "组织": [{"name": "北京大学"}]}', "label_groups other_fields"),
+    ('{"人名": {"name": "张三"}, "组织": {"name": "北京大学"}}', "label_groups other_fields"),
+    ('{"人名": "[\'张三\']", "组织": "[\'北京大学\']"}', "quoted_json"),
+    ('{"人名（PER）": ["张三"], "组织（ORG）": ["北京大学"]}', "label_groups label_spelling"),
+    ('[{"label": "人名(PER)", "text": "张三"}, {"label": "组织(ORG)", "text": "北京大学"}]', "label_spelling"),
+    ("| 序号 | 实体 | 类别 | 说明 |\n|:--|:--|:--|:--|\n| 1 | 张三 | 人名 | 人 |\n| 2 | 北京大学 | 组织 | 学校 |", "lines"),
+    ("实体\t类别\n张三\t人名\n北京大学\t组织", "lines"),
+    ("实体,类别\n张三,人名\n北京大学,组织", "lines"),
+    ("张三 -> 人名\n北京大学 -> 组织", "lines"),
+    ("“张三”：人名\n“北京大学”：组织", "lines"),
+    ("“张三”是人名；“北京大学”是组织。", "lines"),
+    ("张三 属于 人名\n北京大学 属于 组织", "lines"),
+    ("### 人名\n- 张三\n### 组织\n- 北京大学", "lines"),
+    ("人名：\n1. 张三\n\n组织：\n1. 北京大学\n\n地点：\n无", "lines"),
+    ("- **人名**: 张三\n- **组织**: 北京大学\n- **地点**: 无", "lines nothing"),
+    ("人名 (PER): 张三\n组织 (ORG): 北京大学", "label_spelling lines"),
+    ("Answer: [{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'}]", "chatter single_quotes"),
+    ('{"name": "extract", "arguments": {"entities": [{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]}}', "wrapper"),
+    ('[{"label": "人名", "text": "张三", "reason": "他说\\"好\\""}, {"label": "组织", "text": "北京大学", "reason": null}]', "extra_fields"),
+    ('[{"text": "张三", "labels": ["人名"]}, {"text": "北京大学", "labels": ["组织"]}]', "other_fields"),
+    ('[{"value": {"text": "张三", "labels": ["人名"]}}, {"value": {"text": "北京大学", "labels": ["组织"]}}]', "other_fields wrapper"),
+    (
+        "[{&quot;label&quot;: &quot;人名&quot;, &quot;text&quot;: &quot;张三&quot;}, {&quot;label&quot;: &quot;组织&quot;, &quot;text&quot;: &quot;北京大学&quot;}]",
+        "quoted_json",
+    ),
+    ('{"label": "人名", "text": "张三"};{"label": "组织", "text": "北京大学"}', "no_list"),
+    ('[\'{"label": "人名", "text": "张三"}\', \'{"label": "组织", "text": "北京大学"}\']', "quoted_json single_quotes"),
+    ('["{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}", "{\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}"]', "quoted_json"),
+    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}] [] []', "several_lists"),
+    ("label: 人名, text: 张三\nlabel: 组织, text: 北京大学", "lines"),
+    ('{"0": {"label": "人名", "text": "张三"}, "1": {"label": "组织", "text": "北京大学"}}', "wrapper"),
+    ('[{"Label": "人名", "Text": "张三"}, {"Label": "组织", "Text": "北京大学"}]', "other_fields"),
+    ('[{" label": "人名", "text ": "张三"}, {"label ": "组织", "text": "北京大学"}]', "other_fields"),
+    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学", "text": "北京大学"}]', "partial_items repeated_keys"),
+    ('[{"label": "人名", "text": "张三"}, null, {"label": "组织", "text": "北京大学"}]', "nothing"),
+    ("[{“label”: “人名”, “text”: “张三”}, {“label”: “组织”, “text”: “北京大学”}]", "full_width"),
+    ('[{"label":"人名","text":"张三"},{"label":"组织","text":"北京大学"}]```', "fence"),
+    ('[{"label": "人名", \'text\': "张三"}, {\'label\': "组织", "text": \'北京大学\'}]', "single_quotes"),
+    ('{"人名": "张三"}\n{"组织": "北京大学"}', "label_groups"),
+    ('{"人名": ["张三"]}, {"组织": ["北京大学"]}', "label_groups"),
+    ('人名:["张三"],组织:["北京大学"]', "lines"),
+    ('"人名": ["张三"], "组织": ["北京大学"]', "lines"),
+    ('"张三": "人名", "北京大学": "组织"', "lines"),
+    ('"label": "人名", "text": "张三"\n"label": "组织", "text": "北京大学"', "lines"),
+    ('{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "no_list repaired"),
+]
+
+
+@pytest.mark.parametrize(("output", "rules"), WILD)
+def test_what_models_write_is_read_under_named_rules(task: Task, output: str, rules: str) -> None:
+    parsed = parse(output, task, SENTENCE)
+    assert (parsed.pairs, " ".join(parsed.rules)) == (TWO, rules)
+    assert parse(output, task).pairs == TWO, "without the sentence too"
+    assert parsed.cut == ("cut_off" in parsed.rules)
+
+
+def test_every_rule_is_documented_and_needed_by_some_answer(task: Task) -> None:
+    classes = {rule for output, _ in CLASSES for rule in parse_class(output, task, OPTIONS).rules}
+    needed = (
+        {rule for _, rules in WILD for rule in rules.split()} | {rule for output, _ in SAYS for rule in parse(output, task, SENTENCE).rules} | classes
+    )
+    assert needed == set(RULES)
+    page = Path("docs/evaluation.md").read_text(encoding="utf-8")
+    assert [rule for rule, phrase in RULES.items() if f"| `{rule}` | {phrase} |\n" not in page] == []
+
+
+SAYS: list[tuple[str, list[tuple[str, str]] | None]] = [
+    # Strings and what stands in them.
+    ('[{"label": "人名", "text": "他说"你好"，走"}]', [("PER", '他说"你好"，走')]),
+    ("[{'label': '人名', 'text': 'O'Brien'}]", [("PER", "O'Brien")]),
+    ("[{'label': '人名', 'text': 'a\\'b\\\\'}]", [("PER", "a'b\\")]),
+    ('好：[{"label": "人名", "text": "a]b{c}[\\"d"}]', [("PER", 'a]b{c}["d')]),
+    ("[{'label': '人名', 'text': '\\u5f20\\u4e09'}]", [("PER", "张三")]),
+    ("[{'label': '人名', 'text': '\\ud83d\\ude00'}]", [("PER", "😀")]),
+    ('好：[{"label": "人名", "text": "\\ud800x"}]', [("PER", "\ud800x")]),
+    ('[{"label": "人名", "text": "张\n三"}]', [("PER", "张\n三")]),
+    ('[{"label": "人名", "text": "张\u2028三\x00"}]', [("PER", "张\u2028三\x00")]),
+    ('[{"label": "人名", "text": "C:\\dir"}]', [("PER", "C:\\dir")]),
+    ('[{"label": "人名", "text": "张三}, {"label": "组织", "text": "腾讯"}]', [("PER", "张三"), ("ORG", "腾讯")]),
+    ('[{"label": "人名, "text": "张三"}, {"label": "组织", "text": "腾讯"}]', [("PER", "张三"), ("ORG", "腾讯")]),
+    ('[{"label": "人名,\n "text": "张三"}, {"label": "组织", "text": "腾讯"}]', [("ORG", "腾讯")]),
+    # Which side is the label.
+    ('{"人名": "张三", "组织": "北京大学", "人名": "李四"}', [("PER", "张三"), ("ORG", "北京大学"), ("PER", "李四")]),
+    ('[{"张三": "人名"}, {"腾讯": "公司"}]', [("PER", "张三"), ("公司", "腾讯")]),
+    ('{"人名": "张三", "公司": "腾讯"}', [("PER", "张三"), ("公司", "腾讯")]),
+    ('[{"张三": "主角"}]', [("主角", "张三")]),
+    ('{"人名": "地点"}', None),
+    ('{"sentence": "张三在北京大学读书，李四去了腾讯。", "人名": ["张三"]}', [("PER", "张三")]),
+    ('{"label": "张三", "entity": "人名"}', [("PER", "张三")]),
+    ('{"label": ["人名", "组织"], "text": ["张三", "腾讯"]}', [("PER", "张三"), ("ORG", "腾讯")]),
+    ('{"人名": "张三、李四", "组织": "无"}', [("PER", "张三"), ("PER", "李四")]),
+    ('[{"label": "组织实体", "text": "腾讯"}]', [("组织实体", "腾讯")]),
+    ('[{"label": " 公司 ", "text": "腾讯"}]', [("公司", "腾讯")]),
+    ("实体：张三，类别：主角", [("主角", "张三")]),
+    # The prompt's own example before the answer is an answer too: the model wrote it, and it counts.
+    ('[{"label": "实体类别", "text": "实体名称"}]\n[{"label": "人名", "text": "张三"}]', [("实体类别", "实体名称"), ("PER", "张三")]),
+    # Cut off.
+    ('```json\n{"人名": ["张三", "李四"], "组织": ["北京大', [("PER", "张三"), ("PER", "李四")]),
+    ('[{"label": "人名", "text": "张三"}, {"label": "人名", "text": "李四"', [("PER", "张三"), ("PER", "李四")]),
+    ('[{"label": "人名", "text": "张三"}, {"label": "人名", "text": "李', [("PER", "张三")]),
+    # Nothing.
+    ("无", []),
+    ("None", []),
+    ("null", []),
+    ('"无"', []),
+    ("[无]", []),
+    ("{}", []),
+    ("[{}]", []),
+    ("答案是：[]。", []),
+    ("```json\n[]\n```", []),
+    ('{"entities": []}', []),
+    ("没有找到任何实体。", []),
+    ("该句子中没有实体", []),
+    ("抱歉，我没有找到任何实体。", []),
+    ("根据给定的文本，没有发现任何实体", []),
+    ("There are no named entities in the text.", []),
+    ("识别结果：无", []),
+    ("地点：无\n人名：无", []),
+    ('{"人名": [], "地点": null, "组织": "无"}', []),
+    ('[{"label": "人名", "text": "无"}]', []),
+    ('[{"label": "没有实体", "text": "没有找到任何实体"}]', []),
+    ('[{"label": "", "text": ""}]', []),
+    ('[{"label": "没有实体", "text": "张三"}]', []),
+    ("除了张三，没有任何实体", None),
+    ("没有人名实体，但有地点", None),
+]
+
+
+@pytest.mark.parametrize(("output", "pairs"), SAYS)
+def test_what_an_answer_says_and_no_more(task: Task, output: str, pairs: list[tuple[str, str]] | None) -> None:
+    parsed = parse(output, task, SENTENCE)
+    assert parsed.pairs == pairs
+    assert set(parsed.rules) <= set(RULES)
+
+
+def test_a_word_for_nothing_that_stands_in_the_sentence_is_an_entity(task: Task) -> None:
+    output = '[{"label": "人名", "text": "无"}]'
+    assert parse(output, task, "有无之间").pairs == [("PER", "无")]
+    assert parse(output, task, "有无之间").rules == ()
+    assert parse('[{"label": "人名", "text": "啥也没有"}]', replace(task, nothing=["啥也没有"])).pairs == []
+
+
+def test_a_cut_answer_is_truncated_once(task: Task) -> None:
+    example = Example("0", SENTENCE, [Entity("PER", "张三", 0, 2)])
+    for reason in ("stop", "length"):
+        (row,) = rows(task, [example], {"0": Prediction("0", '[{"label": "人名", "text": "张三"}, {"la', finish_reason=reason)})
+        assert (row.predicted, row.failures, row.rules) == ([("PER", "张三")], ("truncated",), ("cut_off",))
+    (row,) = rows(task, [example], {"0": Prediction("0", "[{")})
+    assert (row.predicted, row.failures) == ([], ("truncated", "unparsable"))
+
+
+# Properties.
+
+some = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
+    ['"', "\\", "'", "[", "{", "},", '"}, {"', "无", "\u2028", "\n", "“", "：", "//"]
+)
+pairs_of = st.lists(st.tuples(st.sampled_from(["PER", "LOC", "ORG", "没人知道"]), some), max_size=5)
+
+
+def trained(task: Task, pairs: list[tuple[str, str]], text_first: bool = False) -> tuple[str, str]:
+    """A sentence that holds all strings, and the answer that training teaches for it."""
+    text, entities = "", []
+    for label, string in pairs:
+        entities.append(Entity(label, string, len(text), len(text) + len(string)))
+        text += string
+    task = replace(task, answer=Answer(text_first=text_first))
+    return text, answer(task, Example("x", text, entities))
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(pairs=pairs_of, text_first=st.booleans())
+def test_the_trained_format_needs_no_rule(task: Task, pairs: list[tuple[str, str]], text_first: bool) -> None:
+    pairs = [(label, string) for label, string in pairs if string]
+    text, output = trained(task, pairs, text_first)
+    parsed = parse(output, task, text)
+    assert (parsed.pairs, parsed.rules, parsed.cut) == (list(dict.fromkeys(pairs)), (), False)
+
+
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(pairs=pairs_of, before=st.text("好的，以下是结果：。\n abc*#'", max_size=20), after=st.text("希望有帮助！\n*'", max_size=20))
+def test_chatter_around_an_answer_changes_nothing(task: Task, pairs: list[tuple[str, str]], before: str, after: str) -> None:
+    text, output = trained(task, pairs)
+    assert parse(before + output + after, task, text).pairs == parse(output, task, text).pairs
+
+
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+@given(pairs=pairs_of)
+def test_a_cut_at_any_place_keeps_a_prefix_of_the_pairs(task: Task, pairs: list[tuple[str, str]]) -> None:
+    text, output = trained(task, pairs)
+    whole = parse(output, task, text).pairs or []
+    kept = 0
+    for end in range(len(output)):
+        parsed = parse(output[:end], task, text)
+        part = parsed.pairs or []
+        assert part == whole[: len(part)]
+        assert len(part) >= kept, "a longer answer never says less"
+        assert parsed.cut or end == 0
+        kept = len(part)
+
+
+@settings(max_examples=500, deadline=None, database=None, derandomize=True)
+@given(
+    output=st.text(max_size=60)
+    | st.lists(
+        st.sampled_from(
+            [*"[]{}()【】“”\"'`,，:：\\|-\n 1", "人名", "张三", '"label"', '"text"', "<think>", "</think>", "```", "无", "None", "\ud800"]
+        ),
+        max_size=25,
+    ).map("".join),
+    sentence=st.none() | st.just(SENTENCE),
+)
+def test_no_text_at_all_raises(task: Task, output: str, sentence: str | None) -> None:
+    parsed = parse(output, task, sentence)
+    assert set(parsed.rules) <= set(RULES)
+    assert all(isinstance(part, str) for pair in parsed.pairs or [] for part in pair)
+    parse_class(output, task, OPTIONS)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-99, 99) | some,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(some, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def plain(value: object) -> object:
+    """A value as the scanner gives it: objects as tuples of pairs, numbers as 0."""
+    if isinstance(value, dict):
+        return tuple((key, plain(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return 0 if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(value=st.lists(values, max_size=4) | st.dictionaries(some, values, max_size=4), indent=st.sampled_from([None, 2]), ascii=st.booleans())
+def test_the_scanner_reads_json_as_json(value: object, indent: int | None, ascii: bool) -> None:
+    first = value[0] if isinstance(value, list) and value else ""
+    if first is None or isinstance(first, int):
+        value = {"x": value}  # a bracket before a bare number is prose to it
+    found = scan(f"看 {json.dumps(value, ensure_ascii=ascii, indent=indent)} 好")
+    assert (found.values, found.rules, found.cut) == ([plain(value)], set(), False)
+
+
+# Hostile answers. Time is not measured; a parser that is slower than linear would run into the test's limit.
+
+SIZE = 2 << 20
+HOSTILE = {
+    "brackets": "[" * SIZE,
+    "keys": '{"a":' * (SIZE // 5),
+    "quotes": '"' * SIZE,
+    "quotes in a list": '["' + '"' * (SIZE // 4),
+    "single quotes": "'" * SIZE,
+    "backslashes": '["' + "\\" * SIZE,
+    "fences": "```" * (SIZE // 3),
+    "thoughts": "<think>" * (SIZE // 7),
+    "white space": '["a"' + " " * SIZE + "x",
+    "line ends": '["a' + "\n b" * (SIZE // 12),
+    "a loop that was cut": "[" + '{"label": "人名", "text": "张三"}, ' * (SIZE // 62) + '{"label": "人',
+    "lists that never close": '[{"label": "人名", "text": "张三"}, ' * (SIZE // 32),
+    "one object that never ends": "{" + '"人名": "张三", ' * (SIZE // 48),
+    "words in brackets": "[" + "[张三" * (SIZE // 12),
+    "many lists": "[] " * (SIZE // 12),
+    "marks that change place when folded": "\u0316\u0301" * (SIZE // 2),
+    "lines": "- 人名：张三\n" * (SIZE // 9),
+    "lead-ins": "答案是" * (SIZE // 3),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_megabytes_of_anything_take_linear_time(task: Task, name: str) -> None:
+    pairs = parse(HOSTILE[name], task, SENTENCE).pairs
+    assert pairs in (None, [], [("PER", "张三")])
+    if name in ("a loop that was cut", "lists that never close", "one object that never ends", "lines"):
+        assert pairs == [("PER", "张三")]
+    parse_class(HOSTILE[name], task, OPTIONS)
+
+
+def test_deep_nesting_is_given_up_and_what_was_whole_is_kept(task: Task) -> None:
+    deep = '[{"label": "人名", "text": "张三"}, ' + "[" * 50_000 + "]" * 50_000 + "]"
+    assert parse(deep, task).pairs == [("PER", "张三")]
+    assert parse("[" * 900 + "]" * 900, task).pairs is None, "valid JSON, but no answer"
+    assert parse('{"entities":' * 30 + '[{"label": "人名", "text": "张三"}]' + "}" * 30, task).pairs == [("PER", "张三")]
+
+
+# What models really wrote.
+
+
+def test_the_answers_of_a_fine_tuned_qwen_are_read() -> None:
+    task = find_task("ccfbdci")
+    lines = [json.loads(line) for line in real("llm_outputs/argonautz_qwen2.5-1.5b_ccfbdci_notebook.jsonl").read_text(encoding="utf-8").splitlines()]
+    parsed = [parse(line["raw"], task, line["text"]) for line in lines]
+    assert [(one.pairs, one.rules) for one, line in zip(parsed, lines, strict=True) if line["kind"] != "single_json_object"] == [
+        ([("ORG", "东莞台商子弟学校"), ("PER", "国小一年二班陈伊玲")], ("cut_off",))
+    ]
+    single = [(one, json.loads(line["raw"])) for one, line in zip(parsed, lines, strict=True) if line["kind"] == "single_json_object"]
+    canonical = {name: label for label, name in task.names.items()}
+    nothing = 0
+    for one, row in single:
+        assert "no_list" in one.rules
+        if row["entity_text"] == "没有找到任何实体":
+            nothing += 1
+            assert (one.pairs, "nothing" in one.rules) == ([], True)
+        else:
+            assert one.pairs == [(canonical.get(row["entity_label"], row["entity_label"]), row["entity_text"])]
+    assert (len(single), nothing) == (19, 3)
+    assert [pair for one in parsed for pair in one.pairs or [] if pair[0] not in task.labels] == [
+        ("组织实体", "菲律宾中正学院"),
+        ("组织实体", "EMTPY"),
+        ("组织实体", "司改会"),
+    ]
+
+
+def test_the_answers_of_chatgpt_are_read() -> None:
+    names = {label: label for label in ("人物", "地点", "机构")}
+    task = replace(find_task("clue"), labels=list(names), names=names)
+    agree = 0
+    lines = [json.loads(line) for line in real("llm_outputs/chatgpt_msra5.jsonl").read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        parsed = parse(line["raw"], task, line["text"])
+        # Every answer has its maps in brackets or braces, alone or among words; what Python itself reads of them is what was meant.
+        found = [ast.literal_eval(one) for one in re.findall(r"\[(?:\{[^{}]*\}(?:, )?)*\]|\{[^{}]*\}", line["raw"])]
+        maps = [one for some in found for one in (some if isinstance(some, list) else [some])]
+        meant = dict.fromkeys((label, text) for one in maps for text, label in one.items() if label != "无")
+        assert parsed.pairs == list(meant), line["raw"]
+        assert set(parsed.rules) - {"nothing", "label_groups"} <= {"chatter", "entity_map", "several_lists", "single_quotes", "partial_items"}
+        assert ("chatter" in parsed.rules) == line["kind"].startswith("chatter")
+        agree += {text: label for label, text in parsed.pairs} == line["parsed_by_authors"]
+    # Theirs is a vote over several answers to one sentence: in the other rows it names entities that this answer doesn't, or other labels.
+    assert (agree, len(lines)) == (31, 85)
+
+
+# Classes.
+
+OPTIONS = ["Art", "Economy", "Law", "体育", "财经", "体育产业", "PER"]
+CLASSES: list[tuple[str, str | None]] = [
+    ("Art", "Art"),
+    (" Art\n", "Art"),
+    ('"Art"', "Art"),
+    ("“Economy”。", "Economy"),
+    ("**Law**", "Law"),
+    ("art", "Art"),
+    ("ＬＡＷ", "Law"),
+    ("人名", "PER"),
+    ("PER", "PER"),
+    ("姓名", "PER"),
+    ("类别：体育", "体育"),
+    ("答案是财经。", "财经"),
+    ("该文本的类型是“Law”", "Law"),
+    ("The category is economy.", "Economy"),
+    ("Label: Law", "Law"),
+    ("类别：体育\n理由：涉及财经", "体育"),
+    ('{"label": "Art"}', "Art"),
+    ('{"category": "economy", "reason": "Law"}', "Economy"),
+    ('["Law"]', "Law"),
+    ('```json\n{"类别": "体育"}\n```', "体育"),
+    ("The text belongs to the Economy category.", "Economy"),
+    ("这篇文章属于体育产业类。", "体育产业"),
+    ("不是体育，是财经", "财经"),
+    ("Economy\n\nThe text discusses Law and Art.", "Economy"),
+    ("<think>Law?</think>Art", "Art"),
+    # No option: taken as it stands.
+    ("文章类型:法律", "文章类型:法律"),
+    ("Art or Law", "Art or Law"),
+    ("Art\nLaw", "Art\nLaw"),
+    ("不是体育", "不是体育"),
+    ("Article about a Party", "Article about a Party"),
+    ('{"label": "Sport"}', "Sport"),
+    ('{"label": ["Law", "Art"]}', '{"label": ["Law", "Art"]}'),
+    ("答案：Art\n答案：Law", "答案：Art\n答案：Law"),
+    ("我不知道", "我不知道"),
+    # Nothing.
+    ("", None),
+    ("“”。", None),
+    ("[]", None),
+    ("<think>Law", None),
+]
+
+
+@pytest.mark.parametrize(("output", "label"), CLASSES)
+def test_a_class_is_one_of_the_options_or_what_the_answer_says(task: Task, output: str, label: str | None) -> None:
+    parsed = parse_class(output, task, OPTIONS)
+    assert parsed.pairs == (None if label is None else [(label, "")])
+    assert set(parsed.rules) <= set(RULES)
+
+
+def test_the_trained_class_needs_no_rule_and_control_tokens_in_it_are_neutral(task: Task) -> None:
+    assert parse_class("体育\n", task, OPTIONS).rules == ()
+    assert parse_class("<｜im_end｜>", task, ["<|im_end|>", "Art"]) == module.Parsed([("<|im_end|>", "")])
+
+
+def test_the_trained_answer_is_read_by_the_short_way_and_nothing_that_is_near_it(task: Task) -> None:
+    plain = '[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]'
+    assert (parse_plain(plain, task), parse_plain("[]", task)) == (TWO, [])
+    assert parse_plain(plain, task) == parse(plain, task).pairs
+    near = ["", "[", "[{", "[]]", plain[:-1], plain[1:], plain + "\n", plain + " ", " " + plain, plain + plain, plain + "]", "[" + plain]
+    near += [plain.replace("}, {", between) for between in ("},{", "}  {", "} ,{", "},  {", "}, x{", "},\n{", "}], [{", "}, [{")]
+    near += [plain.replace("张三", string) for string in ('张"三', "张\\三", "张\n三", "无", "None", "")]
+    near += [plain.replace("人名", label) for label in ("PER", "姓名", "人名 ", "物名", "")]
+    near += [plain.replace('"text"', name) for name in ('"name"', '"label"', "'text'", '"text" ')]
+    near += [
+        '[{"text": "张三", "label": "人名"}]',
+        '[{"label": "人名", "text": "张三", "n": 1}]',
+        '[{"label": "人名"}]',
+        '[{"label": "人名", "text": "张三"}, ]',
+    ]
+    assert [output for output in near if parse_plain(output, task) is not None] == []
+
+
+def test_an_answer_that_never_ends_is_no_work_for_the_short_way(task: Task) -> None:
+    for piece in ('{"label": "', '{"label": "人名", "text": "', '{"label": "人名", "text": "甲"}, ', '"', "甲"):
+        assert parse_plain("[{" + piece * (1_000_000 // len(piece)), task) is None

@@ -1,0 +1,155 @@
+"""What happens when a server misbehaves; that a real one answers is shown by tests/test_chain.py."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.eval.toy_server import ADAPTER, Faulty
+
+from tools.conf.run import Run
+from tools.conf.task import Task, load_task
+from tools.data.convert import convert
+from tools.errors import ToolError
+from tools.predict.predict import collect, finished, predict
+from tools.predict.predictions import Prediction
+from tools.predict.questions import Question
+from tools.predict.server import Server, find, model_name, serving
+
+
+def found(server: Faulty) -> Server:
+    answer = find(server.url)
+    assert answer
+    return answer
+
+
+def test_every_row_is_asked_greedily_with_the_trained_prompt(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    server = start([ADAPTER], lambda user: (200, user[-3:]))
+    path = predict(run_, task, "train", found(server), "adapter", tmp_path / "out", 3)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["id"], row["output"]) for row in rows] == [(f"toy-train-{n:06}", f"第{n}句") for n in range(1, 8)]
+    assert list(rows[0]) == ["id", "output", "finish_reason", "error", "prompt_tokens", "completion_tokens", "latency_s"]
+    trained = {row["input"]: row["instruction"] for row in json.loads((tmp_path / "alpaca/alpaca_toy_train.json").read_text())}
+    for request in server.requests:
+        system, user = request["messages"]
+        assert trained[user["content"]] == system["content"]
+        assert (request["model"], request["temperature"]) == ("toy-run", 0.0)
+    meta = json.loads((tmp_path / "out/predictions.meta.json").read_text())
+    assert (meta["task"], meta["task_version"], meta["model"], meta["engine"]) == ("toy", 1, "toy-run", "vllm 0")
+
+
+def test_a_refused_row_is_recorded_and_said(
+    start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    server = start([ADAPTER], lambda user: (400, "too long") if "第3句" in user else (200, "[]"))
+    rows = [json.loads(line) for line in predict(run_, task, "train", found(server), "adapter", tmp_path / "out", 2).read_text().splitlines()]
+    assert [row["error"] is not None for row in rows] == [False, False, True, False, False, False, False]
+    assert rows[2]["output"] is None
+    assert "too long" in rows[2]["error"]
+    assert "1 of 7 rows were refused" in capsys.readouterr().out
+
+
+def test_an_evaluation_is_finished_only_when_no_row_was_refused(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    refuse = {"第3句"}
+    server = start([ADAPTER], lambda user: (400, "too long") if user[-3:] in refuse else (200, "[]"))
+    out = tmp_path / "out"
+    predict(run_, task, "train", found(server), "adapter", out)
+    assert finished(run_, task, "train", "adapter", out) is None
+    refuse.clear()
+    predict(run_, task, "train", found(server), "adapter", out)
+    assert finished(run_, task, "train", "adapter", out) == out / "predictions.jsonl"
+    assert len(server.requests) == 7 + 1
+    examples = task.examples("train", tmp_path)
+    examples.write_text(examples.read_text().replace("第3句", "第三句"))
+    assert finished(run_, task, "train", "adapter", out) is None
+
+
+def test_an_engine_that_leaves_rows_out_is_an_error_that_keeps_the_others(run_: Run, task: Task, tmp_path: Path) -> None:
+    def half(asked: list[Question], keep: Callable[[Prediction], None]) -> None:
+        for question in asked[:3]:
+            keep(Prediction(question.id, "[]"))
+
+    with pytest.raises(ToolError, match=r"ended without an answer to 4 rows, e\.g\. toy-train-000004\. 3 of 7 rows are answered and kept"):
+        collect(run_, task, "train", "adapter", tmp_path / "out", "m", "e", "vLLM", half)
+    assert not (tmp_path / "out/predictions.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"choices": []}, {"choices": [{"message": None}]}, {"choices": [{"message": {"content": 3}}]}, ["x"], {"choices": 5}]
+)
+def test_an_answer_that_isnt_a_completion_is_recorded(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, body: Any) -> None:
+    server = start([ADAPTER], lambda user: (200, body if "第3句" in user else "[]"))
+    rows = [json.loads(line) for line in predict(run_, task, "train", found(server), "adapter", tmp_path / "out").read_text().splitlines()]
+    assert [row["output"] is None for row in rows] == [False, False, True, False, False, False, False]
+    assert "not a chat completion" in rows[2]["error"]
+
+
+def test_a_server_that_refuses_every_row_is_an_error(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    server = start([ADAPTER], lambda user: (404, "no such model"))
+    with pytest.raises(ToolError, match=r"refused every row.*no such model"):
+        predict(run_, task, "train", found(server), "adapter", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_no_request_under_way_is_refused(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, concurrency: int) -> None:
+    with pytest.raises(ToolError, match="at least one request"):
+        predict(run_, task, "train", found(start([ADAPTER])), "adapter", tmp_path / "out", concurrency)
+
+
+def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_: Run, write_task: Callable[..., Path], tmp_path: Path) -> None:
+    toy = load_task(write_task([{"text": "好", "label": {}}, {"text": "坏", "label": {}}]))
+    convert(toy, tmp_path)
+    examples = toy.examples("train", tmp_path)
+    examples.write_text(examples.read_text().replace("坏", "坏\\ud800"))  # conversion refuses such a text
+    rows = [json.loads(line) for line in predict(run_, toy, "train", found(start([ADAPTER])), "adapter", tmp_path / "out").read_text().splitlines()]
+    assert [row["output"] for row in rows] == ["[]", None]
+    assert "can't be sent" in rows[1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("cards", "which", "message"),
+    [
+        ([{"id": "other", "root": "x"}], "adapter", r"serves another run \(other\), not toy-run"),
+        ([{"id": "toy-run", "root": "x"}], "adapter", "as the merged model, not as an adapter"),
+        ([ADAPTER], "merged", r"as base \+ adapter, not as a merged model"),
+        ([ADAPTER], "base", "not base"),
+        ([{**ADAPTER, "root": "/tmp"}], "adapter", "serves toy-run from /tmp"),
+    ],
+)
+def test_a_server_of_something_else_says_so(start: Callable[..., Faulty], run_: Run, cards: list[dict], which: str, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        model_name(found(start(cards)), run_, which)
+
+
+@pytest.mark.parametrize(("age", "stale"), [(-60, True), (60, False)])
+def test_a_server_older_than_the_adapter_is_refused(start: Callable[..., Faulty], run_: Run, age: float, stale: bool) -> None:
+    adapter = run_.output_dir / "adapter_model.safetensors"
+    adapter.parent.mkdir()
+    adapter.write_bytes(b"x")
+    server = start([{**ADAPTER, "root": str(run_.output_dir)}])
+    server.started = adapter.stat().st_mtime + age
+    if stale:
+        with pytest.raises(ToolError, match=r"was started before .*adapter_model\.safetensors was written: it serves an older one"):
+            model_name(found(server), run_, "adapter")
+    else:
+        assert model_name(found(server), run_, "adapter") == "toy-run"
+
+
+def test_something_else_at_the_port_says_so(start: Callable[..., Faulty], run_: Run) -> None:
+    server = start([])
+    with pytest.raises(ToolError, match="not as an OpenAI-compatible server"):
+        find(server.url.removesuffix("/v1"))
+
+
+def test_a_named_server_that_doesnt_answer_is_not_replaced_by_one_of_ours(run_: Run) -> None:
+    with pytest.raises(ToolError, match="no server answers there"), serving(run_, "adapter", "http://127.0.0.1:9/v1", 8000):
+        pass
+
+
+def test_missing_examples_name_the_command_that_writes_them(tool: Callable, tmp_path: Path) -> None:
+    done = tool("tools.evaluate.evaluate", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"dataset_dir={tmp_path}/alpaca")
+    assert (done.returncode, "make data TASK=sample" in done.stderr) == (2, True), done.stderr
+    done = tool("tools.evaluate.evaluate")
+    assert (done.returncode, "say CONF=conf/<run>.yaml" in done.stderr) == (2, True), done.stderr

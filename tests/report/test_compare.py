@@ -1,0 +1,299 @@
+"""A difference between runs is counted row by row, its chance is estimated, and what doesn't compare is refused."""
+
+import csv
+import json
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.eval.conftest import Evaluate, answer, example, noisy, sentences
+from tools.conf.task import Task, find_task, load_task
+from tools.errors import ToolError
+from tools.predict.predictions import FILE, META
+from tools.report.compare import compare, leaderboard, save, save_leaderboard, show, show_leaderboard
+from tools.report.evaluations import Evaluation, find_evaluations, named_evaluation, read_evaluation
+
+GOLD = sentences(120)
+RIGHT = [answer(one.pairs()) for one in GOLD]
+
+
+@pytest.fixture
+def task(write_task: Callable[..., Path]) -> Task:
+    return load_task(write_task(labels=["name", "address", "company"]))
+
+
+@pytest.fixture
+def both(task: Task, evaluation: Evaluate) -> list[Evaluation]:
+    """A bad run and a better one."""
+    return [read_evaluation(evaluation(task, GOLD, noisy(GOLD, errors, seed), run)) for run, errors, seed in (("a", 0.5, 1), ("b", 0.2, 2))]
+
+
+def examples(task: Task, evaluations: list[Evaluation]) -> Path:
+    return task.examples("dev", evaluations[0].folder.parents[3] / "dataset")
+
+
+def compared(task: Task, evaluations: list[Evaluation], **options: Any) -> dict[str, Any]:
+    return compare(task, examples(task, evaluations), evaluations, **{"samples": 1000, **options})
+
+
+def test_both_f1_are_the_scores_own_and_a_clear_difference_is_significant(task: Task, both: list[Evaluation]) -> None:
+    result = compared(task, both)
+    (one,) = result["comparisons"]
+    for which in ("micro", "macro"):
+        assert one[which]["a"] == pytest.approx(both[0].score[which]["f1"], abs=1e-12)
+        assert one[which]["b"] == pytest.approx(both[1].score[which]["f1"], abs=1e-12)
+        assert 0 < one[which]["low"] < one[which]["delta"] < one[which]["high"]
+        assert one[which]["p"] == pytest.approx(1 / 1001)
+    for label, counts in both[1].score["labels"].items():
+        assert one["labels"][label]["b"] == pytest.approx(counts["f1"], abs=1e-12)
+    assert result["notes"] == []
+    assert one["won"] > one["lost"] and one["won"] + one["lost"] + one["alike"] == len(GOLD) == result["rows"]
+
+
+def test_a_score_of_other_predictions_is_refused(both: list[Evaluation]) -> None:
+    with (both[0].folder / FILE).open("a") as more:
+        more.write("\n")
+    with pytest.raises(ToolError, match=r"score\.json is of other predictions than those beside it"):
+        read_evaluation(both[0].folder)
+
+
+def test_a_run_against_itself_differs_in_nothing(task: Task, both: list[Evaluation]) -> None:
+    (one,) = compared(task, [both[0], both[0]])["comparisons"]
+    for difference in (one["micro"], one["macro"], *one["labels"].values()):
+        assert (difference["delta"], difference["low"], difference["high"], difference["p"]) == (0, 0, 0, 1)
+    assert (one["won"], one["lost"], one["changed"]) == (0, 0, [])
+
+
+def test_equally_good_runs_are_hardly_ever_called_different(task: Task, evaluation: Evaluate) -> None:
+    """Under the null hypothesis p is below 0.05 in about one of twenty pairs."""
+    runs = [read_evaluation(evaluation(task, GOLD, noisy(GOLD, 0.3, seed), f"r{seed}")) for seed in range(30)]
+    low = sum(compared(task, [runs[k], runs[k + 1]], samples=400)["comparisons"][0]["micro"]["p"] < 0.05 for k in range(0, 30, 2))
+    assert low <= 4
+
+
+def test_the_bootstrap_agrees_with_a_plain_one_that_draws_rows(task: Task, both: list[Evaluation]) -> None:
+    from tools.report.compare import count
+
+    paths = [one.folder / FILE for one in both]
+    totals = [[tuple(sum(cell[k] for cell in row.values()) for k in range(3)) for row in count(task, GOLD, path).counts] for path in paths]
+    rng, deltas = random.Random(0), []
+    for _ in range(2000):
+        drawn = [rng.randrange(len(GOLD)) for _ in GOLD]
+        f1 = []
+        for rows in totals:
+            tp, fp, fn = (sum(rows[k][column] for k in drawn) for column in range(3))
+            f1.append(2 * tp / (2 * tp + fp + fn))
+        deltas.append(f1[1] - f1[0])
+    deltas.sort()
+    micro = compared(task, both, samples=2000)["comparisons"][0]["micro"]
+    assert micro["low"] == pytest.approx(deltas[50], abs=0.015)
+    assert micro["high"] == pytest.approx(deltas[1949], abs=0.015)
+
+
+def test_the_same_seed_gives_the_same_result_and_the_order_of_rows_does_not_matter(task: Task, evaluation: Evaluate, both: list[Evaluation]) -> None:
+    def figures(evaluations: list[Evaluation], **options: Any) -> Any:
+        (one,) = compared(task, evaluations, **options)["comparisons"]
+        return {key: value for key, value in one.items() if key != "changed"}
+
+    once = figures(both)
+    assert figures(both) == once
+    assert figures(both, seed=1) != once
+    order = random.Random(3).sample(range(len(GOLD)), len(GOLD))
+    shuffled = []
+    for run, errors, seed in (("a", 0.5, 1), ("b", 0.2, 2)):
+        outputs = noisy(GOLD, errors, seed)
+        shuffled.append(read_evaluation(evaluation(task, [GOLD[k] for k in order], [outputs[k] for k in order], run)))
+    assert figures(shuffled) == once
+
+
+def test_rows_won_and_lost_are_written_with_gold_and_both_predictions(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:
+    gold = [example(str(k), "林晓在北京", ("name", "林晓"), ("address", "北京")) for k in range(4)]
+    right, half, none = answer([("name", "林晓"), ("address", "北京")]), answer([("name", "林晓")]), "[]"
+    first = read_evaluation(evaluation(task, gold, [right, half, none, half], "a"))
+    second = read_evaluation(evaluation(task, gold, [half, right, half, answer([("address", "北京")])], "b"))
+    result = compared(task, [first, second])
+    save(result, tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out/compare.jsonl").read_text().splitlines()]
+    assert [(line["id"], line["outcome"], line["errors"]) for line in lines] == [("0", "lost", [0, 1]), ("1", "won", [1, 0]), ("2", "won", [2, 1])]
+    assert lines[0]["gold"] == lines[0]["first"] == [["name", "林晓"], ["address", "北京"]] and lines[0]["second"] == [["name", "林晓"]]
+    assert (lines[0]["a"], lines[0]["b"]) == ("a", "b")
+    saved = json.loads((tmp_path / "out/compare.json").read_text())
+    assert (saved["comparisons"][0]["won"], saved["comparisons"][0]["lost"], saved["comparisons"][0]["alike"]) == (2, 1, 1)
+    assert "changed" not in saved["comparisons"][0]
+    shown = show(result, few=1).splitlines()
+    assert [line.split()[:2] for line in shown if line.startswith(("won", "lost"))] == [["won", "1"], ["lost", "0"]]
+
+
+def test_more_than_two_runs_are_each_compared_with_the_first(task: Task, evaluation: Evaluate, both: list[Evaluation]) -> None:
+    third = read_evaluation(evaluation(task, GOLD, RIGHT, "c", "merged"))
+    result = compared(task, [*both, third])
+    assert (result["first"], [one["second"] for one in result["comparisons"]]) == ("a", ["b", "c:merged"])
+    assert result["comparisons"][0] == compared(task, both)["comparisons"][0]
+    assert result["comparisons"][1]["micro"]["b"] == 1
+
+
+@pytest.mark.parametrize("key", ["task_version", "split", "examples_sha256", "prompt_sha256", "task"])
+def test_runs_that_differ_in_what_must_be_equal_are_refused(task: Task, both: list[Evaluation], key: str) -> None:
+    other = Evaluation(both[1].folder, "b", "merged", {**both[1].meta, key: 9 if key == "task_version" else "cd" * 32}, both[1].score)
+    with pytest.raises(ToolError, match="can't be compared") as refused:
+        compared(task, [both[0], other])
+    assert refused.value.exit_code == 1
+    name = {"task_version": "task version 1 and 9", "split": "split dev and cdcdcdcd…", "task": "task toy and"}.get(key, key.partition("_")[0])
+    assert name in str(refused.value)
+    assert "make eval CONF=conf/b.yaml MERGED=1" in str(refused.value)
+
+
+def test_examples_that_changed_since_are_refused(task: Task, both: list[Evaluation]) -> None:
+    path = examples(task, both)
+    path.write_text(path.read_text() + GOLD[0].to_json().replace("000000", "x") + "\n")
+    with pytest.raises(ToolError, match="not the examples that a was evaluated on"):
+        compared(task, both)
+
+
+def test_a_score_that_its_predictions_no_longer_give_is_said(task: Task, both: list[Evaluation]) -> None:
+    lines = (both[0].folder / FILE).read_text().splitlines()
+    (both[0].folder / FILE).write_text("\n".join(lines[:60]) + "\n")
+    result = compared(task, both)
+    assert len(result["notes"]) == 1 and "score.json counts (tp, fp, fn)" in result["notes"][0] and result["notes"][0] in show(result)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [[None] * 3, ["<script>alert(1)</script>", "[" * 1_000_000, "__import__('os')"], ['[{"label": "x\\u2028", "text": "\\ud800\\u0000"}]'] * 3],
+)
+def test_empty_and_hostile_answers_are_compared_too(task: Task, evaluation: Evaluate, tmp_path: Path, outputs: list[str | None]) -> None:
+    gold = [example("1", "林晓在北京", ("name", "林晓")), example("2", "没有"), example("3", "北京", ("address", "北京"))]
+    runs = [read_evaluation(evaluation(task, gold, texts, run)) for run, texts in (("a", outputs), ("b", ["[]"] * 3))]
+    result = compared(task, runs)
+    save(result, tmp_path / "out")
+    assert result["comparisons"][0]["micro"]["b"] == 0
+    assert all(line.isprintable() for line in show(result).splitlines())
+
+
+def test_one_row_and_a_task_without_labels_of_its_own_compare(evaluation: Evaluate) -> None:
+    from tools.example import Example
+
+    fudan, gold = find_task("fudan"), [Example("1", "股市", [], "Economy", ["Economy", "Art"])]
+    runs = [read_evaluation(evaluation(fudan, gold, [text], run)) for run, text in (("a", "Sport"), ("b", "Economy"))]
+    (one,) = compared(fudan, runs)["comparisons"]
+    assert (one["micro"]["a"], one["micro"]["b"], one["won"], list(one["labels"])) == (0, 1, 1, ["Economy"])
+
+
+def test_no_answer_wins_no_row_from_a_wrong_class(evaluation: Evaluate) -> None:
+    from tools.example import Example
+
+    fudan, gold = find_task("fudan"), [Example(id, "股市", [], "Economy", ["Economy", "Art"]) for id in "12"]
+    runs = [read_evaluation(evaluation(fudan, gold, texts, run)) for run, texts in (("a", ["Art", "Art"]), ("b", [None, "Economy"]))]
+    (one,) = compared(fudan, runs)["comparisons"]
+    assert (one["won"], one["lost"], one["alike"]) == (1, 0, 1)
+
+
+def test_a_run_is_named_with_its_variant_or_by_its_folder(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:
+    folders = {
+        which: evaluation(task, GOLD[:2], RIGHT[:2], "a", which) for which in ("adapter", "base", "merged", "merged-awq", "checkpoint-40", "schema")
+    }
+    outputs = tmp_path / "outputs"
+    assert named_evaluation("a", outputs).folder == folders["adapter"]
+    for which, folder in folders.items():
+        one = named_evaluation(f"a:{which}", outputs, "toy", "dev")
+        assert (one.folder, one.variant) == (folder, which)
+        assert named_evaluation(str(folder), outputs).folder == folder
+    assert named_evaluation("a:merged-awq", outputs).again == "make eval CONF=conf/a.yaml QUANTIZED=awq"
+    assert named_evaluation("a:checkpoint-40", outputs).again == "make best CONF=conf/a.yaml"
+    assert named_evaluation("a:schema", outputs).again == "make eval CONF=conf/a.yaml DECODING=schema"
+
+
+def test_a_name_that_fits_nothing_or_too_much_shows_the_choices(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:
+    folder = evaluation(task, GOLD[:2], RIGHT[:2], "run-one")
+    outputs = tmp_path / "outputs"
+    with pytest.raises(ToolError, match="Did you mean 'run-one'"):
+        named_evaluation("run-on", outputs)
+    with pytest.raises(ToolError, match=r"run-one:merged: no such evaluation\. Available: run-one \(toy dev\)"):
+        named_evaluation("run-one:merged", outputs)
+    other = shutil.copytree(folder, folder.with_name("toy_test"))
+    (other / META).write_text(json.dumps({**json.loads((folder / META).read_text()), "split": "test"}))
+    with pytest.raises(ToolError, match="names 2 evaluations"):
+        named_evaluation("run-one", outputs)
+    assert named_evaluation("run-one", outputs, split="test").folder == other
+
+
+def test_the_leaderboard_keeps_apart_what_does_not_compare_and_says_why(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:
+    evaluation(task, GOLD, noisy(GOLD, 0.6, 1), "low")
+    evaluation(task, GOLD, RIGHT, "high", "merged", base_model="models/b|c")
+    evaluation(task, GOLD, noisy(GOLD, 0.3, 1), "middle")
+    old = evaluation(task, GOLD, RIGHT, "old")
+    for file in (old / META, old / "score.json"):
+        values = json.loads(file.read_text())
+        file.write_text(json.dumps({**values, "task_version" if file.name == META else "version": 0}))
+    evaluation(task, GOLD, RIGHT, "prompted", prompt_sha256="cd" * 32)
+    found, problems = find_evaluations(tmp_path / "outputs")
+    blocks = leaderboard(found)
+    assert [[one.name for one in block] for block in blocks] == [["high:merged", "middle", "low"], ["prompted"], ["old"]]
+    assert problems == []
+    shown = show_leaderboard(blocks).splitlines()
+    headings = [line for line in shown if line.startswith("toy dev: ")]
+    assert "not comparable" not in headings[0]
+    assert headings[1].endswith("not comparable with the block above: prompt abababab… and cdcdcdcd…")
+    assert "not comparable with the block above: task version 1 and 0" in headings[2]
+    assert [line.split()[:2] for line in shown if line.startswith(("high", "old"))] == [["high:merged", "1.0000"], ["old", "1.0000"]]
+    save_leaderboard(blocks, ["x: torn"], tmp_path / "out")
+    lines = list(csv.DictReader((tmp_path / "out/leaderboard.csv").open()))
+    assert [line["run"] for line in lines] == ["high", "middle", "low", "prompted", "old"] and lines[4]["task_version"] == "0"
+    page = (tmp_path / "out/leaderboard.md").read_text()
+    assert page.count("\n## ") == 2 and "models/b\\|c" in page and "- x: torn" in page
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        (META, None, "no predictions.meta.json"),
+        ("score.json", None, "no score.json"),
+        (FILE, None, "no predictions.jsonl"),
+        ("score.json", '{"task": "toy", "ro', "not JSON"),
+        ("score.json", "[]", "not a score"),
+        ("score.json", '{"rows": 3, "micro": {"f1": null}, "macro": {"f1": 1}}', "not a score"),
+        (META, '{"task": "toy"}', "doesn't say task_version, split, examples_sha256, prompt_sha256"),
+        (META, "null", "doesn't say anything"),
+    ],
+)
+def test_a_torn_folder_is_named_and_not_skipped(task: Task, evaluation: Evaluate, tmp_path: Path, file: str, content: str | None, says: str) -> None:
+    evaluation(task, GOLD[:2], RIGHT[:2], "whole")
+    torn = evaluation(task, GOLD[:2], RIGHT[:2], "torn")
+    (torn / file).unlink() if content is None else (torn / file).write_text(content)
+    found, problems = find_evaluations(tmp_path / "outputs", "toy")
+    assert [one.name for one in found] == ["whole"]
+    assert len(problems) == 1 and says in problems[0] and "torn" in problems[0]
+    assert find_evaluations(tmp_path / "outputs", "clue") == ([], [])
+    assert says in show_leaderboard(leaderboard(found), problems)
+
+
+def test_the_command_compares_refuses_and_lists(tool: Callable[..., subprocess.CompletedProcess[str]], evaluation: Evaluate, tmp_path: Path) -> None:
+    sample = find_task("sample")
+    evaluation(sample, GOLD, noisy(GOLD, 0.5, 1), "a")
+    evaluation(sample, GOLD, noisy(GOLD, 0.2, 2), "b", "merged")
+    evaluation(sample, GOLD, RIGHT, "c", prompt_sha256="00" * 32)
+    words = [
+        "--outputs",
+        tmp_path / "outputs",
+        "--examples",
+        sample.examples("dev", tmp_path / "dataset"),
+        "--samples",
+        200,
+        "--out",
+        tmp_path / "out",
+    ]
+    done = tool("tools.report.compare", "a", "b:merged", *words)
+    assert done.returncode == 0, done.stderr
+    assert "Micro Avg." in done.stdout and (tmp_path / "out/compare.jsonl").stat().st_size > 0
+    refused = tool("tools.report.compare", "a", "c", *words)
+    assert (refused.returncode, refused.stdout) == (1, "") and "prompt abababab… and 00000000…" in refused.stderr
+    listed = tool("tools.report.compare", "--task", "sample", "--outputs", tmp_path / "outputs")
+    assert listed.returncode == 0 and listed.stdout.count("sample dev: task version") == 2
+    nothing = tool("tools.report.compare", "--task", "clue", "--outputs", tmp_path / "outputs")
+    assert nothing.returncode == 2 and "no evaluation of clue" in nothing.stderr and "make eval" in nothing.stderr
+    assert tool("tools.report.compare", "a", *words).returncode == 2

@@ -1,0 +1,286 @@
+"""Finds the JSON-like values in free text: one pass, no recursion, so that time and memory grow with the text's length and with nothing else.
+
+In: any text. Out: the values that stand in it, what stands outside of them, and which liberties were taken. Text is never run as code.
+
+    python -c "from tools.answers.scan import scan; print(scan('答案：[{\\'人名\\': \\'张三\\'},]'))"
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+MAX_DEPTH = 64  # no answer is nested that deeply; what is, is a loop of brackets
+
+_QUOTES = "\"'“”‘’「『"
+# An opening bracket counts outside of a value only where one can begin: "[1]" and "{见下文}" are prose.
+_START = re.compile(
+    rf"[\[【](?=\s*+(?:[uU]?[{_QUOTES}]|[\[{{(【｛（\]】]|\Z))"
+    rf"|\((?=\s*+(?:[uU]?[\"'“][^\"'“”\n]{{1,80}}[\"'”]\s*+,|[(\[{{]\s*+[uU]?[\"'“]))"
+    rf"|[{{｛](?=\s*+(?:[uU]?[{_QUOTES}]|[\[{{}}｛｝]|[^\s\\\"'“”\[\]{{}},，:：]{{1,40}}\s*+[:：]|\Z))"
+)
+_TOKEN = re.compile(
+    rf"""\s*+(?:
+      (?P<open>[\[{{【｛]|[(（](?=\s*+(?:[uU]?[{_QUOTES}]|[\[{{(])))
+    | (?P<close>[\]}}】｝)）])
+    | (?P<comma>[,，、;；])
+    | (?P<colon>[:：]|=>?)
+    | (?P<comment>//[^\n]*+|\#[^\n]*+|\.\.\.+|…+)
+    | (?P<quote>[uUbBrR]?[{_QUOTES}])
+    | (?P<bare>[^\s\[\]{{}}【】｛｝()（）,，、;；:："'“”‘’「『][^\[\]{{}}【】｛｝)）,，、;；:："“”\n]*+)
+    | (?P<other>.)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_CLOSERS = {'"': '"', "'": "'", "“": '”“"', "”": '”“"', "‘": "’‘'", "’": "’‘'", "「": "」", "『": "』"}
+# What ends a string is a quote that something structural follows; any other quote is part of it.
+_ENDS = re.compile(
+    rf"\s*+(?:[,;:=\]}}】｝)）]|[，、；：]\s*+(?:[{_QUOTES}\[{{(【｛（\]}}】｝)）\d]|\Z)|//|\#|\Z)"
+    r"|[ \t]*+\n|\s++[\"'“][^\"'“”\n]{1,30}[\"'”]\s*+[:：]"
+)
+# A line's end within a string is part of it too, unless the next line is blank or goes on with JSON.
+_BREAKS = re.compile(r"\n[ \t\r]*+(?:[\n\"'“\[\]{}]|\Z)")
+# What stands before a quote that begins another string, and behind one that begins a key.
+_NEXT_OBJECT, _COMMA = re.compile(r"[}\]]\s*,\s*[{\[]\s*\Z"), re.compile(r"[,，]\s*\Z")
+_KEY = re.compile(r"[^\"'“”\n]{1,30}[\"'”]\s*+[:：]")
+_BODIES = {quote: re.compile(rf"(?:[^{closers}\\\n]++|\\.)*+", re.DOTALL) for quote, closers in _CLOSERS.items()}
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"', "'": "'", "\n": ""}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NUMBER = re.compile(r"[-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,5})?%?")
+_WORDS: dict[str, bool | None] = {"null": None, "None": None, "NaN": None, "true": True, "false": False, "True": True, "False": False}
+_KIND = {"【": "[", "｛": "{", "（": "(", "]": "[", "】": "[", "}": "{", "｝": "{", ")": "(", "）": "("}
+_FULL_WIDTH = frozenset("【】｛｝（），、；：“”‘’「『")
+
+
+class _Keyed(NamedTuple):
+    key: str
+    value: Any
+
+
+@dataclass(slots=True)
+class Scanned:
+    """What stands in a text: an object is a tuple of (key, value), so that a repeated key is not lost; a list or Python tuple is a list; numbers are 0.
+
+    `outside` is the text around the values, `rules` names the liberties taken (keys of tools.answers.parse.RULES), `cut` says that the text ends within a value;
+    then the value holds what was whole.
+    """
+
+    values: list[Any]
+    outside: str
+    rules: set[str]
+    cut: bool = False
+
+
+def scan(text: str) -> Scanned:
+    """All JSON-like values of a text, from the left; those in strings and in other values are parts of these."""
+    found, pieces, position = Scanned([], "", set()), [], 0
+    while start := _START.search(text, position):
+        pieces.append(text[position : start.start()])
+        value = _Value(text, found.rules)
+        position = value.read(start.start())
+        found.values += value.result
+        found.cut = value.cut
+    found.outside = "\n".join([*pieces, text[position:]])
+    return found
+
+
+class _Frame:
+    """An open bracket: its values and key-value pairs so far, and a key that waits for its value."""
+
+    __slots__ = ("entries", "key", "kind", "last")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.entries: list[Any] = []
+        self.key: str | None = None
+        self.last = ""  # the kind of token that came last: 'value', 'comma' or 'colon'
+
+    def build(self, rules: set[str]) -> Any:
+        pairs = tuple((entry.key, entry.value) for entry in self.entries if type(entry) is _Keyed)
+        if self.kind != "{":
+            if pairs:
+                rules.add("repaired")
+            return [((entry.key, entry.value),) if type(entry) is _Keyed else entry for entry in self.entries]
+        loose = [entry for entry in self.entries if type(entry) is not _Keyed]
+        if not loose:
+            return pairs
+        rules.add("repaired")
+        return [pairs, *loose] if pairs else loose
+
+
+class _Value:
+    """One value, read by a stack of open brackets."""
+
+    def __init__(self, text: str, rules: set[str]) -> None:
+        self.text = text
+        self.rules = rules
+        self.stack: list[_Frame] = []
+        self.open = {"[": 0, "{": 0, "(": 0}
+        self.prose = False  # someone forgot a closing bracket and went on in words
+        self.result: list[Any] = []  # the value, or nothing where the text ends before anything is whole
+        self.cut = False
+
+    def read(self, position: int) -> int:
+        """Read the value that begins at `position`; returns where it ends."""
+        text, match = self.text, _TOKEN.match
+        while token := match(text, position):
+            position, kind = token.end(), token.lastgroup
+            word = token[kind or 0]
+            if word[-1] in _FULL_WIDTH and kind not in ("bare", "comment") and not self.prose:
+                self.rules.add("full_width")
+            if kind == "open":
+                if len(self.stack) == MAX_DEPTH:
+                    position = len(text)
+                    break
+                self._open(_KIND.get(word, word))
+            elif kind == "close":
+                self._close(_KIND[word])
+                if not self.stack:
+                    return position
+            elif kind == "quote" and not self.prose:
+                position = self._string(word, position)
+            elif kind == "comment":
+                self.rules.add("comments")
+            elif kind == "bare":
+                self._bare(word.strip())
+            elif kind in ("comma", "colon") and not self.prose:
+                self._comma() if kind == "comma" else self._colon(word)
+        self.cut = not self.prose
+        if self.prose:
+            self.rules.add("repaired")
+        while self.stack:
+            self.stack[-1].key = None  # its value was never read
+            self._pop(torn=True)
+        return len(text) if self.cut or position >= len(text) else position
+
+    def _open(self, kind: str) -> None:
+        self.prose = False
+        if kind == "(":
+            self.rules.add("python_literals")
+        self.open[kind] += 1
+        self.stack.append(_Frame(kind))
+
+    def _close(self, kind: str) -> None:
+        self.prose = False
+        if not self.open[kind]:
+            self.rules.add("repaired")
+            return
+        while self.stack[-1].kind != kind:
+            self.rules.add("repaired")
+            self._pop()
+        self._pop()
+
+    def _pop(self, torn: bool = False) -> None:
+        frame = self.stack.pop()
+        self.open[frame.kind] -= 1
+        if torn and frame.kind == "{":  # a string alone is a key whose value never came
+            frame.entries = [entry for entry in frame.entries if not isinstance(entry, str)]
+        if torn and not frame.entries:
+            return  # not an empty list: nobody knows what would have come
+        if frame.key is not None:
+            frame.entries.append(_Keyed(frame.key, None))
+        if frame.last == "comma" and frame.entries and not torn:
+            self.rules.add("trailing_commas")
+        value = frame.build(set() if torn else self.rules)
+        if self.stack:
+            self._value(value)
+        else:
+            self.result.append(value)
+
+    def _value(self, value: Any) -> None:
+        frame = self.stack[-1]
+        if frame.key is not None:
+            frame.entries.append(_Keyed(frame.key, value))
+            frame.key = None
+        else:
+            if frame.last == "value":
+                self.rules.add("repaired")
+            frame.entries.append(value)
+        frame.last = "value"
+
+    def _comma(self) -> None:
+        frame = self.stack[-1]
+        if frame.key is not None:
+            frame.entries.append(_Keyed(frame.key, None))
+            frame.key = None
+        if frame.last != "value":
+            self.rules.add("repaired")
+        frame.last = "comma"
+
+    def _colon(self, word: str) -> None:
+        frame = self.stack[-1]
+        if word[0] == "=":
+            self.rules.add("repaired")
+        if frame.last == "value" and isinstance(frame.entries[-1], str):
+            frame.key = frame.entries.pop()
+            frame.last = "colon"
+        else:
+            self.rules.add("repaired")
+
+    def _bare(self, word: str) -> None:
+        frame = self.stack[-1]
+        if frame.last == "value" and frame.kind == "[" and type(frame.entries[-1]) in (tuple, list):
+            self.prose = True
+        if self.prose:
+            return
+        if word in _WORDS:
+            if word[0].isupper():
+                self.rules.add("python_literals")
+            self._value(_WORDS[word])
+        elif _NUMBER.fullmatch(word):
+            self._value(0)
+        else:
+            self.rules.add("bare_words")
+            self._value(word)
+
+    def _string(self, quote: str, start: int) -> int:
+        """Read a string whose opening quote ends at `start`; returns where it ends. One that never ends has no value."""
+        text, body = self.text, _BODIES[quote[-1]]
+        if len(quote) > 1:
+            self.rules.add("python_literals")
+        if quote[-1] == "'":
+            self.rules.add("single_quotes")
+        at = start
+        while True:
+            match = body.match(text, at)
+            at = match.end() if match else at
+            if at >= len(text) or text[at] == "\\":
+                return len(text)
+            if text[at] == "\n":
+                if _BREAKS.match(text, at):
+                    self.rules.add("repaired")
+                    return at
+            elif _ENDS.match(text, at + 1):
+                self._value(_unescape(text[start:at], self.rules))
+                return at + 1
+            elif (lost := self._lost_quote(start, at)) is not None:
+                self.rules.add("repaired")
+                self._value(_unescape(text[start:lost].rstrip(), self.rules))
+                return lost
+            self.rules.add("unescaped")
+            at += 1
+
+    def _lost_quote(self, start: int, at: int) -> int | None:
+        """Where the string should have ended, if the quote at `at` begins the next one: "张三}, {"label" or "人名, "text":."""
+        before = self.text[max(start, at - 12) : at]
+        if lost := _NEXT_OBJECT.search(before) or (_KEY.match(self.text, at + 1) and _COMMA.search(before)):
+            return at - len(before) + lost.start()
+        return None
+
+
+def _unescape(raw: str, rules: set[str]) -> str:
+    if "\\" not in raw:
+        return raw
+
+    def character(found: re.Match[str]) -> str:
+        if code := found[1] or found[2]:
+            return chr(int(code, 16))
+        if found[3] not in _ESCAPED:
+            rules.add("unescaped")
+        return _ESCAPED.get(found[3], found[0])
+
+    text = _ESCAPE.sub(character, raw)
+    # Two \u escapes may be one character; one that stands alone stays as it is.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass") if _SURROGATE.search(text) else text

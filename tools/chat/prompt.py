@@ -1,0 +1,107 @@
+"""Renders a task's prompt and answer: the one place for the converter (training) and the predictor (serving).
+
+In: a task and a text. Out: the chat messages that the model sees, and the answer it should give.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from json.encoder import encode_basestring as quoted
+from string import Formatter
+
+from tools.conf.task import Task
+from tools.errors import ToolError
+from tools.example import Example, neutralise
+from tools.files import need_file, read_text
+
+FIELDS = ("text", "labels", "options")
+
+
+def renderer(task: Task, quote: Callable[[str], str] = str) -> Callable[[Example], str]:
+    """The function from an example to the user turn, read once from the task's prompt file.
+
+    The file is a `str.format` template with {text}, {labels} (the labels' names) and {options} (the example's own, or else all labels), literal braces
+    doubled. A file whose JSON example has single braces is taken literally, but for the fields. Either way the template is rendered once, and the text is
+    never looked at for braces; control tokens in it are neutralised. `quote` is applied to every part of the result, to the constant ones only once.
+    Raises ToolError for a missing file, one without {text}, or one that mixes both styles.
+    """
+    need_file(task.prompt, f"{task.path} names it as `prompt`.")
+    parts = _parts(read_text(task.prompt).replace("\r\n", "\n").rstrip("\n"), task)
+    labels = ", ".join(task.names.values())
+    pieces = [quote(labels if is_field and part == "labels" else part) for part, is_field in parts]
+    slots = [(i, part) for i, (part, is_field) in enumerate(parts) if is_field and part != "labels"]
+    if not any(part == "text" for _, part in slots):
+        raise ToolError(f"{task.prompt}: no {{text}} in it: the model would never see the sentence.")
+
+    def render(example: Example) -> str:
+        for i, part in slots:
+            pieces[i] = quote(neutralise(example.text) if part == "text" else ", ".join(options(task, example)))
+        return "".join(pieces)
+
+    return render
+
+
+def messages(task: Task, user: str) -> list[dict[str, str]]:
+    """The chat that asks for one text: the task's system line and a rendered user turn, as OpenAI messages."""
+    return [{"role": "system", "content": task.system}, {"role": "user", "content": user}]
+
+
+def answer(task: Task, example: Example) -> str:
+    """The answer that training teaches: a JSON list of the unique (label, string) pairs, Chinese unescaped, in the task's order; or the class's name alone.
+
+    Order 'source' is the raw file's; 'text' is by first position in the text.
+    """
+    if example.label is not None:
+        return neutralise(task.names.get(example.label, example.label))
+    entities: Sequence = example.entities
+    if task.answer.order == "text":
+        entities = sorted(entities, key=lambda entity: (entity.start, entity.end))
+    # What json.dumps would write, several times as fast.
+    names, label_field, text_field = task.names, quoted(task.answer.label), quoted(task.answer.text)
+    pairs = [
+        (quoted(names.get(label, label)), quoted(neutralise(text)))
+        for label, text in dict.fromkeys([(entity.label, entity.text) for entity in entities])
+    ]
+    if task.answer.text_first:
+        return f"[{', '.join([f'{{{text_field}: {text}, {label_field}: {label}}}' for label, text in pairs])}]"
+    return f"[{', '.join([f'{{{label_field}: {label}, {text_field}: {text}}}' for label, text in pairs])}]"
+
+
+def alpaca(task: Task, example: Example, render: Callable[[Example], str]) -> dict[str, str]:
+    """One Alpaca row: {"instruction": system, "input": the user turn, "output": the answer}."""
+    return {"instruction": task.system, "input": render(example), "output": answer(task, example)}
+
+
+def alpaca_line(task: Task) -> Callable[[Example], str]:
+    """The function from an example to its Alpaca row in JSON: what `json.dumps(alpaca(…), ensure_ascii=False)` gives, with the prompt quoted only once."""
+    render = renderer(task, lambda text: quoted(text)[1:-1])
+    head = f'{{"instruction": {quoted(task.system)}, "input": "'
+    return lambda example: f'{head}{render(example)}", "output": {quoted(answer(task, example))}}}'
+
+
+def options(task: Task, example: Example) -> list[str]:
+    """The names that the answer to a classification example may have: its own options, or all labels."""
+    return [neutralise(task.names.get(option, option)) for option in (example.options if example.options is not None else task.labels)]
+
+
+def _parts(template: str, task: Task) -> list[tuple[str, bool]]:
+    """The template as (literal, False) and (field name, True) parts."""
+    try:
+        parsed = list(Formatter().parse(template))
+        named = [name for _, name, spec, conversion in parsed if name is not None and not spec and not conversion]
+        escaped = len(named) == sum(name is not None for _, name, _, _ in parsed) and set(named) <= set(FIELDS)
+    except ValueError:
+        escaped = False
+    if escaped:
+        return [part for literal, name, _, _ in parsed for part in ((literal, False), (name or "", name is not None))]
+    if "{{" in template:
+        line = template[: template.index("{{")].count("\n") + 1
+        raise ToolError(
+            f"{task.prompt}:{line}: the file has both doubled and single literal braces, or a field other than {{text}}, {{labels}} and {{options}}."
+            " Double every literal brace, or none."
+        )
+    return [
+        (piece.strip("{}"), True) if piece in {f"{{{field}}}" for field in FIELDS} else (piece, False)
+        for piece in re.split(rf"(\{{(?:{'|'.join(FIELDS)})\}})", template)
+    ]

@@ -1,0 +1,170 @@
+"""A run for a new task, as text: one of the runs that are here, comments and all, with what must differ replaced.
+
+In: a base model as a user names it, the task's name and kind. Out: the text of `conf/<model>-<task>-<ner|cls>-lora-sft.yaml`. `python -m tools.data.scaffold.new` writes
+it; by hand:
+
+    .venv/train/bin/python -c "from tools.data.scaffold.new_run import base_model; print(base_model('Qwen/Qwen2.5-7B-Instruct'))"
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.conf.overlays import RUNS, SERVE
+from tools.conf.run import Run
+from tools.errors import ToolError, choices
+from tools.files import read_json, read_text
+
+MODELS = Path("models")
+TINY = MODELS / "tiny-qwen2"
+USUAL = "Qwen/Qwen2.5-7B-Instruct"
+METHOD = {"ner": "ner-lora-sft", "classification": "cls-lora-sft"}
+TINY_RUN = RUNS / "tiny-qwen2-sample-ner-lora-sft.yaml"
+SMALL_NER_RUN = RUNS / "Qwen2.5-1.5B-Instruct-ccfbdci-ner-lora-sft.yaml"
+LARGE_NER_RUN = RUNS / "Qwen2-7B-Instruct-medical-ner-lora-sft.yaml"
+CLASS_RUN = RUNS / "Qwen2.5-1.5B-Instruct-fudan-cls-lora-sft.yaml"
+SMALL = 3  # thousand million parameters up to which a batch of 8 fits a GPU with 16 GB
+# The chat formats of Qwen's text models, as llamafactory/extras/constants.py (0.9.5) gives them.
+TEMPLATES = {
+    r"qwen(1\.5|2|2\.5)?-(?!.*(vl|audio|omni|math-rm))": "qwen",
+    r"qwen3-.*instruct-2507": "qwen3_nothink",
+    r"qwen3-\d": "qwen3",
+    r"tiny-qwen2": "qwen",
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model: its folder, and its name on a hub where it has yet to be downloaded."""
+
+    folder: Path
+    hub: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a run's name begins with."""
+        return self.folder.name
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether it is the embedded model."""
+        return self.folder == TINY
+
+    @property
+    def positions(self) -> int | None:
+        """How many tokens the model can take, where its config is here and says so."""
+        config = read_json(self.folder / "config.json") if (self.folder / "config.json").is_file() else {}
+        found = config.get("max_position_embeddings") if isinstance(config, dict) else None
+        return found if isinstance(found, int) else None
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether rows can be measured with it."""
+        return (self.folder / "tokenizer.json").is_file()
+
+
+def base_model(word: str | None) -> Base:
+    """The base model that `word` names: a folder, the name of one in models/, or owner/name on a hub.
+
+    Without one it is Qwen2.5-7B-Instruct if it is here, else the embedded model. Raises ToolError for a name that is none of these.
+    """
+    usual = MODELS / USUAL.partition("/")[2]
+    if not word:
+        return Base(usual) if usual.is_dir() else Base(TINY)
+    word = word.rstrip("/")
+    for folder in (Path(word), MODELS / word, MODELS / Path(word).name):
+        if (folder / "config.json").is_file() and folder.name:
+            return Base(folder)
+    if re.fullmatch(r"[\w-]+/[\w.-]+", word) and not word.startswith(f"{MODELS}/"):
+        return Base(MODELS / word.partition("/")[2], word)
+    here = [str(path.parent) for path in MODELS.glob("*/config.json")]
+    raise ToolError(f"base model '{word}': neither a folder with a config.json nor owner/name on a hub, as {USUAL}.{choices(word, here)}")
+
+
+def template_of(base: Base, asked: str | None) -> str:
+    """LLaMA-Factory's name for the base model's chat format. Raises ToolError where only a person can say."""
+    if asked:
+        return asked
+    for pattern, template in TEMPLATES.items():
+        if re.match(pattern, base.name.casefold()):
+            return template
+    raise ToolError(
+        f"base model {base.folder}: which chat format? Its name isn't one of Qwen's text models; say ARGS=\"--template NAME\" (without make: --template NAME), NAME as"
+        " in the list of models in LLaMA-Factory's README."
+    )
+
+
+def run_path(base: Base, task: str, kind: str) -> Path:
+    """The run's file. Raises ToolError for a model whose name no run can begin with."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", base.name, re.ASCII) or base.name.startswith(SERVE):
+        raise ToolError(f"base model {base.folder}: a run's name begins with '{base.name}', which must be letters, digits, '.', '_' and '-'.")
+    return RUNS / f"{base.name}-{task}-{METHOD[kind]}.yaml"
+
+
+def run_text(base: Base, template: str, task: str, kind: str, longest: int | None) -> str:
+    """The text of the run. `longest` is the longest row's length in tokens, where it could be measured."""
+    source = _source(base, kind)
+    text = read_text(source)
+    path = run_path(base, task, kind)
+    text = _header(base, task, path, source) + text[text.index("### model") :]
+    text = _replaced(text, source, "model_name_or_path", str(base.folder))
+    text = _replaced(text, source, "template", template, "the chat format; must be the base model's own")
+    text = _replaced(text, source, "dataset", f"alpaca_{task}_train")
+    text = _replaced(text, source, "output_dir", f"data/outputs/{path.stem}")
+    text = _replaced(text, source, "warmup_steps", _value(text, "warmup_steps"), "below 1 a share of all steps in which the rate rises")
+    if base.is_tiny:
+        text = _replaced(text, source, "eval_dataset", f"alpaca_{task}_dev")
+        text = _replaced(text, source, "num_train_epochs", "6.0", "passes over the training rows")
+        text = _replaced(text, source, "preprocessing_num_workers", "1", "processes that tokenise")
+    about = "tokens; a longer row loses the end of its prompt"
+    if longest is None:
+        return _replaced(text, source, "cutoff_len", _value(text, "cutoff_len"), f"{about}: `make check TASK={task} CONF=…` counts such rows")
+    return _replaced(text, source, "cutoff_len", str(cutoff_of(longest, base)), f"{about}; the longest has {longest:,} as the prompt is now")
+
+
+def cutoff_of(longest: int, base: Base) -> int:
+    """A cutoff_len with room for a prompt that grows by a quarter, no more than the model can take: a multiple of 64, as the collator pads to 8."""
+    return min(max(256, -(-longest * 5 // (4 * 64)) * 64), base.positions or longest * 2)
+
+
+def as_run(path: Path, base: Base, template: str) -> Run:
+    """As much of a run as measuring rows takes, before it is written."""
+    return Run(path, {"model_name_or_path": str(base.folder), "template": template, "output_dir": f"data/outputs/{path.stem}"})
+
+
+def _source(base: Base, kind: str) -> Path:
+    """The run that is most like the new one."""
+    if base.is_tiny:
+        return TINY_RUN
+    if kind == "classification":
+        return CLASS_RUN
+    size = re.search(r"(?<![\d.])(\d+(?:\.\d+)?)B\b", base.name, re.IGNORECASE)
+    return SMALL_NER_RUN if size and float(size[1]) <= SMALL else LARGE_NER_RUN
+
+
+def _header(base: Base, task: str, path: Path, source: Path) -> str:
+    about = "to see every step work on your data without a GPU, not for the score" if base.is_tiny else "LoRA on all linear layers"
+    lines = [f"{base.name} on the task {task}: {about}.", ""]
+    lines += [f"  make download MODEL={base.hub}"] if base.hub else []
+    lines += [f"  make data TASK={task}", f"  make train CONF={path}", ""]
+    lines += [f"Made by `make new` from {source}; every value is yours to change. Expected score: not measured yet."]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n"
+
+
+def _value(text: str, key: str) -> str:
+    found = re.search(rf"^{key}: *([^#\n]*?) *(?:#.*)?$", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _replaced(text: str, source: Path, key: str, value: str, comment: str | None = None) -> str:
+    """The run with another value, and perhaps another comment, in a key's line."""
+    found = re.findall(rf"^{key}: *[^#\n]*?(?: +# (.*))?$", text, re.MULTILINE)
+    if len(found) != 1:
+        raise ToolError(f"{source}: new runs are made from it, and it has {len(found)} lines `{key}:`; exactly one is needed.")
+    comment = found[0] if comment is None else comment
+    line = f"{key}: {value}"
+    if comment:
+        line = f"{line.ljust(31)} # {comment}" if len(line) < 32 else f"{line}   # {comment}"
+    return re.sub(rf"^{key}:.*$", lambda _: line, text, flags=re.MULTILINE)

@@ -1,1 +1,0 @@
-"""Examples + a server → predictions → scores."""

@@ -1,0 +1,176 @@
+"""Asks an OpenAI-compatible server for many answers at once, and goes on through what servers and networks do.
+
+In: questions and a server. Out: one call of `keep` a question, as soon as its answer is there. A failing connection, a timeout, a body that breaks off, 429 and
+5xx are tried again with growing pauses; another 4xx is that row's error. When nothing is answered any more, it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tools.errors import WANTING, ToolError
+from tools.predict.predictions import Prediction
+from tools.predict.questions import Question
+from tools.predict.server import Server, client_options
+
+if TYPE_CHECKING:
+    import aiohttp
+
+Keep = Callable[[Prediction], None]
+
+TIMEOUT_S = 600.0  # for one answer
+TRIES = 6  # of a row that the server answers with 429 or 5xx, or not to the end
+PATIENCE_S = 120.0  # without any answer from anywhere, before the server counts as gone: long enough to start a small model anew
+PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0  # between tries: doubled each time, and shortened by chance, so that not all come back at once
+REFUSED_ROWS = 8  # rows given up one after another, at least, before the server counts as broken
+
+
+class Again(Exception):
+    """A try that may go better the next time; `lost` says that the connection failed, `after` is how many seconds the server asks to wait."""
+
+    def __init__(self, message: str, lost: bool = False, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.lost, self.after = lost, after
+
+
+def ask_all(server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep) -> None:
+    """Ask every question, at most `concurrency` at a time, and `keep` each answer; a row that the server refuses is kept with its error.
+
+    Raises ToolError (1) when the server is gone, or refuses row after row; what was kept until then stays kept.
+    """
+    asyncio.run(asking(server, model, asked, sampling, concurrency, keep))
+
+
+async def asking(
+    server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None
+) -> None:
+    """`ask_all` within an event loop; cancelled, it leaves every request at once. `patience`, in seconds, takes the place of PATIENCE_S."""
+    await _Client(server, model, sampling, concurrency, keep, patience).ask_all(asked)
+
+
+class _Client:
+    def __init__(self, server: Server, model: str, sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None) -> None:
+        self._patience = PATIENCE_S if patience is None else patience
+        self._server, self._url, self._concurrency, self._keep = server, f"{server.url}/chat/completions", concurrency, keep
+        self._body = {"model": model, **sampling}
+        self._last_answer = time.monotonic()
+        self._given_up = 0  # rows since the last answer
+
+    async def ask_all(self, asked: Sequence[Question]) -> None:
+        import aiohttp
+
+        options = client_options(self._server.url)
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=30)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=options["trust_env"], headers=options["headers"]) as session:
+            waiting = iter(asked)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self._concurrency, len(asked))):
+                        group.create_task(self._work(session, waiting))
+            except* ToolError as problems:
+                raise problems.exceptions[0] from None
+
+    async def _work(self, session: aiohttp.ClientSession, waiting: Iterator[Question]) -> None:
+        for question in waiting:
+            self._keep(await self._ask(session, question))
+
+    async def _ask(self, session: aiohttp.ClientSession, question: Question) -> Prediction:
+        """One row's answer, or its error, after as many tries as it takes."""
+        body = self._body | {"messages": question.messages} | ({"structured_outputs": question.constraint} if question.constraint else {})
+        data = json.dumps(body, ensure_ascii=False)
+        try:
+            encoded = data.encode()
+        except UnicodeEncodeError as error:  # a lone surrogate
+            return Prediction(question.id, None, error=f"the text can't be sent: {error.reason}")
+        tries, blamed, answered_before = 0, 0, self._last_answer
+        while True:
+            tries += 1
+            try:
+                prediction = await self._once(session, question.id, encoded)
+                self._last_answer, self._given_up = time.monotonic(), 0
+                return prediction
+            except Again as problem:
+                # A lost connection is this row's fault only where the server is there for others.
+                if not problem.lost or self._last_answer > answered_before or await self._is_there(session):
+                    blamed += 1
+                else:
+                    self._need_server(problem)
+                if blamed >= TRIES:
+                    return self._give_up(question.id, problem)
+                answered_before = self._last_answer
+                pause = min(PAUSE_S * 2 ** min(tries - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
+                await asyncio.sleep(max(pause, min(problem.after, self._patience)))
+
+    async def _once(self, session: aiohttp.ClientSession, id: str, data: bytes) -> Prediction:
+        """One request. Raises Again for what may pass."""
+        import aiohttp
+
+        started = time.perf_counter()
+        try:
+            async with session.post(self._url, data=data, headers={"Content-Type": "application/json"}) as answer:
+                status, after, text = answer.status, answer.headers.get("Retry-After", ""), await answer.read()
+        except aiohttp.ClientPayloadError:
+            raise Again("the answer broke off") from None
+        except TimeoutError:
+            raise Again(f"no answer within {TIMEOUT_S:.0f} s", lost=True) from None
+        except (aiohttp.ClientConnectionError, OSError) as error:
+            raise Again(str(error) or type(error).__name__, lost=True) from None
+        if status == 429 or status >= 500:
+            raise Again(f"HTTP {status}: {_message(text)}", after=float(after) if after.isdigit() else 0.0)
+        if status != 200:
+            return Prediction(id, None, error=f"HTTP {status}: {_message(text)}")
+        return _prediction(id, text, round(time.perf_counter() - started, 4))
+
+    def _need_server(self, problem: Again) -> None:
+        """Stop when the server's own process has ended, or when nobody has had an answer for long."""
+        process = self._server.process
+        if process is not None and process.poll() is not None:
+            raise ToolError(f"{self._server.url}: the server ended with exit code {process.returncode}.", WANTING)
+        if time.monotonic() - self._last_answer > self._patience:
+            raise ToolError(f"{self._server.url}: no answer for {self._patience:.0f} s ({problem}).", WANTING)
+
+    async def _is_there(self, session: aiohttp.ClientSession) -> bool:
+        import aiohttp
+
+        try:
+            async with session.get(f"{self._server.url}/models", timeout=aiohttp.ClientTimeout(total=10)) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError):
+            return False
+
+    def _give_up(self, id: str, problem: Again) -> Prediction:
+        self._given_up += 1
+        if self._given_up >= max(REFUSED_ROWS, self._concurrency):
+            raise ToolError(f"{self._server.url}: {self._given_up} rows in a row weren't answered in {TRIES} tries each ({problem}).", WANTING)
+        return Prediction(id, None, error=f"{problem} ({TRIES} tries)"[:500])
+
+
+def _prediction(id: str, text: bytes, latency_s: float) -> Prediction:
+    """What the server answered; a proxy may answer 200 with anything, and a body without its length may break off unnoticed."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Again(f"HTTP 200, but not JSON: {text[:200].decode(errors='replace')!r}") from None
+    try:
+        choice, usage = value["choices"][0], value.get("usage") or {}
+        content = choice["message"]["content"]
+        if not isinstance(content, str | None):
+            raise TypeError
+        counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        return Prediction(id, content or "", choice.get("finish_reason"), prompt_tokens=counts[0], completion_tokens=counts[1], latency_s=latency_s)
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return Prediction(id, None, error=f"HTTP 200, but not a chat completion: {str(value)[:200]!r}")
+
+
+def _message(text: bytes) -> str:
+    """The server's own words: vLLM answers {"error": {"message": …}}."""
+    try:
+        return str(json.loads(text)["error"]["message"])[:400]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return text[:200].decode(errors="replace")

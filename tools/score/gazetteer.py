@@ -1,0 +1,81 @@
+"""The floor under a NER score: what a plain list of the training entities reaches. A model below it is broken.
+
+In: the training examples, then any text. Out: the (label, string) pairs that the list finds in it.
+
+    python -m tools.score.score conf/task/clue.yaml --train data/dataset/examples/clue_train.jsonl …
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from tools.answers.parse import Pair
+from tools.example import Example, neutralise
+
+SHORTEST, LONGEST = 2, 64  # characters of an entry; the upper bound keeps the search linear, and no name is that long
+
+
+class Gazetteer:
+    """Entries with their label, found by the longest match from the left.
+
+    An entry is an entity string of the training examples of 2 to 64 characters that is annotated at least half the times it occurs in their texts; its label is the
+    one that it has most often there.
+    """
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        self.labels = labels
+        self._lengths = _lengths(labels)
+
+    @classmethod
+    def of(cls, train: Iterable[Example]) -> Gazetteer:
+        """The gazetteer of some training examples; their order doesn't matter."""
+        annotated: Counter[Pair] = Counter()
+        texts = []
+        for example in train:
+            texts.append(neutralise(example.text))
+            annotated.update((entity.label, neutralise(entity.text)) for entity in example.entities)
+        spans: Counter[str] = Counter()
+        best: dict[str, tuple[int, str]] = {}
+        for (label, string), times in annotated.items():
+            if SHORTEST <= len(string) <= LONGEST:
+                spans[string] += times
+                best[string] = max(best.get(string, (0, "")), (times, label))
+        occurs = _occurrences(spans, texts)
+        return cls({string: best[string][1] for string, times in spans.items() if 2 * times >= occurs[string]})
+
+    def find(self, text: str) -> list[Pair]:
+        """The unique (label, string) pairs in a text, from the left: where several entries begin, the longest wins, and the search goes on behind it."""
+        found: dict[Pair, None] = {}
+        position, last, labels, lengths = 0, len(text) - SHORTEST, self.labels, self._lengths
+        while position <= last:
+            step = 1
+            for length in lengths.get(text[position : position + SHORTEST], ()):
+                string = text[position : position + length]
+                if string in labels:
+                    found[labels[string], string] = None
+                    step = len(string)
+                    break
+            position += step
+        return list(found)
+
+
+def _lengths(entries: Iterable[str]) -> dict[str, list[int]]:
+    """The first characters that an entry can have → how long such entries are, longest first."""
+    found: dict[str, set[int]] = {}
+    for entry in entries:
+        found.setdefault(entry[:SHORTEST], set()).add(len(entry))
+    return {beginning: sorted(lengths, reverse=True) for beginning, lengths in found.items()}
+
+
+def _occurrences(entries: Iterable[str], texts: Iterable[str]) -> Counter[str]:
+    """How often each entry stands in the texts, inside longer ones too."""
+    wanted, occurs = set(entries), Counter[str]()
+    lengths = _lengths(wanted)
+    for text in texts:
+        for position in range(len(text) - SHORTEST + 1):
+            for length in lengths.get(text[position : position + SHORTEST], ()):
+                string = text[position : position + length]
+                if len(string) == length and string in wanted:
+                    occurs[string] += 1
+    return occurs

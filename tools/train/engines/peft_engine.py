@@ -1,0 +1,196 @@
+"""Trains a run with transformers' Trainer and PEFT: P-tuning v2 (prefix), P-tuning and LoRA. LLaMA-Factory has neither of the first two.
+
+In: one resolved run file, with LLaMA-Factory's keys and `finetuning_type: prefix | p_tuning | lora`. Out: its `output_dir` with what LLaMA-Factory leaves
+there: adapter, tokenizer, trainer_log.jsonl, training_loss.png, and last train_results.json, the mark of a finished run.
+
+    python -m tools.train.engines.peft_engine data/outputs/tiny-qwen2-sample-ner-ptuning/run.yaml
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tools.conf.overlays import load_yaml
+from tools.conf.run import Run, dataset_names
+from tools.errors import ToolError, all_at_once, run
+from tools.files import need_file
+from tools.train import arguments
+from tools.train.datasets import datasets
+from tools.train.engines import peft_rows
+
+if TYPE_CHECKING:
+    from llamafactory.hparams import DataArguments
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+    from tools.train.engines.peft_arguments import MethodOptions, ModelOptions, TrainingOptions
+
+MARK = "train_results.json"
+ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2"}
+
+
+class Parsed(NamedTuple):
+    """A run's keys, as the dataclasses of peft_arguments.ARGUMENTS."""
+
+    model: ModelOptions
+    data: DataArguments
+    method: MethodOptions
+    training: TrainingOptions
+
+
+def train(path: Path) -> Path:
+    """Train the run in the file `path`; returns its output folder.
+
+    Raises ToolError for a key, a value, a base model or a dataset that is wrong or missing, and for rows that can't be trained on.
+    """
+    from llamafactory.extras.ploting import plot_loss
+    from transformers import set_seed
+
+    parsed = parse(path)
+    training, output = parsed.training, Path(parsed.training.output_dir)
+    if training.should_save:
+        (output / MARK).unlink(missing_ok=True)
+    set_seed(training.seed)
+    tokenizer, rows, test = peft_rows.encoded(parsed.model, parsed.data, training)
+    trainer = _trainer(parsed, tokenizer, rows, test)
+    result = trainer.train(resume_from_checkpoint=_checkpoint(training))
+    trainer.save_model()
+    trainer.save_state()
+    if parsed.method.plot_loss and trainer.is_world_process_zero():
+        plot_loss(str(output), ["loss", *(f"eval_{name}_loss" for name in test)] if isinstance(test, dict) else ["loss", "eval_loss"])
+    if test is not None and training.do_eval:
+        metrics = trainer.evaluate()
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", metrics)
+    trainer.log_metrics("train", result.metrics)
+    trainer.save_metrics("train", result.metrics)
+    return output
+
+
+def parse(path: Path) -> Parsed:
+    """A run file's keys as dataclasses; every problem with them or with the rows is raised as a ToolError."""
+    from omegaconf import OmegaConf
+    from transformers import HfArgumentParser
+
+    from tools.train.engines.peft_arguments import ARGUMENTS
+
+    values: dict[str, Any] = OmegaConf.to_container(load_yaml(need_file(path)), resolve=True)  # type: ignore[assignment]
+    this = Run(path, values)
+    all_at_once([*arguments.problems(this, "peft"), *problems(this)])
+    all_at_once([*arguments.base_model_problems(this), *(fault for some in datasets(this) for dataset in some for fault in dataset.problems)])
+    try:
+        parsed = Parsed(*HfArgumentParser(ARGUMENTS).parse_dict(values))
+    except (ValueError, TypeError, ImportError) as error:  # the dataclasses' own checks: two keys that exclude each other, bf16 without a GPU
+        raise ToolError(f"{path}: {error}") from None
+    training = parsed.training
+    # The switch is LLaMA-Factory's; PEFT 0.18 keeps a prefix in the cache of keys and values, which checkpointing drops.
+    training.gradient_checkpointing = not parsed.model.disable_gradient_checkpointing and parsed.method.finetuning_type != "prefix"
+    return parsed
+
+
+def problems(this: Run) -> list[str]:
+    """What this engine can't do, beside what the dataclasses don't allow (tools.train.arguments)."""
+    path, values = this.path, this.values
+    found = [f"{path}: `{key}` is missing." for key in ("model_name_or_path", "output_dir", "dataset") if not values.get(key)]
+    if not values.get("do_train"):
+        found.append(f"{path}: `do_train: true` is missing: training is all that the PEFT engine does.")
+    for key in ("packing", "neat_packing"):
+        if values.get(key):
+            found.append(
+                f"{path}: `{key}: true`: the PEFT engine doesn't pack rows; leave the key out, `train_sampling_strategy: group_by_length` saves padding."
+            )
+    if values.get("finetuning_type") == "prefix" and values.get("gradient_checkpointing"):
+        found.append(f"{path}: `gradient_checkpointing: true`: prefix tuning can't recompute activations; leave the key out.")
+    if str(values.get("eval_strategy", "no")) not in ("no", "False") and not dataset_names(values.get("eval_dataset")) and not values.get("val_size"):
+        found.append(f"{path}: `eval_strategy: {values['eval_strategy']}` needs `eval_dataset` or `val_size`.")
+    return found
+
+
+def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
+    """The PEFT configuration that a run's method keys describe."""
+    from peft import LoraConfig, PrefixTuningConfig, PromptEncoderConfig
+
+    if method.finetuning_type == "lora":
+        return LoraConfig(
+            task_type="CAUSAL_LM",
+            r=method.lora_rank,
+            lora_alpha=method.lora_alpha or 2 * method.lora_rank,
+            lora_dropout=method.lora_dropout,
+            target_modules="all-linear" if method.lora_target == "all" else [name.strip() for name in method.lora_target.split(",")],
+        )
+    if method.finetuning_type == "prefix":
+        return PrefixTuningConfig(
+            task_type="CAUSAL_LM",
+            num_virtual_tokens=method.num_virtual_tokens,
+            prefix_projection=method.prefix_projection,
+            encoder_hidden_size=method.encoder_hidden_size,
+        )
+    return PromptEncoderConfig(
+        task_type="CAUSAL_LM",
+        num_virtual_tokens=method.num_virtual_tokens,
+        encoder_hidden_size=method.encoder_hidden_size or base.config.hidden_size,
+        encoder_reparameterization_type=method.encoder_reparameterization_type,
+    )
+
+
+def build(parsed: Parsed) -> PeftModel:
+    """The frozen base model with a new adapter, the only part that is trained and the only one kept in float32 under bf16 or fp16."""
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    options, training = parsed.model, parsed.training
+    base = AutoModelForCausalLM.from_pretrained(
+        options.model_name_or_path,
+        dtype=torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32,
+        trust_remote_code=options.trust_remote_code,
+        attn_implementation=ATTENTION[options.flash_attn],
+    )
+    if training.gradient_checkpointing:
+        base.enable_input_require_grads()
+    try:
+        return get_peft_model(base, adapter_config(parsed.method, base))
+    except ValueError as error:  # lora_target names no layer of this model
+        raise ToolError(f"{options.model_name_or_path}: PEFT can't add the adapter: {error}") from None
+
+
+def _trainer(parsed: Parsed, tokenizer: Any, rows: Any, test: Any) -> Any:
+    from llamafactory.train.callbacks import LogCallback
+    from transformers import DataCollatorForSeq2Seq
+
+    from tools.train.engines.peft_trainer import AdapterTrainer
+
+    model = build(parsed)
+    model.print_trainable_parameters()
+    return AdapterTrainer(
+        model=model,
+        args=parsed.training,
+        data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8),
+        train_dataset=rows,
+        eval_dataset=test,
+        processing_class=tokenizer,
+        callbacks=[LogCallback()],
+    )
+
+
+def _checkpoint(training: TrainingOptions) -> str | None:
+    """The checkpoint to go on from: the one that the run names, or the newest in the folder where `overwrite_output_dir` is false, as LLaMA-Factory does."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    if training.resume_from_checkpoint:
+        need_file(Path(training.resume_from_checkpoint) / "trainer_state.json", "`resume_from_checkpoint` must name a whole checkpoint's folder.")
+        return str(training.resume_from_checkpoint)
+    if training.overwrite_output_dir or not Path(training.output_dir).is_dir():
+        return None
+    return get_last_checkpoint(training.output_dir)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.train.engines.peft_engine", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("run", type=Path, metavar="run.yaml", help="the resolved run, data/outputs/<run>/run.yaml")
+    print(f"trained: {train(parser.parse_args().run)}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,206 @@
+"""Which of a run's models is meant, in one word, and everything that follows from it.
+
+In: a word (`adapter`, `base`, `best`, `merged`, `merged-awq`, `checkpoint-40`) and a run's folder. Out: a Variant: its weights, its name at a server, the folder
+of its evaluation, what it was made from, and whether that has changed since.
+
+    ./ner eval conf/tiny-qwen2-sample-ner-lora-sft.yaml --which merged
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.errors import WANTING, ToolError, choices
+from tools.files import need_file, read_json, sha256, write_json
+
+QUANTIZATIONS = ("awq", "gptq", "fp8")  # the methods of `./ner quantize`
+WORDS = ("adapter", "base", "best", "merged", *(f"merged-{method}" for method in QUANTIZATIONS))
+CHECKPOINT = re.compile(r"checkpoint-(?P<step>\d+)")
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+BEST_RECORD = "best.json"
+FINISHED = "train_results.json"  # LLaMA-Factory writes it last
+
+
+def variant_word(word: str) -> str:
+    """Returns `word` if it names a variant. Raises ToolError with the choices otherwise."""
+    if word in WORDS or CHECKPOINT.fullmatch(word):
+        return word
+    raise ToolError(f"--which {word}: a run has no such model.{choices(word, (*WORDS, 'checkpoint-<step>'))}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a merged or quantised model was made from. `adapter` is the word of an adapter: 'adapter' or 'checkpoint-<step>'."""
+
+    run: str
+    base_model: str
+    adapter: str
+    adapter_sha256: str
+
+    @classmethod
+    def of(cls, record: Path) -> Origin:
+        """Reads export.json or quantize.json. Raises ToolError for a file that isn't such a record."""
+        values = read_json(record)
+        try:
+            folder = str(values["adapter"])
+            word = "adapter" if folder in (".", "adapter") else Path(folder).name
+            return cls(str(values["run"]), str(values["base_model"]), word, str(values["adapter_sha256"]))
+        except (KeyError, TypeError):
+            raise ToolError(f"{record}: does not name the adapter that the model was made from. Make the model again.", WANTING) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the record's fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of a run's models. `run`, `conf` and `output_dir` are the run's name, file and folder; `base_model` is a folder or a name on a hub."""
+
+    word: str
+    run: str
+    conf: Path
+    output_dir: Path
+    base_model: str
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is the base model alone."""
+        return self.word == "base"
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether it is a whole model of its own, quantised or not."""
+        return self.word.startswith("merged")
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is an adapter on the base model: the last one, the best one, or a checkpoint's."""
+        return not (self.is_base or self.is_merged)
+
+    @property
+    def quantization(self) -> str | None:
+        """The method that it was quantised with, or None."""
+        return self.word.removeprefix("merged-") if self.word.startswith("merged-") else None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its weights: the adapter's, or the whole model's. Raises ToolError for `best` before `./ner best`."""
+        if self.is_base:
+            return Path(self.base_model)
+        if self.word == "best":
+            return self.output_dir / self._best()["checkpoint"]
+        return self.output_dir if self.word == "adapter" else self.output_dir / self.word
+
+    @property
+    def weights(self) -> Path:
+        """The file whose age and hash tell one version of the model from another: the adapter's weights, or a whole model's record."""
+        if self.is_adapter:
+            return self.folder / ADAPTER_WEIGHTS
+        return self.record if self.is_merged else self.folder / "config.json"
+
+    @property
+    def record(self) -> Path:
+        """The file that says what the model was made from: export.json, quantize.json or best.json."""
+        if self.word == "best":
+            return self.output_dir / BEST_RECORD
+        return self.folder / ("quantize.json" if self.quantization else "export.json")
+
+    @property
+    def served_name(self) -> str:
+        """The name of the model at a server: the base model's last path component, `<run>@<step>`, or the run's name."""
+        if self.is_base:
+            return Path(self.base_model).name
+        match = CHECKPOINT.fullmatch(self.word)
+        return f"{self.run}@{match['step']}" if match else self.run
+
+    @property
+    def make_word(self) -> str:
+        """The word that names it in a make command, with a space before it; empty for the adapter."""
+        return "" if self.word == "adapter" else f" WHICH={self.word}"
+
+    @property
+    def made_by(self) -> str:
+        """The command that makes it."""
+        if self.quantization:
+            return f'make quantize CONF={self.conf} ARGS="--method {self.quantization}"'
+        if self.word == "merged":
+            return f"make export CONF={self.conf}"
+        return f"make {'best' if self.word == 'best' else 'train'} CONF={self.conf}"
+
+    def command(self, verb: str) -> str:
+        """Returns the make command of a verb about this model, such as `make eval CONF=… WHICH=merged`."""
+        return f"make {verb} CONF={self.conf}{self.make_word}"
+
+    def evaluation(self, task: str, split: str, decoding: str = "free") -> Path:
+        """Returns the folder of its evaluation: `<output_dir>/eval/<task>_<split>[-<variant>][-schema]`."""
+        parts = [f"{task}_{split}", *([] if self.word == "adapter" else [self.word]), *([] if decoding == "free" else [decoding])]
+        return self.output_dir / "eval" / "-".join(parts)
+
+    def origin(self) -> Origin | None:
+        """Returns what a merged or quantised model was made from; None for any other, and where no record is there."""
+        return Origin.of(self.record) if self.is_merged and self.record.is_file() else None
+
+    def source(self) -> Variant:
+        """Returns the model that this one was made from: quantised → merged → an adapter. Any other returns itself."""
+        if self.quantization:
+            return self._other("merged")
+        origin = self.origin()
+        return self._other(origin.adapter) if origin else self._other("adapter") if self.is_merged else self
+
+    def stale(self) -> str:
+        """Returns why the model is older than what it was made from, or an empty string. A source that is gone can't be compared."""
+        if self.word == "best":
+            known = self._best().get("adapter_sha256")
+            changed = known is not None and sha256(self.weights) != known
+            return f"{self.record}: {self.folder.name} has changed since it was found best" if changed else ""
+        origin = self.origin()
+        if not origin:
+            return ""
+        if self.quantization and (merge := self.source().origin()) and merge != origin:
+            return f"{self.folder}: made from another merged model than the one in {self.source().folder}"
+        weights = self._other(origin.adapter).weights
+        if weights.is_file() and sha256(weights) != origin.adapter_sha256:
+            return f"{self.folder}: made from an older adapter than the one in {weights.parent}"
+        return ""
+
+    def need(self) -> Variant:
+        """Returns itself. Raises ToolError with the next command where the model isn't there, isn't whole, or is older than what it was made from."""
+        if self.is_base:
+            return self
+        if self.is_adapter:
+            if self.word == "adapter":
+                need_file(self.output_dir / FINISHED, f"The run isn't trained yet, or its training didn't finish: {self.made_by}")
+            need_file(self.folder / "adapter_config.json", self.made_by)
+            need_file(self.weights, self.made_by)
+        else:
+            need_file(self.folder / "config.json", f"Not {'quantised' if self.quantization else 'merged'} yet: {self.made_by}")
+            need_file(self.record, self.made_by)
+        if reason := self.stale():
+            raise ToolError(f"{reason}: {self.made_by}")
+        return self
+
+    def origin_here(self) -> Origin:
+        """Returns the origin of a model that is made from this adapter now."""
+        word = "adapter" if self.folder == self.output_dir else self.folder.name
+        return Origin(self.run, self.base_model, word, sha256(self.weights))
+
+    def write_best(self, values: dict[str, Any]) -> None:
+        """Writes best.json: `values` name the checkpoint, to which the hash of its adapter is added."""
+        folder = self.output_dir / str(values["checkpoint"])
+        write_json(self.output_dir / BEST_RECORD, {**values, "adapter_sha256": sha256(folder / ADAPTER_WEIGHTS)})
+
+    def _best(self) -> dict[str, Any]:
+        record = need_file(self.output_dir / BEST_RECORD, f"Which checkpoint is best? make best CONF={self.conf}")
+        values = read_json(record)
+        if not isinstance(values, dict) or not CHECKPOINT.fullmatch(str(values.get("checkpoint"))):
+            raise ToolError(f"{record}: names no checkpoint: make best CONF={self.conf}", WANTING)
+        if not (self.output_dir / values["checkpoint"] / ADAPTER_WEIGHTS).is_file():
+            raise ToolError(f"{record}: {values['checkpoint']}, the best checkpoint, is gone: make best CONF={self.conf}")
+        return values
+
+    def _other(self, word: str) -> Variant:
+        return Variant(word, self.run, self.conf, self.output_dir, self.base_model)

@@ -1,0 +1,175 @@
+"""The page's second tab: a file of texts goes in, and comes back annotated.
+
+In: an uploaded file, and the model that annotates it. Out: how far it is, the annotated file, and its first rows as marked text. Gradio's own progress bar is
+shown only to handlers that yield nothing, and only those that yield end with the browser's tab; so the bar is ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from tools.errors import ToolError
+from tools.example import Example
+from tools.extract.annotate import Annotation, example, pieces, understood
+from tools.extract.annotated_file import KINDS, Upload, read, record, write_csv, write_jsonl
+from tools.predict.client import asking
+from tools.predict.predict import SAMPLING
+from tools.predict.predictions import Prediction
+from tools.predict.questions import questions
+from tools.web.sentence_tab import split_options
+from tools.web.site import Site, Words, colours_of, language, marked, note
+from tools.web.words import Said, said, say
+
+CONCURRENCY = 32  # rows that are under way at once: a sentence must still find its way through
+FILES = 2  # files that are worked on at once; others wait in line
+PATIENCE_S = 30.0  # without any answer, before the server counts as gone
+STEP_S = 0.3  # between two looks at how far it is
+PREVIEW, PREVIEW_LENGTH = 20, 300  # rows, and characters of each
+
+
+def build(site: Site, words: Words) -> None:
+    """Lay the tab out."""
+    gr.Markdown(words("file_hint"))
+    with gr.Row():
+        upload = gr.File(label=words("upload"), file_types=list(KINDS), type="filepath", height=170, elem_id="upload")
+        with gr.Column():
+            choices = [(name, key) for key, name in site.models.items()]
+            which = gr.Radio(choices, value=choices[-1][1], label=words("which"), elem_id="which")
+            options = gr.Textbox(label=words("options"), visible=site.asks_options, elem_id="file-options")
+            with gr.Row():
+                button = gr.Button(words("annotate"), variant="primary", elem_id="annotate")
+                stop = gr.Button(words("stop"), elem_id="stop")
+    status = gr.HTML(elem_id="status", padding=False)
+    results = gr.File(label=words("results"), interactive=False, file_count="multiple", visible=False, elem_id="results")
+    preview = gr.HighlightedText(label=words("preview"), color_map=colours_of(site.task), visible=False, elem_id="preview")
+    stops: dict[str, asyncio.Event] = {}  # by browser session
+
+    async def on_annotate(path: str | None, model: str, typed: str, request: gr.Request) -> AsyncIterator[list[Any]]:
+        session, tongue = str(request.session_hash), language(request)
+        stops[session] = asyncio.Event()
+        try:
+            async for shown in annotated(site, path, model, split_options(typed or ""), tongue, stops[session]):
+                yield shown
+        finally:
+            stops.pop(session, None)
+
+    async def on_stop(request: gr.Request) -> None:
+        if event := stops.get(str(request.session_hash)):
+            event.set()
+
+    outputs = [status, results, preview]
+    quiet: dict[str, Any] = {"api_name": False, "show_progress": "hidden"}
+    button.click(on_annotate, [upload, which, options], outputs, concurrency_limit=FILES, trigger_mode="once", **quiet)
+    stop.click(on_stop, None, None, queue=False, **quiet)
+
+
+async def annotated(site: Site, path: str | None, which: str, options: list[str], tongue: str, stop: asyncio.Event) -> AsyncIterator[list[Any]]:
+    """What the tab shows while a file is annotated: status, files, preview. Ends early, with what there is by then, when `stop` is set."""
+    nothing = [gr.File(visible=False), gr.HighlightedText(visible=False)]
+    try:
+        if not path:
+            raise Said("no_file")
+        upload = await asyncio.to_thread(read, Path(path))
+        asked = to_ask(site, upload, options)
+    except Said as problem:
+        yield [note(said(tongue, problem), bad=True), *nothing]
+        return
+    started, found, broken = time.monotonic(), dict[str, Prediction](), False
+    task = asyncio.create_task(_ask(site, site.models[which], list(asked.values()), found))
+    halt = asyncio.create_task(stop.wait())
+    try:
+        while not task.done() and not stop.is_set():
+            yield [bar(len(found), len(asked), tongue), *nothing]
+            await asyncio.wait([task, halt], timeout=STEP_S, return_when=asyncio.FIRST_COMPLETED)
+        if task.done() and (error := task.exception()):
+            if not isinstance(error, ToolError):
+                raise error
+            broken = True
+    finally:
+        task.cancel()
+        halt.cancel()
+        await asyncio.wait({task, halt})  # no answer may come in behind this
+    made = await asyncio.to_thread(_understood, site, asked, found)
+    records = [
+        record(text, made.get(str(row)), site.task.kind, None if str(row) in made or str(row) not in asked else say(tongue, "not_asked"))
+        for row, text in enumerate(upload.texts)
+    ]
+    notes = [summary(upload, made, records, time.monotonic() - started, tongue)]
+    notes += [note(say(tongue, "broken"), bad=True)] if broken else [note(say(tongue, "stopped"), bad=True)] if stop.is_set() else []
+    with tempfile.TemporaryDirectory() as folder:  # Gradio takes copies, and forgets them after a while
+        files = await asyncio.to_thread(_write, Path(folder), upload, records)
+        yield ["".join(notes), gr.File([str(file) for file in files], visible=True), marked(first_rows(site, upload, made), site.task)]
+
+
+def to_ask(site: Site, upload: Upload, options: list[str]) -> dict[str, Example]:
+    """Row number → the example to ask, for each row that isn't blank. Raises Said where a row has no options to choose from."""
+    found = {}
+    for number, text in enumerate(upload.texts):
+        if text.strip():
+            own = (upload.options[number] if upload.options else None) or options
+            if site.asks_options and len(own) < 2:
+                raise Said("no_options")
+            found[str(number)] = example(text, None if site.is_ner else own, str(number))
+    return found
+
+
+async def _ask(site: Site, model: str, asked: list[Example], found: dict[str, Prediction]) -> None:
+    def keep(prediction: Prediction) -> None:
+        found[prediction.id] = prediction
+
+    await asking(site.server, model, list(questions(site.task, asked, "free")), SAMPLING, CONCURRENCY, keep, PATIENCE_S)
+
+
+def _understood(site: Site, asked: dict[str, Example], found: dict[str, Prediction]) -> dict[str, Annotation]:
+    return {id: understood(site.task, asked[id], prediction) for id, prediction in found.items()}
+
+
+def _write(folder: Path, upload: Upload, records: list[dict[str, Any]]) -> list[Path]:
+    stem = Path(upload.name).stem
+    files = [write_jsonl(folder / f"{stem}.annotated.jsonl", records)]
+    return [*files, write_csv(folder / f"{stem}.annotated.csv", upload, records)] if upload.header else files
+
+
+def bar(done: int, total: int, tongue: str) -> str:
+    """How far it is."""
+    words = escape(say(tongue, "asking", done=done, total=total))
+    return f'<p class="figures" role="status">{words}</p><progress value="{done}" max="{total}"></progress>'
+
+
+def summary(upload: Upload, made: dict[str, Annotation], records: list[dict[str, Any]], seconds: float, tongue: str) -> str:
+    """How it went, in numbers."""
+    counts = {
+        "rows": len(records),
+        "answered": sum(one["output"] is not None for one in records),
+        "entities": sum(len(one.get("entities") or []) for one in records),
+        "unread": sum("unparsable" in one.failures for one in made.values()),
+        "failed": sum(one["output"] is None and one["error"] is not None for one in records),
+        "blank": sum(not text.strip() for text in upload.texts),
+    }
+    return note(say(tongue, "finished", seconds=seconds, **counts))
+
+
+def first_rows(site: Site, upload: Upload, made: dict[str, Annotation]) -> list[tuple[str, str | None]]:
+    """The first rows as pieces of one text, a line each; of a classification its class stands behind the row."""
+    shown: list[tuple[str, str | None]] = []
+    for number, text in enumerate(upload.texts[:PREVIEW]):
+        short, found = text[:PREVIEW_LENGTH].replace("\n", " "), made.get(str(number))
+        spans = [span for span in found.spans if span[2] <= len(short)] if found else []
+        shown.append((f"{number + 1}  ", None))
+        shown += pieces(short, spans, site.task.names)
+        shown += [("…", None)] if len(text) > PREVIEW_LENGTH else []
+        shown += (
+            [("  ", None), (site.task.names.get(found.label, found.label), site.task.names.get(found.label, found.label))]
+            if found and found.label
+            else []
+        )
+        shown.append(("\n", None))
+    return shown

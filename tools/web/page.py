@@ -1,0 +1,94 @@
+"""The page to try a run on: a sentence, a file, and what is known of the run.
+
+In: a Site. Out: a Gradio page, which tools.web.web opens. Nothing of it is loaded from anywhere but its own server.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from tools.extract.annotated_file import MAX_ROWS, MEGABYTES
+from tools.web import file_tab, run_tab, sentence_tab
+from tools.web.site import Site, colours_of, language
+from tools.web.words import CHINESE, WORDS, say
+
+PREFIX = "ner_factory_"  # Gradio's own words are looked up in the same dictionary
+KEPT_S = 3600  # for which an uploaded file and its result are kept
+AT_ONCE, IN_LINE = 8, 64  # requests of all browsers that are worked on, and that may wait
+CSS = """
+.gradio-container {width: 100% !important; max-width: 1080px !important; margin: 0 auto !important}
+footer {display: none !important}
+#head h1 {font-size: 1.35rem; font-weight: 650; margin: .3rem 0 .15rem; overflow-wrap: anywhere}
+#head p {margin: 0 0 .5rem; color: var(--body-text-color-subdued); font-size: .9rem}
+.chip {display: inline-block; padding: .05rem .55rem; margin: 0 .3rem .3rem 0; border-radius: 1rem; font-size: .8rem; color: #1f2937}
+.note {padding: .5rem .75rem; margin: .25rem 0; border-left: 3px solid var(--color-accent); border-radius: 4px; font-size: .9rem;
+  background: var(--background-fill-secondary); overflow-wrap: anywhere}
+.note.bad {border-left-color: #d64541}
+.figures {color: var(--body-text-color-subdued); font-size: .8rem; margin: .15rem 0 .35rem}
+.scroll {overflow-x: auto; max-width: calc(100vw - 4rem)}
+.scroll table.facts {width: 100%; border-collapse: collapse; border: 0; font-size: .85rem; margin: .25rem 0}
+.scroll table.facts :is(th, td) {border: 0; border-bottom: 1px solid var(--border-color-primary); padding: .3rem .5rem; vertical-align: top; text-align: left}
+.scroll table.facts tr {border: 0}
+.scroll table.facts th {font-weight: 600; color: var(--body-text-color-subdued)}
+.scroll table.facts td:nth-child(2) {overflow-wrap: anywhere}
+.scroll table.facts :is(th, td).number {text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap}
+.scroll table.facts tr.average td {font-weight: 600}
+.model {gap: .5rem !important}
+.model h3 {font-size: .95rem; font-weight: 600; margin: .2rem 0; overflow-wrap: anywhere}
+.textspan.hl .label {background: rgba(255, 255, 255, .5) !important; color: #1f2937 !important; font-weight: 500 !important; text-transform: none !important;
+  white-space: nowrap}
+@media (max-width: 600px) {.scroll table.facts {font-size: .78rem} .scroll table.facts :is(th, td) {padding: .3rem .2rem}}
+#text textarea {min-height: 4.2rem}
+progress {width: 100%; accent-color: var(--color-accent)}
+iframe.report {width: 100%; height: 80vh; border: 1px solid var(--border-color-primary); border-radius: 6px; background: #fff}
+"""
+
+
+def build(site: Site) -> tuple[gr.Blocks, gr.I18n]:
+    """The page, and its words, which Gradio takes when it is opened."""
+    dictionary = gr.I18n(**dictionaries())
+
+    def words(key: str) -> Any:
+        return dictionary(PREFIX + key)
+
+    # Plain font names: Gradio's own themes load theirs from Google.
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"]
+    theme = gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"])
+    title = f"{site.run.name} · NER Factory"
+    with gr.Blocks(theme=theme, css=CSS, title=title, analytics_enabled=False, delete_cache=(KEPT_S // 4, KEPT_S)) as page:
+        head = gr.HTML(header(site, "en"), elem_id="head", padding=False)
+        with gr.Tab(words("sentence"), id="sentence"):
+            sentence_tab.build(site, words)
+        with gr.Tab(words("file"), id="file"):
+            file_tab.build(site, words)
+        with gr.Tab(words("run"), id="run") as tab:
+            run_tab.build(site, words, tab)
+
+        def on_load(request: gr.Request) -> str:
+            return header(site, language(request))
+
+        page.load(on_load, None, head, api_name=False, show_progress="hidden")
+    page.queue(max_size=IN_LINE, default_concurrency_limit=AT_ONCE, api_open=False)
+    return page, dictionary
+
+
+def dictionaries() -> dict[str, dict[str, str]]:
+    """Gradio's dictionaries: browser language → key → words."""
+    english, chinese = ({PREFIX + key: both[number] for key, both in WORDS.items()} for number in (0, 1))
+    for words in (english, chinese):
+        words[f"{PREFIX}file_hint"] = words[f"{PREFIX}file_hint"].format(megabytes=MEGABYTES, rows=MAX_ROWS)
+    return {"en": english, **dict.fromkeys(CHINESE, chinese)}
+
+
+def header(site: Site, tongue: str) -> str:
+    """The run's name, what it is, and its labels in their colours."""
+    facts = [f"{say(tongue, 'task')} {site.task.name}: {say(tongue, site.task.kind)}", f"{say(tongue, 'base_model')} {site.run.trained().base_name}"]
+    facts += [site.server.engine] if site.server.engine != "unknown" else []
+    chips = "".join(
+        f'<span class="chip" style="background:{colour}">{escape(name)}</span>'
+        for name, colour in (colours_of(site.task) if site.is_ner else {}).items()
+    )
+    return f"<h1>{escape(site.run.name)}</h1><p>{escape(' · '.join(facts))}</p><div>{chips}</div>"

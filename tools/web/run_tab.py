@@ -1,0 +1,109 @@
+"""The page's third tab: the run's scores, its training loss, the record of its training, and its report; or the command that makes what isn't there.
+
+In: a run's folder, read anew each time the tab is opened. Out: tables, a curve, and the report in a frame that can't reach the page.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from html import escape
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import gradio as gr
+from pandas import DataFrame
+
+from tools.errors import ToolError
+from tools.files import read_text
+from tools.report.evaluations import Evaluation
+from tools.web.run_facts import evaluations, facts, losses, scores
+from tools.web.site import Site, Words, grid, language, note
+from tools.web.words import WORDS, say
+
+REPORT = "report.html"
+
+
+def build(site: Site, words: Words, tab: gr.Tab) -> None:
+    """Lay the tab out."""
+    choice = gr.Dropdown(label=words("evaluation"), interactive=True, elem_id="evaluation")
+    table = gr.HTML(elem_id="scores", padding=False)
+    with gr.Row():
+        show = gr.Button(words("open_report"), visible=False, elem_id="open-report")
+        download = gr.DownloadButton(words("download_report"), visible=False, elem_id="download-report")
+    report = gr.HTML(elem_id="report", padding=False)
+    curve = gr.LinePlot(x="step", y="loss", color="split", label=words("curve"), visible=False, elem_id="curve")
+    record = gr.HTML(elem_id="facts", padding=False)
+
+    def on_open(chosen: str | None, request: gr.Request) -> list[Any]:
+        tongue, found = language(request), [one.folder.name for one in evaluations(site.run)]
+        name = chosen if chosen in found else next(iter(found), None)
+        return [gr.Dropdown(choices=found, value=name, visible=bool(found)), *shown(site, name, tongue), *history(site, tongue)]
+
+    def on_choice(chosen: str | None, request: gr.Request) -> list[Any]:
+        return shown(site, chosen, language(request))
+
+    def on_report(chosen: str | None) -> str:
+        one = _find(site, chosen)
+        return frame(one.folder / REPORT) if one else ""
+
+    parts = [table, show, download, report]
+    quiet: dict[str, Any] = {"api_name": False, "show_progress": "hidden"}
+    tab.select(on_open, choice, [choice, *parts, curve, record], **quiet)
+    choice.input(on_choice, choice, parts, **quiet)
+    show.click(on_report, choice, report, **quiet)
+
+
+def _find(site: Site, name: str | None) -> Evaluation | None:
+    return next((one for one in evaluations(site.run) if one.folder.name == name), None)
+
+
+def shown(site: Site, name: str | None, tongue: str) -> list[Any]:
+    """An evaluation's table, the two buttons of its report, and an empty place for that."""
+    one = _find(site, name)
+    if not one:
+        missing = note(say(tongue, "no_scores", command=f"make eval CONF={site.run.path}"))
+        return [missing, gr.Button(visible=False), gr.DownloadButton(visible=False), ""]
+    report = one.folder / REPORT
+    parts = [score_table(one, tongue)]
+    if not report.is_file():
+        command = one.again.replace("make eval", "make report")
+        return ["".join([*parts, note(say(tongue, "no_report", command=command))]), gr.Button(visible=False), gr.DownloadButton(visible=False), ""]
+    # Gradio gives away only what lies in its own folder: a copy, one for each evaluation.
+    copy = Path(tempfile.gettempdir()) / f"{site.run.name}-{one.folder.name}.html"
+    copyfile(report, copy)
+    return ["".join(parts), gr.Button(visible=True), gr.DownloadButton(value=str(copy), visible=True), ""]
+
+
+def score_table(one: Evaluation, tongue: str) -> str:
+    """Label, precision, recall, F1, support; what they are of stands above."""
+    score = one.score
+    head = say(tongue, "scored", rows=score["rows"], task=one.meta["task"], split=one.meta["split"], protocol=score.get("protocol", "set"))
+    rows = []
+    for label, *figures, support in scores(one):
+        name = say(tongue, label) if label in ("micro", "macro") else label
+        rows.append([name, *("–" if figure is None else f"{figure:.4f}" for figure in figures), "–" if support is None else f"{support:,}"])
+    words = [say(tongue, key) for key in ("label", "precision", "recall")]
+    return f'<p class="figures">{escape(head)}</p>' + grid([*words, "F1", say(tongue, "support")], rows, numbers=range(1, 5), averages=2)
+
+
+def history(site: Site, tongue: str) -> list[Any]:
+    """The curve, and the record of the training."""
+    train = f"make train CONF={site.run.path}"
+    points, known = losses(site.run), facts(site.run)
+    notes = [] if points else [note(say(tongue, "no_curve", command=train))]
+    if known:
+        notes.append(grid([say(tongue, "facts"), ""], [(say(tongue, key) if key in WORDS else key, value) for key, value in known]))
+    else:
+        notes.append(note(say(tongue, "no_manifest", command=train)))
+    curve = gr.LinePlot(DataFrame(points, columns=["step", "loss", "split"]), visible=True) if points else gr.LinePlot(visible=False)
+    return [curve, "".join(notes)]
+
+
+def frame(report: Path) -> str:
+    """The report in a frame of its own origin: its script runs, and can't touch the page, its storage, or the network's cookies."""
+    try:
+        text = read_text(report)
+    except ToolError as problem:
+        return note(str(problem), bad=True)
+    return f'<iframe class="report" sandbox="allow-scripts" referrerpolicy="no-referrer" title="{REPORT}" srcdoc="{escape(text)}"></iframe>'

@@ -1,0 +1,177 @@
+"""What the page says, in English and in Chinese: every word of ours stands here. The browser's language chooses.
+
+In: a key. Out: the words, with facts filled in.
+
+    python -c "from tools.web.words import say; print(say('zh', 'gone', url='http://127.0.0.1:8000/v1', conf='conf/a.yaml'))"
+"""
+
+from __future__ import annotations
+
+from tools.errors import WANTING, ToolError
+
+LANGUAGES = ("en", "zh")
+# Browser languages that read Chinese; every other one reads English.
+CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK", "zh-SG", "zh-Hans", "zh-Hant")
+
+WORDS: dict[str, tuple[str, str]] = {
+    # the page
+    "ner": ("named entities", "命名实体识别"),
+    "classification": ("text classification", "文本分类"),
+    "base": ("base model", "基座模型"),
+    "adapter": ("base + adapter", "基座 + 适配器"),
+    "best": ("base + best checkpoint", "基座 + 最佳检查点"),
+    "merged": ("merged model", "合并后的模型"),
+    "merged-awq": ("merged model, awq", "合并后的模型，awq"),
+    "raw_merged-awq": ("Raw answer: merged model, awq", "原始回答：合并后的模型，awq"),
+    "merged-gptq": ("merged model, gptq", "合并后的模型，gptq"),
+    "raw_merged-gptq": ("Raw answer: merged model, gptq", "原始回答：合并后的模型，gptq"),
+    "merged-fp8": ("merged model, fp8", "合并后的模型，fp8"),
+    "raw_merged-fp8": ("Raw answer: merged model, fp8", "原始回答：合并后的模型，fp8"),
+    "task": ("task", "任务"),
+    "labels": ("labels", "标签"),
+    # a sentence
+    "sentence": ("Try a sentence", "试一句"),
+    "text": ("Text", "文本"),
+    "text_hint": ("Type or paste a text; Enter asks, Shift+Enter begins a new line.", "输入或粘贴文本；回车提交，Shift+回车换行。"),
+    "options": ("Options, separated by commas or lines", "候选类别，用逗号或换行分隔"),
+    "ask": ("Ask", "提交"),
+    "examples": ("Sentences from the dev split", "开发集中的句子"),
+    "chosen": ("The answer: {name}", "回答：{name}"),
+    "under_the_hood": ("What was sent, and what came back", "发送的内容与原始回答"),
+    "system": ("Prompt: system", "提示词：system"),
+    "user": ("Prompt: user", "提示词：user"),
+    "raw_base": ("Raw answer: base model", "原始回答：基座模型"),
+    "raw_adapter": ("Raw answer: base + adapter", "原始回答：基座 + 适配器"),
+    "raw_best": ("Raw answer: base + best checkpoint", "原始回答：基座 + 最佳检查点"),
+    "raw_merged": ("Raw answer: merged model", "原始回答：合并后的模型"),
+    "label": ("Label", "标签"),
+    "string": ("String", "字符串"),
+    "position": ("Positions", "位置"),
+    "more": ("and {count:,} more", "等另外 {count:,} 处"),
+    "nowhere": ("stands nowhere in the text", "原文中没有"),
+    "unknown_label": ("no label of the task", "不是该任务的标签"),
+    "covered": ("within a longer one", "在更长的实体之内"),
+    "none_found": ("No entity found.", "没有找到实体。"),
+    "figures": (
+        "{seconds:.2f} s · prompt {prompt:,} tokens · answer {answer:,} tokens",
+        "{seconds:.2f} 秒 · 提示 {prompt:,} 个词元 · 回答 {answer:,} 个词元",
+    ),
+    "empty": ("There is no text. Type one first.", "没有文本，请先输入。"),
+    "too_many_characters": ("{length:,} characters; at most {limit:,} fit here.", "共 {length:,} 个字符，这里最多 {limit:,} 个。"),
+    "at_limit": (
+        "The text has exactly {limit:,} characters, as many as fit here: what was pasted beyond them is missing.",
+        "文本恰好 {limit:,} 个字符，已达上限：粘贴时超出的部分已丢失。",
+    ),
+    "no_options": (
+        "This task's options differ by text: name at least two, separated by commas or lines.",
+        "该任务的候选类别因文本而异：请至少写出两个，用逗号或换行分隔。",
+    ),
+    "neutralised": (
+        "The text holds what a model would read as a control token; it was sent harmless, with full-width characters: {tokens}",
+        "文本中有会被模型当作控制符的内容，已改成全角字符后再发送：{tokens}",
+    ),
+    "truncated": ("The answer was cut off at {limit:,} tokens: what was to follow is missing.", "回答在 {limit:,} 个词元处被截断，后面的内容缺失。"),
+    "unparsable": (
+        "The answer couldn't be read: it isn't in the format that the task asks for. The raw answer is below.",
+        "回答无法解析：不是任务要求的格式。原始回答见下方。",
+    ),
+    "no_option": ("The answer is none of the options.", "回答不是候选类别之一。"),
+    "no_probabilities": ("The server didn't give probabilities.", "服务器没有返回概率。"),
+    "gone": (
+        "The server doesn't answer any more ({url}). Start it again: make web CONF={conf}",
+        "服务器已没有响应（{url}）。请重新启动：make web CONF={conf}",
+    ),
+    "too_long": (
+        "The text is too long: with its prompt it has {tokens:,} tokens, and {room:,} are left for it ({limit:,} in the server's context, {answer:,} of them kept for the answer).",
+        "文本过长：连同提示词共 {tokens:,} 个词元，可用 {room:,} 个（服务器上下文 {limit:,} 个，其中 {answer:,} 个留给回答）。",
+    ),
+    "refused": ("The server refused the text: {error}", "服务器拒绝了该文本：{error}"),
+    # a file
+    "file": ("A file", "标注文件"),
+    "file_hint": (
+        "**txt**: one text a line · **csv**: column `text`, or the only column of text · **jsonl**: field `text`. UTF-8, at most {megabytes} MB and {rows:,} rows.",
+        "**txt**：每行一条文本 · **csv**：`text` 列，或唯一的文本列 · **jsonl**：`text` 字段。UTF-8 编码，最多 {megabytes} MB、{rows:,} 行。",
+    ),
+    "upload": ("File", "文件"),
+    "which": ("Model", "模型"),
+    "annotate": ("Annotate", "标注"),
+    "stop": ("Stop", "停止"),
+    "results": ("Annotated file", "标注结果"),
+    "preview": ("The first rows", "前几行"),
+    "no_file": ("Choose a file first.", "请先选择文件。"),
+    "asking": ("{done:,} of {total:,} rows", "已完成 {done:,} / {total:,} 行"),
+    "finished": (
+        "{rows:,} rows in {seconds:.0f} s: {answered:,} answered, {entities:,} entities, {unread:,} answers that couldn't be read, {failed:,} with an error, {blank:,} blank.",
+        "共 {rows:,} 行，用时 {seconds:.0f} 秒：{answered:,} 行已回答，{entities:,} 个实体，{unread:,} 个回答无法解析，{failed:,} 行出错，{blank:,} 行为空。",
+    ),
+    "stopped": ("Stopped. The rows that weren't asked say so in their error.", "已停止。未提问的行在 error 中注明。"),
+    "broken": ("The server stopped answering; what it answered until then is in the file.", "服务器中途停止响应；此前的回答已写入文件。"),
+    "not_asked": ("not asked: stopped before", "未提问：此前已停止"),
+    "wrong_kind": ("{name}: a .txt, .csv or .jsonl file is needed.", "{name}：需要 .txt、.csv 或 .jsonl 文件。"),
+    "too_big": ("{name}: {megabytes:.1f} MB; at most {limit} MB can be annotated here.", "{name}：{megabytes:.1f} MB；这里最多可标注 {limit} MB。"),
+    "too_many": ("{name}: more than {limit:,} rows; divide the file.", "{name}：超过 {limit:,} 行，请拆分文件。"),
+    "no_rows": ("{name}: there is no text in it.", "{name}：文件中没有文本。"),
+    "not_utf8": ("{name}, line {line}: not UTF-8. Save the file as UTF-8.", "{name} 第 {line} 行：不是 UTF-8 编码。请将文件另存为 UTF-8。"),
+    "no_text_column": (
+        "{name}: which column holds the text? Name it `text`. Columns: {columns}",
+        "{name}：哪一列是文本？请将其命名为 `text`。现有列：{columns}",
+    ),
+    "bad_csv": ("{name}, line {line}: not a CSV row: {reason}", "{name} 第 {line} 行：不是有效的 CSV 行：{reason}"),
+    "bad_cells": (
+        "{name}, line {line}: {cells} cells, the header has {columns}. A comma within a text needs quotes around it.",
+        "{name} 第 {line} 行：有 {cells} 个单元格，表头有 {columns} 列。文本中有逗号时需加引号。",
+    ),
+    "bad_json": ("{name}, line {line}: not a JSON object with a string in `text`.", "{name} 第 {line} 行：不是 `text` 为字符串的 JSON 对象。"),
+    # the run
+    "run": ("The run", "实验"),
+    "scores": ("Scores", "得分"),
+    "evaluation": ("Evaluation", "评测"),
+    "curve": ("Training loss", "训练损失"),
+    "facts": ("Facts", "概况"),
+    "report": ("Report", "报告"),
+    "open_report": ("Open the report here", "在此打开报告"),
+    "download_report": ("Download the report", "下载报告"),
+    "precision": ("Precision", "精确率"),
+    "recall": ("Recall", "召回率"),
+    "support": ("Support", "支持数"),
+    "micro": ("Micro average", "微平均"),
+    "macro": ("Macro average", "宏平均"),
+    "scored": ("{rows:,} rows of {task} {split}, protocol {protocol}", "{task} {split} 共 {rows:,} 行，协议 {protocol}"),
+    "no_scores": ("Not evaluated yet. To do it: {command}", "尚未评测。运行：{command}"),
+    "no_report": ("No report yet. To write it: {command}", "尚无报告。运行：{command}"),
+    "no_curve": ("No training log here. To train: {command}", "没有训练日志。运行：{command}"),
+    "no_manifest": ("No record of a training here. To train: {command}", "没有训练记录。运行：{command}"),
+    "base_model": ("base model", "基座模型"),
+    "served": ("served", "当前服务"),
+    "engine": ("engine", "引擎"),
+    "trained": ("trained", "训练时间"),
+    "training_seconds": ("seconds", "用时（秒）"),
+    "command": ("command", "命令"),
+    "commit": ("commit", "提交"),
+    "machine": ("machine", "机器"),
+    "step": ("step", "步"),
+    "loss": ("loss", "损失"),
+}
+
+
+class Said(ToolError):
+    """A fault that the page can say in both languages; `str` is the English."""
+
+    def __init__(self, key: str, **facts: object) -> None:
+        super().__init__(say("en", key, **facts), WANTING)
+        self.key, self.facts = key, facts
+
+
+def say(language: str, key: str, **facts: object) -> str:
+    """The words of a key in one of LANGUAGES."""
+    return WORDS[key][LANGUAGES.index(language)].format(**facts)
+
+
+def said(language: str, error: ToolError) -> str:
+    """An error's words in one of LANGUAGES, in English where it knows only that."""
+    return say(language, error.key, **error.facts) if isinstance(error, Said) else str(error)
+
+
+def language_of(accepted: str) -> str:
+    """One of LANGUAGES, from an Accept-Language header: the browser's first language decides, as it does in the page itself."""
+    return "zh" if accepted.strip().lower().startswith("zh") else "en"
