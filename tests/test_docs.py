@@ -1,89 +1,99 @@
-"""The docs can't drift: README's commands, targets and file map against the Makefile, every tool's --help, and the tree."""
+"""The pages' commands are held against the Makefile, the table of verbs and each verb's own options; the README names every room."""
 
+import importlib
 import re
+import shlex
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tools.cli import VERBS, parser_of
 from tools.files import ROOT
 
-README = (ROOT / "README.md").read_text()
-PAGES = "".join(page.read_text() for page in (*ROOT.glob("README*.md"), *(ROOT / "docs").rglob("*.md")))
-MAKEFILE = (ROOT / "Makefile").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [*ROOT.glob("README*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z0-9_-]+):", MAKEFILE, re.MULTILINE))
-TOOLS = sorted(
-    str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")
-    for folder in ("tools", "bench")
-    for path in (ROOT / folder).rglob("*.py")
-    if re.search(r"\b((Argument)?Parser|command)\(\s*prog=", path.read_text())
-)
+PUBLIC = set(re.findall(r"^([a-z0-9_-]+):.*##", MAKEFILE, re.MULTILINE))
+VARIABLES = set(re.findall(r"^([A-Z_]+) :=", MAKEFILE, re.MULTILINE))
+# Variables of other programs that stand in a line about make.
+OTHERS = {"UV_INDEX", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "NO_COLOR", "VLLM_API_KEY", "WEB_PASSWORD"}
+COMMAND = re.compile(r"(?:make +(?P<target>[a-z][a-z-]*)|\./ner (?P<verb>[a-z]+))(?P<words>(?: +(?:[A-Z_]+=(?:\"[^\"`]*\"|[^\s`\"]+)|-{0,2}[^\s`#|;,&)]+))*)")
+LONGEST_README = 150  # lines
+
+
+def commands(page: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Yields (place, verb, words) for each make or ./ner command of a page; the words of ARGS are the verb's."""
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        for found in COMMAND.finditer(line):
+            text = re.sub(r'ARGS="([^"]*)"', r"\1", found["words"]) if found["target"] else found["words"]
+            words = [word.removeprefix("ARGS=") for word in text.split()]
+            yield f"{page.relative_to(ROOT)}:{number}", found["target"] or found["verb"], words
+
+
+def options_of(verb: str) -> set[str]:
+    parser = parser_of(verb, importlib.import_module(VERBS[verb].module))
+    return {word for action in parser._actions for word in action.option_strings}
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= LONGEST_README
+    assert len((ROOT / "README_zh.md").read_text(encoding="utf-8").splitlines()) <= LONGEST_README
 
 
 def test_every_target_that_a_page_names_exists_and_the_readme_names_every_public_one() -> None:
-    assert set(re.findall(r"make ([a-z0-9-]+)", PAGES)) - {"sure"} <= TARGETS
-    named = set(re.findall(r"make ([a-z0-9-]+)", README))
-    public = set(re.findall(r"^([a-z0-9_-]+):.*##", MAKEFILE, re.MULTILINE))
-    assert public - {"help"} <= named
+    named = {target for page in PAGES for target in re.findall(r"make ([a-z0-9-]+)", page.read_text(encoding="utf-8"))}
+    assert named - {"sure"} <= TARGETS
+    assert PUBLIC - {"help"} <= set(re.findall(r"make ([a-z0-9-]+)", README))
 
 
 def test_every_make_variable_that_a_page_sets_exists() -> None:
-    variables = set(re.findall(r"^([A-Z_]+) :?=", MAKEFILE, re.MULTILINE))
-    used = {name for line in PAGES.splitlines() if "make " in line for name in re.findall(r"\b([A-Z_]+)=", line)}
-    assert used <= variables | {"UV_INDEX", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "NO_COLOR", "VLLM_API_KEY"}
-    assert {"CONF", "TASK", "ARGS", "MODEL", "MERGED"} <= used
+    lines = [line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines() if re.search(r"\bmake [a-z]", line)]
+    used = {name for line in lines for name in re.findall(r"(?<![\w-])([A-Z_]{4,})=", line)}
+    assert used <= VARIABLES | OTHERS
+    assert {"CONF", "TASK", "ARGS", "WHICH", "PORT"} <= used
 
 
-def test_every_target_is_phony_and_help_lists_the_public_ones() -> None:
-    assert set(re.findall(r"^\.PHONY: (\S+)", MAKEFILE, re.MULTILINE)) == TARGETS
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in re.findall(r"^([a-z0-9_-]+):.*##", MAKEFILE, re.MULTILINE):
-        assert f"make {target} " in shown
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_option_that_a_page_gives_a_verb_is_one_of_that_verb(page: Path) -> None:
+    unknown = []
+    for place, verb, words in commands(page):
+        if verb in VERBS and not VERBS[verb].passes_on:
+            given = {word.partition("=")[0] for word in words if word.startswith("--")}
+            unknown += [f"{place}: {verb} has no {option}" for option in sorted(given - options_of(verb))]
+    assert not unknown, "\n".join(unknown)
 
 
-@pytest.mark.parametrize("target", sorted(TARGETS - {"help", "setup", "setup-train"}))
-def test_a_target_calls_a_tool_that_exists(target: str) -> None:
-    shown = subprocess.run(["make", "-n", target, "CONF=conf/x.yaml", "MODEL=a/b"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    modules = [name for name in re.findall(r"-m ([\w.]+)", shown) if name != "pytest"]
-    assert len(modules) > 0
-    assert set(modules) <= set(TOOLS)
+def test_the_commands_of_the_pages_are_really_read() -> None:
+    found = [(verb, tuple(words)) for page in PAGES for _, verb, words in commands(page)]
+    assert len(found) > 100
+    assert ("train", ("CONF=conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft.yaml", "--fresh")) in found
 
 
-@pytest.mark.parametrize("module", TOOLS)
-def test_a_tool_explains_itself_and_its_docstring_shows_how_to_call_it(module: str) -> None:
-    done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"python -m {module}" in done.stdout.replace("python3", "python")
-    source = (ROOT / (module.replace(".", "/") + ".py")).read_text()
-    assert re.search(rf"-m {re.escape(module)}\b", source[: source.index('"""', 3)]), "the module's docstring has no command"
+def test_the_readme_names_every_room() -> None:
+    rooms = {path.parent.name for path in (ROOT / "tools").glob("*/__init__.py")}
+    assert len(rooms) > 10
+    assert {room for room in rooms if f"tools/{room}/" not in README} == set()
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    folders = {path.partition("/")[0] for path in tracked if "/" in path and not path.startswith((".", "requirements/"))}
+    assert {folder for folder in folders if f"{folder}/" not in README} == set()
 
 
 def test_the_contracts_commands_are_understood() -> None:
     contract = {
-        "tools.data.convert": ["--out"],
-        "tools.train.train": ["overlay.yaml", "key=value"],
-        "tools.train.export": ["conf/<run>.yaml"],
-        "tools.serve.serve": ["--merged", "--port"],
-        "tools.predict.predict": ["--task", "--split", "--url", "--out"],
-        "tools.score.score": ["--examples", "--predictions", "--out"],
+        "data": "--out",
+        "check": "--all --fix",
+        "new": "--from --dev --reader --model",
+        "train": "--fresh --nproc",
+        "export": "--which",
+        "quantize": "--method",
+        "serve": "--which --port",
+        "web": "--which --port",
+        "predict": "--task --split --which --engine --url --out",
+        "score": "--examples --predictions --out",
+        "eval": "--which --split --decoding",
     }
-    for module, words in contract.items():
-        shown = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for word in words:
-            assert word in shown, (module, word)
-
-
-def test_the_file_map_names_every_file_once_and_no_other() -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
-    if not tracked:
-        pytest.skip("not a git checkout")
-    block = README[README.index("## File map") :].split("```")[1]
-    mapped = [line.split()[0] for line in block.splitlines() if line.strip()]
-    assert len(set(mapped)) == len(mapped)
-    for path in mapped:
-        assert (ROOT / path).exists() or path.startswith(("data/dataset/examples", "data/dataset/alpaca", "data/dataset/check", "data/outputs")), path
-    folders = tuple(path for path in mapped if path.endswith("/"))
-    for file in tracked:
-        if Path(file).name not in ("__init__.py", ".gitignore"):
-            assert file in mapped or file.startswith(folders), f"{file} isn't in the README's file map"
+    for verb, options in contract.items():
+        assert set(shlex.split(options)) <= options_of(verb), verb
