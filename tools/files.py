@@ -1,25 +1,33 @@
-"""Reading and writing files so that nothing is ever half-written and every bad line has a name.
+"""Reads files with a name for every bad line, and writes files and folders so that nothing is ever half-written.
 
-Writers go to a temporary neighbour and move it into place at the end; a crash leaves the old file whole.
+In: a path. Out: its text, JSON value or rows; or a file that appears whole. Writers go to a temporary neighbour and move it into place at the end, so a crash leaves
+the old file whole. A temporary name holds the machine, the process and a random word: two processes never share one, and only its own machine clears it up.
+
+    with replacing(Path("data/outputs/run/merged")) as new: ...
 """
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import glob
 import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from tools.errors import WANTING, ToolError
 
-try:  # three times as fast where it is installed; what it refuses, json decides
+try:  # three times as fast where it is installed; json decides about what it refuses
     import orjson
 
     quick_loads = orjson.loads
@@ -30,11 +38,15 @@ except ImportError:
 
 
 ROOT = Path(__file__).resolve().parent.parent  # of the checkout
+LONGEST_STEM = 120  # bytes of a file's name that its temporary name repeats; Linux allows 255 in all
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_LEFT_BY = re.compile(r"\.(?P<machine>[0-9a-f]{12})\.(?P<pid>\d+)\.[0-9a-f]{8}\.(?P<kind>new|old)")
 
 
 class Transaction:
     """Several files that appear together or not at all: temporary neighbours, moved into place on a clean exit in the order they were opened.
+
+    A move that fails puts back the files that were moved before it.
 
     >>> with Transaction() as new:
     ...     new.open(Path("a.json")).write("{}")
@@ -48,19 +60,19 @@ class Transaction:
         return self
 
     def open(self, path: Path) -> IO[str]:
-        """A UTF-8 text file that becomes `path` (its folder is made) when the transaction ends well; asked for again, the same one."""
+        """Returns a UTF-8 text file that becomes `path` when the transaction ends well. Makes its folder; returns the same file when called again."""
         if path in self._files:
             return self._files[path][0]
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_up(path)
-        temporary = _temporary(path)
+        temporary = _neighbour(path, "new")
         # A lone surrogate can't be encoded; it is written as the JSON escape that it was read from.
         handle = open(temporary, "w", encoding="utf-8", newline="\n", errors="backslashreplace")  # noqa: SIM115 - closed by __exit__
         self._files[path] = (handle, temporary)
         return handle
 
     def remove(self, path: Path) -> None:
-        """Let `path` be gone when the transaction ends well, unless it is written by then."""
+        """Removes `path` when the transaction ends well, unless the transaction writes it."""
         self._gone.add(path)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -71,37 +83,75 @@ class Transaction:
                     os.fsync(handle.fileno())
                 handle.close()
             if kind is None:
-                for path, (_, temporary) in self._files.items():
-                    os.replace(temporary, path)
-                for path in self._gone - self._files.keys():
-                    path.unlink(missing_ok=True)
+                self._move()
         finally:
             for _, temporary in self._files.values():
                 temporary.unlink(missing_ok=True)
 
+    def _move(self) -> None:
+        before: list[tuple[Path, Path | None]] = []
+        try:
+            for path, (_, temporary) in self._files.items():
+                before.append((path, _kept(path)))
+                os.replace(temporary, path)
+            for path in self._gone - self._files.keys():
+                before.append((path, _kept(path)))
+                path.unlink(missing_ok=True)
+        except BaseException:
+            for path, kept in reversed(before):
+                if kept and kept.exists():
+                    os.replace(kept, path)
+                elif kept is None:
+                    path.unlink(missing_ok=True)
+            raise
+        finally:
+            for _, kept in before:
+                if kept:
+                    kept.unlink(missing_ok=True)
+
+
+def _kept(path: Path) -> Path | None:
+    """Gives the file at `path` a second name and returns that name; None where no file is there. The name doesn't exist on a disk without hard links."""
+    if not path.exists():
+        return None
+    kept = _neighbour(path, "old")
+    with suppress(OSError):
+        os.link(path, kept)
+    return kept
+
 
 @contextmanager
 def replacing(final: Path) -> Iterator[Path]:
-    """A new, empty folder beside `final` that takes its place when the block ends well, and is gone when it doesn't."""
-    new, old = (final.with_name(f".{final.name}.{what}") for what in ("new", "old"))
-    for folder in (new, old):
-        shutil.rmtree(folder, ignore_errors=True)
+    """Yields a new, empty folder beside `final`. It takes final's place when the block ends well, and is removed otherwise.
+
+    What was there is put back when the move fails. Raises ToolError that names both folders when even that fails.
+    """
+    _clear_up(final)
+    new, old = _neighbour(final, "new"), _neighbour(final, "old")
     new.mkdir(parents=True)
     try:
         yield new
         if final.exists():
             os.replace(final, old)
         os.replace(new, final)
+    except BaseException as error:
+        if old.exists() and not final.exists():
+            try:
+                os.replace(old, final)
+            except OSError:
+                raise ToolError(f"{final}: neither the new folder, {new}, nor the old one, {old}, can be moved there. Move one by hand.") from error
+        _remove(new)
+        raise
     finally:
-        for folder in (new, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        if final.exists():
+            _remove(old)
 
 
 @contextmanager
 def replacing_file(final: Path) -> Iterator[Path]:
-    """A path beside `final` for a library to write to: the file takes its place when the block ends well, and is gone when it doesn't."""
+    """Yields a path beside `final` for a library to write to. The file takes final's place when the block ends well, and is removed otherwise."""
     _clear_up(final)
-    new = _temporary(final)
+    new = _neighbour(final, "new")
     try:
         yield new
         os.replace(new, final)
@@ -109,31 +159,83 @@ def replacing_file(final: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def one_at_a_time(folder: Path, what: str) -> Iterator[None]:
+    """Holds the lock of a run's folder while `what` ('training', 'export' …) works in it. The kernel lets go of it however the process ends.
+
+    Raises ToolError that names the holder while another process holds the lock. The lock is a file beside the folder, which may be moved meanwhile.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / f".{folder.name}.lock", "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "another process"
+            raise ToolError(f"{folder}: in use by {holder}. To start the {what}, wait until that has ended.") from None
+        lock.truncate(0)
+        lock.write(f"{what}, process {os.getpid()} on {socket.gethostname()}, since {datetime.now():%Y-%m-%d %H:%M:%S}")
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def _neighbour(path: Path, kind: str) -> Path:
+    """Returns a temporary name beside `path` that no other process and no other call has."""
+    return path.with_name(f".{_stem(path)}.{_machine()}.{os.getpid()}.{secrets.token_hex(4)}.{kind}")
+
+
+def _stem(path: Path) -> str:
+    return path.name.encode()[:LONGEST_STEM].decode(errors="ignore")
+
+
+@functools.cache
+def _machine() -> str:
+    """Returns 12 hex digits that name the set of processes we can see in /proc: this boot of this host, and this container."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def _clear_up(path: Path) -> None:
-    """Remove what a killed process left of this file: temporaries whose process is gone."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        pid = left.name.removesuffix(".tmp").rpartition(".")[2]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            left.unlink(missing_ok=True)
+    """Removes what killed processes of this machine left beside `path`. An old version goes back to `path` if nothing is there."""
+    stem = f".{_stem(path)}"
+    for left in path.parent.glob(f"{glob.escape(stem)}.*"):
+        match = _LEFT_BY.fullmatch(left.name.removeprefix(stem))
+        if not match or match["machine"] != _machine() or Path(f"/proc/{match['pid']}").exists():
+            continue
+        if match["kind"] == "old" and not path.exists() and path.name == _stem(path):
+            with suppress(OSError):
+                os.replace(left, path)
+        else:
+            _remove(left)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` in one move."""
+    """Writes `text` to `path` in one move."""
     with Transaction() as new:
         new.open(path).write(text)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented UTF-8 JSON (Chinese unescaped) to `path` in one move."""
+    """Writes `value` to `path` as indented UTF-8 JSON, Chinese unescaped, in one move."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def need_file(path: Path, next_command: str = "") -> Path:
-    """`path` itself when it is a file; else a ToolError that says what it is instead, with the command that makes it."""
+    """Returns `path` if it is a file. Raises ToolError with the command that makes it otherwise."""
     hint = f" {next_command}" if next_command else ""
     if path.is_dir():
         raise ToolError(f"{path}: is a folder, a file is needed.{hint}")
@@ -143,21 +245,22 @@ def need_file(path: Path, next_command: str = "") -> Path:
 
 
 def read_text(path: Path) -> str:
-    """The whole of a UTF-8 file (a byte-order mark is dropped), or a ToolError naming the file."""
+    """Returns the text of a UTF-8 file without its byte-order mark. Raises ToolError that names the file."""
     need_file(path)
     return _decode(path.read_bytes(), str(path)).removeprefix("\ufeff")
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's value, or a ToolError naming file and line."""
+    """Returns the value of a JSON file. Raises ToolError that names file and line."""
     try:
         return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ToolError(f"{path}:{error.lineno}: not JSON: {error.msg}.", WANTING) from None
+    except (ValueError, RecursionError) as error:
+        line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ToolError(f"{path}{line}: not JSON: {json_problem(error)}.", WANTING) from None
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(line number from 1, line without its end) for each line that isn't blank. Splits at LF only: U+2028 is text."""
+    """Yields (line number from 1, line without its end) of each line that isn't blank. Splits at LF only: U+2028 is text."""
     with open(need_file(path), "rb") as handle:
         for number, line in enumerate(handle, 1):
             if number == 1:
@@ -167,7 +270,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def parse_object(line: bytes, where: str) -> dict[str, Any]:
-    """One JSON object of a JSON Lines file, or a ToolError that begins with `where`."""
+    """Returns the JSON object on one line of a JSON Lines file. Raises ToolError that begins with `where`."""
     try:
         value = quick_loads(line)
     except (ValueError, RecursionError):
@@ -185,25 +288,25 @@ def _parse(line: bytes, where: str) -> Any:
 
 
 def json_problem(error: ValueError | RecursionError) -> str:
-    """What the JSON decoder found wrong, in a few words: it raises three kinds of error."""
+    """Returns the fault that the JSON decoder found, in a few words. It raises three kinds of error."""
     if isinstance(error, json.JSONDecodeError):
         return error.msg
     return "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
 
 
 def encoding_problem(error: UnicodeDecodeError) -> str:
-    """Where the bytes stop being UTF-8, and what they look like instead, with the command that converts them."""
+    """Returns the place where bytes stop being UTF-8, and the encoding that they look like with the command that converts it."""
     return f"not UTF-8 at byte {error.start} ({_encoding_guess(error.object, error.start)})"
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for each line of a JSON Lines file; a ToolError names the first bad line."""
+    """Yields (line number, object) of each line of a JSON Lines file. Raises ToolError that names the first bad line."""
     for number, line in read_lines(path):
         yield number, parse_object(line, f"{path}:{number}")
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Returns the SHA-256 of a file's bytes in hex digits."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
