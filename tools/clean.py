@@ -8,6 +8,7 @@ In: a checkout. Out: the same with less in it, and a list of what went. Raw file
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import shutil

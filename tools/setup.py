@@ -10,6 +10,7 @@ In: the hash-pinned locks in `requirements/`. Out: one environment a name, and i
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import fcntl

@@ -64,7 +64,7 @@ def container(config: DictConfig, path: Path) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        values = OmegaConf.tocontainer(config, resolve=True, throw_on_missing=True)
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ToolError(f"{path}: {first_line(error)}") from None
     return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
