@@ -1,19 +1,21 @@
-"""The prediction, one JSON object a line: what the predictor writes and the scorer reads. `output` is the model's raw text.
+"""The prediction, and the record of what predictions were made with.
 
-{"id", "output", "finish_reason", "error", "prompt_tokens", "completion_tokens", "latency_s"}
+In: answers. Out: `predictions.jsonl`, one object a line, {"id", "output", "finish_reason", "error", "prompt_tokens", "completion_tokens", "latency_s"} with the
+model's raw text as `output`, and `predictions.meta.json` beside it.
+
+    ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --out DIR
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tools.conf.run import Run
-from tools.conf.task import Task
 from tools.errors import WANTING, ToolError
-from tools.files import read_jsonl
+from tools.files import read_json, read_jsonl, write_json
 
 FILE = "predictions.jsonl"
 META = "predictions.meta.json"
@@ -21,7 +23,7 @@ META = "predictions.meta.json"
 
 @dataclass(slots=True, unsafe_hash=True)  # as if frozen, but faster to make, and millions are made
 class Prediction:
-    """One answer. `output` is None where the server refused the row, and `error` says why; `latency_s` is in seconds."""
+    """One answer. `output` is None where the row was refused, and `error` says why; `latency_s` is in seconds."""
 
     id: str
     output: str | None
@@ -32,19 +34,79 @@ class Prediction:
     latency_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields in the file's order."""
+        """Returns the fields in the file's order."""
         return {name: getattr(self, name) for name in FIELDS}
 
     def to_json(self) -> str:
-        """One line of a predictions file, without its end."""
+        """Returns one line of a predictions file, without its end."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
 FIELDS = tuple(field.name for field in fields(Prediction))
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """Everything but the questions that an answer depends on. `model` is its name at the server, `which` the variant's word, `engine` software and version.
+
+    `adapter_sha256` is the adapter's that answers or that was merged, `merged_sha256` the record's of a merged or quantised model; both may be None.
+    """
+
+    run: str
+    task: str
+    task_version: int
+    split: str
+    prompt_sha256: str | None = None
+    model: str = ""
+    which: str = "adapter"
+    base_model: str = ""
+    adapter_sha256: str | None = None
+    merged_sha256: str | None = None
+    sampling: dict[str, Any] = field(default_factory=dict)
+    decoding: str = "free"
+    engine: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields in the file's order; `merged_sha256` only where the model is merged."""
+        return {name: value for name, value in asdict(self).items() if name != "merged_sha256" or value is not None}
+
+    def digest(self) -> str:
+        """Returns twelve hex digits that tell these conditions from others."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class PredictionsMeta(Conditions):
+    """predictions.meta.json: the conditions, and which questions were asked. `fingerprint` is the conditions' digest, `refused` counts rows without an answer."""
+
+    examples_sha256: str = ""
+    prompts_sha256: str = ""
+    rows: int = 0
+    refused: int = 0
+    fingerprint: str = ""
+
+
+NEEDED = {"run": str, "task": str, "task_version": int, "split": str}
+TEXTS = ("model", "which", "base_model", "decoding", "engine", "examples_sha256", "prompts_sha256", "fingerprint")
+
+
+def read_meta(path: Path) -> PredictionsMeta:
+    """Reads predictions.meta.json; unknown keys are left aside. Raises ToolError (1) for a file that isn't such a record."""
+    values = read_json(path)
+    wrong = [name for name, kind in NEEDED.items() if not isinstance(values, dict) or type(values.get(name)) is not kind]
+    wrong += [name for name in TEXTS if not wrong and not isinstance(values.get(name, ""), str)]
+    if wrong:
+        raise ToolError(f"{path}: no record of predictions: `{'`, `'.join(wrong)}` is missing or of another type. Predict again.", WANTING)
+    return PredictionsMeta(**{name.name: values[name.name] for name in fields(PredictionsMeta) if name.name in values})
+
+
+def write_meta(path: Path, meta: PredictionsMeta) -> None:
+    """Writes predictions.meta.json."""
+    write_json(path, meta.to_dict())
+
+
 def read_predictions(path: Path) -> dict[str, Prediction]:
-    """id → prediction. A ToolError names the first line that isn't a prediction, or that repeats an id. Unknown fields are left aside."""
+    """Returns id → prediction; unknown fields are left aside. Raises ToolError (1) for a line that isn't a prediction or repeats an id."""
     found: dict[str, Prediction] = {}
     for number, row in read_jsonl(path):
         prediction = as_prediction(row, f"{path}:{number}")
@@ -55,7 +117,7 @@ def read_predictions(path: Path) -> dict[str, Prediction]:
 
 
 def as_prediction(row: dict[str, Any], where: str) -> Prediction:
-    """The prediction that one line's object is; a ToolError that begins with `where` when it is none."""
+    """Returns the prediction in one line's object. Raises ToolError (1) that begins with `where`."""
     get = row.get
     id, output = get("id"), get("output", False)
     if not isinstance(id, str) or not (isinstance(output, str) or output is None):
@@ -64,14 +126,5 @@ def as_prediction(row: dict[str, Any], where: str) -> Prediction:
 
 
 def stands_twice(id: str, where: str) -> ToolError:
-    """The error for an id that was predicted before."""
+    """Returns the error for an id that was predicted before."""
     return ToolError(f"{where}: the id '{id}' stands twice; which answer counts?", WANTING)
-
-
-def folder(this: Run, task: Task, split: str, which: str, decoding: str = "free") -> Path:
-    """Where an evaluation of one of the run's models is kept."""
-    return (
-        this.output_dir
-        / "eval"
-        / (f"{task.name}_{split}" + ("" if which == "adapter" else f"-{which}") + ("" if decoding == "free" else f"-{decoding}"))
-    )
