@@ -156,9 +156,9 @@ def _fences(page: Page) -> list[Block]:
 
 def _essence(block: Block) -> list[tuple[int, str]]:
     """(line number, what must be equal) of a block's lines that hold more than a comment."""
-    is_map = any(line.startswith("README.md ") for line in block.lines)
+    is_map = any(line.startswith("conf/ ") for line in block.lines)
     bare = [
-        (block.line + number, line.split()[0] if is_map else re.sub(r"(^|\s+)# .*", "", line)) for number, line in enumerate(block.lines, 1) if line
+        (block.line + number, line.split("  ")[0] if is_map else re.sub(r"(^|\s+)# .*", "", line)) for number, line in enumerate(block.lines, 1) if line
     ]
     return [(number, line.rstrip()) for number, line in bare if line]
 
@@ -342,7 +342,7 @@ SAYS = """# NER Factory
 
 English | [中文](x_zh.md)
 
-Ten thousand rows, 10,748 of them, and 3.8 M parameters reach 0.5 with `make eval` and `score.json` ([more](README.md#file-map)).
+Ten thousand rows, 10,748 of them, and 3.8 M parameters reach 0.5 with `make eval` and `score.json` ([more](README.md#where-things-are)).
 
 ## Steps
 
@@ -361,7 +361,7 @@ SAYS_IN_CHINESE = """# NER Factory
 
 [English](x.md) | 中文
 
-一万行左右，确切地说是 10748 行，加上 380 万参数，用 `make eval` 和 `score.json` 达到 ０.5（[详见](README_zh.md#文件一览)）。
+一万行左右，确切地说是 10748 行，加上 380 万参数，用 `make eval` 和 `score.json` 达到 ０.5（[详见](README_zh.md#东西在哪里)）。
 
 ## 步骤
 
@@ -402,7 +402,7 @@ def test_pages_that_say_the_same_pass_every_check() -> None:
         (other_figures, "10748", "10747", "x.md:5 has the figure '10748' (1 times), the section at x_zh.md:1 0 times"),
         (other_figures, "380 万", "38 万", "x_zh.md:5 has the figure '380000' (1 times), the section at x.md:1 0 times"),
         (other_figures, "1,343", "1,344", "x_zh.md:14 has the figure '1344' (1 times), the section at x.md:7 0 times"),
-        (other_links, "文件一览", "分数的含义", "x.md:5 has the link"),
+        (other_links, "东西在哪里", "分数的含义", "x.md:5 has the link"),
     ],
 )
 def test_a_translation_that_says_something_else_is_told_with_page_and_line(
@@ -430,7 +430,7 @@ def test_what_is_not_chinese_is_told_with_page_and_line(old: str, new: str, comp
 
 
 def test_a_link_to_a_missing_file_or_heading_is_told() -> None:
-    page = Page("docs/x.md", "# X\n\n[a](nowhere.md) [b](../README.md#nothing) [c](../README.md#file-map) [d](#x)\n")
+    page = Page("docs/x.md", "# X\n\n[a](nowhere.md) [b](../README.md#nothing) [c](../README.md#where-things-are) [d](#x)\n")
     assert dead_links(page) == [
         "docs/x.md:3 links to nowhere.md, which doesn't exist",
         "docs/x.md:3 links to ../README.md#nothing, but README.md has no such heading",
