@@ -19,9 +19,6 @@ from tools.files import ROOT
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Messages are held against their English, whatever language the developer's terminal has.
-os.environ["LC_ALL"] = "C.UTF-8"
-
 REAL_DATA = Path(os.environ.get("REAL_DATA", ROOT.parent / "shared" / "data"))
 LABELS = ["name", "organization", "scene", "company", "movie", "book", "government", "position", "address", "game"]
 
@@ -38,10 +35,10 @@ def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tool() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Call `python -m <module> <words>`; whatever the user did wrong, a traceback is a defect."""
+    """Calls `./ner <verb> <words>`; whatever the user did wrong, a traceback is a defect."""
 
-    def call(module: str, *words: Any, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", module, *map(str, words)]
+    def call(verb: str, *words: Any, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tools", verb, *map(str, words)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **(env or {})}, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return done

@@ -40,7 +40,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_the_documents_example_comes_out_exactly(tool: Callable, tmp_path: Path) -> None:
     raw = tmp_path / "raw.jsonl"
     raw.write_text(json.dumps(CELTIC, ensure_ascii=False))
-    done = tool("tools.data.convert", "conf/task/clue.yaml", f"raw.train={raw}", "raw.dev=null", "--out", tmp_path / "out")
+    done = tool("data", "conf/task/clue.yaml", f"raw.train={raw}", "raw.dev=null", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out/alpaca/alpaca_clue_train.json").read_text()) == [
         {
@@ -79,7 +79,7 @@ def test_entries_that_a_user_added_to_dataset_info_stay(write_task: Callable[...
 def test_bad_rows_are_all_listed_and_nothing_is_written(write_task: Callable[..., Path], tool: Callable, tmp_path: Path) -> None:
     bad = {"text": "甲", "label": {"name": {"乙": [[0, 0]]}}}
     unknown = {"text": "甲", "label": {"nmae": {"甲": [[0, 0]]}}}
-    done = tool("tools.data.convert", write_task([CELTIC, bad, unknown]), "--out", tmp_path / "out")
+    done = tool("data", write_task([CELTIC, bad, unknown]), "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "train.jsonl:2: '乙' (name) isn't at [0, 1); the text there is '甲'" in done.stderr
     assert "train.jsonl:3: label 'nmae' is not among" in done.stderr
@@ -107,13 +107,13 @@ def test_a_long_list_of_bad_rows_is_cut(write_task: Callable[..., Path], tmp_pat
 def test_a_wrong_command_is_exit_code_2_and_writes_nothing(
     write_task: Callable[..., Path], tool: Callable, tmp_path: Path, words: list[str], message: str
 ) -> None:
-    done = tool("tools.data.convert", write_task(), *words, "--out", tmp_path / "out")
+    done = tool("data", write_task(), *words, "--out", tmp_path / "out")
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_task_lists_the_tasks_that_are_there(tool: Callable, tmp_path: Path) -> None:
-    done = tool("tools.data.convert", "conf/task/clu.yaml", "--out", tmp_path / "out")
+    done = tool("data", "conf/task/clu.yaml", "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "conf/task/clue.yaml" in done.stderr
     assert "conf/task/sample.yaml" in done.stderr
@@ -122,9 +122,9 @@ def test_an_unknown_task_lists_the_tasks_that_are_there(tool: Callable, tmp_path
 def test_among_several_tasks_those_without_raw_files_are_skipped_and_said(write_task: Callable[..., Path], tool: Callable, tmp_path: Path) -> None:
     absent = tmp_path / "absent.yaml"
     absent.write_text(write_task().read_text().replace("train.jsonl", "absent.jsonl"))
-    done = tool("tools.data.convert", write_task(), absent, "--out", tmp_path / "out")
+    done = tool("data", write_task(), absent, "--out", tmp_path / "out")
     assert (done.returncode, "absent: skipped" in done.stdout) == (0, True), done.stderr
-    assert tool("tools.data.convert", absent, "--out", tmp_path / "out").returncode == 2
+    assert tool("data", absent, "--out", tmp_path / "out").returncode == 2
 
 
 BAD = [{"text": "甲", "label": {"name": {"乙": [[0, 0]]}}}, {"text": 1}, {"text": " ", "label": {}}, {"text": "甲\ud800", "label": {}}]

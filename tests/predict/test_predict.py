@@ -149,7 +149,7 @@ def test_a_named_server_that_doesnt_answer_is_not_replaced_by_one_of_ours(run_: 
 
 
 def test_missing_examples_name_the_command_that_writes_them(tool: Callable, tmp_path: Path) -> None:
-    done = tool("tools.evaluate.evaluate", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"dataset_dir={tmp_path}/alpaca")
+    done = tool("eval", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"dataset_dir={tmp_path}/alpaca")
     assert (done.returncode, "make data TASK=sample" in done.stderr) == (2, True), done.stderr
-    done = tool("tools.evaluate.evaluate")
+    done = tool("eval")
     assert (done.returncode, "say CONF=conf/<run>.yaml" in done.stderr) == (2, True), done.stderr

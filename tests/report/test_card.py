@@ -573,9 +573,9 @@ def test_the_command_writes_the_card_of_a_run_and_imports_nothing_heavy(
     tool: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     conf = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
-    lacking = tool("tools.report.card", conf, f"output_dir={tmp_path}/{Path(conf).stem}")
+    lacking = tool("card", conf, f"output_dir={tmp_path}/{Path(conf).stem}")
     assert lacking.returncode == 2 and "make train" in lacking.stderr and not list(tmp_path.iterdir())
-    base = tool("tools.report.card", conf, "--model", "base")
+    base = tool("card", conf, "--model", "base")
     assert base.returncode == 2 and "invalid choice: 'base'" in base.stderr
     heavy = "import sys, tools.report.card; print({'torch', 'transformers', 'peft', 'pandas', 'huggingface_hub', 'jinja2'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout.strip() == "set()"

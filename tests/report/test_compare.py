@@ -287,13 +287,13 @@ def test_the_command_compares_refuses_and_lists(tool: Callable[..., subprocess.C
         "--out",
         tmp_path / "out",
     ]
-    done = tool("tools.report.compare", "a", "b:merged", *words)
+    done = tool("compare", "a", "b:merged", *words)
     assert done.returncode == 0, done.stderr
     assert "Micro Avg." in done.stdout and (tmp_path / "out/compare.jsonl").stat().st_size > 0
-    refused = tool("tools.report.compare", "a", "c", *words)
+    refused = tool("compare", "a", "c", *words)
     assert (refused.returncode, refused.stdout) == (1, "") and "prompt abababab… and 00000000…" in refused.stderr
-    listed = tool("tools.report.compare", "--task", "sample", "--outputs", tmp_path / "outputs")
+    listed = tool("compare", "--task", "sample", "--outputs", tmp_path / "outputs")
     assert listed.returncode == 0 and listed.stdout.count("sample dev: task version") == 2
-    nothing = tool("tools.report.compare", "--task", "clue", "--outputs", tmp_path / "outputs")
+    nothing = tool("compare", "--task", "clue", "--outputs", tmp_path / "outputs")
     assert nothing.returncode == 2 and "no evaluation of clue" in nothing.stderr and "make eval" in nothing.stderr
-    assert tool("tools.report.compare", "a", *words).returncode == 2
+    assert tool("compare", "a", *words).returncode == 2

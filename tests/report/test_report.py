@@ -187,9 +187,9 @@ def test_the_command_writes_the_report_of_a_run_and_imports_nothing_heavy(
     run, sample = "tiny-qwen2-sample-ner-lora-sft", find_task("sample")
     folder = evaluation(sample, GOLD, noisy(GOLD, 0.5, 1), run, "merged")
     words = [f"conf/{run}.yaml", f"output_dir={tmp_path / 'outputs' / run}", f"dataset_dir={tmp_path / 'dataset/alpaca'}"]
-    done = tool("tools.report.report", *words, "--model", "merged", "--rows", 5)
+    done = tool("report", *words, "--model", "merged", "--rows", 5)
     assert (done.returncode, done.stdout.strip()) == (0, str(folder / report.NAME)), done.stderr
-    lacking = tool("tools.report.report", *words)
+    lacking = tool("report", *words)
     assert lacking.returncode == 2 and "make eval" in lacking.stderr
     heavy = "import sys, tools.report.report; print({'torch', 'transformers', 'pandas', 'numpy', 'openai', 'httpx'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout.strip() == "set()"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.score.bootstrap import SELDOM, intervals
+from tools.score.bootstrap import SELDOM, intervals, resample
 from tools.score.protocols import NO_LABEL
 
 ITEMS = st.sampled_from(["correct a", "missed a", "spurious a", "correct b", "missed b", f"spurious {NO_LABEL}"])
@@ -76,3 +76,24 @@ def test_seed_level_and_samples_are_said_and_have_their_effect() -> None:
 def test_a_million_rows_have_a_narrow_interval() -> None:
     low, high = intervals({("correct a",): 800_000, ("missed a", "spurious a"): 200_000}, samples=200)["micro"]
     assert 0.797 < low < 0.8 < high < 0.803
+
+
+def test_a_paired_bootstrap_draws_the_same_rows_for_both_systems() -> None:
+    times, both = numpy.array([5, 3, 1]), numpy.array([[1, 0, 2, 0], [0, 1, 0, 2], [4, 4, 8, 8]])
+    drawn = resample(times, both, samples=50, seed=1)
+    assert (drawn.shape, (drawn[:, 2:] == 2 * drawn[:, :2]).all()) == ((50, 4), True)
+    assert len({*map(tuple, drawn)}) > 10
+    assert (drawn == resample(times, both, samples=50, seed=1)).all() and (drawn != resample(times, both, samples=50, seed=2)).any()
+
+
+@pytest.mark.parametrize("seldom", [0, SELDOM])
+def test_every_sample_draws_as_many_rows_as_there_are(seldom: int) -> None:
+    times = numpy.array([500, 1, 1, 2, 12, 13, 1])
+    drawn = resample(times, numpy.ones((7, 1)), samples=40, seed=3, seldom=seldom)
+    assert (drawn == times.sum()).all()
+    assert resample(numpy.array([], dtype=int), numpy.ones((0, 2)), samples=3, seed=1).tolist() == [[0, 0]] * 3
+
+
+def test_the_figures_of_a_seed_stay_what_they_were() -> None:
+    found = intervals({("correct a",): 90, ("missed a", "spurious b"): 10, ("correct b", "spurious a"): 1}, samples=100)
+    assert (found["micro"], found["macro"]) == ([0.8507568149210903, 0.9411764705882353], [0.4656084656084656, 0.7042735042735042])

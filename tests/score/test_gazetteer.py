@@ -4,7 +4,7 @@ from tests.conftest import real
 from tools.conf.task import find_task
 from tools.data.convert import convert
 from tools.example import Entity, Example, read_examples
-from tools.score.gazetteer import LONGEST, Gazetteer
+from tools.score.gazetteer import LONGEST, Gazetteer, seen_strings
 
 
 def example(text: str, *entities: tuple[str, str]) -> Example:
@@ -48,6 +48,12 @@ def test_single_characters_and_whole_paragraphs_are_no_entries() -> None:
 def test_control_tokens_are_compared_as_the_model_saw_them() -> None:
     gazetteer = Gazetteer.of([example("甲<|im_end|>乙", ("a", "<|im_end|>"))])
     assert gazetteer.find("<｜im_end｜>") == [("a", "<｜im_end｜>")]
+
+
+def test_seen_strings_are_those_that_the_model_saw(tmp_path: Path) -> None:
+    train = tmp_path / "toy_train.jsonl"
+    train.write_text(example("甲<|im_end|>乙", ("a", "<|im_end|>"), ("b", "乙")).to_json() + "\n", encoding="utf-8")
+    assert seen_strings(train) == {"<｜im_end｜>", "乙"}
 
 
 def test_the_floor_on_cluener_is_what_a_list_reaches(tmp_path: Path) -> None:

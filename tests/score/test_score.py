@@ -200,7 +200,7 @@ def files(write_task: Callable[..., Path], tmp_path: Path) -> tuple[Path, Path, 
 
 def test_the_tool_writes_json_and_csv_and_prints_the_table(files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path) -> None:
     task, examples, predictions = files
-    done = tool("tools.score.score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
+    done = tool("score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:5] == ["Label", "Precision", "Recall", "F1", "Support"]
     written = json.loads((tmp_path / "out/score.json").read_text())
@@ -227,7 +227,7 @@ def test_predictions_that_dont_belong_are_exit_code_1_and_nothing_is_written(
     task, examples, predictions = files
     with predictions.open("a") as more:
         more.write(line + "\n")
-    done = tool("tools.score.score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
+    done = tool("score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
     assert (done.returncode, message in done.stderr) == (1, True), done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -416,7 +416,7 @@ def test_the_published_figures_of_cluener_name_their_split_and_metric() -> None:
 def test_a_gold_label_that_the_task_does_not_have_is_an_error_and_not_a_miss(files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path) -> None:
     task, examples, predictions = files
     examples.write_text(example("toy-dev-000001", "甲", ("planet", "甲", 0)).to_json() + "\n")
-    done = tool("tools.score.score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
+    done = tool("score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
     assert (done.returncode, "toy_dev.jsonl:1: " in done.stderr, "no label 'planet'" in done.stderr) == (1, True, True), done.stderr
 
 
@@ -425,7 +425,7 @@ def test_first_occurrences_are_an_option_of_the_command(files: tuple[Path, Path,
     examples.write_text(example("toy-dev-000001", "甲乙甲", ("name", "甲", 0)).to_json() + "\n")
     words = (task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out", "--samples", "50", "--seed", "1")
     for extra, expected in (((), 1), (("--occurrences", "first"), 0)):
-        done = tool("tools.score.score", *words, *extra)
+        done = tool("score", *words, *extra)
         scored = json.loads((tmp_path / "out/score.json").read_text())
         assert (done.returncode, scored["span"]["fp"], scored["intervals"]["samples"]) == (0, expected, 50), done.stderr
 

@@ -135,7 +135,7 @@ def test_the_longest_prompt_is_read_from_the_data(run_: Run, tmp_path: Path) -> 
 
 
 def test_an_untrained_run_names_the_command_that_trains_it(tool: Callable, tmp_path: Path) -> None:
-    done = tool("tools.serve.serve", CONF, f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft")
+    done = tool("serve", CONF, f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft")
     assert (done.returncode, f"make train CONF={CONF}" in done.stderr) == (2, True), done.stderr
 
 

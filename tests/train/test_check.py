@@ -18,12 +18,12 @@ CONF = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
 @pytest.fixture
 def words(tool: Callable, tmp_path: Path) -> list[str]:
     """Overrides that keep a test's files below tmp_path, with the sample's rows there."""
-    assert tool("tools.data.convert", "conf/task/sample.yaml", "--out", tmp_path).returncode == 0
+    assert tool("data", "conf/task/sample.yaml", "--out", tmp_path).returncode == 0
     return [f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft", f"dataset_dir={tmp_path}/alpaca"]
 
 
 def test_the_page_shows_values_with_their_origin_and_what_the_run_will_do(tool: Callable, words: list[str], tmp_path: Path) -> None:
-    done = tool("tools.train.check", CONF, *words, "conf/overlay/smoke.yaml", "lora_rank=16", "max_steps=40")
+    done = tool("check", CONF, *words, "conf/overlay/smoke.yaml", "lora_rank=16", "max_steps=40")
     assert done.returncode == 0, done.stderr
     lines = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()}
     assert lines["lora_rank"] == ["16", "command", "line", "8"]
@@ -67,7 +67,7 @@ def test_all_that_is_wrong_is_told_at_once(tool: Callable, words: list[str]) -> 
     ],
 )
 def test_what_llamafactory_would_find_late_or_never_is_found_now(tool: Callable, words: list[str], word: str, message: str) -> None:
-    done = tool("tools.train.check", CONF, *words, *word.split())
+    done = tool("check", CONF, *words, *word.split())
     assert (done.returncode, bool(re.search(message, done.stderr))) == (2, True), done.stderr
 
 

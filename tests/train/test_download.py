@@ -10,7 +10,7 @@ from tools.train.download import ORIGIN, download
 
 @pytest.mark.parametrize("words", [[], ["Qwen2.5-7B-Instruct"], ["a/b/c"]])
 def test_a_name_that_isnt_owner_and_name_is_refused(tool: Callable, tmp_path: Path, words: list[str]) -> None:
-    done = tool("tools.train.download", *words, "--out", tmp_path)
+    done = tool("download", *words, "--out", tmp_path)
     assert (done.returncode, "MODEL=Qwen/Qwen2.5-7B-Instruct" in done.stderr) == (2, True)
 
 

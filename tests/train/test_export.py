@@ -104,7 +104,7 @@ def test_a_torn_merge_leaves_the_old_one(run_: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_untrained_run_names_the_command_that_trains_it(tool: Callable, tmp_path: Path) -> None:
-    done = tool("tools.train.export", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft")
+    done = tool("export", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft")
     assert (done.returncode, "make train CONF=conf/tiny-qwen2-sample-ner-lora-sft.yaml" in done.stderr) == (2, True), done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -25,7 +25,7 @@ def test_all_problems_are_shown_at_once_before_anything_is_written(tool: Callabl
     (tmp_path / "alpaca/dataset_info.json").write_text(
         '{"alpaca_sample_trian": {"file_name": "x.json"}, "alpaca_sample_dev": {"file_name": "gone.json"}}'
     )
-    done = tool("tools.train.train", CONF, *words, "lora_rnk=8", "model_name_or_path=models/Qwen2.5-7B")
+    done = tool("train", CONF, *words, "lora_rnk=8", "model_name_or_path=models/Qwen2.5-7B")
     assert done.returncode == 2
     for message in (
         "unknown key 'lora_rnk'. Did you mean 'lora_rank'?",
@@ -40,7 +40,7 @@ def test_all_problems_are_shown_at_once_before_anything_is_written(tool: Callabl
 
 
 def test_missing_data_names_the_command_that_writes_it(tool: Callable, words: list[str]) -> None:
-    done = tool("tools.train.train", CONF, *words)
+    done = tool("train", CONF, *words)
     assert (done.returncode, "dataset_info.json: no such file" in done.stderr, "make data" in done.stderr) == (2, True, True), done.stderr
 
 
@@ -48,7 +48,7 @@ def test_missing_data_names_the_command_that_writes_it(tool: Callable, words: li
     ("given", "message"), [([], "no run is named"), (["conf/nope.yaml"], "conf/nope.yaml: no such file"), (["conf"], "is a folder")]
 )
 def test_a_wrong_conf_lists_the_runs(tool: Callable, given: list[str], message: str) -> None:
-    done = tool("tools.train.train", *given)
+    done = tool("train", *given)
     assert (done.returncode, message in done.stderr, CONF in done.stderr) == (2, True, True), done.stderr
 
 

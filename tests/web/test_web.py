@@ -456,7 +456,7 @@ def test_a_port_that_is_taken_names_another(tool: Callable[..., subprocess.Compl
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = tool("tools.web.web", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", "--web-port", port)
+        done = tool("web", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", "--web-port", port)
     assert (done.returncode, f"WEB_PORT={port + 1}" in done.stderr) == (2, True), done.stderr
 
 

@@ -343,14 +343,14 @@ def test_lengths_are_measured_in_batches_and_each_stays_with_its_row(task_of: Ca
 
 def test_a_missing_tokenizer_is_a_wrong_command(tool: Callable, write_task: Callable, tmp_path: Path) -> None:
     words = ["--conf", TINY, "--args", f"model_name_or_path={tmp_path}/nowhere"]
-    done = tool("tools.data.doctor.examine", write_task(), *words, "--out", tmp_path / "out")
+    done = tool("check", write_task(), *words, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_with_a_run_alone_its_own_task_is_checked(tool: Callable, tmp_path: Path) -> None:
-    done = tool("tools.data.doctor.examine", "--conf", TINY, "--out", tmp_path / "out")
+    done = tool("check", "--conf", TINY, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stdout
     report = json.loads((tmp_path / "out/sample/report.json").read_text())
     assert (report["task"], report["run"], rows_in(report)) == ("sample", TINY.stem, {"train": 2000, "dev": 300})
@@ -373,19 +373,19 @@ def test_with_a_run_alone_its_own_task_is_checked(tool: Callable, tmp_path: Path
 def test_a_wrong_command_is_exit_code_2_and_writes_nothing(
     tool: Callable, write_task: Callable, tmp_path: Path, words: list[str], message: str
 ) -> None:
-    done = tool("tools.data.doctor.examine", write_task(), *words, "--out", tmp_path / "out")
+    done = tool("check", write_task(), *words, "--out", tmp_path / "out")
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_a_command_without_a_task_lists_the_tasks(tool: Callable) -> None:
-    done = tool("tools.data.doctor.examine")
+    done = tool("check")
     assert (done.returncode, "conf/task/clue.yaml" in done.stderr) == (2, True)
 
 
 def test_the_table_shows_the_worst_first_with_place_and_next_command(tool: Callable, task_of: Callable, tmp_path: Path) -> None:
     path = task_of([CELTIC, row("甲甲", name={"甲": [[0, 0]]}), row("乙", name={"丙": [[0, 0]]})])
-    done = tool("tools.data.doctor.examine", path, "--out", tmp_path / "out")
+    done = tool("check", path, "--out", tmp_path / "out")
     lines = done.stdout.splitlines()
     severities = [line.split()[0] for line in lines if line.startswith(("error", "warning", "note"))]
     assert done.returncode == 1
@@ -398,14 +398,14 @@ def test_the_table_shows_the_worst_first_with_place_and_next_command(tool: Calla
 
 
 def test_without_errors_conversion_is_next(tool: Callable, tmp_path: Path) -> None:
-    done = tool("tools.data.doctor.examine", "conf/task/sample.yaml", "raw.dev=null", "--out", tmp_path / "out")
+    done = tool("check", "conf/task/sample.yaml", "raw.dev=null", "--out", tmp_path / "out")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == 'next: make data TASK=sample ARGS="raw.dev=null"'
 
 
 def test_messages_show_no_character_that_a_terminal_would_obey(tool: Callable, task_of: Callable, tmp_path: Path) -> None:
     path = task_of([row("甲\u001b[2J\u202e\ud800", **{"\u001b\ud800": {"甲": [[0, 0]]}})])
-    done = tool("tools.data.doctor.examine", path, "--out", tmp_path / "out", env={"PYTHONUTF8": "1"})
+    done = tool("check", path, "--out", tmp_path / "out", env={"PYTHONUTF8": "1"})
     assert (done.returncode, "\u001b" in done.stdout, "\u202e" in done.stdout) == (1, False, False)
     assert json.loads((tmp_path / "out/toy/report.json").read_text())["errors"] > 0
 

@@ -213,7 +213,7 @@ def test_one_file_with_shares_is_mended_into_its_splits(fix: Callable) -> None:
 
 def test_every_row_is_accounted_for_and_the_next_command_converts_the_copy(tool: Callable, write_task: Callable, tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", [CELTIC, CELTIC, row("甲", nmae={"甲": [[0, 0]]}), row("乙 ", name={"乙 ": [[0, 1]]}), "["])
-    done = tool("tools.data.doctor.examine", write_task(raw={"train": raw}), "--fix", "--out", tmp_path / "out")
+    done = tool("check", write_task(raw={"train": raw}), "--fix", "--out", tmp_path / "out")
     lines = done.stdout.splitlines()
     copy = tmp_path / "out/toy/train.mended.jsonl"
     assert done.returncode == 1
@@ -229,7 +229,7 @@ def test_every_row_is_accounted_for_and_the_next_command_converts_the_copy(tool:
 def test_the_command_for_a_task_of_the_repository_is_make(tool: Callable, tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", [CELTIC])
     words = [f"raw.train={raw}", "raw.dev=null", "version=2"]
-    done = tool("tools.data.doctor.examine", "conf/task/clue.yaml", *words, "--fix", "--out", tmp_path / "out")
+    done = tool("check", "conf/task/clue.yaml", *words, "--fix", "--out", tmp_path / "out")
     assert (
         done.stdout.splitlines()[-1]
         == f'next: make data TASK=clue ARGS="raw.dev=null version=2 reader=jsonl raw.train={tmp_path}/out/clue/train.mended.jsonl"'

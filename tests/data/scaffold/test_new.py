@@ -377,7 +377,7 @@ def test_the_doctors_page_ends_in_the_commands_that_follow(checkout: Path, give:
 
 @pytest.mark.parametrize("words", [[], ["toy"], ["--from", "x.jsonl"]])
 def test_a_command_without_name_or_file_says_what_it_needs(tool: Callable, words: list[str]) -> None:
-    done = tool("tools.data.scaffold.new", *words)
+    done = tool("new", *words)
     assert (done.returncode, "make new TASK=name FROM=file" in done.stderr) == (2, True)
 
 

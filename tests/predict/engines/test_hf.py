@@ -234,7 +234,7 @@ def test_a_tokenizer_without_a_chat_template_is_asked_as_the_run_was_trained(run
     ],
 )
 def test_an_option_of_the_other_engine_is_an_error(tool: Callable, words: list[str], message: str) -> None:
-    done = tool("tools.evaluate.evaluate", "conf/peft/tiny-qwen2-sample-ner-ptuning.yaml", *words)
+    done = tool("eval", "conf/peft/tiny-qwen2-sample-ner-ptuning.yaml", *words)
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
 
 
@@ -247,7 +247,7 @@ def test_a_prefix_is_trained_and_evaluated_without_a_server(
     this.output_dir.mkdir()
     this.resolved.write_text(json.dumps(this.values))
     peft_engine.train(this.resolved)
-    done = tool("tools.evaluate.evaluate", conf, *words, "--engine", "hf")
+    done = tool("eval", conf, *words, "--engine", "hf")
     assert (done.returncode, "Micro Avg." in done.stdout) == (0, True), done.stderr
     score = json.loads((this.output_dir / "eval/sample_dev/score.json").read_text())
     assert (score["rows"], score["failures"]["missing"]) == (ROWS, 0)
