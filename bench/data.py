@@ -90,7 +90,7 @@ def whole_command(data: Path, repeats: int) -> float:
     taken = Times()
     for _ in range(repeats):
         with TemporaryDirectory() as out, taken.turn():
-            _call([sys.executable, "-m", "tools.data.convert", TASK, *_only(data), "--out", out])
+            _call([sys.executable, "-m", "tools", "data", TASK, *_only(data), "--out", out])
     return min(taken.wall)
 
 

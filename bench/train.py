@@ -154,7 +154,7 @@ def overhead(values: dict[str, Any], out: Path, turns: int = 3) -> tuple[float, 
     write_text(file, to_yaml({**values, "max_steps": 1, "do_eval": False, "eval_strategy": "no", "max_samples": 64}))
     commands = {
         "native": [llamafactory_cli(), "train", str(file)],
-        "ours": [sys.executable, "-m", "tools.train.train", str(file), "--fresh"],
+        "ours": [sys.executable, "-m", "tools", "train", str(file), "--fresh"],
     }
     for _ in range(turns + 1):  # the first turn warms the caches, and lets the run pass its checks
         for name, command in commands.items():

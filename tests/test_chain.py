@@ -99,7 +99,7 @@ def vllm_processes(output: Path) -> list[int]:
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """Data, training and export, through make."""
     made = Chain(tmp_path_factory.mktemp("chain"))
-    sh(sys.executable, "-m", "tools.data.convert", "conf/task/sample.yaml", "--out", made.folder / "dataset")
+    sh(sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", "--out", made.folder / "dataset")
     words = [*made.words, f"max_steps={STEPS}", "save_strategy=steps", f"save_steps={STEPS // 2}"]
     sh("make", "train", f"CONF={CONF}", f"ARGS={' '.join(words)}")
     sh("make", "export", f"CONF={CONF}", f"ARGS={' '.join(made.words)}")
@@ -113,7 +113,7 @@ PROBED: list[str] = []  # what `make serve` printed between "ready" and "try"
 def server(chain: Chain) -> Iterator[str]:
     """`make serve`'s command: base and adapter, and the run's checkpoints. At the end Ctrl-C, after which nothing of it may be left."""
     port = free_port()
-    command = [sys.executable, "-m", "tools.serve.serve", CONF, *chain.words, "--checkpoints", "--port", str(port)]
+    command = [sys.executable, "-m", "tools", "serve", CONF, *chain.words, "--checkpoints", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -147,7 +147,7 @@ def test_llamafactory_called_natively_trains_the_same_model(chain: Chain, tmp_pa
     cli = Path(sys.executable).with_name("llamafactory-cli")
     words = [chain.words[0], "max_steps=3", "num_train_epochs=1"]
     sh(cli, "train", CONF, *words, f"output_dir={tmp_path}/native/{NAME}")
-    sh(sys.executable, "-m", "tools.train.train", CONF, *words, f"output_dir={tmp_path}/ours/{NAME}")
+    sh(sys.executable, "-m", "tools", "train", CONF, *words, f"output_dir={tmp_path}/ours/{NAME}")
     native, ours = (load_file(tmp_path / which / NAME / "adapter_model.safetensors") for which in ("native", "ours"))
     assert native.keys() == ours.keys()
     assert all((native[key] == ours[key]).all() for key in native)
@@ -236,7 +236,7 @@ def test_the_served_prompt_is_the_trained_one_token_by_token(server: str, chain:
 
 def test_what_the_adapter_adds_is_visible_and_merging_keeps_it(server: str, chain: Chain) -> None:
     for which in ("base", "adapter"):
-        printed = sh(sys.executable, "-m", "tools.evaluate.evaluate", CONF, *chain.words, "--url", server, "--model", which)
+        printed = sh(sys.executable, "-m", "tools", "eval", CONF, *chain.words, "--url", server, "--model", which)
     for word in ("Label", "Precision", "Recall", "F1", "Support", "Micro Avg.", "Macro Avg.", *LABELS):
         assert word in printed
     port = free_port()
@@ -258,7 +258,7 @@ def test_what_the_adapter_adds_is_visible_and_merging_keeps_it(server: str, chai
 
 def test_every_row_of_a_real_server_is_answered_once_through_a_faulty_network(server: str, chain: Chain, tmp_path: Path) -> None:
     with FaultyProxy(server, 0.1) as proxy:
-        sh(sys.executable, "-m", "tools.predict.predict", CONF, *chain.words, "--url", proxy.url, "--out", tmp_path)
+        sh(sys.executable, "-m", "tools", "predict", CONF, *chain.words, "--url", proxy.url, "--out", tmp_path)
         assert sum(proxy.faults.values()) - proxy.faults["None"] > 10
     there, here = (read_predictions(folder / "predictions.jsonl") for folder in (chain.output / "eval/sample_dev", tmp_path))
     assert list(here) == list(there)
@@ -268,7 +268,7 @@ def test_every_row_of_a_real_server_is_answered_once_through_a_faulty_network(se
 
 
 def test_in_schema_every_answer_is_one_that_training_could_have_written(server: str, chain: Chain) -> None:
-    sh(sys.executable, "-m", "tools.evaluate.evaluate", CONF, *chain.words, "--url", server, "--decoding", "schema", "--model", "base")
+    sh(sys.executable, "-m", "tools", "eval", CONF, *chain.words, "--url", server, "--decoding", "schema", "--model", "base")
     task = find_task("sample")
     found = read_predictions(chain.output / "eval/sample_dev-base-schema/predictions.jsonl")
     whole = [row.output for row in found.values() if row.finish_reason == "stop"]
@@ -326,7 +326,7 @@ def test_the_page_asks_base_and_adapter_and_knows_how_likely_an_answer_is(server
 
 
 def test_answers_without_a_server_are_those_of_the_server(server: str, chain: Chain, tmp_path: Path) -> None:
-    done = sh(sys.executable, "-m", "tools.predict.predict", CONF, *chain.words, "--engine", "offline", "--out", tmp_path)
+    done = sh(sys.executable, "-m", "tools", "predict", CONF, *chain.words, "--engine", "offline", "--out", tmp_path)
     assert str(tmp_path / "predictions.jsonl") in done
     there, here = (read_predictions(folder / "predictions.jsonl") for folder in (chain.output / "eval/sample_dev", tmp_path))
     assert list(here) == list(there)
@@ -337,7 +337,7 @@ def test_answers_without_a_server_are_those_of_the_server(server: str, chain: Ch
 
 def test_merged_and_adapter_are_held_against_each_other(server: str, chain: Chain) -> None:
     words = [CONF, *chain.words, "--port", server.rpartition(":")[2].removesuffix("/v1")]
-    printed = sh(sys.executable, "-m", "tools.evaluate.parity", *words)
+    printed = sh(sys.executable, "-m", "tools", "parity", *words)
     assert "every row was answered" not in printed
     record = json.loads((chain.output / "parity.json").read_text())
     adapter, merged = (chain.score(name)["micro"]["f1"] for name in ("sample_dev", "sample_dev-merged"))
@@ -345,7 +345,7 @@ def test_merged_and_adapter_are_held_against_each_other(server: str, chain: Chai
     assert (record["passed"], row["difference"], row["rows"]) == (True, merged - adapter, 300)
     assert 200 < row["same_answers"] <= 300
     bound = abs(row["difference"]) / 2 - 1e-9
-    command = [sys.executable, "-m", "tools.evaluate.parity", *words, "--bound", str(bound)]
+    command = [sys.executable, "-m", "tools", "parity", *words, "--bound", str(bound)]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
     assert (done.returncode, "of micro F1 away from the adapter" in done.stderr) == (1, True), done.stderr
 
@@ -371,7 +371,7 @@ def test_the_best_checkpoint_is_the_one_with_the_highest_f1_and_export_takes_it(
 
 def test_a_server_of_another_run_is_an_error_that_says_so(server: str, chain: Chain) -> None:
     other = "conf/tiny-qwen2-clue-ner-lora-sft.yaml"
-    command = [sys.executable, "-m", "tools.evaluate.evaluate", other, chain.words[0], "--task", "sample", "--url", server]
+    command = [sys.executable, "-m", "tools", "eval", other, chain.words[0], "--task", "sample", "--url", server]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
     assert (done.returncode, f"serves another run (tiny-qwen2, {NAME}, " in done.stderr) == (2, True), done.stderr
 
@@ -381,7 +381,7 @@ def test_a_server_that_holds_an_older_adapter_is_an_error_that_says_so(server: s
     written = weights.stat()
     os.utime(weights)  # as if trained again just now
     try:
-        command = [sys.executable, "-m", "tools.evaluate.evaluate", CONF, *chain.words, "--url", server, "--fresh"]
+        command = [sys.executable, "-m", "tools", "eval", CONF, *chain.words, "--url", server, "--fresh"]
         done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
     finally:
         os.utime(weights, ns=(written.st_atime_ns, written.st_mtime_ns))
@@ -390,7 +390,7 @@ def test_a_server_that_holds_an_older_adapter_is_an_error_that_says_so(server: s
 
 def test_an_interrupted_evaluation_leaves_no_server(chain: Chain) -> None:
     before = set(vllm_processes(chain.output))
-    command = [sys.executable, "-m", "tools.evaluate.evaluate", CONF, *chain.words, "--fresh", "--port", str(free_port())]
+    command = [sys.executable, "-m", "tools", "eval", CONF, *chain.words, "--fresh", "--port", str(free_port())]
     with subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not (started := set(vllm_processes(chain.output)) - before):
             assert process.poll() is None
@@ -401,7 +401,7 @@ def test_an_interrupted_evaluation_leaves_no_server(chain: Chain) -> None:
 
 
 def test_a_server_that_dies_on_start_says_why(chain: Chain) -> None:
-    command = [sys.executable, "-m", "tools.serve.serve", CONF, *chain.words, "--port", str(free_port()), "--max-model-len=99999999"]
+    command = [sys.executable, "-m", "tools", "serve", CONF, *chain.words, "--port", str(free_port()), "--max-model-len=99999999"]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "vLLM stopped before it was ready" in done.stderr

@@ -162,7 +162,7 @@ def test_every_environment_stands_on_the_same_torch() -> None:
 
 
 def test_setup_runs_on_the_standard_library_alone() -> None:
-    done = subprocess.run([sys.executable, "-S", "-m", "tools.setup", "nothing"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-S", "-m", "tools", "setup", "nothing"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: unknown environment 'nothing'. Available: quantize, serve, train.\n")
 
 

@@ -31,7 +31,7 @@ def _read(handle: int) -> bytes:
 
 
 def test_colours_are_for_terminals_and_for_those_who_want_them() -> None:
-    words = ("-m", "tools.train.check", "conf/nothing.yaml")
+    words = ("-m", "tools", "check", "conf/nothing.yaml")
     assert "\x1b[31merror\x1b[0m: conf/nothing.yaml: no such file." in in_a_terminal(*words)
     for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         shown = in_a_terminal(*words, **plain)

@@ -152,7 +152,7 @@ def test_a_killed_conversion_leaves_the_old_files_whole_and_the_next_one_clears_
     convert(load_task(write_task()), out)
     before = files(out)
     task = write_task([CELTIC] * 200_000)
-    process = subprocess.Popen([sys.executable, "-m", "tools.data.convert", str(task), "--out", str(out)], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", "tools", "data", str(task), "--out", str(out)], cwd=ROOT)
     while not any(path.stat().st_size > 100_000 for path in out.rglob("*.tmp")):
         assert process.poll() is None
     process.kill()

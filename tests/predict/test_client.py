@@ -50,7 +50,7 @@ def command(start: Callable[..., Faulty], tmp_path: Path) -> Callable[..., tuple
         server = start([{"id": name, "parent": "tiny-qwen2", "root": "elsewhere"}], reply)
         convert(load_task(Path("conf/task/sample.yaml")), tmp_path)
         words = [f"dataset_dir={tmp_path}/alpaca", f"output_dir={tmp_path}/{name}", "--url", server.url, "--concurrency", "4"]
-        return server, [sys.executable, "-m", "tools.predict.predict", f"conf/{name}.yaml", *words, "--out", f"{tmp_path}/out"]
+        return server, [sys.executable, "-m", "tools", "predict", f"conf/{name}.yaml", *words, "--out", f"{tmp_path}/out"]
 
     return make
 

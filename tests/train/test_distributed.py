@@ -185,7 +185,7 @@ def test_ranks_end_with_the_launcher_even_when_it_is_killed(tmp_path: Path) -> N
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
-    subprocess.run([sys.executable, "-m", "tools.data.convert", "conf/task/sample.yaml", "--out", folder], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", "--out", folder], cwd=ROOT, check=True, capture_output=True)
     return folder / "alpaca"
 
 
@@ -205,7 +205,7 @@ def losses(out: Path) -> list[float]:
 
 
 def launch(*words: str, before: tuple[str, ...] = (), env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    command = [*before, sys.executable, "-m", "tools.train.train", CONF, *WORDS, *words]
+    command = [*before, sys.executable, "-m", "tools", "train", CONF, *WORDS, *words]
     return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **ENV, **(env or {})})
 
 

@@ -26,7 +26,7 @@ STEPS, SAVE = 12, 2
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
-    subprocess.run([sys.executable, "-m", "tools.data.convert", "conf/task/sample.yaml", "--out", folder], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", "--out", folder], cwd=ROOT, check=True, capture_output=True)
     return folder / "alpaca"
 
 
@@ -46,7 +46,7 @@ def words(folder: Path, dataset: Path) -> list[str]:
 
 
 def command(folder: Path, dataset: Path) -> list[str]:
-    return [sys.executable, "-m", "tools.train.train", CONF, *words(folder, dataset)]
+    return [sys.executable, "-m", "tools", "train", CONF, *words(folder, dataset)]
 
 
 def train(folder: Path, dataset: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -156,7 +156,7 @@ def test_a_full_disk_costs_no_more_than_the_steps_since_the_last_checkpoint(data
 
 def test_a_killed_export_leaves_no_half_model_and_the_next_one_is_whole(uninterrupted: Path, dataset: Path) -> None:
     output = uninterrupted / NAME
-    export = [sys.executable, "-m", "tools.train.export", CONF, *words(uninterrupted, dataset)]
+    export = [sys.executable, "-m", "tools", "export", CONF, *words(uninterrupted, dataset)]
     with subprocess.Popen(export, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not any((output / ".merged.new").glob("*")):
             assert process.poll() is None

@@ -58,7 +58,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose merged model was quantised by every method, as a user calls it."""
     run = make_run(tmp_path_factory.mktemp("quantized"))
     for method in QUANTIZATIONS:
-        command = [sys.executable, "-m", "tools.train.quantize", CONF, *run.overrides, "--method", method, "--samples", CALIBRATING]
+        command = [sys.executable, "-m", "tools", "quantize", CONF, *run.overrides, "--method", method, "--samples", CALIBRATING]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         assert re.search(rf"7\.2 → \d\.\d MiB  next: make eval CONF={CONF} QUANTIZED={method}", done.stdout), done.stdout

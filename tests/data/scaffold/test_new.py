@@ -415,7 +415,7 @@ def test_a_full_disk_leaves_nothing(checkout: Path, give: Callable[..., Path]) -
     source = give(different(CLUENER, 2000))
     before = everything(checkout)
     done = subprocess.run(
-        [sys.executable, "-m", "tools.data.scaffold.new", "toy", "--from", source],
+        [sys.executable, "-m", "tools", "new", "toy", "--from", source],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
