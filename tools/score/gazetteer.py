@@ -1,26 +1,31 @@
-"""The floor under a NER score: what a plain list of the training entities reaches. A model below it is broken.
+"""The training entities as a plain list: the strings that a model has seen, and the floor under a NER score. A model below the floor is broken.
 
 In: the training examples, then any text. Out: the (label, string) pairs that the list finds in it.
 
-    python -m tools.score.score conf/task/clue.yaml --train data/dataset/examples/clue_train.jsonl …
+    ./ner score conf/task/clue.yaml --train data/dataset/examples/clue_train.jsonl …
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from tools.answers.parse import Pair
-from tools.example import Example, neutralise
+from tools.example import Example, neutralise, read_examples
 
 SHORTEST, LONGEST = 2, 64  # characters of an entry; the upper bound keeps the search linear, and no name is that long
 
 
-class Gazetteer:
-    """Entries with their label, found by the longest match from the left.
+def seen_strings(train: Path) -> frozenset[str]:
+    """Returns the entity strings of a training split's examples file as the model saw them: control tokens neutralised, as in every Row."""
+    return frozenset(neutralise(entity.text) for example in read_examples(train) for entity in example.entities)
 
-    An entry is an entity string of the training examples of 2 to 64 characters that is annotated at least half the times it occurs in their texts; its label is the
-    one that it has most often there.
+
+class Gazetteer:
+    """Finds entries in a text by the longest match from the left, and gives each its label.
+
+    An entry is an entity string of 2 to 64 characters that is annotated in at least half of its occurrences in the training texts; its label is its most frequent one.
     """
 
     def __init__(self, labels: dict[str, str]) -> None:
@@ -29,7 +34,7 @@ class Gazetteer:
 
     @classmethod
     def of(cls, train: Iterable[Example]) -> Gazetteer:
-        """The gazetteer of some training examples; their order doesn't matter."""
+        """Returns the gazetteer of training examples; their order doesn't matter."""
         annotated: Counter[Pair] = Counter()
         texts = []
         for example in train:
@@ -45,7 +50,7 @@ class Gazetteer:
         return cls({string: best[string][1] for string, times in spans.items() if 2 * times >= occurs[string]})
 
     def find(self, text: str) -> list[Pair]:
-        """The unique (label, string) pairs in a text, from the left: where several entries begin, the longest wins, and the search goes on behind it."""
+        """Returns the unique (label, string) pairs in a text, from the left. Of several entries at one place the longest wins; the search goes on behind it."""
         found: dict[Pair, None] = {}
         position, last, labels, lengths = 0, len(text) - SHORTEST, self.labels, self._lengths
         while position <= last:
@@ -61,7 +66,7 @@ class Gazetteer:
 
 
 def _lengths(entries: Iterable[str]) -> dict[str, list[int]]:
-    """The first characters that an entry can have → how long such entries are, longest first."""
+    """Returns the first two characters of entries → the lengths of the entries that begin so, longest first."""
     found: dict[str, set[int]] = {}
     for entry in entries:
         found.setdefault(entry[:SHORTEST], set()).add(len(entry))
@@ -69,7 +74,7 @@ def _lengths(entries: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _occurrences(entries: Iterable[str], texts: Iterable[str]) -> Counter[str]:
-    """How often each entry stands in the texts, inside longer ones too."""
+    """Counts each entry's occurrences in the texts, those inside longer entries included."""
     wanted, occurs = set(entries), Counter[str]()
     lengths = _lengths(wanted)
     for text in texts:

@@ -9,6 +9,7 @@ What each protocol counts is in tools/score/protocols.py, what the intervals mea
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

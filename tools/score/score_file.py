@@ -1,0 +1,154 @@
+"""score.json: the types of its parts, and the one place that reads and writes it.
+
+In: an evaluation's folder. Out: its Score, checked. A score has integer counts first; every ratio is derived from them.
+
+    .venv/train/bin/python -c "from pathlib import Path; from tools.score.score_file import read_score; print(read_score(Path('FOLDER'))['micro'])"
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NotRequired, cast
+
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
+from tools.errors import WANTING, ToolError
+from tools.files import need_file, read_json, write_json
+
+FILE = "score.json"
+AGAIN = "make eval CONF=conf/<run>.yaml"
+
+
+class Figures(TypedDict):
+    """A label's or an average's counts, and what follows from them; `support` is the number of gold items."""
+
+    tp: int
+    fp: int
+    fn: int
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class PartialFigures(TypedDict):
+    """The same by a protocol in which an item can be partly right."""
+
+    correct: int
+    incorrect: int
+    partial: int
+    missed: int
+    spurious: int
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class MacroFigures(TypedDict):
+    """Unweighted means over the `labels` labels that occur in gold or prediction."""
+
+    precision: float
+    recall: float
+    f1: float
+    labels: int
+
+
+class ProtocolFigures(TypedDict):
+    """Everything that one protocol counted."""
+
+    labels: dict[str, Figures | PartialFigures]
+    micro: Figures | PartialFigures
+    macro: MacroFigures
+
+
+class StrictFigures(TypedDict):
+    """The score where an answer that is not in the trained form counts as empty."""
+
+    micro: Figures
+
+
+class Intervals(TypedDict):
+    """Bootstrap intervals [low, high] of F1 at `level`."""
+
+    method: str
+    samples: int
+    seed: int
+    level: float
+    micro: list[float]
+    macro: list[float]
+    labels: dict[str, list[float]]
+
+
+class Floor(TypedDict):
+    """The F1 that a plain list of the training entities reaches."""
+
+    method: str
+    micro: float
+    macro: float
+
+
+class Published(TypedDict):
+    """A figure that others reached."""
+
+    model: str
+    split: str
+    metric: str
+    f1: float
+    source: str
+
+
+class Failures(TypedDict):
+    """Rows that are unparsable, truncated or missing, and predicted items with an unknown label or with a string that is not in the text."""
+
+    unparsable: int
+    truncated: int
+    missing: int
+    unknown_label: int
+    ungrounded: int
+
+
+class Score(TypedDict):
+    """score.json. Scores of older versions may lack the keys that are NotRequired."""
+
+    task: str
+    version: int
+    split: str
+    protocol: str
+    rows: int
+    labels: dict[str, Figures]
+    micro: Figures
+    macro: MacroFigures
+    strict: NotRequired[StrictFigures]
+    span: Figures
+    unseen: NotRequired[Figures]  # only strings that are no entity in the training split; absent without one
+    protocols: NotRequired[dict[str, ProtocolFigures]]  # by name; the primary protocol's figures are at the top
+    intervals: NotRequired[Intervals]
+    accuracy: NotRequired[float]  # this and the next two: classification only
+    confusion: NotRequired[dict[str, dict[str, int]]]  # gold → predicted → rows
+    outside_options: NotRequired[int]
+    floor: NotRequired[Floor]
+    published: NotRequired[list[Published]]
+    failures: Failures
+    parsing: NotRequired[dict[str, int]]  # "strict" → answers in the trained form, rule → answers that needed it
+    predictions_sha256: NotRequired[str]
+
+
+def read_score(folder: Path) -> Score:
+    """Returns the score in an evaluation's folder. Raises ToolError (2) where there is none, ToolError (1) where the file is no score."""
+    from pydantic import TypeAdapter, ValidationError
+
+    path = need_file(folder / FILE, f"To make it: {AGAIN}")
+    value = read_json(path)
+    try:
+        TypeAdapter(Score).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise ToolError(f"{path}: not a score: {place}: {first['msg']}. Evaluate again: {AGAIN}", WANTING) from None
+    return cast(Score, value)
+
+
+def write_score(folder: Path, score: Score) -> None:
+    """Writes `folder`/score.json in one move."""
+    write_json(folder / FILE, score)
