@@ -1,4 +1,4 @@
-"""Which of a run's models is meant, in one word, and everything that follows from it.
+"""Names one of a run's models in one word, and holds everything that follows from the word.
 
 In: a word (`adapter`, `base`, `best`, `merged`, `merged-awq`, `checkpoint-40`) and a run's folder. Out: a Variant: its weights, its name at a server, the folder
 of its evaluation, what it was made from, and whether that has changed since.
@@ -18,7 +18,7 @@ from tools.files import need_file, read_json, sha256, write_json
 
 QUANTIZATIONS = ("awq", "gptq", "fp8")  # the methods of `./ner quantize`
 WORDS = ("adapter", "base", "best", "merged", *(f"merged-{method}" for method in QUANTIZATIONS))
-CHECKPOINT = re.compile(r"checkpoint-(?P<step>\d+)")
+CHECKPOINT = re.compile(r"checkpoint-(?P<step>[0-9]+)")
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BEST_RECORD = "best.json"
 FINISHED = "train_results.json"  # LLaMA-Factory writes it last
@@ -33,7 +33,7 @@ def variant_word(word: str) -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a merged or quantised model was made from. `adapter` is the word of an adapter: 'adapter' or 'checkpoint-<step>'."""
+    """A merged or quantised model's source. `adapter` is the word of an adapter: 'adapter' or 'checkpoint-<step>'."""
 
     run: str
     base_model: str
@@ -42,14 +42,22 @@ class Origin:
 
     @classmethod
     def of(cls, record: Path) -> Origin:
-        """Reads export.json or quantize.json. Raises ToolError for a file that isn't such a record."""
+        """Reads export.json or quantize.json. Raises ToolError for a file that isn't such a record.
+
+        Records of earlier releases name the adapter by its folder within the run's: '.', or 'checkpoint-40'.
+        """
         values = read_json(record)
         try:
-            folder = str(values["adapter"])
-            word = "adapter" if folder in (".", "adapter") else Path(folder).name
+            word = Path(values.get("adapter", ".")).name or "adapter"
+            if word != "adapter" and not CHECKPOINT.fullmatch(word):
+                raise KeyError(word)
             return cls(str(values["run"]), str(values["base_model"]), word, str(values["adapter_sha256"]))
-        except (KeyError, TypeError):
+        except (AttributeError, KeyError, TypeError):
             raise ToolError(f"{record}: does not name the adapter that the model was made from. Make the model again.", WANTING) from None
+
+    def same_weights(self, other: Origin) -> bool:
+        """Returns whether both name the same base model and the same adapter weights, whatever the adapter's folder."""
+        return (self.base_model, self.adapter_sha256) == (other.base_model, other.adapter_sha256)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the record's fields."""
@@ -104,7 +112,7 @@ class Variant:
 
     @property
     def record(self) -> Path:
-        """The file that says what the model was made from: export.json, quantize.json or best.json."""
+        """The file that names the model's source: export.json, quantize.json or best.json."""
         if self.word == "best":
             return self.output_dir / BEST_RECORD
         return self.folder / ("quantize.json" if self.quantization else "export.json")
@@ -119,16 +127,16 @@ class Variant:
 
     @property
     def make_word(self) -> str:
-        """The word that names it in a make command, with a space before it; empty for the adapter."""
+        """The word that names the model in a make command, with a space before it; empty for the adapter."""
         return "" if self.word == "adapter" else f" WHICH={self.word}"
 
     @property
     def made_by(self) -> str:
-        """The command that makes it."""
+        """The command that makes the model. A merged model is made again from the adapter that it was made from."""
         if self.quantization:
             return f'make quantize CONF={self.conf} ARGS="--method {self.quantization}"'
         if self.word == "merged":
-            return f"make export CONF={self.conf}"
+            return f"make export CONF={self.conf}{self.source().make_word}"
         return f"make {'best' if self.word == 'best' else 'train'} CONF={self.conf}"
 
     def command(self, verb: str) -> str:
@@ -141,18 +149,20 @@ class Variant:
         return self.output_dir / "eval" / "-".join(parts)
 
     def origin(self) -> Origin | None:
-        """Returns what a merged or quantised model was made from; None for any other, and where no record is there."""
+        """Returns the source of a merged or quantised model; None for any other model, and where no record is there."""
         return Origin.of(self.record) if self.is_merged and self.record.is_file() else None
 
     def source(self) -> Variant:
-        """Returns the model that this one was made from: quantised → merged → an adapter. Any other returns itself."""
+        """Returns the model that this one was made from: quantised → merged → an adapter. Any other model returns itself."""
         if self.quantization:
             return self._other("merged")
+        if not self.is_merged:
+            return self
         origin = self.origin()
-        return self._other(origin.adapter) if origin else self._other("adapter") if self.is_merged else self
+        return self._other(origin.adapter if origin else "adapter")
 
     def stale(self) -> str:
-        """Returns why the model is older than what it was made from, or an empty string. A source that is gone can't be compared."""
+        """Explains why the model is older than its source; an empty string where it isn't. A source that is gone can't be compared."""
         if self.word == "best":
             known = self._best().get("adapter_sha256")
             changed = known is not None and sha256(self.weights) != known
@@ -160,7 +170,7 @@ class Variant:
         origin = self.origin()
         if not origin:
             return ""
-        if self.quantization and (merge := self.source().origin()) and merge != origin:
+        if self.quantization and (merge := self.source().origin()) and not merge.same_weights(origin):
             return f"{self.folder}: made from another merged model than the one in {self.source().folder}"
         weights = self._other(origin.adapter).weights
         if weights.is_file() and sha256(weights) != origin.adapter_sha256:
@@ -168,28 +178,41 @@ class Variant:
         return ""
 
     def need(self) -> Variant:
-        """Returns itself. Raises ToolError with the next command where the model isn't there, isn't whole, or is older than what it was made from."""
-        if self.is_base:
-            return self
+        """Returns itself. Raises ToolError with the next command where the model isn't there, isn't whole, or is older than its source."""
         if self.is_adapter:
-            if self.word == "adapter":
-                need_file(self.output_dir / FINISHED, f"The run isn't trained yet, or its training didn't finish: {self.made_by}")
-            need_file(self.folder / "adapter_config.json", self.made_by)
-            need_file(self.weights, self.made_by)
-        else:
+            self._need_adapter()
+        elif self.is_merged:
             need_file(self.folder / "config.json", f"Not {'quantised' if self.quantization else 'merged'} yet: {self.made_by}")
             need_file(self.record, self.made_by)
         if reason := self.stale():
             raise ToolError(f"{reason}: {self.made_by}")
         return self
 
+    def _need_adapter(self) -> None:
+        if self.word == "adapter":
+            need_file(self.output_dir / FINISHED, f"The run isn't trained yet, or its training didn't finish: {self.made_by}")
+        elif not self.folder.is_dir():
+            steps = sorted((path.name for path in self.output_dir.glob("checkpoint-*")), key=lambda name: (len(name), name))
+            raise ToolError(f"{self.folder}: no such checkpoint. Available: {', '.join(steps) or 'none'}.")
+        need_file(self.folder / "adapter_config.json", self.made_by)
+        need_file(self.weights, self.made_by)
+        if is_pissa(self.folder):
+            raise ToolError(f"{self.folder}: an adapter in PiSSA's own form, which fits no model on the disk. {self._pissa_advice()}")
+
+    def _pissa_advice(self) -> str:
+        if self.word == "adapter":
+            return f"To make a plain adapter of it: make train CONF={self.conf}"
+        return (
+            f"A PiSSA run has only its last adapter in plain form: leave WHICH out, or train without PiSSA: make train CONF={self.conf} ARGS=--fresh"
+        )
+
     def origin_here(self) -> Origin:
-        """Returns the origin of a model that is made from this adapter now."""
+        """Returns the origin that a model made from this adapter now has."""
         word = "adapter" if self.folder == self.output_dir else self.folder.name
         return Origin(self.run, self.base_model, word, sha256(self.weights))
 
     def write_best(self, values: dict[str, Any]) -> None:
-        """Writes best.json: `values` name the checkpoint, to which the hash of its adapter is added."""
+        """Writes best.json: `values`, which name the checkpoint, and the hash of its adapter."""
         folder = self.output_dir / str(values["checkpoint"])
         write_json(self.output_dir / BEST_RECORD, {**values, "adapter_sha256": sha256(folder / ADAPTER_WEIGHTS)})
 
@@ -204,3 +227,9 @@ class Variant:
 
     def _other(self, word: str) -> Variant:
         return Variant(word, self.run, self.conf, self.output_dir, self.base_model)
+
+
+def is_pissa(adapter: Path) -> bool:
+    """Returns whether the adapter in a folder fits only the weights that PiSSA changed; tools/train/pissa.py makes a plain one of it."""
+    config = adapter / "adapter_config.json"
+    return config.is_file() and str(read_json(config).get("init_lora_weights")).startswith("pissa")
