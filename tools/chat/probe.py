@@ -5,10 +5,6 @@ In: a run's server and some of its rows. Out: two lines that say so, or a ToolEr
 
 from __future__ import annotations
 
-import json
-import os
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,19 +22,19 @@ SHOWN = 8  # token ids in a message
 Post = Callable[[str, dict[str, Any]], Any]
 
 
-def probes(this: Run, host: str, port: int, adapters: list[str]) -> list[str]:
-    """What both probes found, one line each; the adapters named are held against the base model. A run whose rows aren't here says so instead.
+def probes(run: Run, post: Post, model: str, adapters: list[str]) -> list[str]:
+    """Returns what both probes found, one line each, or one line that says why nothing could be probed.
 
-    Raises ToolError (1) where the server's prompt isn't the trained one, or an adapter changes nothing.
+    `post` sends JSON to the server's path, `model` is the base or merged model's name there, and `adapters` are the names of the run's adapters. Raises ToolError
+    (1) where the server's prompt isn't the trained one, or an adapter changes nothing.
     """
-    trained = this.trained()
+    trained = run.trained()
     rows = canaries(trained)
     if not rows:
-        return [f"not probed: no rows of {trained.values.get('dataset')} in {this.dataset / 'alpaca'} (make data)"]
+        return [f"not probed: no rows of {trained.values.get('dataset')} in {run.dataset / 'alpaca'} (make data)"]
     ids = [trained_ids(trained)(row) for row in rows]
-    post = poster(host, port)
-    found = [prompt_parity(post, adapters[0] if adapters else this.name, rows, ids)]
-    return found + [adapter_is_live(post, trained.base_name, name, ids) for name in adapters]
+    found = [prompt_parity(post, adapters[0] if adapters else model, rows, ids)]
+    return found + [adapter_is_live(post, model, name, ids) for name in adapters]
 
 
 def canaries(trained: Run) -> list[Row]:
@@ -95,30 +91,3 @@ def log_probability(post: Post, model: str, prompt: list[int], answer: list[int]
     body = {"model": model, "prompt": prompt + answer, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
     found = post("/v1/completions", body)["choices"][0]["prompt_logprobs"]
     return sum(float(place[str(token)]["logprob"]) for place, token in zip(found[len(prompt) :], answer, strict=True))
-
-
-def poster(host: str, port: int) -> Post:
-    """The function that posts JSON to the server at this address. It raises ToolError where the server refuses."""
-
-    def post(path: str, body: dict[str, Any]) -> Any:
-        try:
-            return json.loads(fetch(host, port, path, json.dumps(body).encode()))
-        except urllib.error.HTTPError as error:
-            raise ToolError(
-                f"{path}: the server refuses the probe with HTTP {error.code}: {error.read()[:300].decode(errors='replace')}", WANTING
-            ) from None
-        except OSError as error:
-            raise ToolError(f"{path}: the server doesn't answer the probe ({error}).", WANTING) from None
-
-    return post
-
-
-def fetch(host: str, port: int, path: str, data: bytes | None = None) -> bytes:
-    """What the server at this address answers to a GET, or to a POST of JSON, with the key from VLLM_API_KEY. Raises OSError."""
-    name = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    request = urllib.request.Request(f"http://{f'[{name}]' if ':' in name else name}:{port}{path}", data, {"Content-Type": "application/json"})
-    if key := os.environ.get("VLLM_API_KEY"):
-        request.add_header("Authorization", f"Bearer {key}")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy from the environment can't know our port
-    with opener.open(request, timeout=10 if data is None else 120) as answer:
-        return bytes(answer.read())

@@ -1,0 +1,60 @@
+"""Asks a server on HTTP: a GET, or a POST of JSON, with the key from VLLM_API_KEY, and without a proxy where the server is on this machine.
+
+In: an address and a body. Out: the answer. The client of many questions is tools/predict/client.py.
+
+    VLLM_API_KEY=… ./ner eval conf/tiny-qwen2-sample-ner-lora-sft.yaml --url http://127.0.0.1:8000/v1
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from tools.errors import WANTING, ToolError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+TIMEOUT_S, PROBE_TIMEOUT_S = 10.0, 600.0  # a slow model answers a probe after minutes
+
+Post = Callable[[str, dict[str, Any]], Any]
+
+
+def client_options(url: str) -> dict[str, Any]:
+    """Returns aiohttp's options for a session with the server at `url`: 'trust_env', which is False for this machine, and 'headers' with the key."""
+    key = os.environ.get("VLLM_API_KEY")
+    return {"trust_env": urlsplit(url).hostname not in LOOPBACK, "headers": {"Authorization": f"Bearer {key}"} if key else {}}
+
+
+def fetch(url: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S) -> bytes:
+    """Returns the answer to a GET, or to a POST of `body` as JSON. Raises urllib's OSErrors, http.client's HTTPException, and ValueError for a broken URL."""
+    options = client_options(url)
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **options["headers"]})
+    opener = urllib.request.build_opener(*([] if options["trust_env"] else [urllib.request.ProxyHandler({})]))
+    with opener.open(request, timeout=timeout_s) as answer:
+        return bytes(answer.read())
+
+
+def root_of(host: str, port: int) -> str:
+    """Returns the URL at which a server that listens at `host` answers on this machine, such as http://127.0.0.1:8000."""
+    name = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def poster(root: str) -> Post:
+    """Returns a function (path, body) → answer that posts JSON to the server at `root`. It raises ToolError (1) where the server refuses."""
+
+    def post(path: str, body: dict[str, Any]) -> Any:
+        try:
+            return json.loads(fetch(root + path, body, PROBE_TIMEOUT_S))
+        except urllib.error.HTTPError as error:
+            words = error.read()[:300].decode(errors="replace")
+            raise ToolError(f"{path}: the server refuses the probe with HTTP {error.code}: {words}", WANTING) from None
+        except OSError as error:
+            raise ToolError(f"{path}: the server doesn't answer the probe ({error}).", WANTING) from None
+
+    return post

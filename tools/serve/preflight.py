@@ -1,0 +1,159 @@
+"""vLLM's flags for a run, and everything that vLLM would refuse, said before it starts.
+
+In: a trained run and which of its models. Out: flags as vLLM's --config file takes them: conf/serve.yaml, and over it what the run decides.
+
+    ./ner serve conf/tiny-qwen2-sample-ner-lora-sft.yaml --which merged
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import nlargest
+from pathlib import Path
+from typing import Any
+
+from tools.chat.lengths import is_plain_qwen, token_counter
+from tools.chat.probe import alpaca_rows
+from tools.conf.overlays import container, load_yaml
+from tools.conf.run import DATASET_NAME, Run, dataset_names
+from tools.errors import WANTING, ToolError
+from tools.files import ROOT, need_file, read_json
+from tools.serve.installed import has_amx_fp8, on_cpu
+from tools.variant import FINISHED, Variant
+
+# vLLM's choices for --max-lora-rank (vllm/config/lora.py).
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+ANSWER_TOKENS = 512  # room for the answer behind the longest prompt
+COUNTED = 64  # rows of a file whose tokens are counted: those with the most characters
+REFUSED = (("use_dora", "DoRA adapters"), ("modules_to_save", "adapters with modules_to_save"))
+
+
+def plan(run: Run, variant: Variant, port: int, others: Sequence[Run] = (), checkpoints: bool = False) -> dict[str, Any]:
+    """Returns vLLM's flags. An adapter is served beside its base model, under names of their own.
+
+    `others` are runs of the same base model whose adapters are served too; `checkpoints` serves every checkpoint of the run. Raises ToolError for a model that
+    isn't there or is stale, and for what vLLM would refuse, with the command to use instead.
+    """
+    if others and not variant.is_adapter:
+        raise ToolError("several runs share one server as adapters of one base model; leave WHICH= out, or serve each on a port of its own.")
+    model = Path(run.trained().base_model) if variant.is_adapter else variant.folder
+    if variant.is_adapter:
+        folders = checkpoint_folders(run) if checkpoints else {variant.served_name: variant.need().folder}
+        own = _adapter_flags(run, folders | _other_folders(run, others), model)
+    else:
+        if variant.is_merged:
+            _need_kernel(variant.need())
+        own = {"served-model-name": variant.served_name}
+    need_file(model / "config.json", f"{run.path} names it as base model.")
+    trained = [run.trained(), *(other.trained() for other in others)]
+    length = min(max(map(longest_prompt, trained)) + ANSWER_TOKENS, _max_positions(model))
+    house = {**_house("serve"), **(_house("serve-cpu") if on_cpu() else {})}
+    trust = {"trust-remote-code": True} if trained[0].values.get("trust_remote_code") else {}
+    return {"max-model-len": length, **house, "model": str(model), **own, **trust, "port": port}
+
+
+def checkpoint_folders(run: Run) -> dict[str, Path]:
+    """Returns served name → folder of the run's last adapter, where training has finished, and of each checkpoint in order; torn ones are left out.
+
+    Raises ToolError for a PiSSA run, whose checkpoints fit no model on the disk.
+    """
+    words = [*(["adapter"] if (run.output_dir / FINISHED).is_file() else []), *(f"checkpoint-{step}" for step, _ in sorted(run.checkpoints()))]
+    found = [run.variant(word) for word in words]
+    return {one.served_name: one.need().folder for one in found if (one.folder / "adapter_config.json").is_file()}
+
+
+def longest_prompt(trained: Run) -> int:
+    """Returns the tokens of the longest row that the server will be asked: counted in the run's own Alpaca files where that is quick, else its `cutoff_len`.
+
+    Training cuts a longer row to `cutoff_len`. A server that did so would answer half a question, and one that refuses it loses the row.
+    """
+    cutoff = int(trained.values.get("cutoff_len", 2048))
+    names = [f"{match['task']}_*" for name in dataset_names(trained.values.get("dataset")) if (match := DATASET_NAME.fullmatch(name))]
+    files = sorted({path for name in names for path in (trained.dataset / "alpaca").glob(f"alpaca_{name}.json")})
+    if not files or not is_plain_qwen(trained):
+        return cutoff
+    rows = [row for path in files for row in nlargest(COUNTED, alpaca_rows(path), key=lambda row: len(row["instruction"]) + len(row["input"]))]
+    return max([cutoff, *token_counter(trained)([{**row, "output": ""} for row in rows])])
+
+
+def max_lora_rank(run: Run, folder: Path, base: Path) -> int:
+    """Returns the smallest --max-lora-rank that takes an adapter, read from its adapter_config.json.
+
+    Raises ToolError for an adapter that vLLM refuses, and for one that was trained on another base model.
+    """
+    path = need_file(folder / "adapter_config.json", run.variant("adapter").made_by)
+    config = read_json(path)
+    instead = f"Serve it merged: make export CONF={run.path}, then make serve CONF={run.path} WHICH=merged"
+    if config.get("peft_type") != "LORA":
+        hint = f'Without a server: make eval CONF={run.path} ARGS="--engine hf"'
+        raise ToolError(f"{path}: vLLM serves LoRA adapters, this is {config.get('peft_type')}. {hint}")
+    for key, what in REFUSED:
+        if config.get(key):
+            raise ToolError(f"{path}: vLLM doesn't take {what}. {instead}")
+    need_fitting(folder, base)
+    rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
+    if rank > RANKS[-1]:
+        raise ToolError(f"{path}: rank {rank}; vLLM takes {RANKS[-1]} at most. {instead}")
+    return next(known for known in RANKS if known >= rank)
+
+
+def need_fitting(folder: Path, base: Path) -> None:
+    """Raises ToolError where the adapter's matrices don't have the base model's width: vLLM would stop, or serve something else."""
+    from safetensors import SafetensorError, safe_open
+
+    width = read_json(need_file(base / "config.json")).get("hidden_size")
+    path = need_file(folder / "adapter_model.safetensors")
+    try:
+        with safe_open(path, "np") as weights:
+            name = next((name for name in weights.keys() if name.endswith("q_proj.lora_A.weight")), None)  # noqa: SIM118 - no mapping
+            shape = weights.get_slice(name).get_shape() if name else None
+    except SafetensorError as error:
+        raise ToolError(f"{path}: not a whole safetensors file ({error}). Train again.", WANTING) from None
+    if shape and width and shape[1] != width:
+        raise ToolError(
+            f"{path}: trained on a model {shape[1]:,} wide, and {base} is {width:,} wide: another base model. Name the one it was trained on."
+        )
+
+
+def _adapter_flags(run: Run, folders: dict[str, Path], model: Path) -> dict[str, Any]:
+    need_file(model / "config.json", f"{run.path} names it as base model.")
+    return {
+        "served-model-name": run.variant("base").served_name,
+        "enable-lora": True,
+        # vLLM's CPU kernels read slot -1, the last one, for a base model's token in a batch that holds an adapter's too (lora/ops/torch_ops, 0.32): without an
+        # empty slot there, the base model would answer with the adapter's weights. The GPU kernels leave such tokens alone.
+        "max-loras": len(folders) + on_cpu(),
+        "max-lora-rank": max(max_lora_rank(run, folder, model) for folder in folders.values()),
+        "lora-modules": [f"{name}={folder}" for name, folder in folders.items()],
+    }
+
+
+def _other_folders(run: Run, others: Sequence[Run]) -> dict[str, Path]:
+    """Returns served name → folder of other runs' adapters. Raises ToolError for one that isn't trained, or has another base model."""
+    found, mine = {}, Path(run.trained().base_model)
+    for other in others:
+        variant = other.variant("adapter").need()
+        if mine.resolve() != Path(variant.base_model).resolve():
+            raise ToolError(
+                f"{other.path}: trained on {variant.base_model}, and {run.path} on {mine}; one server holds adapters of one base model. Serve it on a port of"
+                " its own."
+            )
+        found[variant.served_name] = variant.folder
+    return found
+
+
+def _need_kernel(variant: Variant) -> None:
+    if variant.quantization == "fp8" and on_cpu() and not has_amx_fp8():
+        raise ToolError(
+            f"{variant.folder}: without AMX-FP8 in the processor, vLLM's CPU build has no fast kernel for FP8: up to thousands of times slower than bf16."
+            f' Serve it on a GPU, or take 4 bits: make quantize CONF={variant.conf} ARGS="--method awq"'
+        )
+
+
+def _house(name: str) -> dict[str, Any]:
+    path = ROOT / "conf" / f"{name}.yaml"
+    return container(load_yaml(path), path)
+
+
+def _max_positions(model: Path) -> int:
+    return int(read_json(model / "config.json").get("max_position_embeddings", 2**31))
