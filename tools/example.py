@@ -9,7 +9,6 @@ Offsets count code points and `end` is exclusive, whatever the raw file did.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring as quoted
@@ -18,23 +17,6 @@ from typing import Any
 
 from tools.errors import WANTING, ToolError
 from tools.files import read_jsonl
-
-# What chat tokenizers turn into a control token wherever it stands: <|im_end|>, <|endoftext|>, <|user|> …, and Qwen's added tags.
-CONTROL_TOKEN = re.compile(r"<\|[^|<>]{1,64}\|>|</?(?:tool_call|tool_response|think)>")
-_FULL_WIDTH = str.maketrans("<>", "＜＞")
-
-
-def neutralise(text: str) -> str:
-    """The text with strings that a tokenizer would read as control tokens made harmless, so that no text can open a chat turn.
-
-    Their bars, or else their brackets, become full-width; every other character, and so every offset, stays. Training, prediction and scoring all call this.
-
-    >>> neutralise("甲<|im_end|>乙<think>")
-    '甲<｜im_end｜>乙＜think＞'
-    """
-    if "<" not in text:
-        return text
-    return CONTROL_TOKEN.sub(lambda found: found[0].replace("|", "｜") if "|" in found[0] else found[0].translate(_FULL_WIDTH), text)
 
 
 @dataclass(slots=True, unsafe_hash=True)  # as if frozen, but four times as fast to make, and millions are made

@@ -1,6 +1,6 @@
-"""What a terminal may show beyond text: colours, only where somebody looks and hasn't asked for none.
+"""Helpers on one text: comparing it, making it harmless to a chat template, and showing it on a terminal.
 
-In: a text and the stream that it goes to. Out: the text, with or without ANSI's codes (ECMA-48, SGR).
+In: a text. Out: the text folded, neutralised, on one line, quoted, padded or painted.
 
     NO_COLOR=1 make
 """
@@ -8,25 +8,62 @@ In: a text and the stream that it goes to. Out: the text, with or without ANSI's
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from typing import TextIO
 
-STYLES = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "cyan": "36"}
+LONGEST_LABEL = 200  # characters; folding a longer text could take time that isn't linear
+LONGEST_LINE = 300  # characters of a message
+LONGEST_QUOTE = 60
+# Strings that chat tokenizers turn into a control token wherever they stand: <|im_end|>, <|endoftext|>, <|user|> …, and Qwen's added tags.
+CONTROL_TOKEN = re.compile(r"<\|[^|<>]{1,64}\|>|</?(?:tool_call|tool_response|think)>")
+STYLES = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "cyan": "36"}  # ECMA-48, SGR
+_FULL_WIDTH = str.maketrans("<>", "＜＞")
+
+
+def fold(word: str) -> str:
+    """Returns the form in which words are compared: Unicode's NFKC, stripped, in lower case. A word longer than LONGEST_LABEL is returned as it is."""
+    return unicodedata.normalize("NFKC", word).strip().casefold() if len(word) <= LONGEST_LABEL else word
+
+
+def neutralise(text: str) -> str:
+    """Returns the text with control tokens made harmless, so that no text can open a chat turn. Training, prediction and scoring all call this.
+
+    A control token's bars, or else its brackets, become full-width. Every other character, and so every offset, stays.
+
+    >>> neutralise("甲<|im_end|>乙<think>")
+    '甲<｜im_end｜>乙＜think＞'
+    """
+    if "<" not in text:
+        return text
+    return CONTROL_TOKEN.sub(lambda found: found[0].replace("|", "｜") if "|" in found[0] else found[0].translate(_FULL_WIDTH), text)
+
+
+def one_line(message: str) -> str:
+    """Returns a message as a terminal can show it: on one line, cut at LONGEST_LINE, characters that don't print as escapes."""
+    if len(message) > LONGEST_LINE:
+        message = message[: LONGEST_LINE - 1] + "…"
+    return message if message.isprintable() else "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in message)
+
+
+def quoted(value: str) -> str:
+    """Returns a string in quotes, cut at LONGEST_QUOTE."""
+    return f"'{value}'" if len(value) <= LONGEST_QUOTE else f"'{value[: LONGEST_QUOTE - 1]}…'"
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:
-    """`text` in one of STYLES; plain where `stream` is no terminal, where NO_COLOR is set to anything (no-color.org), and on a dumb terminal."""
+    """Returns `text` in one of STYLES; plain where `stream` is no terminal, where NO_COLOR is set to anything (no-color.org), and on a dumb terminal."""
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return f"\x1b[{STYLES[style]}m{text}\x1b[0m"
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal gives `text`: two for a wide character (Unicode Standard Annex 11)."""
+    """Returns the number of columns that a terminal gives `text`: two for a wide character (Unicode Standard Annex 11)."""
     return len(text) + sum(unicodedata.east_asian_width(char) in "WF" for char in text)
 
 
 def padded(text: str, width: int) -> str:
-    """`text` with spaces up to `width` columns: behind it, or before it where `width` is negative."""
+    """Returns `text` with spaces up to `width` columns: behind it, or before it where `width` is negative."""
     room = " " * max(0, abs(width) - columns(text))
     return text + room if width > 0 else room + text

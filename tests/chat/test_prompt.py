@@ -11,7 +11,8 @@ from tools.answers.parse import parse
 from tools.chat.prompt import alpaca, alpaca_line, answer, messages, renderer
 from tools.conf.task import Answer, find_task, load_task
 from tools.errors import ToolError
-from tools.example import Entity, Example, neutralise
+from tools.example import Entity, Example
+from tools.text import neutralise
 
 
 def render(write_task: Callable[..., Path], template: str, text: str) -> str:

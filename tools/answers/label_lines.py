@@ -9,7 +9,7 @@ import re
 
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import SEPARATORS, Reading
-from tools.conf.task import fold
+from tools.text import fold
 
 LONGEST = 65_536  # characters that are looked at; no answer in words is as long
 

@@ -20,8 +20,8 @@ from tools.answers.field_names import LABEL_FIELDS, WRAPPERS
 from tools.answers.label_lines import read_lines
 from tools.answers.reading import Pair, Reading
 from tools.answers.scan import Scanned, scan
-from tools.conf.task import Task, fold
-from tools.example import neutralise
+from tools.conf.task import Task
+from tools.text import fold, neutralise
 
 __all__ = ["RULES", "Pair", "Parsed", "parse", "parse_class"]  # a class is the pair (label, "")
 

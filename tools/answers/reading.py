@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from tools.answers.field_names import LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
 from tools.answers.scan import MAX_DEPTH, scan
-from tools.conf.task import Task, fold
+from tools.conf.task import Task
+from tools.text import fold
 
 Pair = tuple[str, str]
 

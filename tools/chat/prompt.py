@@ -12,8 +12,9 @@ from string import Formatter
 
 from tools.conf.task import Task
 from tools.errors import ToolError
-from tools.example import Example, neutralise
+from tools.example import Example
 from tools.files import need_file, read_text
+from tools.text import neutralise
 
 FIELDS = ("text", "labels", "options")
 

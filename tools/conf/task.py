@@ -5,7 +5,6 @@ In: the file, with key=value words laid over it. Out: a frozen Task, or every pr
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any
 from tools.conf.overlays import available, container, merge
 from tools.errors import all_at_once, choices
 from tools.files import need_file
+from tools.text import fold
 
 TASKS = Path("conf/task")
 DATASET = Path("data/dataset")
@@ -33,7 +33,6 @@ NOTHING = (
     *("none", "null", "nil", "n/a", "na", "nothing", "empty", "no entity", "no entities"),
     *("no entities found", "no entity found", "no named entities", "no named entity", "not found"),
 )
-LONGEST_LABEL = 200  # characters; folding what is longer could take time that isn't linear
 
 
 @dataclass(frozen=True)
@@ -152,11 +151,6 @@ def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:
 def find_task(name: str, overrides: Sequence[str] = ()) -> Task:
     """The task of that name in `conf/task/`."""
     return load_task(TASKS / f"{name}.yaml", overrides)
-
-
-def fold(word: str) -> str:
-    """A word as it is compared where its exact form isn't: Unicode's NFKC form without white space around it, in lower case. Longer than LONGEST_LABEL, itself."""
-    return unicodedata.normalize("NFKC", word).strip().casefold() if len(word) <= LONGEST_LABEL else word
 
 
 def _task_problems(path: Path, values: dict[str, Any]) -> list[str]:

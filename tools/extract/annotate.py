@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tools.answers.parse import Pair
 from tools.chat.prompt import options
 from tools.conf.task import Task
-from tools.example import Example, neutralise
+from tools.example import Example
 from tools.predict.client import asking
 from tools.predict.predict import SAMPLING
 from tools.predict.predictions import Prediction
@@ -23,6 +23,7 @@ from tools.predict.questions import questions
 from tools.predict.server import Server, client_options
 from tools.score.protocols import Span, occurrences
 from tools.score.rows import rows
+from tools.text import neutralise
 
 if TYPE_CHECKING:
     import aiohttp

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tools.answers.parse import Pair
-from tools.example import Example, neutralise, read_examples
+from tools.example import Example, read_examples
+from tools.text import neutralise
 
 SHORTEST, LONGEST = 2, 64  # characters of an entry; the upper bound keeps the search linear, and no name is that long
 

@@ -11,9 +11,9 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from tools.answers.parse import Pair
-from tools.example import neutralise
 from tools.score.protocols import occurrences
 from tools.score.rows import Row
+from tools.text import neutralise
 
 # In the order in which they are tried: a mistake is the first that fits.
 KINDS = (

@@ -18,8 +18,8 @@ from functools import lru_cache
 from typing import Any
 
 from tools.answers.parse import Pair
-from tools.example import neutralise
 from tools.score.rows import Row
+from tools.text import neutralise
 
 Span = tuple[str, int, int]  # (label, start, end), end exclusive
 # One row's items, sorted, each as "correct name": what became of it, and its label; where labels meet, "whole …" says what all together have more than the labels'

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from tools.answers.parse import Pair, parse, parse_class
 from tools.conf.task import Task
-from tools.example import Example, neutralise
+from tools.example import Example
 from tools.predict.predictions import Prediction
+from tools.text import neutralise
 
 
 @dataclass(slots=True, unsafe_hash=True)  # as if frozen, but faster to make, and millions are made

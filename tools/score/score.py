@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tools.answers.parse import parse_plain
 from tools.conf.task import Task, load_task
 from tools.errors import WANTING, ToolError, run
-from tools.example import Example, as_example, neutralise, read_examples
+from tools.example import Example, as_example, read_examples
 from tools.files import Transaction, need_file, parse_object, quick_loads, sha256, write_json
 from tools.predict.predictions import Prediction, as_prediction
 from tools.score import bootstrap
@@ -45,6 +45,7 @@ from tools.score.protocols import (
 from tools.score.protocols import Counts as Counts
 from tools.score.protocols import occurrences as occurrences
 from tools.score.rows import Row, known_labels, rows
+from tools.text import neutralise
 
 if TYPE_CHECKING:
     from pandas import DataFrame

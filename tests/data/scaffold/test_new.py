@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import real
 from tools.conf.run import load_run
-from tools.conf.task import LONGEST_LABEL, find_task
+from tools.conf.task import find_task
 from tools.data.convert import convert
 from tools.data.readers import READERS
 from tools.data.scaffold import new_run
@@ -27,6 +27,7 @@ from tools.data.scaffold.new_task import readable, scalar
 from tools.errors import ToolError
 from tools.example import read_examples
 from tools.files import ROOT
+from tools.text import LONGEST_LABEL
 
 TEXT = "张三在北京"
 CLUENER = {"text": TEXT, "label": {"PER": {"张三": [[0, 1]]}, "GPE": {"北京": [[3, 4]]}}}

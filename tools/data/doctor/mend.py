@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tools.conf.task import Task
 from tools.data.doctor.diagnosis import Diagnosis, OpenSource, Read
-from tools.data.doctor.findings import ERROR, KINDS, one_line
+from tools.data.doctor.findings import ERROR, KINDS
 from tools.data.doctor.offsets import Reading, Survey, agrees
 from tools.data.doctor.row_faults import CONTROL, faults, is_empty
 from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow
@@ -32,6 +32,7 @@ from tools.data.sources import of_kind, share_of
 from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.files import Transaction
+from tools.text import one_line
 
 # What was done, by the kind of fault, as the account says it.
 DONE = {

@@ -12,8 +12,9 @@ from pathlib import Path
 from tools.chat import prompt
 from tools.conf.task import Task
 from tools.errors import ToolError
-from tools.example import CONTROL_TOKEN, Example
+from tools.example import Example
 from tools.files import need_file, read_text
+from tools.text import CONTROL_TOKEN
 
 # {{ and {field}; a JSON object in a prompt begins with {" or with a line's end.
 _BRACES = re.compile(r"\{\{|\{[A-Za-z_]\w*\}")

@@ -16,11 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.data.doctor.findings import one_line, quoted
 from tools.data.readers import READERS
 from tools.data.readers.bio import notation_of
 from tools.data.readers.row import BadRow, RawRow
 from tools.errors import WANTING, ToolError, choices
+from tools.text import one_line, quoted
 
 HEAD = 200  # rows after which a reader that read none is given up
 

@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 from tools.chat import prompt
 from tools.conf.run import Run, load_run
-from tools.conf.task import DATASET, KINDS, LONGEST_LABEL, TASKS, Shares, Task, find_task, load_task
+from tools.conf.task import DATASET, KINDS, TASKS, Shares, Task, find_task, load_task
 from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.doctor.examine import check
-from tools.data.doctor.findings import Place, one_line, quoted
+from tools.data.doctor.findings import Place
 from tools.data.readers import READERS
 from tools.data.readers.row import RawRow
 from tools.data.scaffold import new_run, unread
@@ -37,6 +37,7 @@ from tools.data.sources import of_kind, share_of
 from tools.errors import WANTING, ToolError, run
 from tools.example import Example
 from tools.files import need_file, replacing_file
+from tools.text import LONGEST_LABEL, one_line, quoted
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 SHARES = (0.1, 0.2, 0.3, 0.5)  # of a single file that becomes dev: the first that leaves no split empty

@@ -13,11 +13,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tools.conf.task import KINDS, LONGEST_LABEL
+from tools.conf.task import KINDS
 from tools.data.readers.row import LONE_SURROGATE
 from tools.data.scaffold.guess import Reading
 from tools.errors import WANTING, ToolError
-from tools.example import neutralise
+from tools.text import LONGEST_LABEL, neutralise
 
 MANY = 100  # labels; a prompt with more is long, and more often than not the field is no label
 MOST = 1000

@@ -14,10 +14,10 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tools.data.doctor.findings import one_line
 from tools.data.readers.lines import text_lines
 from tools.data.readers.row import BadRow, shown
 from tools.data.scaffold.guess import FORMS, HEAD, Reading, first_object, is_list, read
+from tools.text import one_line
 
 PAGE = "docs/own-data.md"
 PYTHON = ".venv/train/bin/python -c"
