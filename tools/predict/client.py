@@ -1,7 +1,9 @@
-"""Asks an OpenAI-compatible server for many answers at once, and goes on through what servers and networks do.
+"""Asks an OpenAI-compatible server for many answers at once, and outlives the faults of servers and networks.
 
 In: questions and a server. Out: one call of `keep` a question, as soon as its answer is there. A failing connection, a timeout, a body that breaks off, 429 and
-5xx are tried again with growing pauses; another 4xx is that row's error. When nothing is answered any more, it stops.
+5xx are tried again with growing pauses; another 4xx is that row's error. When nothing is answered any more, the client stops.
+
+    ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --url http://127.0.0.1:8000/v1 --concurrency 128 --out DIR
 """
 
 from __future__ import annotations
@@ -10,18 +12,17 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import WANTING, ToolError
-from tools.predict.predictions import Prediction
+from tools.predict.predictions import Keep, Prediction
 from tools.predict.questions import Question
-from tools.predict.server import Server, client_options
+from tools.predict.server import Server
+from tools.serve.http import client_options
 
 if TYPE_CHECKING:
     import aiohttp
-
-Keep = Callable[[Prediction], None]
 
 TIMEOUT_S = 600.0  # for one answer
 TRIES = 6  # of a row that the server answers with 429 or 5xx, or not to the end
@@ -31,7 +32,7 @@ REFUSED_ROWS = 8  # rows given up one after another, at least, before the server
 
 
 class Again(Exception):
-    """A try that may go better the next time; `lost` says that the connection failed, `after` is how many seconds the server asks to wait."""
+    """A failure that may pass. `lost`: the connection failed; `after`: the seconds that the server asks to wait."""
 
     def __init__(self, message: str, lost: bool = False, after: float = 0.0) -> None:
         super().__init__(message)
@@ -39,9 +40,9 @@ class Again(Exception):
 
 
 def ask_all(server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep) -> None:
-    """Ask every question, at most `concurrency` at a time, and `keep` each answer; a row that the server refuses is kept with its error.
+    """Asks every question, at most `concurrency` at a time, and calls `keep` for each answer; a row that the server refuses has an error instead.
 
-    Raises ToolError (1) when the server is gone, or refuses row after row; what was kept until then stays kept.
+    Raises ToolError (1) when the server is gone, or refuses row after row; answers that came before are kept.
     """
     asyncio.run(asking(server, model, asked, sampling, concurrency, keep))
 
@@ -49,7 +50,7 @@ def ask_all(server: Server, model: str, asked: Sequence[Question], sampling: dic
 async def asking(
     server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None
 ) -> None:
-    """`ask_all` within an event loop; cancelled, it leaves every request at once. `patience`, in seconds, takes the place of PATIENCE_S."""
+    """Does as `ask_all` within an event loop. When it is cancelled, it leaves every request at once. `patience` in seconds takes the place of PATIENCE_S."""
     await _Client(server, model, sampling, concurrency, keep, patience).ask_all(asked)
 
 
@@ -64,10 +65,9 @@ class _Client:
     async def ask_all(self, asked: Sequence[Question]) -> None:
         import aiohttp
 
-        options = client_options(self._server.url)
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=30)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=options["trust_env"], headers=options["headers"]) as session:
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, **client_options(self._server.url)) as session:
             waiting = iter(asked)
             try:
                 async with asyncio.TaskGroup() as group:
@@ -81,7 +81,7 @@ class _Client:
             self._keep(await self._ask(session, question))
 
     async def _ask(self, session: aiohttp.ClientSession, question: Question) -> Prediction:
-        """One row's answer, or its error, after as many tries as it takes."""
+        """Returns one row's answer, or its error after TRIES tries."""
         body = self._body | {"messages": question.messages} | ({"structured_outputs": question.constraint} if question.constraint else {})
         data = json.dumps(body, ensure_ascii=False)
         try:
@@ -108,7 +108,7 @@ class _Client:
                 await asyncio.sleep(max(pause, min(problem.after, self._patience)))
 
     async def _once(self, session: aiohttp.ClientSession, id: str, data: bytes) -> Prediction:
-        """One request. Raises Again for what may pass."""
+        """Makes one request. Raises Again for a failure that may pass."""
         import aiohttp
 
         started = time.perf_counter()
@@ -128,7 +128,7 @@ class _Client:
         return _prediction(id, text, round(time.perf_counter() - started, 4))
 
     def _need_server(self, problem: Again) -> None:
-        """Stop when the server's own process has ended, or when nobody has had an answer for long."""
+        """Raises ToolError (1) when the server's own process has ended, or no row has had an answer for `patience` seconds."""
         process = self._server.process
         if process is not None and process.poll() is not None:
             raise ToolError(f"{self._server.url}: the server ended with exit code {process.returncode}.", WANTING)
@@ -152,7 +152,7 @@ class _Client:
 
 
 def _prediction(id: str, text: bytes, latency_s: float) -> Prediction:
-    """What the server answered; a proxy may answer 200 with anything, and a body without its length may break off unnoticed."""
+    """Reads a chat completion. A proxy may answer 200 with anything, and a body without its length may break off unnoticed."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -169,7 +169,7 @@ def _prediction(id: str, text: bytes, latency_s: float) -> Prediction:
 
 
 def _message(text: bytes) -> str:
-    """The server's own words: vLLM answers {"error": {"message": …}}."""
+    """Returns the server's own words: vLLM answers {"error": {"message": …}}."""
     try:
         return str(json.loads(text)["error"]["message"])[:400]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,247 +1,174 @@
-"""Asks a model for every row of a split, with the prompt that training used, greedily: through a server, or in this process (tools.predict.engines.hf).
+"""Asks a model for every row of a split, with the prompt that training used, greedily.
 
-In: a run, and the examples of its task. Out: predictions.jsonl and predictions.meta.json.
+In: a run, and the examples of its task. Out: predictions.jsonl, one line an example in their order, and predictions.meta.json. An interrupted prediction goes on.
 
-    python -m tools.predict.predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev --url http://127.0.0.1:8000/v1 --out DIR
-    python -m tools.predict.predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev --engine hf --limit 1 --debug --out DIR
+    ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev --out DIR
+    ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --engine offline --questions questions.jsonl --out DIR
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 from tools.chat.decoding import DECODINGS
-from tools.conf.run import Run, run_from
-from tools.conf.task import Task, find_task
-from tools.errors import WANTING, ToolError, run
-from tools.example import read_examples
-from tools.files import need_file, read_json, sha256, write_json, write_text
-from tools.predict.client import Keep, ask_all
-from tools.predict.predictions import FILE, META, Prediction
-from tools.predict.questions import Journal, Question, fingerprint, prompts_hash, questions
-from tools.predict.server import MODELS, Server, model_name, serving
-
-# Greedy: the same model gives the same answer.
-SAMPLING = {"temperature": 0.0, "max_tokens": 512}
-CONCURRENCY = 64
-ENGINES = ("vllm", "offline", "ray", "hf")
-BATCH = 16  # of --engine hf
-
-Answer = Callable[[list[Question], Keep], None]
+from tools.conf.run import run_from
+from tools.conf.task import find_task
+from tools.errors import WANTING, ToolError
+from tools.files import sha256, write_text
+from tools.predict.engines import ENGINES, ONLY, Engine, Options
+from tools.predict.journal import Journal
+from tools.predict.predictions import FILE, META, Conditions, Prediction, PredictionsMeta, read_meta, read_predictions, write_meta
+from tools.predict.questions import SAMPLING, Asking, Question, prompts_hash
 
 
-def predict(
-    this: Run,
-    task: Task,
-    split: str,
-    server: Server,
-    which: str,
-    out: Path,
-    concurrency: int = CONCURRENCY,
-    decoding: str = "free",
-    fresh: bool = False,
-) -> Path:
-    """Predict a split with the server's `which` of MODELS; returns the predictions file, one line an example, in their order.
+def predict(asking: Asking, out: Path, options: Options) -> Path:
+    """Predicts with the engine that `options` name; returns the predictions file. Raises ToolError as `collect` does."""
+    _check(options, asking)
+    _need_room(out, options.limit)
+    with importlib.import_module(ENGINES[options.engine]).ready(asking, options) as engine:
+        return collect(asking, out, engine, options)
 
-    Rows that were answered before, by the same model to the same question, aren't asked again, unless `fresh`. A row that the server refuses is recorded with its
-    error. Raises ToolError (1) when the server is gone, and when it refused every row.
+
+def collect(asking: Asking, out: Path, engine: Engine, options: Options) -> Path:
+    """Lets an engine answer what isn't answered yet, keeps each answer at once, and returns the predictions file.
+
+    An interrupted call loses no answer: the same call goes on. Rows that the engine refuses are recorded with their error. Raises ToolError (1) when the engine
+    stops before the end, and when it refused every row.
     """
-    if concurrency < 1:
-        raise ToolError(f"--concurrency {concurrency}: at least one request must be under way.")
-    name = model_name(server, this, which)
-
-    def answer(asked: list[Question], keep: Keep) -> None:
-        ask_all(server, name, asked, SAMPLING, concurrency, keep)
-
-    return collect(this, task, split, which, out, name, server.engine, server.url, answer, decoding, fresh)
-
-
-def collect(
-    this: Run,
-    task: Task,
-    split: str,
-    which: str,
-    out: Path,
-    name: str,
-    engine: str,
-    asked_of: str,
-    answer: Answer,
-    decoding: str = "free",
-    fresh: bool = False,
-    limit: int | None = None,
-) -> Path:
-    """Let `answer` answer what isn't answered yet, each answer kept at once; then write the predictions of a split, and what they were made with.
-
-    `name` is what the model is called, `engine` its software and version, `asked_of` what a message calls it; `limit` takes only the first rows. Whoever stops
-    it loses nothing: the same call goes on. Returns the predictions file. Raises ToolError (1) when every row was refused.
-    """
-    from tqdm import tqdm
-
-    path = need_examples(this, task, split)
-    asked = list(questions(task, read_examples(path), decoding))[:limit]
-    if not asked:
-        raise ToolError(f"{path}: no examples in it.", WANTING)
-    depends_on = _depends_on(this, task, split, which, name, engine, decoding)
-    with Journal(out, asked, depends_on, fresh) as journal:
+    asked = asking.questions()[: options.limit]
+    conditions = asking.conditions(engine.model, engine.label)
+    with Journal(out, asked, conditions.digest(), options.asks_all) as journal:
         if journal.found:
-            print(f"{len(journal.found):,} of {len(asked):,} rows were answered before, and aren't asked again (FRESH=1 asks them all)", flush=True)
-        try:
-            with tqdm(total=len(asked), initial=len(journal.found), desc=name, unit=" rows", disable=None) as bar:
-
-                def keep(prediction: Prediction) -> None:
-                    journal.keep(prediction)
-                    bar.update()
-
-                if still_open := journal.open:
-                    answer(still_open, keep)
-        except ToolError as problem:
-            raise ToolError(f"{problem} {_kept(journal, asked)}".strip(), problem.exit_code) from None
-        except KeyboardInterrupt:
-            print(f"\n{_kept(journal, asked)}")
-            raise
-        if missing := journal.open:
-            raise ToolError(f"{asked_of} ended without an answer to {len(missing):,} rows, e.g. {missing[0].id}. {_kept(journal, asked)}", WANTING)
+            print(f"{len(journal.found):,} of {len(asked):,} rows were answered before, and aren't asked again (--fresh asks them all)", flush=True)
+        _ask(engine, journal, len(asked))
         predictions = [journal.found[question.id] for question in asked]
-        failed = [p for p in predictions if p.error]
-        if len(failed) == len(predictions):
-            journal.done()
-            raise ToolError(f"{asked_of} refused every row of {path}: {failed[0].error}", WANTING)
-        if failed:
-            print(f"{len(failed)} of {len(predictions)} rows were refused by {asked_of} and count as missing, e.g. {failed[0].id}: {failed[0].error}")
-        (out / META).unlink(missing_ok=True)
-        write_text(out / FILE, "".join(prediction.to_json() + "\n" for prediction in predictions))
-        examples = {
-            "examples_sha256": sha256(path),
-            "prompts_sha256": prompts_hash(asked),
-            "rows": len(asked),
-            "refused": len(failed),
-            "fingerprint": fingerprint(depends_on),
-        }
-        write_json(out / META, {**depends_on, **examples})
+        _need_answers(predictions, engine, asking.source, journal)
+        _write(out, predictions, asked, conditions, asking.source)
         journal.done()
     return out / FILE
 
 
-def finished(this: Run, task: Task, split: str, which: str, out: Path, decoding: str = "free") -> Path | None:
-    """The predictions in `out`, if they answer every row, by today's model, to today's questions, whichever engine gave them; else None."""
+def finished(asking: Asking, out: Path) -> Path | None:
+    """Returns the predictions in `out` if they answer every row, by today's model, to today's questions, whichever engine gave them; else None."""
     if not (out / META).is_file() or not (out / FILE).is_file():
         return None
-    meta = read_json(out / META)
-    depends_on = _depends_on(this, task, split, which, str(meta.get("model")), str(meta.get("engine")), decoding)
-    asked = questions(task, read_examples(need_examples(this, task, split)), decoding)
-    whole = meta.get("fingerprint") == fingerprint(depends_on) and meta.get("prompts_sha256") == prompts_hash(asked) and not meta.get("refused")
-    return out / FILE if whole else None
+    meta = read_meta(out / META)
+    same = meta.fingerprint == asking.conditions(meta.model, meta.engine).digest() and meta.prompts_sha256 == prompts_hash(asking.questions())
+    return out / FILE if same and not meta.refused else None
 
 
-def need_examples(this: Run, task: Task, split: str) -> Path:
-    """The examples file of a split, or a ToolError with the command that writes it."""
-    return need_file(task.examples(split, this.dataset), f"To write it: make data TASK={task.name}")
+def _ask(engine: Engine, journal: Journal, rows: int) -> None:
+    """Asks the open questions. Raises the engine's ToolError, or one about rows that it left out, with the number of answers that are kept."""
+    from tqdm import tqdm
+
+    try:
+        with tqdm(total=rows, initial=len(journal.found), desc=engine.model, unit=" rows", disable=None) as bar:
+
+            def keep(prediction: Prediction) -> None:
+                journal.keep(prediction)
+                bar.update()
+
+            if still_open := journal.open:
+                engine.answer(still_open, keep)
+        if missing := journal.open:
+            raise ToolError(f"{engine.place} ended without an answer to {len(missing):,} rows, e.g. {missing[0].id}.", WANTING)
+    except ToolError as problem:
+        raise ToolError(f"{problem} {journal.kept}".strip(), problem.exit_code) from None
+    except KeyboardInterrupt:
+        print(f"\n{journal.kept}")
+        raise
 
 
-def _kept(journal: Journal, asked: list[Question]) -> str:
-    """What is safe, and how to go on; nothing where nothing was answered."""
-    if not journal.found:
-        return ""
-    return f"{len(journal.found):,} of {len(asked):,} rows are answered and kept in {journal.path}; the same command goes on from there."
+def _need_answers(predictions: Sequence[Prediction], engine: Engine, source: Path, journal: Journal) -> None:
+    """Prints how many rows were refused. Raises ToolError (1) where all were."""
+    failed = [prediction for prediction in predictions if prediction.error]
+    if len(failed) == len(predictions):
+        journal.done()
+        raise ToolError(f"{engine.place} refused every row of {source}: {failed[0].error}", WANTING)
+    if failed:
+        print(f"{len(failed)} of {len(predictions)} rows were refused by {engine.place} and count as missing, e.g. {failed[0].id}: {failed[0].error}")
 
 
-def _depends_on(this: Run, task: Task, split: str, which: str, name: str, engine: str, decoding: str) -> dict[str, Any]:
-    """Everything but the prompts that an answer depends on."""
-    adapter, merged = this.adapter(which) / "adapter_model.safetensors", this.output_dir / which
-    record = next((merged / name for name in ("export.json", "quantize.json") if which.startswith("merged") and (merged / name).is_file()), None)
-    return {
-        "run": this.name,
-        "task": task.name,
-        "task_version": task.version,
-        "split": split,
-        "prompt_sha256": sha256(task.prompt),
-        "model": name,
-        "which": which,
-        "base_model": this.trained().base_model,
-        "adapter_sha256": sha256(adapter) if which != "base" and adapter.is_file() else None,
-        **({"merged_sha256": sha256(record)} if record else {}),
-        "sampling": SAMPLING,
-        "decoding": decoding,
-        "engine": engine,
-    }
+def _write(out: Path, predictions: Sequence[Prediction], asked: Sequence[Question], conditions: Conditions, source: Path) -> None:
+    """Writes predictions.jsonl, and predictions.meta.json last."""
+    (out / META).unlink(missing_ok=True)
+    write_text(out / FILE, "".join(prediction.to_json() + "\n" for prediction in predictions))
+    meta = PredictionsMeta(
+        **asdict(conditions),
+        examples_sha256=sha256(source),
+        prompts_sha256=prompts_hash(asked),
+        rows=len(asked),
+        refused=sum(prediction.error is not None for prediction in predictions),
+        fingerprint=conditions.digest(),
+    )
+    write_meta(out / META, meta)
 
 
-def add_server_options(parser: argparse.ArgumentParser) -> None:
-    """The run, the rows and the server: what every tool that asks a server for a split takes."""
-    add_run(parser)
-    parser.add_argument("--task", metavar="T", help="default: the task that the run trains")
-    parser.add_argument("--split", default="dev", help="default: dev")
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000")
-    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests under way at once (default: {CONCURRENCY})")
+def _need_room(out: Path, limit: int | None) -> None:
+    """Raises ToolError where a few rows would take the place of a whole split's predictions."""
+    if limit is not None and (out / FILE).is_file() and (there := len(read_predictions(out / FILE))) > limit:
+        raise ToolError(f"{out / FILE}: holds {there} predictions, --limit {limit} would replace them by fewer; name another folder with --out.")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that predicting takes, alone or followed by scoring."""
-    add_server_options(parser)
-    parser.add_argument("--model", choices=MODELS, default="adapter", help="which of the run's models answers (default: adapter)")
+def _check(options: Options, asking: Asking) -> None:
+    """Raises ToolError for options that the engine doesn't have, and for numbers out of range."""
+    if options.limit is not None and options.limit < 1:
+        raise ToolError("--limit must be at least 1.")
+    given = {name for name, value in asdict(options).items() if value != getattr(Options(), name)}
+    given |= {name for name, plain in (("decoding", "free"), ("sampling", SAMPLING)) if getattr(asking, name) != plain}
+    for name in sorted(given & ONLY.keys()):
+        if options.engine not in ONLY[name]:
+            raise ToolError(f"--{name.replace('_', '-')} is an option of --engine {' and '.join(ONLY[name])}, not of {options.engine}.")
+
+
+def options_from(args: argparse.Namespace) -> Options:
+    """Returns the options of a command's words."""
+    return Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that predicting takes, alone or followed by scoring."""
+    plain = Options()
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        default="vllm",
+        default=plain.engine,
         help="vllm: a server; offline: vLLM without one; ray: vLLM over a Ray cluster; hf: transformers + PEFT in this process (default: vllm)",
     )
-    parser.add_argument("--url", help="a server that runs already, e.g. http://127.0.0.1:8000/v1 (default: one at --port, started if none answers)")
+    parser.add_argument("--decoding", choices=DECODINGS, default="free", help="schema: only the task's own format can be answered (default: free)")
+    parser.add_argument("--fresh", action="store_true", help="ask every row, also those that were answered before")
     parser.add_argument(
-        "--decoding", choices=DECODINGS, default="free", help="schema: only the task's own format can be answered (make: DECODING=schema)"
+        "--batch-size", type=int, default=plain.batch_size, metavar="N", help=f"hf: rows that are answered together (default: {plain.batch_size})"
     )
-    parser.add_argument("--fresh", action="store_true", help="ask every row, also those that were answered before (make: FRESH=1)")
-    parser.add_argument("--batch-size", type=int, default=BATCH, metavar="N", help=f"hf: rows that are answered together (default: {BATCH})")
-    parser.add_argument("--debug", action="store_true", help="hf: show one row's way from prompt to answer (make: DEBUG=1)")
+    parser.add_argument("--debug", action="store_true", help="hf: show one row's way from prompt to answer")
     parser.add_argument("--limit", type=int, metavar="N", help="hf: answer only the first N rows, and score nothing")
 
 
-# Options that not every engine has, and the engines that have them.
-OWN = {
-    "url": ("vllm",),
-    "concurrency": ("vllm",),
-    "decoding": ("vllm", "offline", "ray"),
-    "batch_size": ("hf",),
-    "debug": ("hf",),
-    "limit": ("hf",),
-}
-
-
-def check_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Refuse options that the chosen engine doesn't have, instead of leaving them unheard."""
-    for name, engines in OWN.items():
-        if args.engine not in engines and getattr(args, name) != parser.get_default(name):
-            raise ToolError(f"--{name.replace('_', '-')} is an option of --engine {' and '.join(engines)}, not of {args.engine}.")
-
-
-def predict_here(this: Run, task: Task, args: argparse.Namespace, out: Path) -> Path:
-    """Predict with an engine that needs no server: the one that `args` names."""
-    if args.engine == "hf":
-        from tools.predict.engines import hf as local
-
-        return local.predict(this, task, args.split, args.model, out, args.batch_size, args.debug, args.limit, args.fresh)
-    from tools.predict.engines import offline
-
-    return offline.predict(this, task, args.split, args.model, out, args.engine, args.decoding, args.fresh)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.predict.predict", description=(__doc__ or "").split("\n\n")[0])
-    add_options(parser)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's own options."""
+    add_engine_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets predictions.jsonl and predictions.meta.json")
-    args = parser.parse_args()
-    check_options(parser, args)
-    this = run_from(args)
-    task = find_task(args.task or this.task)
-    need_examples(this, task, args.split)
-    if args.engine != "vllm":
-        print(predict_here(this, task, args, args.out))
-        return
-    with serving(this, args.model, args.url, args.port) as server:
-        print(predict(this, task, args.split, server, args.model, args.out, args.concurrency, args.decoding, args.fresh))
+    parser.add_argument("--questions", type=Path, metavar="FILE", help='ask these in place of a split: one {"id", "messages", "constraint"} a line')
+    parser.add_argument(
+        "--sampling",
+        type=json.loads,
+        default=SAMPLING,
+        metavar="JSON",
+        help="vLLM's sampling parameters for --questions (default: greedy, 512 tokens)",
+    )
 
 
-if __name__ == "__main__":
-    run(main)
+def main(args: argparse.Namespace) -> None:
+    """Predicts, and prints the predictions file."""
+    run = run_from(args)
+    task, variant = find_task(args.task or run.task), run.variant(args.which)
+    if args.sampling != SAMPLING and not args.questions:
+        raise ToolError("--sampling goes with --questions; a split is asked greedily, so that scores compare.")
+    split = args.questions.stem if args.questions else args.split
+    asking = Asking(run, task, split, variant, args.decoding, args.questions, args.sampling)
+    print(predict(asking, args.out, options_from(args)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Prediction:
 
 
 FIELDS = tuple(field.name for field in fields(Prediction))
+Keep = Callable[[Prediction], None]
 
 
 @dataclass(frozen=True)

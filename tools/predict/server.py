@@ -1,34 +1,40 @@
-"""The server that predictions come from: one that runs already, or one of our own for the time of an evaluation.
+"""The server that predictions come from: one that runs already, or one of our own for the time of a prediction.
 
-In: a run and an address. Out: the address of a server that serves this very run.
+In: a run, one of its models and an address. Out: a server that serves this very model.
+
+    ./ner eval conf/tiny-qwen2-sample-ner-lora-sft.yaml --which merged --url http://127.0.0.1:8000/v1
 """
 
 from __future__ import annotations
 
+import json
 import re
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.process import Child
-from tools.variant import CHECKPOINT, QUANTIZATIONS
-
-# Beside these a run's checkpoints can be asked, by their folder's name.
-MODELS = ("adapter", "base", "best", "merged", *(f"merged-{method}" for method in QUANTIZATIONS))
+from tools.serve.http import LOOPBACK, fetch
+from tools.serve.serve import PAUSE_S, is_starting
+from tools.variant import Variant
 
 
 @dataclass(frozen=True)
 class Server:
-    """An OpenAI-compatible server. `url` ends in /v1; `engine` is what /version says, e.g. 'vllm 0.32.0'; `started` is when, in seconds since 1970, if known.
+    """An OpenAI-compatible server. `url` ends in /v1; `models` are its cards of /v1/models; `engine` is such as 'vllm 0.32.0'.
 
-    `process` is the server's own, where we started it.
+    `started` is when it was started, in seconds since 1970, or None; `process` is the server's own where we started it.
     """
 
     url: str
@@ -39,92 +45,100 @@ class Server:
 
 
 @contextmanager
-def serving(run: Run, which: str, url: str | None, port: int) -> Iterator[Server]:
-    """The server at `url`; without one, the server at 127.0.0.1:`port`, started for `which` of MODELS where none answers, stopped when the block ends.
+def serving(run: Run, variant: Variant, url: str | None, port: int) -> Iterator[Server]:
+    """Yields the server at `url`; without one, the server at `port` of this machine, started for `variant` where none answers, stopped when the block ends.
 
     Raises ToolError when `url` doesn't answer, when something else listens at the port, or when vLLM doesn't start.
     """
+    with _serving(run, ["--which", variant.word], url, port) as server:
+        yield server
+
+
+@contextmanager
+def serving_checkpoints(run: Run, port: int) -> Iterator[Server]:
+    """Yields a server of all checkpoints of a run, as `serving` does."""
+    with _serving(run, ["--checkpoints"], None, port) as server:
+        yield server
+
+
+@contextmanager
+def _serving(run: Run, words: Sequence[str], url: str | None, port: int) -> Iterator[Server]:
     address = (url or f"http://127.0.0.1:{port}/v1").rstrip("/")
-    if server := find(address):
+    if server := find_ready(address):
         yield server
         return
     if url:
         raise ToolError(f"{url}: no server answers there. Start one: make serve CONF={run.path}, or leave --url out.")
-    command = [sys.executable, "-m", "tools.serve.serve", str(run.path), *run.overrides, *_flags(which), "--port", str(port)]
+    command = [sys.executable, "-m", "tools", "serve", str(run.path), *run.overrides, *words, "--port", str(port)]
     with Child(command) as process:
-        while not (server := find(address)):
+        while not (server := find_ready(address)):
             if (code := process.poll()) is not None:
                 raise ToolError(f"the server for {run.path} did not start; why stands above.", code)
-            time.sleep(0.5)
+            time.sleep(PAUSE_S)
         yield replace(server, process=process)
 
 
-def _flags(which: str) -> list[str]:
-    """tools.serve.serve's flags for one of MODELS, or for all checkpoints; base and adapter are served together."""
-    if which in ("adapter", "base"):
-        return []
-    if which in ("best", "checkpoints"):
-        return [f"--{which}"]
-    return ["--merged"] if which == "merged" else ["--quantized", which.removeprefix("merged-")]
+def find_ready(url: str) -> Server | None:
+    """Returns the server at `url` when a `serve` on this machine has done its probes, or None when nothing listens there. Raises ToolError as `find` does.
+
+    A probe that waited behind the rows of an evaluation would take the server for dead.
+    """
+    parts = urlsplit(url)
+    while (server := find(url)) and parts.hostname in LOOPBACK and is_starting(parts.port or 80):
+        time.sleep(PAUSE_S)
+    return server
 
 
 def find(url: str) -> Server | None:
-    """The server at `url`, or None when nothing listens there. Raises ToolError when what answers isn't an OpenAI-compatible server."""
-    import httpx
-
+    """Returns the server at `url`, or None when nothing listens there. Raises ToolError for an answer that isn't an OpenAI-compatible server's."""
+    root = url.removesuffix("/v1")
     try:
-        with httpx.Client(**client_options(url), timeout=10) as client:
-            answer = client.get(f"{url}/models")
-            if answer.status_code in (401, 403):
-                raise ToolError(f"{url}: the server wants an API key; export VLLM_API_KEY=<its key>.")
-            models = answer.json()["data"]
-            version = client.get(f"{url.removesuffix('/v1')}/version")
-            engine = f"vllm {version.json()['version']}" if version.status_code == httpx.codes.OK else "unknown"
-            metrics = client.get(f"{url.removesuffix('/v1')}/metrics").text
-    except (httpx.ConnectError, httpx.ConnectTimeout):
+        models = json.loads(fetch(f"{url}/models"))["data"]
+        version, metrics = _optional(f"{root}/version"), _optional(f"{root}/metrics")
+        engine = f"vllm {json.loads(version)['version']}" if version else "unknown"
+    except HTTPError as error:
+        if error.code in (401, 403):
+            raise ToolError(f"{url}: the server wants an API key; export VLLM_API_KEY=<its key>.") from None
+        raise _other(url, error) from None
+    except URLError as error:
+        if isinstance(error.reason, ssl.SSLError):
+            raise _other(url, error.reason) from None
         return None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise ToolError(f"{url}: something answers, but not as an OpenAI-compatible server ({type(error).__name__}). Another port: PORT=…") from None
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        raise _other(url, error) from None
     started = re.search(r"^process_start_time_seconds (\S+)$", metrics, re.MULTILINE)
     return Server(url, models, engine, float(started[1]) if started else None)
 
 
-def client_options(url: str) -> dict[str, Any]:
-    """httpx's options for `url`: the key from VLLM_API_KEY, and no proxy between us and this machine."""
-    import os
-
-    import httpx
-
-    key = os.environ.get("VLLM_API_KEY")
-    local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
-    return {"trust_env": not local, "headers": {"Authorization": f"Bearer {key}"} if key else {}}
-
-
-def model_name(server: Server, run: Run, which: str) -> str:
-    """What `which` of MODELS, or a checkpoint, of the run is called at the server. Raises ToolError when the server serves something else."""
-    name = {"base": run.trained().base_name}.get(which, f"{run.name}@{which.rpartition('-')[2]}" if CHECKPOINT.fullmatch(which) else run.name)
-    cards = {card["id"]: card for card in server.models}
-    serves = ", ".join(cards)
-    merged = which.startswith("merged")
-    variable = {"merged": " MERGED=1", "best": " BEST=1"}.get(which, f" QUANTIZED={which.removeprefix('merged-')}" if merged else "")
-    again = f"Stop it and call this again, or: make serve CONF={run.path}{variable} PORT=…"
+def model_name(server: Server, variant: Variant) -> str:
+    """Returns the name of a variant at a server. Raises ToolError when the server serves something else under it, or an older one."""
+    name, cards = variant.served_name, {card["id"]: card for card in server.models}
+    again = f"Stop it and call this again, or: {variant.command('serve')} PORT=…"
     if name not in cards:
-        raise ToolError(f"{server.url} serves another run ({serves}), not {name}. {again}")
-    card, root = cards[name], str(cards[name].get("root") or "")
-    if which != "base" and merged != (not card.get("parent")):
-        is_now = "base + adapter" if merged else "the merged model"
-        raise ToolError(f"{server.url} serves {name} as {is_now}, not as {'a merged model' if merged else 'an adapter'}. {again}")
-    expected = _folder(run, which)
-    if expected and Path(root).exists() and Path(root).resolve() != expected.resolve():
-        raise ToolError(f"{server.url} serves {name} from {root}, this run's is {expected}. {again}")
-    weights = expected / ("config.json" if merged else "adapter_model.safetensors") if expected else None
-    if weights and Path(root).exists() and weights.exists() and server.started and server.started < weights.stat().st_mtime:
+        raise ToolError(f"{server.url} serves another run ({', '.join(cards)}), not {name}. {again}")
+    if variant.is_base:
+        return name
+    root = Path(str(cards[name].get("root") or ""))
+    if variant.is_merged != (not cards[name].get("parent")):
+        is_now = "base + adapter" if variant.is_merged else "the merged model"
+        raise ToolError(f"{server.url} serves {name} as {is_now}, not as {'a merged model' if variant.is_merged else 'an adapter'}. {again}")
+    if not root.exists():
+        return name  # another machine's folder
+    if root.resolve() != variant.folder.resolve():
+        raise ToolError(f"{server.url} serves {name} from {root}, this run's is {variant.folder}. {again}")
+    weights = variant.folder / "config.json" if variant.is_merged else variant.weights
+    if weights.exists() and server.started and server.started < weights.stat().st_mtime:
         raise ToolError(f"{server.url} was started before {weights} was written: it serves an older one. {again}")
     return name
 
 
-def _folder(run: Run, which: str) -> Path | None:
-    """Where the weights of `which` are; None for the base model."""
-    if which == "base":
-        return None
-    return run.output_dir / which if which.startswith("merged") else run.adapter(which)
+def _optional(url: str) -> str:
+    """Returns the answer to a GET, or an empty string where the server refuses it."""
+    try:
+        return fetch(url).decode(errors="replace")
+    except HTTPError:
+        return ""
+
+
+def _other(url: str, error: Exception) -> ToolError:
+    return ToolError(f"{url}: something answers, but not as an OpenAI-compatible server ({type(error).__name__}). Another port: PORT=…")

@@ -1,81 +1,80 @@
-"""Answers a split with vLLM and without a server: the rows go to tools.predict.engines.offline_job, its answers come back as they are written.
+"""Answers with vLLM and without a server: for batches that nobody waits for, on this machine or over a Ray cluster.
 
-In: a run, and the questions that are open. Out: one call of `keep` an answer.
+In: what is asked. Out: an engine that writes its questions to a file, starts a worker in vLLM's own environment, and reads the answers as they are written.
+vLLM's words go to data/outputs/<run>/offline.log.
 
-    python -m tools.predict.predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --engine offline --out DIR
+    ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --engine offline --out DIR
+    ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --engine ray --questions questions.jsonl --out DIR
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Any
 
-from tools.conf.run import Run
-from tools.conf.task import Task
-from tools.errors import ToolError
-from tools.files import ROOT, write_text
-from tools.predict.client import Keep
-from tools.predict.predict import SAMPLING, collect, need_examples
-from tools.predict.predictions import Prediction, as_prediction
-from tools.predict.questions import Question
+from tools.errors import WANTING, ToolError
+from tools.files import write_json, write_text
+from tools.predict.engines import Engine, Options
+from tools.predict.predictions import Keep, Prediction, as_prediction
+from tools.predict.questions import Asking, Question
 from tools.process import Child
+from tools.serve.installed import PYTHON, environment, need_vllm, reason, vllm_version
+from tools.serve.preflight import plan
 
+WORKERS = {"offline": "tools.predict.engines.worker", "ray": "tools.predict.engines.ray_worker"}
 PAUSE_S = 0.2  # between two looks at the answers
 
 
-def predict(this: Run, task: Task, split: str, which: str, out: Path, engine: str, decoding: str = "free", fresh: bool = False) -> Path:
-    """Predict a split with the run's `which` of MODELS and `engine` 'offline' or 'ray'; returns the predictions file, as with a server."""
-    need_examples(this, task, split)
-    name = this.trained().base_name if which == "base" else this.name
+@contextmanager
+def ready(asking: Asking, options: Options) -> Iterator[Engine]:
+    """Yields the engine `options.engine`, 'offline' or 'ray'; vLLM starts when it is asked. Raises ToolError for a model that vLLM would refuse."""
+    told, name = job(asking), asking.variant.served_name
+    need_vllm()
 
     def answer(asked: list[Question], keep: Keep) -> None:
         with TemporaryDirectory(prefix="offline-") as folder:
-            questions, answers = Path(folder) / "questions.jsonl", Path(folder) / "answers.jsonl"
-            write_text(questions, "".join(_line(question) for question in asked))
-            answers.touch()
-            files = ("--questions", str(questions), "--answers", str(answers), "--sampling", json.dumps(SAMPLING))
-            command = [
-                sys.executable,
-                "-m",
-                "tools.predict.engines.offline_job",
-                str(this.path),
-                *this.overrides,
-                "--model",
-                which,
-                "--engine",
-                engine,
-                *files,
-            ]
-            with Child(command) as process, open(answers, "rb") as written:
-                running = True
-                while running:
-                    running = process.poll() is None  # looked at first: what it wrote before its end is read below
-                    for prediction in _new(written):
-                        keep(prediction)
-                    time.sleep(PAUSE_S if running else 0)
-                if process.returncode:
-                    raise ToolError(f"{name}: vLLM did not answer every row; why stands above.", process.returncode)
+            _work(WORKERS[options.engine], told, asked, Path(folder), asking.run.output_dir / "offline.log", keep)
 
-    return collect(this, task, split, which, out, name, f"vllm {_version()} {engine}", name, answer, decoding, fresh)
+    yield Engine(name, f"vllm {vllm_version()} {options.engine}", name, answer)
 
 
-def _version() -> str:
-    """vLLM's, as installed in its environment."""
-    installed = (ROOT / ".venv/serve").glob("lib/python*/site-packages/vllm*.dist-info")
-    return next((path.name.removesuffix(".dist-info").rpartition("-")[2] for path in installed), "unknown")
+def job(asking: Asking) -> dict[str, Any]:
+    """Returns a worker's job without its files: vLLM's engine arguments, the adapter (name and folder, or None), and vLLM's sampling parameters."""
+    flags = plan(asking.run, asking.variant, 0)
+    modules = flags.get("lora-modules", [])
+    return {
+        "engine": {key.replace("-", "_"): value for key, value in flags.items()},
+        "adapter": modules[0].split("=", 1) if modules else None,
+        "sampling": asking.sampling,
+    }
 
 
-def _line(question: Question) -> str:
-    return json.dumps({"id": question.id, "messages": question.messages, "constraint": question.constraint}) + "\n"
+def _work(module: str, told: dict[str, Any], asked: list[Question], folder: Path, log_path: Path, keep: Keep) -> None:
+    """Runs a worker to its end and keeps each answer. Raises ToolError (1) when vLLM stops before the end."""
+    questions, answers = folder / "questions.jsonl", folder / "answers.jsonl"
+    write_text(questions, "".join(question.to_json() for question in asked))
+    answers.touch()
+    write_json(folder / "job.json", {**told, "questions": str(questions), "answers": str(answers)})
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    command = [str(PYTHON), "-m", module, str(folder / "job.json")]
+    with open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as process, open(answers, "rb") as written:
+        running = True
+        while running:
+            running = process.poll() is None  # looked at first: lines that it wrote before its end are read below
+            for prediction in _new(written):
+                keep(prediction)
+            time.sleep(PAUSE_S if running else 0)
+    if process.returncode:
+        raise ToolError(f"vLLM stopped with exit code {process.returncode}.\n{reason(log_path)}", WANTING)
 
 
 def _new(written: IO[bytes]) -> Iterator[Prediction]:
-    """The predictions that were written since the last look; a line that isn't whole yet is left for the next."""
+    """Yields the predictions that were written since the last look; a line that isn't whole yet is left for the next."""
     while True:
         place = written.tell()
         line = written.readline()

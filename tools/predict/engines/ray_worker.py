@@ -1,7 +1,7 @@
-"""The part of tools.predict.engines.offline_job that runs vLLM over a Ray cluster, by Ray Data's own LLM pipeline, in vLLM's environment.
+"""Runs vLLM over a Ray cluster for the engine 'ray', by Ray Data's own LLM pipeline, in vLLM's environment.
 
-In: a job file. Out: one prediction a line, appended to the job's answers file as Ray hands them over. RAY_ADDRESS names a running cluster, whose machines see the
-model and the adapter under the same paths; without one, Ray starts on this machine alone. One engine a GPU, or one in all where there is none.
+In: a job file, as tools/predict/engines/offline.py writes it. Out: one prediction a line, appended to the job's answers file. RAY_ADDRESS names a running
+cluster, whose machines find model and adapter under the same paths; without it, Ray starts on this machine alone. One engine a GPU, or one in all without GPUs.
 
     .venv/serve/bin/python -m tools.predict.engines.ray_worker job.json
 """
@@ -18,12 +18,12 @@ from typing import Any
 from tools.predict.engines.worker import engine_arguments
 
 BATCH = 64  # rows that travel together
-SMALL_CPU = 0.1  # of a core, for the stages beside the engine: they would else wait for cores that it holds
+SMALL_CPU = 0.1  # of a core, for the stages beside the engine: they would otherwise wait for cores that it holds
 SHARED = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "PATH")
 
 
 def work(job: dict[str, Any]) -> None:
-    """Answer the job's questions. A question that vLLM refuses is answered with its error."""
+    """Answers the job's questions. A question that vLLM refuses is answered with its error."""
     import ray
     from ray.data.llm import ChatTemplateStageConfig, TokenizerStageConfig, build_processor, vLLMEngineProcessorConfig
     from vllm import AsyncEngineArgs
@@ -57,14 +57,14 @@ def work(job: dict[str, Any]) -> None:
     rows = processor(ray.data.read_text(job["questions"], drop_empty_lines=True, ray_remote_args={"num_cpus": SMALL_CPU}))
     with open(job["answers"], "a", encoding="utf-8") as answers:
         for row in rows.iter_rows():
-            cut = row["error"] is None and row["completion_tokens"] >= limit  # Ray doesn't hand on why an answer ended
+            cut = row["error"] is None and row["completion_tokens"] >= limit  # Ray doesn't pass on why an answer ended
             reason = None if row["error"] is not None else "length" if cut else "stop"
             answers.write(json.dumps({**row, "finish_reason": reason}, ensure_ascii=False) + "\n")
             answers.flush()
 
 
 class _Question:
-    """From a line of the questions file to what Ray's pipeline takes."""
+    """Turns a line of the questions file into a row of Ray's pipeline."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         self._sampling, self._adapter = job["sampling"], job["adapter"]

@@ -1,6 +1,6 @@
-"""The part of tools.predict.engines.offline_job that runs vLLM, in vLLM's own environment.
+"""Runs vLLM for the engine 'offline', in vLLM's own environment.
 
-In: a job file. Out: one prediction a line, appended to the job's answers file in the order in which vLLM finishes them.
+In: a job file, as tools/predict/engines/offline.py writes it. Out: one prediction a line, appended to the job's answers file in the order in which vLLM ends.
 
     .venv/serve/bin/python -m tools.predict.engines.worker job.json
 """
@@ -14,11 +14,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-WAITING = 4  # questions handed to vLLM for each one that it works on: it never waits for us, and a million rows need no memory
+WAITING = 4  # questions handed to vLLM for each one that it works on: vLLM never waits, and a million rows need no memory
 
 
 def work(job: dict[str, Any]) -> None:
-    """Answer the job's questions. A question that vLLM refuses is answered with its error."""
+    """Answers the job's questions. A question that vLLM refuses is answered with its error."""
     from vllm import EngineArgs
     from vllm.lora.request import LoRARequest
     from vllm.v1.engine.llm_engine import LLMEngine
@@ -62,12 +62,12 @@ def work(job: dict[str, Any]) -> None:
 
 
 def engine_arguments(flags: dict[str, Any], known: set[str]) -> dict[str, Any]:
-    """The server's flags without those of its HTTP part."""
+    """Returns the server's flags without those of its HTTP part."""
     return {key: value for key, value in flags.items() if key in known}
 
 
 def sampling(job: dict[str, Any], question: dict[str, Any]) -> Any:
-    """vLLM's SamplingParams for a question, its constraint among them."""
+    """Returns vLLM's SamplingParams for a question, with its constraint."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
