@@ -1,27 +1,33 @@
-"""Tasks by name, and a task's raw files: which reader, which file or slice of one for each split, and into which split a row falls.
+"""Finds a command's tasks and a task's raw files: the reader, the file or slice of each split, and the split of each row.
 
-In: a command's words, or a task. Out: the tasks; a task's reader and its sources, whose rows are streamed. The converter and the doctor read through this, so they see the same rows.
+In: a command's words, or a task. Out: the tasks; a task's reader and its sources, whose rows are streamed. Conversion and the doctor both read through this
+module, so they see the same rows.
+
+    ./ner data conf/task/clue.yaml 'raw.train=all.jsonl[:-1000]' 'raw.dev=all.jsonl[-1000:]'
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from tools.conf.task import TASKS, Shares, Task, load_task
-from tools.data.readers import READERS
+from tools.data.readers import READERS, Reader
 from tools.data.readers.row import BadRow, RawRow
 from tools.data.repeats import digest
 from tools.errors import ToolError, all_at_once, choices
 from tools.files import need_file
 
+_SLICE = re.compile(r"(?P<path>.+)\[(?P<start>-?\d{1,100})?:(?P<stop>-?\d{1,100})?\]")
+
 
 @dataclass(frozen=True)
 class Source:
-    """A raw file and the slice of its rows that a split takes (Python's own: negative counts from the end)."""
+    """A raw file and the slice of its rows that a split takes. The bounds are Python's: a negative one counts from the end."""
 
     path: Path
     start: int | None = None
@@ -29,15 +35,14 @@ class Source:
 
     @classmethod
     def parse(cls, value: str) -> Source:
-        """From 'train.jsonl' or 'train.jsonl[:-1000]'; a file that is really called so is taken as it is."""
-        match = re.fullmatch(r"(?P<path>.+)\[(?P<start>-?\d*):(?P<stop>-?\d*)\]", value)
+        """Reads 'train.jsonl' or 'train.jsonl[:-1000]'. A file that really has such a name is taken whole."""
+        match = _SLICE.fullmatch(value)
         if not match or Path(value).exists():
             return cls(Path(value))
-        bounds = [int(match[name]) if match[name] not in ("", "-") else None for name in ("start", "stop")]
-        return cls(Path(match["path"]), *bounds)
+        return cls(Path(match["path"]), _bound(match["start"]), _bound(match["stop"]))
 
-    def rows(self, read: Callable[[Path], Iterator[RawRow | BadRow]]) -> Iterator[tuple[int, RawRow | BadRow]]:
-        """(row number in the whole file from 1, row) of the slice, streamed; a negative bound costs one pass more, to count."""
+    def rows(self, read: Reader) -> Iterator[tuple[int, RawRow | BadRow]]:
+        """Yields (row number in the whole file from 1, row) of the slice. A negative bound costs one more pass, to count the rows."""
         start, stop = self.start or 0, self.stop
         if start < 0 or (stop or 0) < 0:
             total = sum(1 for _ in read(self.path))
@@ -45,31 +50,49 @@ class Source:
         return islice(enumerate(read(self.path), 1), start, max(start, stop) if stop is not None else None)
 
 
+def _bound(digits: str | None) -> int | None:
+    """Returns a slice's bound, cut to what `islice` takes; no file has so many rows."""
+    return max(-sys.maxsize, min(int(digits), sys.maxsize)) if digits else None
+
+
 def named_tasks(words: Sequence[str]) -> tuple[list[Task], list[str]]:
-    """The tasks whose files are among a command's words, and the other words, key=value, which lie over the one task; without a file that's an error."""
-    paths = [Path(word) for word in words if re.fullmatch(r"[^=]+\.ya?ml", word)]
+    """Returns the tasks whose files are among a command's words, and the other words, which are laid over the only task.
+
+    Raises ToolError if no task is named, if words could belong to several tasks, or if two tasks of one name would write the same files.
+    """
+    paths = list(dict.fromkeys(Path(word) for word in words if re.fullmatch(r"[^=]+\.ya?ml", word)))
     overrides = [word for word in words if Path(word) not in paths]
     if not paths:
-        raise ToolError(f"no task file among: {' '.join(words)}.{choices('', map(str, TASKS.glob('*.yaml')))}")
+        raise ToolError(f"no task file among: {' '.join(words) or '(no words)'}.{choices('', map(str, TASKS.glob('*.yaml')))}")
     if len(paths) > 1 and overrides:
-        raise ToolError(f"{' '.join(overrides)}: for which task? Name one task (make: TASK=…).")
+        raise ToolError(f"{' '.join(overrides)}: this belongs to one task, and {len(paths)} are named. Name one task (make: TASK=…).")
+    if twice := [path for path in paths if [other.stem for other in paths].count(path.stem) > 1]:
+        raise ToolError(
+            f"{', '.join(map(str, twice))}: tasks of one name write the same files. Rename one, or convert them to different folders (--out)."
+        )
     return [load_task(path, overrides) for path in paths], overrides
 
 
-def present(tasks: Sequence[Task]) -> Iterator[Task]:
-    """The tasks, less those of several that have no raw file here, which are said; a task that is alone is never left out."""
+def present(tasks: Sequence[Task]) -> list[Task]:
+    """Returns the tasks whose raw files are here, and prints the others. A single task is always returned. Raises ToolError if none is left."""
+    kept = []
     for task in tasks:
         paths = [Source.parse(value).path for value in task.raw.values()]
-        if len(tasks) > 1 and not any(path.exists() for path in paths):
-            print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, paths))}")
+        if len(tasks) == 1 or any(path.exists() for path in paths):
+            kept.append(task)
         else:
-            yield task
+            print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, paths)) or 'it names none'}")
+    if not kept:
+        raise ToolError("no raw file of any task is here. Put one where its task names it, or name another: ./ner data TASK.yaml raw.train=FILE")
+    return kept
 
 
-def sources_of(task: Task) -> tuple[Callable[[Path], Iterator[RawRow | BadRow]], dict[str, Source]]:
-    """The task's reader and the raw file, or the slice of one, of each split; every one that can't be read is told of in one ToolError."""
+def sources_of(task: Task) -> tuple[Reader, dict[str, Source]]:
+    """Returns the task's reader and each split's source. Raises one ToolError with everything that is missing or wrong."""
     sources = {split: Source.parse(value) for split, value in task.raw.items()}
     problems = []
+    if not sources:
+        problems.append(f"{task.path}: `raw` names no file. Name one for at least one split: raw.train=FILE")
     if task.reader not in READERS:
         problems.append(f"{task.path}: unknown reader '{task.reader}'.{choices(task.reader, READERS)}")
     for split, source in sources.items():
@@ -84,9 +107,10 @@ def sources_of(task: Task) -> tuple[Callable[[Path], Iterator[RawRow | BadRow]],
 
 
 def of_kind(row: RawRow, task: Task) -> RawRow:
-    """The row with that of its annotation which the task is about: Label Studio's projects and examples may have both entities and a class.
+    """Returns the row with the annotation of the task's kind only: a Label Studio project or an example may have both entities and a class.
 
-    A class alone stays with a task of kind ner, so that the row is seen to be of the wrong kind; only Label Studio's may be a row without an entity.
+    In a task of kind ner, a row that has only a class keeps it, so that it is reported as a row of the wrong kind. In a Label Studio project such a row is
+    one without an entity.
     """
     if task.kind == "classification":
         return replace(row, entities=[]) if row.entities else row
@@ -95,10 +119,15 @@ def of_kind(row: RawRow, task: Task) -> RawRow:
 
 
 def share_of(text: str, shares: Shares) -> str | None:
-    """The split that a text falls into, by a hash of seed and text, or None for what is left: the same text, the same split, whatever else is in the file."""
+    """Returns the split that a text falls into by a hash of seed and text, or None for the rest. Other texts have no influence."""
     point = int.from_bytes(digest(str(shares.seed), text)[:8], "big") / 2**64
     for name, share in shares.of.items():
         if point < share:
             return name
         point -= share
     return None
+
+
+def split_of(row: RawRow, split: str, task: Task) -> str:
+    """Returns the split of a row of the raw file of `split`, which a task with `split:` divides."""
+    return (task.split and share_of(row.text, task.split)) or split

@@ -1,6 +1,8 @@
-"""Each row's tokens against the run's `cutoff_len`, by the run's own tokenizer.
+"""Holds each row's token count against the run's `cutoff_len`, with the run's own tokenizer.
 
-In: a run, and examples in any number. Out: the number of tokens of each, and which are too long. `make check TASK=clue CONF=conf/<run>.yaml` asks for it.
+In: a run, and examples in any number. Out: the token count of each, and the longest.
+
+    ./ner check conf/task/clue.yaml --conf conf/<run>.yaml
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ from tools.errors import ToolError
 from tools.example import Example
 
 BATCH = 256
-DEFAULT = 2048  # LLaMA-Factory's own, where a run names none
+DEFAULT = 2048  # LLaMA-Factory's own, for a run that names none
 
 
 class Cutoff:
-    """Counts tokens in batches and gives each count to `measured(place, tokens)`; a row of more than `limit` loses something.
+    """Counts tokens in batches, and calls `measured(place, tokens)` for each row. A row of more than `limit` tokens is cut off.
 
-    Raises ToolError where the run's tokenizer isn't here.
+    Raises ToolError if the run's tokenizer isn't here.
     """
 
     def __init__(self, run: Run, task: Task, render: Callable[[Example], str], measured: Callable[[Place, int], None]) -> None:
-        from tools.chat.lengths import token_counter
+        from tools.chat.token_ids import token_counter
 
         self.run, self.longest = run, 0
         # LLaMA-Factory takes one off when it packs (hparams/data_args.py).
@@ -34,26 +36,23 @@ class Cutoff:
         self.limit = _cutoff_len(run) - self._spare
         self._task, self._render, self._measured = task, render, measured
         self._count = token_counter(run)
-        self._places: list[Place] = []
-        self._rows: list[dict[str, str]] = []
+        self._waiting: list[tuple[Place, dict[str, str]]] = []
 
     def add(self, place: Place, example: Example) -> None:
-        """Measure a row, now or with the next ones; one that no tokenizer takes is passed over."""
+        """Measures a row, now or with the next ones. Passes over a row that no tokenizer takes."""
         row = prompt.alpaca(self._task, example, self._render)
         if not LONE_SURROGATE.search(row["input"] + row["output"]):
-            self._places.append(place)
-            self._rows.append(row)
-        if len(self._rows) >= BATCH:
+            self._waiting.append((place, row))
+        if len(self._waiting) >= BATCH:
             self.flush()
 
     def flush(self) -> None:
-        """Measure what is waiting."""
-        if self._rows:
-            for place, tokens in zip(self._places, self._count(self._rows), strict=True):
-                self.longest = max(self.longest, tokens)
-                self._measured(place, tokens)
-        self._places.clear()
-        self._rows.clear()
+        """Measures the waiting rows."""
+        counts = self._count([row for _, row in self._waiting]) if self._waiting else []
+        for (place, _), tokens in zip(self._waiting, counts, strict=True):
+            self.longest = max(self.longest, tokens)
+            self._measured(place, tokens)
+        self._waiting.clear()
 
     @property
     def suggestion(self) -> int:

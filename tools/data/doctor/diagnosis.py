@@ -1,13 +1,14 @@
-"""The doctor's one pass over a task's raw files: every row through its reader and every check, then what only all rows together can tell.
+"""Passes once over a task's raw files: every row through its reader and every check, then the checks that need all rows together.
 
-In: a task whose sources are open (`open_sources`), and perhaps a run to hold its token lengths against. Out: a Diagnosis, with findings and each split's
-counts. `python -m tools.data.doctor.examine` writes it. Memory doesn't grow with the rows: what must be remembered of each is in `tools.data.repeats`.
+In: a task whose sources are open (`open_sources`), and perhaps a run whose cutoff_len its rows are held against. Out: a Diagnosis, with findings and each
+split's counts. Memory doesn't grow with the rows: tools.data.repeats keeps in a file what must be remembered of each.
+
+    ./ner check conf/task/clue.yaml
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,21 +17,24 @@ from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.data.doctor.cutoff import Cutoff
 from tools.data.doctor.encodings import Encoding, encoding_of, write_as_utf8
-from tools.data.doctor.findings import KINDS, Findings, Place, quoted
-from tools.data.doctor.offsets import Survey, agrees
+from tools.data.doctor.findings import KINDS, Findings, Place
+from tools.data.doctor.offsets import Survey
 from tools.data.doctor.prompt_faults import prompt_faults
-from tools.data.doctor.row_faults import faults, is_empty
+from tools.data.doctor.row_faults import faults
 from tools.data.doctor.split_faults import Splits, label_faults, repeat_faults
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.faults import is_empty
+from tools.data.readers import Reader
+from tools.data.readers.row import BadRow, RawRow, misplaced
 from tools.data.repeats import Repeats
-from tools.data.sources import Source, of_kind, share_of, sources_of
+from tools.data.sources import Source, of_kind, sources_of, split_of
 from tools.example import Example
+from tools.text import quoted
 
-Read = Callable[[Path], Iterator[RawRow | BadRow]]
+_REPAIR = re.compile(r"line (\d+): ")
 
 
 class OpenSource(NamedTuple):
-    """One split's raw file: its own path, its encoding, and where its rows can be read (a copy where the file isn't UTF-8)."""
+    """One split's raw file: its own path, its encoding, and the source to read (of a copy if the file isn't UTF-8)."""
 
     split: str
     path: Path
@@ -38,14 +42,14 @@ class OpenSource(NamedTuple):
     source: Source
 
 
-def open_sources(task: Task, folder: Path) -> tuple[Read, list[OpenSource]]:
-    """The task's reader and its raw files, those in GBK or UTF-16 copied to UTF-8 below `folder`. Raises ToolError for what is missing."""
+def open_sources(task: Task, folder: Path) -> tuple[Reader, list[OpenSource]]:
+    """Returns the task's reader and its raw files; those in GBK or UTF-16 are copied to UTF-8 in `folder`. Raises ToolError for what is missing."""
     read, sources = sources_of(task)
     readable: dict[Path, tuple[Encoding, Path]] = {}
     for path in {source.path: None for source in sources.values()}:
         encoding, copy = encoding_of(path), path
         if encoding.codec != "utf-8":
-            copy = folder / f"{len(readable)}-{path.name}"
+            copy = folder / f"{len(readable)}.raw"
             write_as_utf8(path, encoding.codec, copy)
         readable[path] = (encoding, copy)
     return read, [
@@ -65,13 +69,13 @@ class Diagnosis:
         self.cutoff: Cutoff | None = None
 
     def add(self, file: OpenSource, number: int, row: RawRow | BadRow) -> None:
-        """Examine a row; `number` is its place in its file."""
+        """Examines a row; `number` is its place in its file."""
         if isinstance(row, BadRow):
             self.splits.counts[file.split].bad_rows += 1
             self.findings.add(row.kind if row.kind in KINDS else "type", Place(file.split, file.path, row.line), row.reason)
             return
         row = of_kind(row, self.task)
-        place = Place((self.task.split and share_of(row.text, self.task.split)) or file.split, file.path, row.line)
+        place = Place(split_of(row, file.split, self.task), file.path, row.line)
         self.splits.add(place, row)
         self.repeats.add(place.split, number, row)
         self._add_faults(place, row)
@@ -84,25 +88,25 @@ class Diagnosis:
             self.findings.add(kind, place, message)
             kinds.add(kind)
         for repair in row.repairs:
-            own = re.match(r"line (\d+): ", repair)
+            own = _REPAIR.match(repair)
             self.findings.add("repaired", place._replace(line=int(own[1])) if own else place, repair)
         if self.task.kind == "ner" and not row.entities and row.label is None:
             self.findings.add("no-entity", place, quoted(row.text))
         if "offsets" in kinds:
             survey = self.surveys.setdefault(place.file, Survey(self.task.reader))
-            for entity in row.entities:
-                if not agrees(row.text, (entity.start, entity.end), entity.text) and not is_empty(entity, len(row.text)):
+            for entity in misplaced(row):
+                if not is_empty(entity, len(row.text)):
                     survey.add(row.text, entity)
 
     def measured(self, place: Place, tokens: int) -> None:
-        """A row's token count has come in."""
+        """Takes the token count of the row at `place`."""
         self.splits.counts[place.split].token_lengths[tokens] += 1
         if self.cutoff and tokens > self.cutoff.limit:
             self.findings.add("cutoff", place, f"{tokens:,} tokens, {tokens - self.cutoff.limit:,} too many.")
 
 
-def diagnose(task: Task, read: Read, files: list[OpenSource], run: Run | None = None) -> Diagnosis:
-    """Examine all rows of all files, with a progress bar. Raises ToolError where the prompt's file or the run's tokenizer is missing."""
+def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None = None) -> Diagnosis:
+    """Examines all rows of all files, with a progress bar. Raises ToolError if the prompt's file or the run's tokenizer is missing."""
     from tqdm import tqdm
 
     diagnosis = Diagnosis(task)
@@ -117,23 +121,21 @@ def diagnose(task: Task, read: Read, files: list[OpenSource], run: Run | None = 
             diagnosis.add(file, number, row)
     if diagnosis.cutoff:
         diagnosis.cutoff.flush()
-    _add_what_all_rows_tell(diagnosis, files)
+    _add_faults_of_all_rows(diagnosis, files)
+    _add_advice(diagnosis)
     return diagnosis
 
 
 def _add_encoding(findings: Findings, file: OpenSource) -> None:
-    codec, mark = file.encoding
-    if mark:
-        findings.add("bom", Place(file.split, file.path, 1), "the file begins with EF BB BF, UTF-8's byte-order mark.")
-    if codec != "utf-8":
-        name = codec.upper().replace("UTF-16-LE", "UTF-16 without its mark").replace("UTF-16-BE", "UTF-16 (big-endian) without its mark")
-        iconv = f"`iconv -f {codec.upper().replace('-LE', 'LE').replace('-BE', 'BE')} -t UTF-8`"
-        findings.add(
-            "gbk" if codec == "gb18030" else "utf-16", Place(file.split, file.path, 1), f"the whole file is {name}; convert it with {iconv}."
-        )
+    place, encoding = Place(file.split, file.path, 1), file.encoding
+    if encoding.mark:
+        findings.add("bom", place, "the file begins with EF BB BF, UTF-8's byte-order mark.")
+    if encoding.codec != "utf-8":
+        kind = "gbk" if encoding.codec == "gb18030" else "utf-16"
+        findings.add(kind, place, f"the whole file is {encoding.name}; convert it with `iconv -f {encoding.iconv} -t UTF-8`.")
 
 
-def _add_what_all_rows_tell(diagnosis: Diagnosis, files: list[OpenSource]) -> None:
+def _add_faults_of_all_rows(diagnosis: Diagnosis, files: list[OpenSource]) -> None:
     findings, splits = diagnosis.findings, diagnosis.splits
     paths = {name: next((file.path for file in files if file.split == name), files[0].path) for name in splits.names}
     for name, counts in splits.counts.items():
@@ -143,12 +145,17 @@ def _add_what_all_rows_tell(diagnosis: Diagnosis, files: list[OpenSource]) -> No
     diagnosis.repeats.index()
     repeat_faults(diagnosis.repeats, paths, findings)
     diagnosis.repeats.close()
+
+
+def _add_advice(diagnosis: Diagnosis) -> None:
+    """Adds shares and values that are known only after the last row to the findings' titles and advice."""
+    findings, cutoff = diagnosis.findings, diagnosis.cutoff
     if empty := findings.count("no-entity"):
-        findings.about("no-entity", f"{empty / splits.rows:.1%} of all")
-    if (cutoff := diagnosis.cutoff) and findings.count("cutoff"):
-        findings.about("cutoff", f"{cutoff.limit:,}")
-        findings.advise("cutoff", f"The longest row has {cutoff.longest:,} tokens: say cutoff_len: {cutoff.suggestion} in {cutoff.run.path}.")
+        findings.detail("no-entity", f"{empty / diagnosis.splits.rows:.1%} of all")
+    if cutoff and findings.count("cutoff"):
+        findings.detail("cutoff", f"{cutoff.limit:,}")
+        findings.advise("cutoff", f"The longest row has {cutoff.longest:,} tokens: write cutoff_len: {cutoff.suggestion} in {cutoff.run.path}.")
     for path, survey in diagnosis.surveys.items():
         if str(survey):
-            way = "FIX=1 reads them so" if survey.mends_all() else "FIX=1 looks for each string in its text"
+            way = "--fix reads them so" if survey.mends_all() else "--fix looks for each string in its text"
             findings.advise("offsets", f"{path}: {survey}; {way}.")

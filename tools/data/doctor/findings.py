@@ -1,7 +1,9 @@
-"""What the doctor can find, and a collector that counts all of it and keeps the first few of each.
+"""The kinds of fault that the doctor finds, and a collector that counts every fault and keeps the first few of each kind.
 
-In: one fault at a time, with its place. Out: the findings of report.json, and the same as a table. `make check TASK=…` prints it. Memory doesn't grow with the
-number of faults: a kind keeps one number a split and EXAMPLES examples.
+In: one fault at a time, with its place. Out: the findings of report.json, and the same as a table for the terminal. Memory doesn't grow with the number of
+faults: a kind keeps one count a split and at most EXAMPLES examples.
+
+    ./ner check conf/task/clue.yaml
 """
 
 from __future__ import annotations
@@ -11,21 +13,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
-from tools.text import columns, padded, paint
+from tools.text import columns, one_line, padded, paint
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
 COLOURS = {ERROR: "red", WARNING: "yellow", NOTE: "cyan"}
 EXAMPLES = 5
-# Faults that a mended copy can't help.
+# Faults that stay in a mended copy.
 BY_HAND = {"prompt", "cutoff", "no-rows", "truncated"}
-LONGEST = 300  # characters of a message that are kept
 
 
 class Place(NamedTuple):
-    """Where a fault is: its split (empty where it is in no split's raw file), its file, its line from 1."""
+    """A fault's split (empty if it is in no split's raw file), file and line (from 1)."""
 
     split: str
     file: Path
@@ -33,220 +34,195 @@ class Place(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One sort of fault. `title` names what is counted; `advice` says what it does and what to do."""
+    """One kind of fault. `title` names what is counted; `advice` gives its effect and its remedy."""
 
     severity: str
     title: str
     advice: str
 
 
-# Within a severity the order is the report's: what spoils most comes first.
-KINDS: dict[str, Kind] = {
-    # Errors: conversion refuses the row, or training or its score would be damaged.
-    "utf-16": Kind(
-        ERROR, "files in UTF-16 or UTF-32", "Conversion reads UTF-8 only; FIX=1 writes the mended copy in UTF-8. Read as it is for this report."
-    ),
-    "gbk": Kind(
-        ERROR, "files in GBK (GB18030)", "Conversion reads UTF-8 only; FIX=1 writes the mended copy in UTF-8. Read as it is for this report."
-    ),
-    "truncated": Kind(
-        ERROR, "files that end in the middle of a row", "The copy is incomplete: get the file again. What stands before the cut is read."
-    ),
-    "encoding": Kind(ERROR, "rows that are not UTF-8", "Bytes are damaged, or several encodings were mixed in one file. FIX=1 leaves such rows out."),
-    "json": Kind(ERROR, "rows of unreadable JSON", "Conversion refuses them; FIX=1 leaves them out."),
-    "type": Kind(
-        ERROR,
-        "rows with a missing field or a wrong type",
-        "Is it the right reader for this format (reader=… in the task)? FIX=1 leaves such rows out.",
-    ),
-    "unannotated": Kind(
-        ERROR, "rows without annotation", "There is nothing to learn from them, and they are not rows without an entity. FIX=1 leaves them out."
-    ),
-    "wrong-kind": Kind(ERROR, "rows of the other kind of task", "Classes in a task of kind ner, or entities in one of kind classification."),
-    "no-rows": Kind(ERROR, "splits without a row", "Conversion needs at least one row in each split."),
-    "prompt": Kind(ERROR, "faults of the prompt", "Every row shows the prompt and the system line to the model."),
-    "cutoff": Kind(
-        ERROR,
-        "rows longer than cutoff_len",
-        "LLaMA-Factory cuts their end off without a word (the text, the answer, or both), or drops them when it packs.",
-    ),
-    "offsets": Kind(ERROR, "entities whose string isn't at their offsets", "Which of the two is right? Conversion refuses the row."),
-    "unknown-label": Kind(
-        ERROR,
+class Shown(TypedDict):
+    """A fault that is shown as an example."""
+
+    file: str
+    line: int
+    message: str
+
+
+class Finding(TypedDict):
+    """All faults of one kind, as report.json lists them."""
+
+    kind: str
+    severity: str
+    title: str
+    count: int
+    by_split: dict[str, int]
+    advice: str
+    examples: list[Shown]
+
+
+# The report lists kinds in this order within a severity.
+_ERRORS = {
+    "utf-16": ("files in UTF-16 or UTF-32", "Conversion reads UTF-8 only. This report decoded the file; --fix writes the mended copy in UTF-8."),
+    "gbk": ("files in GBK (GB18030)", "Conversion reads UTF-8 only. This report decoded the file; --fix writes the mended copy in UTF-8."),
+    "truncated": ("files that end in the middle of a row", "The file is incomplete: get it again. The rows before the cut are read."),
+    "encoding": ("rows that are not UTF-8", "Bytes are damaged, or the file mixes encodings. --fix leaves these rows out."),
+    "json": ("rows of unreadable JSON", "Conversion refuses them. --fix leaves them out."),
+    "type": ("rows with a missing field or a wrong type", "The task's `reader` may be the wrong one for this file. --fix leaves these rows out."),
+    "unannotated": ("rows without annotation", "They teach nothing; a row without an entity has an empty list instead. --fix leaves them out."),
+    "wrong-kind": ("rows of the other kind of task", "Classes in a task of kind ner, or entities in one of kind classification."),
+    "no-rows": ("splits without a row", "Conversion needs at least one row in each split."),
+    "prompt": ("faults of the prompt", "Every row shows the prompt and the system line to the model."),
+    "cutoff": ("rows longer than cutoff_len", "LLaMA-Factory silently cuts off their end (text or answer), or drops them when it packs."),
+    "offsets": ("entities whose string isn't at their offsets", "Conversion refuses the row. Correct the string or the offsets."),
+    "unknown-label": (
         "labels that the task doesn't list",
-        "Add them to `labels` of the task, or correct the annotation. FIX=1 mends case, width and outer spaces.",
+        "Add them to the task's `labels`, or correct the annotation. --fix corrects case, width and outer spaces.",
     ),
-    "class": Kind(
-        ERROR,
-        "classes that the row's prompt can't be answered with",
-        "The class must be one of the row's options. FIX=1 mends case, width and outer spaces.",
-    ),
-    "empty-text": Kind(ERROR, "rows with an empty text", "There is nothing to read in them; FIX=1 leaves them out."),
-    "empty-entity": Kind(ERROR, "entities without a character", "Nothing, or only whitespace, is annotated; FIX=1 drops the entity."),
-    "surrogate": Kind(
-        ERROR, "rows with half a character (lone surrogate)", "No tokenizer and no UTF-8 file takes it; FIX=1 puts U+FFFD in its place."
-    ),
-    "conflict": Kind(
-        ERROR,
+    "class": ("classes that are not among the row's options", "The prompt offers no such answer. --fix corrects case, width and outer spaces."),
+    "empty-text": ("rows with an empty text", "They teach nothing. --fix leaves them out."),
+    "empty-entity": ("entities without a character", "The annotated span is empty or only whitespace. --fix drops the entity."),
+    "surrogate": ("rows with half a character (lone surrogate)", "No tokenizer and no UTF-8 file takes it. --fix replaces it by U+FFFD."),
+    "conflict": (
         "texts that one split annotates in several ways",
-        "Training on both teaches neither; with `split:` in the task only the first is kept. Say which is right; FIX=1 leaves all of them out and lists them.",
+        "Training on both teaches neither. With `split:` conversion keeps the first. Correct them; --fix leaves all of them out and lists them.",
     ),
-    "leak": Kind(
-        ERROR,
+    "leak": (
         "texts of an evaluation split that stand in the training split",
-        "A score on seen texts measures memory, so it can't be compared with any other. FIX=1 drops them from the training split.",
+        "A score on trained texts measures memory. --fix drops them from the training split.",
     ),
-    # Warnings: it converts and trains, but perhaps not as was meant.
-    "bom": Kind(WARNING, "files with a byte-order mark", "The mark is dropped in reading, here and in conversion; other tools stumble over it."),
-    "two-labels": Kind(WARNING, "strings under two labels in one row", "The answer lists the string twice. Where only one is right, correct it."),
-    "overlap": Kind(WARNING, "pairs of overlapping entities, neither inside the other", "At least one boundary is doubtful."),
-    "edges": Kind(WARNING, "entities with whitespace at an edge", "The model learns to answer it, and no trimmed answer scores; FIX=1 trims it."),
-    "repeated-entity": Kind(
-        WARNING, "entities that a row lists more than once", "The answer names each (label, string) once; FIX=1 drops the repeats."
+}
+_WARNINGS = {
+    "bom": ("files with a byte-order mark", "This report and conversion drop the mark; other tools may fail on it."),
+    "two-labels": ("strings under two labels in one row", "The answer lists the string twice. Correct it if only one label is right."),
+    "overlap": ("pairs of overlapping entities, neither inside the other", "At least one boundary is doubtful."),
+    "edges": (
+        "entities with whitespace at an edge",
+        "The model learns to answer the whitespace, and a trimmed answer counts as wrong. --fix trims it.",
     ),
-    "repaired": Kind(
-        WARNING, "tags that contradict each other", "They are read by the rule that tools/data/readers/bio.py states, here and in conversion."
+    "repeated-entity": ("entities that a row lists more than once", "The answer names each (label, string) once. --fix drops the repeats."),
+    "repaired": ("tags that contradict each other", "This report and conversion repair them by the rule in tools/data/readers/bio.py."),
+    "leak-normalised": (
+        "texts that stand in the training split but for width and whitespace",
+        "They are equal after NFKC without whitespace: the model has seen them, so scores are too high.",
     ),
-    "leak-normalised": Kind(
-        WARNING,
-        "texts of an evaluation split that stand in the training split but for width and whitespace",
-        "Equal after NFKC without whitespace: seen texts to the model, which make scores too high.",
-    ),
-    "leak-evaluation": Kind(WARNING, "texts that stand in two evaluation splits", "What was chosen on one is then measured on it again."),
-    "duplicate": Kind(
-        WARNING,
+    "leak-evaluation": ("texts that stand in two evaluation splits", "A model chosen on one of them is then measured on the same texts."),
+    "duplicate": (
         "rows that repeat an earlier row's text",
-        "Within one split; each repeat weighs the text once more. With `split:` conversion keeps the first; FIX=1 drops equal ones.",
+        "Within one split; each repeat weighs the text once more. With `split:` conversion keeps the first. --fix drops equal rows.",
     ),
-    "control-token": Kind(
-        WARNING,
+    "control-token": (
         "rows with a chat model's control token in the text",
         "Conversion and prediction make its bars or brackets full-width, so that it stays text.",
     ),
-    "control": Kind(WARNING, "rows with control characters", "They are hardly ever meant; FIX=1 puts a space in their place."),
-    "replacement": Kind(WARNING, "rows with U+FFFD (�)", "A character was lost in an earlier conversion; only the source has it."),
-    "text-braces": Kind(
-        WARNING,
+    "control": ("rows with control characters", "They are rarely intended. --fix replaces them by a space."),
+    "replacement": ("rows with U+FFFD (�)", "A character was lost in an earlier conversion; only the source has it."),
+    "text-braces": (
         "rows with braces of a template in the text",
-        "{{, }} or {text} looks like a template that was never filled in; and LLaMA-Factory fills {{idx}} in where it stands.",
+        "{{, }} or {text} looks like a template that was never filled in; LLaMA-Factory itself replaces {{idx}}.",
     ),
-    "options-repeat": Kind(WARNING, "rows that offer an option twice", "FIX=1 drops the repeats."),
-    "unseen-label": Kind(WARNING, "labels that are evaluated but never trained", "They stand in an evaluation split and not in the training split."),
-    "unused-label": Kind(WARNING, "labels that never occur", "The prompt asks for them, or the rows offer them, and no row teaches them."),
-    "rare-label": Kind(WARNING, "labels that are rare in the training split", "Too few to learn from, and F1 on so few says little."),
-    # Notes: good to know.
-    "nested": Kind(NOTE, "pairs of overlapping entities, one inside the other (nested)", "Answers can hold both; taggers of flat spans can't."),
-    "under-annotated": Kind(
-        NOTE,
+    "options-repeat": ("rows that offer an option twice", "--fix drops the repeats."),
+    "unseen-label": ("labels that are evaluated but never trained", "They stand in an evaluation split and not in the training split."),
+    "unused-label": ("labels that never occur", "The prompt or the options offer them, and no row teaches them."),
+    "rare-label": ("labels that are rare in the training split", "They are too few to learn from, and an F1 over so few is uncertain."),
+}
+_NOTES = {
+    "nested": ("pairs of overlapping entities, one inside the other (nested)", "Answers can hold both; a tagger of flat spans can't."),
+    "under-annotated": (
         "strings that stand in their text more often than they are annotated",
-        "Counted for each (row, label, string). Answers hold each once, so they don't change.",
+        "Counted for each (row, label, string). The answer holds each string once, so it doesn't change.",
     ),
-    "no-entity": Kind(NOTE, "rows without an entity", "They teach the model to answer []. Many of them make it answer [] too often."),
-    "zero-width": Kind(
-        NOTE, "rows with invisible characters", "Zero-width spaces and joiners, direction marks, U+FEFF inside a text: they count as characters."
+    "no-entity": ("rows without an entity", "They teach the model to answer []. Many of them make it answer [] too often."),
+    "zero-width": (
+        "rows with invisible characters",
+        "Zero-width spaces and joiners, direction marks, U+FEFF inside a text: they count as characters.",
     ),
+}
+KINDS = {
+    kind: Kind(severity, *words) for severity, kinds in ((ERROR, _ERRORS), (WARNING, _WARNINGS), (NOTE, _NOTES)) for kind, words in kinds.items()
 }
 
 
 @dataclass
 class _Found:
     by_split: Counter[str] = field(default_factory=Counter)
-    examples: list[dict[str, Any]] = field(default_factory=list)
-    about: str = ""
+    examples: list[Shown] = field(default_factory=list)
+    detail: str = ""
     advice: str = ""
 
 
 class Findings:
-    """Counts of every kind of fault, in all and by split, with the first few of each."""
+    """Counts every kind of fault by split, and keeps the first few of each."""
 
     def __init__(self) -> None:
         self._found: dict[str, _Found] = {}
 
     def add(self, kind: str, place: Place, message: str) -> None:
-        """Count a fault, and keep it as an example if it is among the first."""
+        """Counts a fault, and keeps it as an example if it is among the first."""
         self.count_more(kind, place.split, 1)
         self.example(kind, place, message)
 
     def count_more(self, kind: str, split: str, count: int) -> None:
-        """Count faults whose examples come by themselves."""
+        """Counts faults without an example."""
         found = self._found.get(kind) or self._found.setdefault(kind, _Found())
         found.by_split[split] += count
 
     def example(self, kind: str, place: Place, message: str) -> None:
-        """Show one more fault of a kind that is counted already."""
+        """Keeps an example of a kind that is already counted, if it is among the first."""
         examples = self._found[kind].examples
         if len(examples) < EXAMPLES:
             examples.append({"file": str(place.file), "line": place.line, "message": one_line(message)})
 
-    def about(self, kind: str, detail: str) -> None:
-        """Put a detail behind the title of a kind that was found."""
-        self._found[kind].about = f" ({one_line(detail)})"
+    def detail(self, kind: str, detail: str) -> None:
+        """Adds a detail, in parentheses, to the title of a kind that was found."""
+        self._found[kind].detail = f" ({one_line(detail)})"
 
     def advise(self, kind: str, advice: str) -> None:
-        """Put more advice behind the kind's own."""
+        """Adds a sentence to the advice of a kind that was found."""
         self._found[kind].advice += f" {one_line(advice)}"
 
     def count(self, kind: str) -> int:
-        """How many of a kind were found."""
+        """Returns the number of faults of a kind."""
         return self._found[kind].by_split.total() if kind in self._found else 0
 
     def total(self, severity: str) -> int:
-        """How many faults of a severity were found."""
+        """Returns the number of faults of a severity."""
         return sum(self.count(kind) for kind in self._found if KINDS[kind].severity == severity)
 
     def mendable(self) -> bool:
-        """Whether there is an error that a mended copy would be without."""
+        """Returns whether a mended copy would have fewer errors."""
         return any(KINDS[kind].severity == ERROR for kind in self._found.keys() - BY_HAND)
 
-    def report(self) -> list[dict[str, Any]]:
-        """The findings as report.json lists them, most serious first."""
-        order = sorted(self._found, key=lambda kind: (SEVERITIES.index(KINDS[kind].severity), list(KINDS).index(kind)))
+    def report(self) -> list[Finding]:
+        """Returns the findings as report.json lists them, the most serious first."""
         return [
             {
                 "kind": kind,
-                "severity": KINDS[kind].severity,
-                "title": KINDS[kind].title + found.about,
+                "severity": severity,
+                "title": title + found.detail,
                 "count": found.by_split.total(),
                 "by_split": {split: count for split, count in found.by_split.items() if split},
-                "advice": KINDS[kind].advice + found.advice,
+                "advice": advice + found.advice,
                 "examples": found.examples,
             }
-            for kind in order
-            for found in [self._found[kind]]
+            for kind, (severity, title, advice) in KINDS.items()
+            if (found := self._found.get(kind))
         ]
 
     def table(self) -> Iterator[str]:
-        """The findings as lines to print: severity, count, what, the first place; below each, its examples and what to do."""
+        """Yields the findings as lines to print: severity, count, title, first place; below each, its examples and its advice."""
         report = self.report()
-        what = [_title(finding) + _in_each(finding["by_split"]) for finding in report]
-        width = max(map(columns, what), default=0)
+        titles = [finding["title"] + _in_each(finding["by_split"]) for finding in report]
+        width = max(map(columns, titles), default=0)
         if report:
-            yield (padded("severity", 8) + "  " + padded("count", -9) + "  " + padded("what", width) + "  first place")
-        for finding, title in zip(report, what, strict=True):
-            first, severity = finding["examples"][0], padded(in_language(finding["severity"]), 8)
-            yield f"{paint(severity, COLOURS[finding['severity']], sys.stdout)}  {finding['count']:>9,}  {padded(title, width)}  {first['file']}:{first['line']}"
+            yield f"severity      count  {padded('what', width)}  first place"
+        for finding, title in zip(report, titles, strict=True):
+            first, severity = finding["examples"][0], finding["severity"]
+            coloured = paint(severity.ljust(8), COLOURS[severity], sys.stdout)
+            yield f"{coloured}  {finding['count']:>9,}  {padded(title, width)}  {first['file']}:{first['line']}"
             yield from (f"    {example['file']}:{example['line']}: {example['message']}" for example in finding["examples"])
-            yield f"    → {in_language(finding['advice'])}"
-
-
-def _title(finding: dict[str, Any]) -> str:
-    """What was found, and what is said about it, in the user's language."""
-    title = KINDS[finding["kind"]].title
-    about = in_language(finding["title"].removeprefix(title))
-    return in_language(title) + (about.strip() if about.strip().startswith("（") else about)  # a full-width bracket brings its own space
+            yield f"    → {finding['advice']}"
 
 
 def _in_each(by_split: dict[str, int]) -> str:
     return ": " + ", ".join(f"{split} {count:,}" for split, count in by_split.items()) if len(by_split) > 1 else ""
-
-
-def one_line(message: str) -> str:
-    """A message as a terminal can show it whatever stood in the file: cut, on one line, what doesn't print as an escape."""
-    if len(message) > LONGEST:
-        message = message[: LONGEST - 1] + "…"
-    return message if message.isprintable() else "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in message)
-
-
-def quoted(value: str) -> str:
-    """A string of a file in a message: in quotes, and short."""
-    return f"'{value}'" if len(value) <= 60 else f"'{value[:59]}…'"

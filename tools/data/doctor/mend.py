@@ -1,15 +1,15 @@
-"""A mended copy of a task's raw files, with what can be mended safely, and an account of every row: rows in = rows out + dropped + left out.
+"""Writes a mended copy of a task's raw files, and accounts for every row: rows in = rows out + dropped + left out.
 
-In: a task's open sources and its Diagnosis. Out: `<out>/<split>.mended.jsonl` for the reader `jsonl`, and `<out>/<split>.left_out.jsonl`, which names each
-row that isn't in it with the reason. The raw files are never touched.
+In: a task's open sources and its Diagnosis. Out: `<out>/<split>.mended.jsonl` for the reader `jsonl`, and `<out>/<split>.left_out.jsonl`, which lists each
+row that isn't in the copy, with the reason. The raw files stay as they are.
 
-    make check TASK=clue FIX=1
-    python -m tools.data.doctor.examine conf/task/clue.yaml --fix
+Mended are: encodings; offsets, by the one reading under which all wrong ones of the file agree, or else to the only place where the string stands in the
+text; whitespace at an entity's edges; empty and repeated entities; labels and classes that differ from exactly one known name in case, width and outer
+whitespace only; repeated options; lone surrogates (→ U+FFFD) and control characters (→ a space). Dropped are rows that are equal to an earlier one of their
+split, and rows of the training split whose text is in an evaluation split. Left out are rows that are still wrong, and texts that one split annotates in
+several ways.
 
-Mended are: encodings; offsets, by the one reading under which all wrong ones of the file agree, or else where the string stands exactly once in the text;
-whitespace at an entity's edges; empty and repeated entities; labels and classes that differ from exactly one known name in case, width and outer whitespace
-only; repeated options; lone surrogates (→ U+FFFD) and control characters (→ a space). Dropped are rows that are equal to an earlier one of their split, and
-rows of the training split whose text an evaluation split has. Left out are rows that are still wrong, and texts that one split annotates in several ways.
+    ./ner check conf/task/clue.yaml --fix
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tools.conf.task import Task
-from tools.data.doctor.diagnosis import Diagnosis, OpenSource, Read
-from tools.data.doctor.findings import ERROR, KINDS
+from tools.data.doctor.diagnosis import Diagnosis, OpenSource
 from tools.data.doctor.offsets import Reading, Survey, agrees
-from tools.data.doctor.row_faults import CONTROL, faults, is_empty
+from tools.data.doctor.row_faults import CONTROL
+from tools.data.faults import errors, is_empty
+from tools.data.readers import Reader
 from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow
 from tools.data.repeats import Repeats
-from tools.data.sources import of_kind, share_of
+from tools.data.sources import of_kind, split_of
 from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.files import Transaction
 from tools.text import one_line
 
-# What was done, by the kind of fault, as the account says it.
+# The account's words for each kind of fault that was mended, and for each kind of dropped row.
 DONE = {
     "offsets": "entities moved to where their string stands",
     "edges": "entities trimmed",
@@ -50,7 +51,7 @@ FATES = {"repeat": "equal rows dropped", "leak": "rows dropped from the training
 
 @dataclass
 class Account:
-    """What became of a split's rows, and what was done to those that stay."""
+    """What became of a split's rows, and what was mended in the rows that stay."""
 
     rows_in: int = 0
     rows_out: int = 0
@@ -58,21 +59,17 @@ class Account:
     left_out: int = 0
     done: Counter[str] = field(default_factory=Counter)
 
-    def lines(self) -> list[str]:
-        """The account, as lines to print."""
-        dropped = self.dropped.total()
-        sums = f"{self.rows_in:,} rows in = {self.rows_out:,} rows out + {dropped:,} dropped + {self.left_out:,} left out"
-        return [
-            sums,
-            *(f"  {count:,} {FATES[fate]}" for fate, count in self.dropped.items()),
-            *(f"  {n:,} {DONE[kind]}" for kind, n in self.done.items()),
-        ]
+    def summary(self, path: Path) -> str:
+        """Returns the account of the copy at `path` as lines to print."""
+        total = f"{self.rows_in:,} rows in = {self.rows_out:,} rows out + {self.dropped.total():,} dropped + {self.left_out:,} left out → {path}"
+        dropped = [f"  {count:,} {FATES[fate]}" for fate, count in self.dropped.items()]
+        return "\n".join([total, *dropped, *(f"  {count:,} {DONE[kind]}" for kind, count in self.done.items())])
 
 
 class MendedCopy:
-    """The files of a mended copy below `out`; `write` fills them within a transaction. Raises ToolError where one would overwrite a raw file."""
+    """The files of a mended copy in the folder `out`; `write` fills them. Raises ToolError if one would overwrite a raw file."""
 
-    def __init__(self, diagnosis: Diagnosis, read: Read, files: list[OpenSource], out: Path) -> None:
+    def __init__(self, diagnosis: Diagnosis, read: Reader, files: list[OpenSource], out: Path) -> None:
         self.task, self._read, self._files = diagnosis.task, read, files
         self.accounts = {split: Account() for split in diagnosis.splits.names}
         self.paths = {split: out / f"{split}.mended.jsonl" for split in self.accounts}
@@ -106,10 +103,12 @@ class MendedCopy:
                 self._list(split, line, "dropped", why, new)
         repeats.close()
 
-    def words(self) -> list[str]:
-        """The key=value words by which a task reads the copy instead of its raw files."""
+    def words_instead_of(self, words: list[str]) -> list[str]:
+        """Returns a command's key=value words, changed so that the task reads the copy instead of its raw files."""
+        replaced = {"reader", "split", *(f"raw.{split}" for split in self.accounts)}
+        kept = [word for word in words if word.split("=")[0] not in replaced and not word.startswith("split.")]
         raw = [f"raw.{split}={self.paths[split] if account.rows_out else 'null'}" for split, account in self.accounts.items()]
-        return ["reader=jsonl", *raw, *(["split=null"] if self.task.split else [])]
+        return [*kept, "reader=jsonl", *raw, *(["split=null"] if self.task.split else [])]
 
     def _mend(self, file: OpenSource, number: int, row: RawRow | BadRow, repeats: Repeats, new: Transaction) -> None:
         if isinstance(row, BadRow):
@@ -118,10 +117,10 @@ class MendedCopy:
             return
         survey = self._surveys.get(file.path)
         mended, done = mend(of_kind(row, self.task), self.task, survey)
-        split = (self.task.split and share_of(mended.text, self.task.split)) or file.split
+        split = split_of(mended, file.split, self.task)
         account = self.accounts[split]
         account.rows_in += 1
-        if reasons := [message for kind, message in faults(mended, self.task) if KINDS[kind].severity == ERROR]:
+        if reasons := [message for _, message in errors(mended, self.task)]:
             self._leave_out(split, row.line, " ".join(reasons), new)
             return
         account.done += done
@@ -138,7 +137,7 @@ class MendedCopy:
 
 
 def mend(row: RawRow, task: Task, survey: Survey | None = None) -> tuple[RawRow, Counter[str]]:
-    """A row with what can be mended mended, and how often what was done (by the kind of fault); what can't be stays as it is."""
+    """Returns the row with everything mended that can be, and how often each kind of fault was mended. The rest stays as it is."""
     done: Counter[str] = Counter()
     text = _clean(row.text, done)
     if task.kind == "classification":
@@ -162,7 +161,7 @@ def _clean(text: str, done: Counter[str] | None = None) -> str:
 
 
 def _mend_entity(text: str, entity: Entity, task: Task, reading: Reading | None, done: Counter[str]) -> Entity | None:
-    """The entity at the right place, trimmed, under a known label as far as that can be told; None for an empty one."""
+    """Returns the entity at its right place, trimmed, under a known label, as far as these can be told; None for an empty one."""
     if is_empty(entity, len(text)):
         done["empty-entity"] += 1
         return None
@@ -178,7 +177,7 @@ def _mend_entity(text: str, entity: Entity, task: Task, reading: Reading | None,
 
 
 def _span(text: str, entity: Entity, reading: Reading | None) -> tuple[int, int] | None:
-    """Where the entity's string stands: at its offsets, at its offsets read otherwise, or wherever it stands once; None where that can't be told."""
+    """Returns the span of the entity's string: at its offsets, at its offsets read otherwise, or at its only place in the text; None if that can't be told."""
     string, start, end = entity.text, entity.start, entity.end
     if agrees(text, (start, end), string):
         return start, end
@@ -213,7 +212,7 @@ def _mend_class(row: RawRow, task: Task, done: Counter[str]) -> RawRow:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """The only known name that differs from this one in nothing but case, width and outer whitespace, if there is one; else the name itself."""
+    """Returns the only known name that differs from `name` in just case, width and outer whitespace, or `name` itself."""
     same = [] if name in known else [other for other in known if _folded(other) == _folded(name)]
     return same[0] if len(same) == 1 else name
 

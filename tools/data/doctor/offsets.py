@@ -1,7 +1,9 @@
-"""Offsets that disagree with the text: whether one other reading of the file's offsets would make all of them agree.
+"""Looks for one other reading of a file's offsets under which every wrong one agrees with its text.
 
-In: a row's text and an entity whose string isn't at its offsets. Out: for each file the counts of what every reading mends, and the one that mends all.
-The doctor (`python -m tools.data.doctor.examine`) reports it, and --fix uses it.
+In: a row's text and an entity whose string isn't at its offsets. Out: for each file, how many entities each reading mends, and the reading that mends all.
+The doctor reports it, and --fix uses it.
+
+    ./ner check conf/task/clue.yaml --fix
 """
 
 from __future__ import annotations
@@ -14,10 +16,24 @@ from tools.example import Entity
 
 Span = tuple[int, int]
 INCLUSIVE = {"cluener"}  # readers of formats whose ends are inclusive
+# (name, added to starts, added to ends), the likeliest first. Readers have already made inclusive ends exclusive.
+_OF_INCLUSIVE = (
+    ("ends are read as exclusive", 0, -1),
+    ("ends are read as inclusive and one too low", 0, 1),
+    ("offsets are counted from 1", -1, -1),
+    ("offsets are counted from 1 and ends are read as exclusive", -1, -2),
+)
+_OF_EXCLUSIVE = (
+    ("ends are read as inclusive", 0, 1),
+    ("ends are read as exclusive and one too high", 0, -1),
+    ("offsets are counted from 1", -1, -1),
+    ("offsets are counted from 1 and ends are read as inclusive", -1, 0),
+)
+_OF_BOTH = (("1 is added to starts", 1, 0), ("1 is taken from starts", -1, 0), ("1 is added to starts and ends", 1, 1))
 
 
 class Reading(NamedTuple):
-    """Another way to read offsets: what it is called, and the span that it makes of a text and the reader's span."""
+    """Another way to read offsets: its name, and the function from (text, start, end) to the span that it means."""
 
     name: str
     span: Callable[[str, int, int], Span]
@@ -36,50 +52,42 @@ def _from_utf16(text: str, start: int, end: int) -> Span:
 
 
 def readings(reader: str) -> list[Reading]:
-    """The readings that are tried for a reader's files, the likeliest first: ends, then starts, counted one more or less."""
-    if reader in INCLUSIVE:
-        named = [("exclusive", 0, -1), ("inclusive and one too low", 0, 1)]
-        both = [("offsets are counted from 1", -1, -1), ("offsets are counted from 1 and ends are read as exclusive", -1, -2)]
-    else:
-        named = [("inclusive", 0, 1), ("exclusive and one too high", 0, -1)]
-        both = [("offsets are counted from 1", -1, -1), ("offsets are counted from 1 and ends are read as inclusive", -1, 0)]
-    ends = [_shift(f"ends are read as {name}", first, last) for name, first, last in named]
-    starts = [_shift("1 is added to starts", 1, 0), _shift("1 is taken from starts", -1, 0), _shift("1 is added to starts and ends", 1, 1)]
-    known = [*ends, *(_shift(name, first, last) for name, first, last in both)]
-    return [*known, *starts, Reading("offsets are counted in UTF-16 units, as JavaScript does", _from_utf16)]
+    """Returns the readings that are tried for a reader's files, the likeliest first."""
+    shifts = [*(_OF_INCLUSIVE if reader in INCLUSIVE else _OF_EXCLUSIVE), *_OF_BOTH]
+    return [*(_shift(*shift) for shift in shifts), Reading("offsets are counted in UTF-16 units, as JavaScript does", _from_utf16)]
 
 
 def agrees(text: str, span: Span, string: str) -> bool:
-    """Whether a string, not an empty one, stands at a span of a text."""
+    """Returns whether a non-empty string stands at a span of a text."""
     start, end = span
     return 0 <= start < end <= len(text) and text[start:end] == string
 
 
 class Survey:
-    """One file's disagreeing spans: how many there are, and how many each reading would mend."""
+    """Counts one file's entities whose string isn't at their offsets, and how many of them each reading mends."""
 
     def __init__(self, reader: str) -> None:
         self.wrong = 0
         self._readings = readings(reader)
-        self._mended: Counter[int] = Counter()
+        self._mended: Counter[Reading] = Counter()
 
     def add(self, text: str, entity: Entity) -> None:
-        """Count a span whose string isn't there."""
+        """Counts an entity whose string isn't at its offsets."""
         self.wrong += 1
-        for i, reading in enumerate(self._readings):
+        for reading in self._readings:
             if agrees(text, reading.span(text, entity.start, entity.end), entity.text):
-                self._mended[i] += 1
+                self._mended[reading] += 1
 
     def mends_all(self) -> Reading | None:
-        """The reading by which every disagreeing span agrees."""
-        return next((reading for i, reading in enumerate(self._readings) if self.wrong and self._mended[i] == self.wrong), None)
+        """Returns the first reading that mends every wrong entity, or None."""
+        return next((reading for reading in self._readings if self._mended[reading] == self.wrong > 0), None)
 
     def __str__(self) -> str:
-        """What would mend them, as a sentence; nothing where no reading mends more than half."""
-        best = max(range(len(self._readings)), key=lambda i: self._mended[i])
-        mended, name = self._mended[best], self._readings[best].name
-        if not self.wrong or mended * 2 <= self.wrong:
+        """Returns a clause about the best reading; empty if no reading mends more than half."""
+        best = max(self._readings, key=lambda reading: self._mended[reading])
+        mended = self._mended[best]
+        if mended * 2 <= self.wrong:
             return ""
         if mended < self.wrong:
-            return f"{mended:,} of {self.wrong:,} agree when {name}"
-        return f"all {self.wrong:,} agree when {name}" if self.wrong > 1 else f"it agrees when {name}"
+            return f"{mended:,} of {self.wrong:,} agree when {best.name}"
+        return f"all {self.wrong:,} agree when {best.name}" if self.wrong > 1 else f"it agrees when {best.name}"

@@ -1,6 +1,8 @@
-"""What no single row shows: labels that are rare or never trained, texts that repeat, conflict or leak; and the counts that it is told by.
+"""Counts what each split holds, and finds what no single row shows: labels that are rare or never trained, texts that repeat, conflict or leak.
 
-In: each row of each split, then the table of repeats. Out: findings, and the counts that report.json has for each split. `python -m tools.data.doctor.examine`.
+In: each row of each split, then the table of repeats. Out: findings, and the counts that report.json has for each split.
+
+    ./ner check conf/task/clue.yaml
 """
 
 from __future__ import annotations
@@ -17,13 +19,20 @@ from tools.data.readers.row import RawRow
 from tools.data.repeats import Repeats
 
 RARE = 10  # entities, or rows of a class, in the training split
-LABELS_KEPT = 1000  # distinct labels that are counted by name; those that the task doesn't list may be without end
+LABELS_KEPT = 1000  # distinct labels that are counted by name, so that unlisted labels can't fill the memory
 OTHERS = "…"
+_TABLES = {
+    "duplicate": "repeated",
+    "conflict": "conflicting",
+    "leak": "leaked",
+    "leak-normalised": "leaked_normalised",
+    "leak-evaluation": "evaluated_twice",
+}
 
 
 @dataclass
 class SplitCounts:
-    """What a split holds; bad rows aren't rows."""
+    """A split's counts. `rows` are the readable ones; lengths map characters or tokens to rows."""
 
     rows: int = 0
     bad_rows: int = 0
@@ -35,7 +44,7 @@ class SplitCounts:
     token_lengths: Counter[int] = field(default_factory=Counter)
 
     def add(self, row: RawRow) -> None:
-        """Count a row."""
+        """Counts a row."""
         self.rows += 1
         self.text_lengths[len(row.text)] += 1
         labels = labels_of(row)
@@ -46,26 +55,39 @@ class SplitCounts:
         self.empty_rows += not labels
 
     def report(self) -> dict[str, Any]:
-        """As report.json has it; labels by frequency, lengths in order."""
+        """Returns the counts as report.json has them: labels by frequency, lengths in order."""
         lengths = {"text_lengths": dict(sorted(self.text_lengths.items()))}
         if self.token_lengths:
             lengths["token_lengths"] = dict(sorted(self.token_lengths.items()))
         counts = {name: getattr(self, name) for name in ("rows", "bad_rows", "entities", "pairs", "empty_rows")}
         return {**counts, "labels": dict(self.labels.most_common()), **lengths}
 
+    def summary(self, kind: str) -> str:
+        """Returns the counts of a split of a task of that kind as one line."""
+        parts = [f"{self.rows:,} rows"]
+        if kind == "ner":
+            parts += [f"{self.entities:,} entities", f"{self.pairs:,} unique (label, string) pairs", f"{self.empty_rows:,} rows without an entity"]
+        if self.bad_rows:
+            parts.append(f"{self.bad_rows:,} bad rows")
+        for lengths, unit in ((self.text_lengths, "characters"), (self.token_lengths, "tokens")):
+            if lengths:
+                least, most = min(lengths), max(lengths)
+                parts.append(f"{least:,}–{most:,} {unit}" if least < most else f"{most:,} {unit}")
+        return ", ".join(parts)
+
 
 class Splits:
-    """The counts of a task's splits, the one that is trained on first: 'train', or else the first that the task names."""
+    """The counts of a task's splits. The training split is 'train', or else the first that the task names; it comes first in `names`."""
 
     def __init__(self, task: Task) -> None:
         self.trained = "train" if "train" in task.raw else next(iter(task.raw))
         self.names = [self.trained, *(split for split in task.raw if split != self.trained), *(task.split.of if task.split else ())]
         self.counts = {name: SplitCounts() for name in self.names}
         self.first: dict[tuple[str, str], Place] = {}  # where a split has a label first
-        self.offered = dict.fromkeys(task.names)  # what a prompt may ask for
+        self.offered = dict.fromkeys(task.names)  # labels that a prompt may ask for, in order
 
     def add(self, place: Place, row: RawRow) -> None:
-        """Count a row, and remember which labels are new in it."""
+        """Counts a row, and remembers the labels that are new in it."""
         self.counts[place.split].add(row)
         for label in labels_of(row):
             if (place.split, label) not in self.first and len(self.first) < LABELS_KEPT:
@@ -76,51 +98,49 @@ class Splits:
 
     @property
     def rows(self) -> int:
-        """Readable rows in all."""
+        """The readable rows of all splits."""
         return sum(counts.rows for counts in self.counts.values())
+
+    def report(self) -> dict[str, dict[str, Any]]:
+        """Returns each split's counts as report.json has them."""
+        return {name: counts.report() for name, counts in self.counts.items()}
 
 
 def labels_of(row: RawRow) -> list[str]:
-    """The labels of a row's entities, or its class."""
+    """Returns the labels of a row's entities, or its class."""
     return [row.label] if row.label is not None else [entity.label for entity in row.entities]
 
 
 def label_faults(splits: Splits, task: Task, findings: Findings) -> None:
-    """Labels that the training split has too few of or none, once all rows are counted."""
+    """Adds the labels that the training split has few or none of. All rows must be counted by then."""
     trained = splits.counts[splits.trained].labels
     if not splits.counts[splits.trained].rows:
         return
     unit = "entities" if task.kind == "ner" else "rows"
     listed = Place("", task.path, line_of(task.path, "labels"))
     for label in splits.offered:
-        seen = [name for name in splits.names if splits.counts[name].labels[label]]
-        if not seen:
+        times = {name: counts.labels[label] for name, counts in splits.counts.items()}
+        first = next((splits.first[name, label] for name in splits.names if (name, label) in splits.first), listed)
+        if not any(times.values()):
             findings.add("unused-label", listed, f"{label}: no {unit} in any split.")
         elif not trained[label]:
-            findings.add("unseen-label", splits.first.get((seen[0], label), listed), f"{label}: {_in_each(splits, label)}.")
+            findings.add("unseen-label", first, f"{label}: {', '.join(f'{count:,} in {name}' for name, count in times.items())}.")
         elif trained[label] < RARE:
-            message = f"{label}: {trained[label]} {unit} in {splits.trained}, fewer than {RARE}."
-            findings.add("rare-label", splits.first.get((splits.trained, label), listed), message)
+            findings.add("rare-label", first, f"{label}: {trained[label]} {unit} in {splits.trained}, fewer than {RARE}.")
 
 
 def repeat_faults(repeats: Repeats, paths: dict[str, Path], findings: Findings) -> None:
-    """Texts that stand more than once, in one split or in several."""
-    tables = {"duplicate": "repeated", "conflict": "conflicting", "leak": "leaked", "leak-normalised": "leaked_normalised"}
-    for kind, table in {**tables, "leak-evaluation": "evaluated_twice"}.items():
+    """Adds the texts that stand more than once, in one split or in several. `paths` maps a split to its raw file."""
+    for kind, table in _TABLES.items():
         tally = repeats.tally(table)
         if not tally:
             continue
-        examples = repeats.examples(table, EXAMPLES)
         for split, texts, rows in tally:
             findings.count_more(kind, split, rows if kind == "duplicate" else texts)
-        for repeat in examples:
+        for repeat in repeats.examples(table, EXAMPLES):
             differs = ", annotated otherwise" if repeat.differs and kind in ("duplicate", "leak") else ""
             other = f"{paths[repeat.other_split]}:{repeat.other_line}"
             message = f"stands in {other} too{differs}." if kind != "conflict" else f"annotated otherwise than in {other}."
             findings.example(kind, Place(repeat.split, paths[repeat.split], repeat.line), message)
         texts, rows = sum(one.texts for one in tally), sum(one.rows for one in tally)
-        findings.about(kind, f"of {texts:,} texts" if kind == "duplicate" else f"{rows:,} rows")
-
-
-def _in_each(splits: Splits, label: str) -> str:
-    return ", ".join(f"{splits.counts[name].labels[label]:,} in {name}" for name in splits.names)
+        findings.detail(kind, f"of {texts:,} texts" if kind == "duplicate" else f"{rows:,} rows")

@@ -1,6 +1,6 @@
-"""Raw annotation formats. A new one is a file here and one entry in READERS.
+"""Raw annotation formats. A new format is a file here and one entry in READERS.
 
-A reader takes a path and yields one RawRow or BadRow for each row of the file, in order; it never raises for a row's sake, whatever bytes the file holds.
+A reader takes a path and yields one RawRow or BadRow for each row of the file, in order. It never raises because of a row, whatever bytes the file holds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from tools.data.readers.examples import read_canonical
 from tools.data.readers.label_studio import read_label_studio
 from tools.data.readers.row import BadRow, RawRow
 
-READERS: dict[str, Callable[[Path], Iterator[RawRow | BadRow]]] = {
+Reader = Callable[[Path], Iterator[RawRow | BadRow]]
+READERS: dict[str, Reader] = {
     "bio": read_bio,
     "ccfbdci": read_ccfbdci,
     "classification": read_classification,

@@ -18,13 +18,8 @@ from tools.files import encoding_problem, json_problem, need_file
 
 _raw_decode = json.JSONDecoder().raw_decode
 CUT = "the file ends in the middle of this row"
-# UTF-32's mark begins with UTF-16's, so it is asked for first.
-_WIDE = {
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
+# UTF-32's little-endian mark begins with UTF-16's, so it stands first.
+_WIDE = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
 
 class Line(NamedTuple):
@@ -40,13 +35,17 @@ def text_lines(path: Path) -> Iterator[Line | BadRow]:
     with open(need_file(path), "rb") as handle:
         for number, raw in enumerate(handle, 1):
             if number == 1:
-                wide = next((name for mark, name in _WIDE.items() if raw.startswith(mark)), "")
-                if wide:
+                if wide := wide_encoding(raw):
                     yield BadRow(1, f"the whole file is {wide}; convert it with `iconv -f {wide} -t UTF-8`.", "encoding")
                     return
                 raw = raw.removeprefix(codecs.BOM_UTF8)
             if raw.strip():
                 yield _decode(number, raw.rstrip(b"\r\n"), raw.endswith(b"\n"))
+
+
+def wide_encoding(head: bytes) -> str:
+    """Returns 'UTF-16' or 'UTF-32' for a file that begins with its mark; empty for any other."""
+    return next((name for mark, name in _WIDE.items() if head.startswith(mark)), "")
 
 
 def json_rows(path: Path, parse: Callable[[int, dict[str, Any]], RawRow]) -> Iterator[RawRow | BadRow]:

@@ -1,4 +1,4 @@
-"""What a reader yields: a row as annotated, or a row that can't be used and why; and the check that every caller makes of a row's offsets."""
+"""A reader's result: a row as it is annotated, or a row that can't be used with the reason; and the check of a row's offsets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tok
 
 @dataclass(slots=True)  # as if frozen, as Example
 class RawRow:
-    """A readable row: `line` is where it begins in its file (from 1); entities stand in the file's order, ends exclusive.
+    """A readable row. `line` is where it begins in its file (from 1); entities stand in the file's order, ends exclusive.
 
-    Nothing is checked but types: an entity's string is what the file says it is, which may not be what stands at its offsets. A classification row has
-    `label` and perhaps `options` instead of entities. `repairs` says what the reader mended on the way by its format's stated rule.
+    Only types are checked: an entity's `text` is the file's string, which may differ from the text at its offsets. A classification row has `label`, and
+    perhaps `options`, instead of entities. `repairs` describes what the reader repaired by its format's rule.
     """
 
     line: int
@@ -30,10 +30,10 @@ class RawRow:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that can't become an example; `reason` says what is wrong with it, and what is there instead, `kind` which sort of fault that is.
+    """A row that can't become an example. `reason` is a sentence.
 
-    Kinds: 'json' (unreadable JSON), 'encoding' (not UTF-8), 'truncated' (the file ends in the middle of the row), 'type' (a field is missing or has the wrong
-    type), 'unannotated' (there is no annotation to learn from).
+    `kind` is 'json' (unreadable JSON), 'encoding' (not UTF-8), 'truncated' (the file ends in the middle of the row), 'type' (a field is missing or has the
+    wrong type) or 'unannotated' (there is no annotation to learn from).
     """
 
     line: int
@@ -41,22 +41,14 @@ class BadRow:
     kind: str = "type"
 
 
-def offset_problem(row: RawRow) -> str:
-    """The first entity whose string isn't what stands at its offsets, with what stands there; an empty string where all agree.
-
-    An empty span and one that reaches beyond the text are problems too.
-    """
+def misplaced(row: RawRow) -> list[Entity]:
+    """Returns the entities whose string differs from the text at their offsets; among them are empty spans and spans that reach beyond the text."""
     text, length = row.text, len(row.text)
-    for entity in row.entities:
-        start, end = entity.start, entity.end
-        if not 0 <= start < end <= length or text[start:end] != entity.text:
-            there = shown(text[max(start, 0) : max(end, 0)])
-            return f"{shown(entity.text)} ({shown(entity.label)[1:-1]}) isn't at [{start}, {end}); the text there is {there}."
-    return ""
+    return [e for e in row.entities if not (0 <= e.start < e.end <= length and text[e.start : e.end] == e.text)]
 
 
 def shown(value: Any) -> str:
-    """A value of a file as a message quotes it: on one line, and short however long or deep the value is."""
+    """Returns a value of a file as a message quotes it: on one line, and short however long or deep the value is."""
     text = _SHORT.repr(value)
     return text if len(text) <= 150 else text[:149] + "…"
 
