@@ -1,101 +1,100 @@
-"""The whole chain on the embedded model and the sample data: data → train → export → serve → eval.
+"""Runs the whole chain on the embedded model and the sample data: data → train → export → serve → eval.
 
 In: what is in the repository. Out: data/outputs/tiny-qwen2-sample-ner-lora-sft/ and three lines: F1 of base, adapter and merged model.
 
-    python -m tools.demo
+    ./ner demo
+    ./ner demo max_steps=50
 """
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tools.conf.run import load_run
 from tools.conf.task import find_task
-from tools.errors import WANTING, ToolError, run
-from tools.evaluate.evaluate import predict_and_score
-from tools.predict.predict import CONCURRENCY
-from tools.predict.predictions import folder
+from tools.errors import WANTING, ToolError
 from tools.predict.server import serving
 from tools.process import call
+from tools.score.score_file import Score, read_score
+from tools.variant import Variant
 
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 SPLIT = "dev"
+MODELS = {"base": "base model, before training", "adapter": "base + adapter", "merged": "merged model"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
-    """What the chain came to: score.json's content and its folder by model ('base', 'adapter', 'merged'), and seconds by step."""
+    """The chain's scores and evaluation folders by variant ('base', 'adapter', 'merged'), and seconds by step."""
 
-    scores: dict[str, dict[str, Any]]
-    folders: dict[str, Path]
-    seconds: dict[str, float]
+    scores: dict[str, Score] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def chain(conf: Path, overrides: Sequence[str], port: int, data: Sequence[str] = ()) -> Outcome:
-    """Run every step on the run `conf`; `data` are key=value words for its task. A step's own message says what stopped it."""
-    this = load_run(conf, overrides)
-    task = find_task(this.task, data)
-    scores, folders, seconds = {}, {}, {}
-    for name, words in (
-        ("data", ("tools.data.convert", str(task.path), *data, "--out", str(this.dataset))),
-        ("train", ("tools.train.train", str(conf), *overrides, "--fresh")),
-        ("export", ("tools.train.export", str(conf), *overrides)),
-    ):
+    """Runs every step on the run `conf`; `data` are key=value words for its task. Raises ToolError with the exit code of the step that stopped."""
+    run, words, outcome = load_run(conf, overrides), (str(conf), *overrides), Outcome()
+    task = find_task(run.task, data)
+    _timed(outcome, "data", "data", str(task.path), *data, "--out", str(run.dataset))
+    _timed(outcome, "train", "train", *words, "--fresh")
+    _timed(outcome, "export", "export", *words)
+    for name, served in (("base + adapter", ("base", "adapter")), ("merged", ("merged",))):
+        variant = run.variant(served[-1])
+        _show("serve", *words, "--which", variant.word, "--port", str(port))
         started = time.monotonic()
-        step(*words)
-        seconds[name] = time.monotonic() - started
-    for merged, models in ((False, ("base", "adapter")), (True, ("merged",))):
-        show("tools.serve.serve", str(conf), *overrides, *(["--merged"] if merged else []), "--port", str(port))
-        started = time.monotonic()
-        with serving(this, models[-1], None, port) as server:
-            seconds[f"serve {'merged' if merged else 'base + adapter'}"] = time.monotonic() - started
-            for which in models:
-                started = time.monotonic()
-                scores[which] = predict_and_score(this, task, SPLIT, server, which, CONCURRENCY)
-                folders[which] = folder(this, task, SPLIT, which)
-                seconds[f"eval {which}"] = time.monotonic() - started
-    return Outcome(scores, folders, seconds)
+        with serving(run, variant, None, port) as server:
+            outcome.seconds[f"serve {name}"] = time.monotonic() - started
+            for word in served:
+                _timed(outcome, f"eval {word}", "eval", *words, "--task", task.name, "--split", SPLIT, "--which", word, "--url", server.url)
+                _read(outcome, run.variant(word), task.name)
+    return outcome
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens at now."""
+    """Returns a port of 127.0.0.1 that nothing listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def step(*words: str) -> None:
-    """Show and run one command of the chain; a ToolError carries its exit code on."""
-    show(*words)
-    if code := call([sys.executable, "-m", *words]):
-        raise ToolError(f"stopped at: python -m {shlex.join(words)}", code)
+def _timed(outcome: Outcome, name: str, *words: str) -> None:
+    """Shows and runs one verb. Raises ToolError with its exit code."""
+    _show(*words)
+    started = time.monotonic()
+    if code := call([sys.executable, "-m", "tools", *words]):
+        raise ToolError(f"stopped at: ./ner {shlex.join(words)}", code)
+    outcome.seconds[name] = time.monotonic() - started
 
 
-def show(*words: str) -> None:
-    """Print a command as a user would type it."""
-    print(f"\n$ python -m {shlex.join(words)}", flush=True)
+def _show(*words: str) -> None:
+    print(f"\n$ ./ner {shlex.join(words)}", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=(__doc__ or "").split("\n\n")[0])
+def _read(outcome: Outcome, variant: Variant, task: str) -> None:
+    folder = variant.evaluation(task, SPLIT)
+    outcome.folders[variant.word], outcome.scores[variant.word] = folder, read_score(folder)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's own options."""
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the demo's run")
     parser.add_argument("--port", type=int, help="default: any free one")
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Runs the chain and prints three lines. Raises ToolError (1) where the adapter is no better than the base model."""
     outcome = chain(CONF, args.overrides, args.port or free_port())
     print()
-    for which, what in (("base", "base model, before training"), ("adapter", "base + adapter"), ("merged", "merged model")):
-        score = outcome.scores[which]
-        print(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {outcome.folders[which]}")
+    for word, what in MODELS.items():
+        score = outcome.scores[word]
+        print(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {outcome.folders[word]}")
     if outcome.scores["adapter"]["micro"]["f1"] <= outcome.scores["base"]["micro"]["f1"]:
         raise ToolError("the adapter is no better than the base model: something is wrong with this chain.", WANTING)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,116 +1,136 @@
-"""The best checkpoint by F1 and not by loss: one server holds every checkpoint of a run as an adapter, and each answers the split.
+"""Finds the best checkpoint by F1 and not by loss: one server holds every checkpoint of a run as an adapter, and each answers the split.
 
 In: a trained run with checkpoints. Out: predictions and scores of each in data/outputs/<run>/eval/, best.json and best.png in data/outputs/<run>/;
-`make export`, `make serve` and `make eval` take the best one with BEST=1.
+export, serve and eval take the best one with --which best.
 
-    python -m tools.evaluate.best conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev
+    ./ner best conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from tools.conf.run import Run, run_from
 from tools.conf.task import Task, find_task
-from tools.errors import WANTING, ToolError, run
-from tools.evaluate.evaluate import predict_and_score
-from tools.files import read_json, replacing_file, write_json
-from tools.predict.predict import add_server_options, need_examples
-from tools.predict.server import serving
+from tools.errors import WANTING, ToolError
+from tools.evaluate.evaluate import evaluate_at
+from tools.files import read_json, replacing_file
+from tools.predict.questions import Asking, need_examples
+from tools.predict.server import serving_checkpoints
+from tools.score.score_file import Score
+from tools.variant import ADAPTER_WEIGHTS, Variant, is_pissa
 
 METRICS = ("micro", "macro")
 
 
-def best(this: Run, task: Task, split: str, metric: str, port: int, concurrency: int) -> dict[str, Any]:
-    """Score every checkpoint, write best.json and best.png, and return best.json's content; among equals the earliest is best.
+class Step(TypedDict):
+    """One checkpoint's F1, micro, macro and on entities unseen in train, and the loss on the held-out rows; None where there is none."""
 
-    Raises ToolError for a run without checkpoints.
+    step: int
+    micro: float
+    macro: float
+    unseen: float | None
+    eval_loss: float | None
+
+
+class Best(TypedDict):
+    """best.json. Variant.write_best adds the hash of the adapter."""
+
+    run: str
+    task: str
+    split: str
+    metric: str
+    checkpoint: str
+    steps: list[Step]
+
+
+def best(run: Run, task: Task, split: str, metric: str, port: int, concurrency: int) -> Best:
+    """Scores every checkpoint, writes best.png and best.json, and returns best.json's content; among equals the earliest is best.
+
+    Raises ToolError for a run without checkpoints, and for a PiSSA run.
     """
-    steps = need_checkpoints(this)
-    need_examples(this, task, split)
-    losses, rows = eval_losses(this), []
-    with serving(this, "checkpoints", None, port) as server:
-        for step in steps:
-            score = predict_and_score(this, task, split, server, f"checkpoint-{step}", concurrency)
-            unseen = score["unseen"]["f1"] if "unseen" in score else None
-            rows.append({"step": step, **{name: score[name]["f1"] for name in METRICS}, "unseen": unseen, "eval_loss": losses.get(step)})
-    chosen = max(rows, key=lambda row: (row[metric], -row["step"]))
-    result = {
-        "run": this.name,
-        "task": task.name,
-        "split": split,
-        "metric": f"{metric}_f1",
-        "checkpoint": f"checkpoint-{chosen['step']}",
-        "steps": rows,
-    }
-    draw(result, this.output_dir / "best.png")
-    write_json(this.best_record, result)
+    found = need_checkpoints(run)
+    need_examples(run, task, split)
+    losses, steps = eval_losses(run), []
+    with serving_checkpoints(run, port) as server:
+        for step, variant in found.items():
+            steps.append(_step(step, evaluate_at(server, Asking(run, task, split, variant), concurrency), losses.get(step)))
+    chosen = max(steps, key=lambda one: (one[metric], -one["step"]))  # type: ignore[literal-required]
+    result = Best(run=run.name, task=task.name, split=split, metric=f"{metric}_f1", checkpoint=f"checkpoint-{chosen['step']}", steps=steps)
+    draw(result, run.output_dir / "best.png")
+    run.variant("adapter").write_best(dict(result))
     return result
 
 
-def need_checkpoints(this: Run) -> list[int]:
-    """The steps of the run's checkpoints, in order. Raises ToolError where there is none that has an adapter, or one that fits no model on the disk."""
-    steps = sorted(step for step, folder in this.checkpoints() if (folder / "adapter_model.safetensors").is_file())
-    if not steps:
+def need_checkpoints(run: Run) -> dict[int, Variant]:
+    """Returns step → checkpoint, in order, of those that have an adapter. Raises ToolError where there are none, and for a PiSSA run."""
+    found = {step: run.variant(f"checkpoint-{step}") for step, folder in sorted(run.checkpoints()) if (folder / ADAPTER_WEIGHTS).is_file()}
+    if not found:
         raise ToolError(
-            f"{this.output_dir}: no checkpoints in it. Train with some, and start over if the run is finished: make train CONF={this.path} FRESH=1"
-            ' ARGS="save_strategy=steps save_steps=…"',
+            f"{run.output_dir}: no checkpoints in it. Train with some, and start over if the run is finished: make train CONF={run.path}"
+            ' ARGS="save_strategy=steps save_steps=… --fresh"',
             WANTING,
         )
-    for step in steps:
-        this.need_plain(this.adapter(f"checkpoint-{step}"))
-    return steps
+    if any(is_pissa(variant.folder) for variant in found.values()):
+        last = run.variant("adapter").command("eval")
+        raise ToolError(f"{run.path}: the checkpoints of a PiSSA run fit no model on the disk, so none can be scored. Its last adapter can: {last}")
+    return found
 
 
-def eval_losses(this: Run) -> dict[int, float]:
-    """step → loss on the held-out rows, as the newest trainer_state.json recorded it; empty for a run without evaluation."""
-    states = [this.output_dir, *(folder for _, folder in sorted(this.checkpoints(), reverse=True))]
+def eval_losses(run: Run) -> dict[int, float]:
+    """Returns step → loss on the held-out rows from the newest trainer_state.json; empty for a run without evaluation."""
+    states = [run.output_dir, *(folder for _, folder in sorted(run.checkpoints(), reverse=True))]
     path = next((folder / "trainer_state.json" for folder in states if (folder / "trainer_state.json").is_file()), None)
     history = read_json(path).get("log_history", []) if path else []
     return {int(entry["step"]): float(entry["eval_loss"]) for entry in history if "eval_loss" in entry}
 
 
-def table(result: dict[str, Any]) -> str:
-    """The checkpoints under each other, the best one marked."""
+def _step(step: int, score: Score, loss: float | None) -> Step:
+    unseen = score["unseen"]["f1"] if "unseen" in score else None
+    return Step(step=step, micro=score["micro"]["f1"], macro=score["macro"]["f1"], unseen=unseen, eval_loss=loss)
+
+
+def table(result: Best) -> str:
+    """Returns the checkpoints as a table, the best one marked."""
     lines = [f"{'step':>8} {'micro F1':>9} {'macro F1':>9} {'unseen F1':>9} {'eval loss':>9}"]
-    for row in result["steps"]:
-        values = " ".join(f"{row[name]:>9.4f}" if row[name] is not None else f"{'-':>9}" for name in (*METRICS, "unseen", "eval_loss"))
-        lines.append(f"{row['step']:>8} {values}{'  ← best' if result['checkpoint'] == 'checkpoint-' + str(row['step']) else ''}")
+    for one in result["steps"]:
+        values = (one["micro"], one["macro"], one["unseen"], one["eval_loss"])
+        shown = " ".join(f"{'-':>9}" if value is None else f"{value:>9.4f}" for value in values)
+        lines.append(f"{one['step']:>8} {shown}{'  ← best' if result['checkpoint'] == 'checkpoint-' + str(one['step']) else ''}")
     return "\n".join(lines)
 
 
-def draw(result: dict[str, Any], path: Path) -> None:
-    """F1 and eval loss over the steps, as a PNG."""
+def draw(result: Best, path: Path) -> None:
+    """Draws F1 and eval loss over the steps, as a PNG."""
     import matplotlib.figure
 
     figure = matplotlib.figure.Figure(figsize=(7, 4), layout="constrained")
-    axes, rows = figure.subplots(), result["steps"]
-    steps = [row["step"] for row in rows]
-    for name in METRICS:
-        axes.plot(steps, [row[name] for row in rows], marker="o", label=f"{name} F1")
+    axes, steps = figure.subplots(), [one["step"] for one in result["steps"]]
+    axes.plot(steps, [one["micro"] for one in result["steps"]], marker="o", label="micro F1")
+    axes.plot(steps, [one["macro"] for one in result["steps"]], marker="o", label="macro F1")
     axes.set_xlabel("step")
     axes.set_ylabel(f"F1 on {result['task']} {result['split']}")
     axes.axvline(int(result["checkpoint"].rpartition("-")[2]), color="grey", linestyle=":", label="best")
-    if any(row["eval_loss"] is not None for row in rows):
-        losses = axes.twinx()
-        losses.plot(steps, [row["eval_loss"] for row in rows], marker="x", color="tab:red", label="eval loss")
-        losses.set_ylabel("eval loss", color="tab:red")
+    losses = [(one["step"], one["eval_loss"]) for one in result["steps"]]
+    if any(loss is not None for _, loss in losses):
+        right = axes.twinx()
+        right.plot(*zip(*losses, strict=True), marker="x", color="tab:red", label="eval loss")
+        right.set_ylabel("eval loss", color="tab:red")
     axes.set_title(result["run"])
     axes.legend(loc="best")
     with replacing_file(path) as new:
         figure.savefig(new, format="png", dpi=150)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.evaluate.best", description=(__doc__ or "").split("\n\n")[0])
-    add_server_options(parser)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's own options."""
     parser.add_argument("--metric", choices=METRICS, default="micro", help="which F1 decides (default: micro)")
-    args = parser.parse_args()
-    this = run_from(args)
-    result = best(this, find_task(args.task or this.task), args.split, args.metric, args.port, args.concurrency)
-    print(f"\n{table(result)}\n→ {this.best_record}, {this.output_dir / 'best.png'}  next: make export CONF={this.path} BEST=1")
 
 
-if __name__ == "__main__":
-    run(main)
+def main(args: argparse.Namespace) -> None:
+    """Finds the best checkpoint and prints all of them."""
+    run = run_from(args)
+    result, chosen = best(run, find_task(args.task or run.task), args.split, args.metric, args.port, args.concurrency), run.variant("best")
+    print(f"\n{table(result)}\n→ {chosen.record}, {run.output_dir / 'best.png'}  next: {chosen.command('export')}")

@@ -18,7 +18,8 @@ from tools.chat import prompt
 from tools.chat.decoding import constraint
 from tools.conf.run import Run
 from tools.conf.task import Task
-from tools.errors import WANTING, ToolError
+from tools.data import stamp
+from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example, read_examples
 from tools.files import need_file, read_jsonl, sha256
 from tools.predict.predictions import Conditions, stands_twice
@@ -59,8 +60,8 @@ class Asking:
 
     @property
     def source(self) -> Path:
-        """The file that the rows come from. Raises ToolError with the command that writes it."""
-        return need_file(self.file) if self.file else need_examples(self.run, self.task, self.split)
+        """The file that the rows come from."""
+        return self.file or self.task.examples(self.split, self.run.dataset)
 
     @property
     def folder(self) -> Path:
@@ -68,8 +69,11 @@ class Asking:
         return self.variant.evaluation(self.task.name, self.split, self.decoding)
 
     def questions(self) -> list[Question]:
-        """Returns the questions in the file's order. Raises ToolError (1) where there are none."""
-        read = read_questions(self.file) if self.file else questions(self.task, read_examples(self.source), self.decoding)
+        """Returns the questions in the file's order. Raises ToolError where the file isn't there, holds none (1), or isn't of today's conversion (1)."""
+        if self.file:
+            read = read_questions(self.file)
+        else:
+            read = questions(self.task, read_examples(need_examples(self.run, self.task, self.split)), self.decoding)
         if found := list(read):
             return found
         raise ToolError(f"{self.source}: no examples in it.", WANTING)
@@ -96,8 +100,10 @@ class Asking:
 
 
 def need_examples(run: Run, task: Task, split: str) -> Path:
-    """Returns the examples file of a split. Raises ToolError with the command that writes it."""
-    return need_file(task.examples(split, run.dataset), f"To write it: make data TASK={task.name}")
+    """Returns the examples file of a split. Raises ToolError with the command that writes it, and (1) for a file of another conversion than its Alpaca file."""
+    path = need_file(task.examples(split, run.dataset), f"To write it: make data TASK={task.name}")
+    all_at_once(stamp.problems(run.dataset, [f"alpaca_{task.name}_{split}"]), WANTING)
+    return path
 
 
 def questions(task: Task, examples: Iterable[Example], decoding: str) -> Iterator[Question]:
