@@ -1,7 +1,10 @@
-"""What the installed LLaMA-Factory knows of each key, from its own dataclasses, and what is wrong with a run's.
+"""Checks a run's keys and values against the dataclasses of the engine that trains it.
 
-LLaMA-Factory itself refuses unknown keys with a traceback, and takes any value: `stage: sfty` fails only after the model has loaded. Importing its
-dataclasses takes seconds (torch comes along), so what they say is kept beside the environment until a version changes.
+In: a run. Out: one message for each unknown key and each wrong value. LLaMA-Factory itself refuses unknown keys with a traceback and takes any value:
+`stage: sfty` fails only after the model has loaded. Importing the dataclasses takes seconds (torch comes along), so types, choices and defaults are kept in a
+file beside the environment until a version changes.
+
+    ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml lora_rank=16
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ from typing import Any, Literal
 from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import sha256, write_json
+from tools.train.engines.table import ENGINES
 
 PACKAGES = ("llamafactory", "transformers")
-# Keys that transformers had before version 5, and that older run files and answers on the web still name.
+ENGINES_FOLDER = Path(__file__).parent / "engines"
+# Keys that transformers dropped with version 5; older run files still have them.
 RENAMED = {"group_by_length": "train_sampling_strategy: group_by_length", "evaluation_strategy": "eval_strategy", "no_cuda": "use_cpu"}
-ENGINES = {"llamafactory": "LLaMA-Factory", "peft": "The PEFT engine"}
-# Numbers that every type check lets through.
+# No type check refuses 0 or -1 for these.
 POSITIVE = (
     "lora_rank",
     "lora_alpha",
@@ -44,7 +48,7 @@ POSITIVE = (
 )
 LARGEST = 1e15
 SHARES = ("lora_dropout",)
-# How a value's Python type satisfies a declared one; LLaMA-Factory splits text into lists at commas (and takes the list), and reads mappings from JSON text.
+# The Python types that a declared type takes. LLaMA-Factory splits text into lists at commas (and takes the list), and reads mappings from JSON text.
 ACCEPTED: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "int": (int,),
@@ -56,14 +60,14 @@ ACCEPTED: dict[str, tuple[type, ...]] = {
 
 
 def problems(run: Run, engine: str = "") -> list[str]:
-    """One message for each key that the engine (default: the run's own) would refuse, and for each value that its dataclasses don't allow."""
+    """Returns one message for each key that the engine (default: the run's own) would refuse, and for each value that its dataclasses don't allow."""
     engine = engine or run.engine
     known = arguments(engine)
     found = []
     for key, value in run.values.items():
         if key not in known:
             hint = f" It is now `{RENAMED[key]}`." if key in RENAMED else choices(key, known)
-            found.append(f"{run.path}: unknown key '{key}'.{hint}" + f" {ENGINES[engine]} would refuse the run.")
+            found.append(f"{run.path}: unknown key '{key}'.{hint}" + f" {ENGINES[engine].title} would refuse the run.")
         elif problem := value_problem(value, known[key]["types"], known[key]["options"]) or range_problem(key, value):
             found.append(f"{run.path}: `{key}: {json.dumps(value, ensure_ascii=False)}`: {problem}")
     template = run.values.get("template")
@@ -72,18 +76,18 @@ def problems(run: Run, engine: str = "") -> list[str]:
     return found
 
 
-def base_model_problems(this: Run) -> list[str]:
-    """What is wrong with `model_name_or_path` as a local folder; a missing folder is a problem because nothing here downloads by itself."""
-    folder = Path(this.base_model)
+def base_model_problems(run: Run) -> list[str]:
+    """Returns what is wrong with `model_name_or_path` as a local folder. A missing folder is a problem: training downloads nothing."""
+    folder = Path(run.base_model)
     if not folder.is_dir():
-        hint = f"make download MODEL=Qwen/{this.base_name}" if this.base_name.startswith("Qwen") else "make download MODEL=<owner>/<name>"
+        hint = f"Qwen/{folder.name}" if folder.name.startswith("Qwen") else "<owner>/<name>"
         local = sorted(str(path.parent) for path in Path("models").glob("*/config.json"))
-        return [f"{this.path}: base model {folder}: no such folder.{choices(str(folder), local)} To get one: {hint}"]
-    return [f"{this.path}: base model {folder}: no {name} in it." for name in ("config.json",) if not (folder / name).is_file()]
+        return [f"{run.path}: base model {folder}: no such folder.{choices(str(folder), local)} To get one: make download ARGS={hint}"]
+    return [] if (folder / "config.json").is_file() else [f"{run.path}: base model {folder}: no config.json in it."]
 
 
 def range_problem(key: str, value: Any) -> str:
-    """What is wrong with a number that no dataclass forbids and no training survives ('' for nothing)."""
+    """Returns what is wrong with a number that its dataclass allows, or an empty string."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     if not abs(value) < LARGEST:
@@ -96,9 +100,9 @@ def range_problem(key: str, value: Any) -> str:
 
 
 def value_problem(value: Any, types: list[str], options: list[str]) -> str:
-    """What is wrong with a value for a key declared with these types ('' for nothing). `options` are the allowed words, none for any.
+    """Returns what is wrong with a value for a key of these types, or an empty string. `options` are the allowed words; without them any word is allowed.
 
-    An empty `types` is a declaration that isn't understood here, and takes anything; so does null, which means 'not given'.
+    Empty `types` without options come from a declaration that isn't understood here: any value passes. null passes too, it means 'not given'.
     """
     if value is None or (not types and not options):
         return ""
@@ -115,34 +119,33 @@ def value_problem(value: Any, types: list[str], options: list[str]) -> str:
 
 
 def arguments(engine: str = "llamafactory") -> dict[str, dict[str, Any]]:
-    """key → {"types", "options", "default"} for every key that the engine accepts. Raises ToolError where LLaMA-Factory isn't installed."""
+    """Returns key → {"types", "options", "default"} for every key that the engine accepts. Raises ToolError where LLaMA-Factory isn't installed."""
     return dict(_stored()[engine])
 
 
 def with_defaults(run: Run) -> dict[str, Any]:
-    """The run's values, and its engine's own default for each key that the run leaves out or sets to null."""
+    """Returns the run's values, with the engine's default for each key that the run leaves out or sets to null."""
     defaults = {key: known["default"] for key, known in arguments(run.engine).items()}
     return defaults | {key: value for key, value in run.values.items() if value is not None}
 
 
 def templates() -> list[str]:
-    """The names that `template:` can have."""
+    """Returns the names that `template:` can have."""
     return list(_stored()["templates"])
 
 
 def versions() -> dict[str, str]:
-    """The packages whose dataclasses are asked. Raises ToolError where one isn't installed."""
+    """Returns the versions of the packages whose dataclasses are asked. Raises ToolError where one isn't installed."""
     try:
         return {name: version(name) for name in PACKAGES}
     except PackageNotFoundError as error:
-        raise ToolError(
-            f"{error.name} isn't in {sys.executable}; `make setup` makes the environment, .venv/train/bin/python runs this tool."
-        ) from None
+        raise ToolError(f"{error.name} isn't installed in {sys.prefix}. To install it: make setup. To run this command with it: ./ner") from None
 
 
 @cache
 def _stored() -> dict[str, Any]:
-    asked = {**versions(), "asked_by": sha256(Path(__file__)), "peft_engine": sha256(Path(__file__).with_name("peft_arguments.py"))}
+    sources = (Path(__file__), ENGINES_FOLDER / "table.py", ENGINES_FOLDER / "peft_arguments.py")
+    asked = {**versions(), **{source.stem: sha256(source) for source in sources}}
     path = Path(sys.prefix) / "llamafactory-arguments.json"
     stored: dict[str, Any] = {}
     with suppress(OSError, ValueError):
@@ -155,13 +158,10 @@ def _stored() -> dict[str, Any]:
 
 
 def ask() -> dict[str, Any]:
-    """The same, by engine, and the templates' names, from LLaMA-Factory itself."""
+    """Returns each engine's keys, and the templates' names, from the packages themselves."""
     from llamafactory.data.template import TEMPLATES
-    from llamafactory.hparams import parser
 
-    from tools.train.engines.peft_arguments import ARGUMENTS
-
-    return {"llamafactory": _fields([*parser._TRAIN_ARGS, parser.RayArguments]), "peft": _fields(ARGUMENTS), "templates": sorted(TEMPLATES)}
+    return {**{name: _fields(engine.keys()) for name, engine in ENGINES.items()}, "templates": sorted(TEMPLATES)}
 
 
 def _fields(kinds: Iterable[Any]) -> dict[str, dict[str, Any]]:
@@ -176,7 +176,7 @@ def _fields(kinds: Iterable[Any]) -> dict[str, dict[str, Any]]:
 
 
 def _default(field: Field[Any]) -> Any:
-    """A field's default as JSON has it: null where there is none."""
+    """Returns a field's default as JSON has it: null where there is none."""
     value = field.default_factory() if field.default_factory is not MISSING else field.default
     if value is MISSING:
         return None
@@ -186,7 +186,7 @@ def _default(field: Field[Any]) -> Any:
 
 
 def declared(hint: Any) -> tuple[list[str], list[str]]:
-    """A type hint as (names of ACCEPTED, allowed words): Literal["a", "b"] | None → ([], ["a", "b"]); an Enum beside str is its words."""
+    """Returns a type hint as (names of ACCEPTED, allowed words): Literal["a", "b"] | None → ([], ["a", "b"]). An Enum gives its words."""
     members = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, type(int | str)) else (hint,)
     types, options = list[str](), list[str]()
     for member in members:

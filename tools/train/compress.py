@@ -1,4 +1,4 @@
-"""Quantises a model with llm-compressor: the one module that runs in `.venv/quantize`, as tools/train/quantize.py's child.
+"""Quantises a model with llm-compressor, in `.venv/quantize`, as a child process of tools/train/quantize.py.
 
 In: a plan as JSON: model, method, group_size, trust_remote_code, and rows of token ids to calibrate on. Out: in a folder, weights and config.json in
 compressed-tensors' format, and the versions that made them.
@@ -19,7 +19,7 @@ PACKAGES = ("llmcompressor", "compressed-tensors", "transformers", "torch")
 
 
 def compress(plan: dict[str, Any], out: Path) -> None:
-    """Write the quantised model to `out`. What llm-compressor raises goes through; a disk that is full ends it with a message."""
+    """Writes the quantised model to the folder `out`. A disk that is full ends it with a message; llm-compressor's own errors are raised."""
     from datasets import Dataset
     from llmcompressor import oneshot
     from safetensors import SafetensorError
@@ -45,7 +45,7 @@ def compress(plan: dict[str, Any], out: Path) -> None:
 
 
 def recipe(method: str, group_size: int | None) -> list[Any]:
-    """llm-compressor's modifiers for a method: 'awq' (4 bits with zero points, as AutoAWQ), 'gptq' (4 bits) or 'fp8' (nothing to calibrate)."""
+    """Returns llm-compressor's modifiers for a method: 'awq' (4 bits with zero points, as AutoAWQ), 'gptq' (4 bits) or 'fp8' (nothing to calibrate)."""
     from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
     from llmcompressor.modifiers.transform.awq import AWQModifier
@@ -60,7 +60,7 @@ def recipe(method: str, group_size: int | None) -> list[Any]:
 
 
 def _pin_no_memory_without_gpu() -> None:
-    """llm-compressor 0.14's AWQ pins its cache for faster copies to a GPU, and fails where there is no driver that could."""
+    """Turns off the pinning of AWQ's cache (llm-compressor 0.14), which fails on a machine without a GPU's driver."""
     import torch
     from llmcompressor.pipelines.cache import IntermediatesCache
 

@@ -1,6 +1,9 @@
-"""The rows that LLaMA-Factory will train on, and what it would do to them in silence: drop those without an answer, leave out columns that are mapped to nothing.
+"""Reads the rows that LLaMA-Factory will train on, and finds those that it would damage in silence.
 
-In: a run, whose datasets `dataset_info.json` names. Out: for each dataset its rows as (system, user turn, answer), and what is wrong with it.
+LLaMA-Factory drops rows without an answer, and leaves out columns that are mapped to nothing. In: a run, whose datasets `dataset_info.json` describes. Out: for each
+dataset its rows as system, user turn and answer, and what is wrong with it.
+
+    ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from tools.conf.run import Run, dataset_names
 from tools.errors import ToolError, choices
 from tools.files import need_file, read_json, read_jsonl
 
-# What LLaMA-Factory takes for a dataset that maps no columns (data/parser.py, DatasetAttr); one that maps some has only those.
+# LLaMA-Factory's columns of a dataset that maps none (data/parser.py, DatasetAttr). A dataset that maps some has only those.
 DEFAULT_COLUMNS = {"prompt": "instruction", "query": "input", "response": "output"}
 TEXT_COLUMNS = ("instruction", "input", "output", "system")
 HUBS = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url")
@@ -26,8 +29,10 @@ SHOWN = 5
 
 @dataclass
 class Dataset:
-    """One dataset of a run. `rows` have "instruction" (system), "input" (user turn) and "output" (answer), as tools.chat.lengths counts them; `read` tells whether they
-    could be read here: a dataset on a hub, or in another format than Alpaca's, is left to LLaMA-Factory."""
+    """One dataset of a run. `rows` have "instruction" (system), "input" (user turn) and "output" (answer).
+
+    `read` is false for a dataset on a hub or in another format than Alpaca's: LLaMA-Factory alone reads those.
+    """
 
     name: str
     path: Path | None = None
@@ -37,7 +42,7 @@ class Dataset:
 
 
 def datasets(run: Run) -> tuple[list[Dataset], list[Dataset]]:
-    """The run's (training, evaluation) datasets, each cut to `max_samples`; what is wrong is in their `problems`."""
+    """Returns the run's (training, evaluation) datasets, each cut to `max_samples`. Everything wrong is in their `problems`."""
     folder = Path(str(run.values.get("dataset_dir", "data")))
     try:
         info = read_json(need_file(folder / "dataset_info.json", f"{run.path} trains on it; to write it: make data"))
@@ -83,11 +88,11 @@ def _dataset(run: Run, folder: Path, info: dict[str, Any], name: str) -> Dataset
 
 
 def _objects(path: Path) -> list[dict[str, Any]]:
-    """A JSON list of objects, or JSON Lines."""
+    """Returns the rows of a JSON list of objects, or of JSON Lines. Raises ToolError for any other file."""
     with open(path, "rb") as file:
         if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
             raise ToolError(
-                f"{path}: begins with a byte-order mark, which LLaMA-Factory can't read; save it without one. To write it anew: make data"
+                f"{path}: begins with a byte-order mark, which LLaMA-Factory can't read. Save it without one. To write it anew: make data"
             )
     values = [row for _, row in read_jsonl(path)] if path.suffix == ".jsonl" else read_json(path)
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
@@ -136,6 +141,6 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _row(mapped: dict[str, Any], row: dict[str, Any]) -> dict[str, str]:
-    """The turns as AlpacaDatasetConverter (data/converter.py) makes them; earlier turns of a conversation (`history`) aren't counted."""
+    """Returns the turns as AlpacaDatasetConverter (data/converter.py) makes them, without earlier turns of a conversation (`history`)."""
     turn = "\n".join(text for column in ("prompt", "query") if (text := mapped.get(column) and row.get(mapped[column])))
     return {"instruction": str((mapped.get("system") and row.get(mapped["system"])) or ""), "input": turn, "output": row[mapped["response"]]}

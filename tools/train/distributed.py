@@ -1,12 +1,13 @@
-"""Several processes, on one machine or on many: which command starts a run, and with what in its environment.
+"""Starts a run in several processes, on one machine or on many.
 
-In: the words of `add_options`, or LLaMA-Factory's own variables (NNODES, NODE_RANK, NPROC_PER_NODE, MASTER_ADDR, MASTER_PORT, USE_RAY) in the
-environment. Out: the command that trains a resolved run. docs/cluster.md is the page for users.
+In: the words of `add_options`, or LLaMA-Factory's own variables in the environment (NNODES, NODE_RANK, NPROC_PER_NODE, MASTER_ADDR, MASTER_PORT). Out: the
+command that trains a resolved run. docs/cluster.md is the page for users.
 
-    python -m tools.train.train conf/<run>.yaml --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --master-port 29500
+torchrun is started directly and not by llamafactory-cli, which doesn't pass on that it is being ended: its ranks would train on with nobody to stop them. It also
+splits paths at spaces.
 
-torchrun is started directly, as llamafactory-cli would start it: behind llamafactory-cli it isn't told when that one is ended, and its ranks would train
-on with nobody to stop them. It also keeps paths whole, which llamafactory-cli joins and splits at spaces.
+    ./ner train conf/<run>.yaml --nproc 2
+    ./ner train conf/<run>.yaml --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --master-port 29500
 """
 
 from __future__ import annotations
@@ -19,43 +20,46 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.conf.run import Run, run_from
+from tools.conf.run import Run
 from tools.errors import all_at_once
+from tools.train.engines.table import ENGINES
 from tools.train.machine import visible_gpus
 
-TRUE = ("true", "y", "1")  # what LLaMA-Factory takes for yes in its variables
-# LLaMA-Factory's launcher gives these to its ranks, unless OPTIM_TORCH says no.
+TRUE = ("true", "y", "1")  # LLaMA-Factory's words for yes in its variables
+# LLaMA-Factory's launcher sets these for its ranks, unless OPTIM_TORCH is off.
 TUNED = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "TORCH_NCCL_AVOID_RECORD_STREAMS": "1"}
+VARIABLES = {"nproc": "NPROC_PER_NODE", "nnodes": "NNODES", "node_rank": "NODE_RANK", "master_addr": "MASTER_ADDR", "master_port": "MASTER_PORT"}
+NEEDED = {
+    "node_rank": "--node-rank <this machine's number, from 0>",
+    "master_addr": "--master-addr <machine 0's address>",
+    "master_port": "--master-port <a port that is free there, the same for all, e.g. 29500>",
+}
+
+NO_RAY = "USE_RAY: ./ner train starts no Ray workers; llamafactory-cli does (docs/cluster.md). Unset it, or call llamafactory-cli."
 
 
 @dataclass(frozen=True)
 class Processes:
-    """How many processes train, and where. `nproc` is a number or 'gpu' (one for each); '' starts a single process without torchrun."""
+    """The processes that train. `nproc` is a number or 'gpu' (one for each GPU); without it a single process is started, without torchrun."""
 
     nproc: str = ""
     nnodes: int = 1
     node_rank: int = 0
     master_addr: str = "127.0.0.1"
     master_port: int = 0  # 0: any free one, for a single machine
-    ray: bool = False
 
     @property
     def leads(self) -> bool:
-        """Whether this launch is the one that writes run.yaml and manifest.json and sets a finished run aside: the first machine's."""
+        """Whether this is the first machine, which writes run.yaml and manifest.json and sets a finished run aside."""
         return self.node_rank == 0
 
     @property
-    def several(self) -> bool:
-        """Whether torchrun or Ray starts the ranks."""
-        return bool(self.nproc) or self.ray
-
-    @property
     def total(self) -> int:
-        """How many processes share a step."""
+        """The number of processes on all machines."""
         return self.nnodes * (int(self.nproc) if self.nproc.isdecimal() else max(1, visible_gpus()))
 
     def command(self, program: list[str], conf: Path) -> list[str]:
-        """The command that trains the resolved run `conf`; `program` takes it alone, which is enough for one process and for Ray."""
+        """Returns the command that trains the resolved run `conf`. `program` is the engine's own command, which one process is started with."""
         if not self.nproc:
             return [*program, str(conf)]
         where = {"nnodes": self.nnodes, "node-rank": self.node_rank, "nproc-per-node": self.nproc}
@@ -64,142 +68,88 @@ class Processes:
         return [sys.executable, "-m", "torch.distributed.run", *words, "--module", "tools.train.rank", str(conf)]
 
     def environment(self) -> dict[str, str]:
-        """What is laid over this process's environment for that command."""
-        if self.ray:
-            return {"USE_RAY": "1"}
-        if not self.nproc or os.environ.get("OPTIM_TORCH", "1").lower() not in TRUE:
-            return {}
-        return dict(TUNED)
+        """Returns the variables that the command is given beside this process's own."""
+        return dict(TUNED) if self.nproc and os.environ.get("OPTIM_TORCH", "1").lower() in TRUE else {}
 
     def hint(self) -> str:
-        """What to say when the command failed: where to look, in an output that several processes wrote."""
+        """Returns the tail of a failed training's message: where to look in an output that several processes wrote."""
         if not self.nproc:
             return ""
         return " Several processes wrote it: the rank that failed first is torchrun's 'Root Cause'; all others were stopped because of it."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of several processes. A word not given is taken from LLaMA-Factory's own variable, then from its default."""
+    """Declares the options of several processes. LLaMA-Factory's own variables fill in what isn't given."""
     group = parser.add_argument_group("several processes (docs/cluster.md)")
-    group.add_argument("--nproc", metavar="N", help="processes on this machine (make: NPROC=…; default: one for each GPU)")
-    group.add_argument("--nnodes", metavar="N", help="machines; each is given the same command (make: NNODES=…)")
-    group.add_argument("--node-rank", metavar="K", help="which of them this one is, from 0 (make: NODE_RANK=…)")
-    group.add_argument("--master-addr", metavar="HOST", help="machine 0's address, as all can reach it (make: MASTER_ADDR=…)")
-    group.add_argument("--master-port", metavar="PORT", help="a free port there (make: MASTER_PORT=…)")
-    group.add_argument("--ray", action="store_true", help="let Ray place the workers; their number is the run's ray_num_workers (make: RAY=1)")
-
-
-def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Run, Processes]:
-    """What the command line of a tool about a training says: its own options, which `parser` has already, the run, and the processes."""
-    add_run(parser)
-    add_options(parser)
-    args = parser.parse_intermixed_args()
-    return args, run_from(args), processes(args)
+    group.add_argument("--nproc", metavar="N", help="processes on this machine (default: one for each GPU)")
+    group.add_argument("--nnodes", metavar="N", help="machines; each is given the same command")
+    group.add_argument("--node-rank", metavar="K", help="the number of this machine, from 0")
+    group.add_argument("--master-addr", metavar="HOST", help="machine 0's address, as all can reach it")
+    group.add_argument("--master-port", metavar="PORT", help="a free port there")
 
 
 def processes(args: argparse.Namespace, env: Mapping[str, str] = os.environ) -> Processes:
-    """The processes that the words (else the variables in `env`) ask for. Raises a ToolError that shows all that is wrong with them at once."""
-    given = {
-        "nproc": args.nproc or env.get("NPROC_PER_NODE", ""),
-        "nnodes": args.nnodes or env.get("NNODES", ""),
-        "node_rank": args.node_rank or env.get("NODE_RANK", ""),
-        "master_addr": args.master_addr or env.get("MASTER_ADDR", ""),
-        "master_port": args.master_port or env.get("MASTER_PORT", ""),
-    }
-    ray = args.ray or env.get("USE_RAY", "").lower() in TRUE
-    all_at_once(_problems(given, ray))
-    if ray:
-        return Processes(ray=True)
+    """Returns the processes that the options (else the variables in `env`) ask for. Raises ToolError that shows everything wrong with them."""
+    given = {name: getattr(args, name) or env.get(variable, "") for name, variable in VARIABLES.items()}
+    all_at_once([*_problems(given), *([NO_RAY] if env.get("USE_RAY", "").lower() in TRUE else [])])
     nnodes, nproc = int(given["nnodes"] or 1), given["nproc"]
     if not nproc and (nnodes > 1 or visible_gpus() > 1 or env.get("FORCE_TORCHRUN", "").lower() in TRUE):
         nproc = "gpu"
-    return Processes(
-        nproc, nnodes, int(given["node_rank"] or 0), given["master_addr"] or Processes.master_addr, int(given["master_port"] or Processes.master_port)
-    )
+    address, port = given["master_addr"] or Processes.master_addr, int(given["master_port"] or Processes.master_port)
+    return Processes(nproc, nnodes, int(given["node_rank"] or 0), address, port)
 
 
 def problems(run: Run, how: Processes) -> list[str]:
-    """What of a run would be left out without a word, or fail late, when it is started this way."""
+    """Returns what this way to start the run would leave out without a word, or let fail late."""
     values, found = run.values, []
     sharded = [key for key in ("deepspeed", "fsdp") if values.get(key)]
-    if sharded and not how.several:
-        found.append(f"{run.path}: `{sharded[0]}` works through torchrun only; say NPROC=<processes> (1 will do).")
+    if sharded and not how.nproc:
+        found.append(f"{run.path}: `{sharded[0]}` works only through torchrun. Say --nproc <processes>; 1 will do.")
     if len(sharded) > 1:
-        found.append(f"{run.path}: `deepspeed` and `fsdp` both divide the model; keep one of them.")
+        found.append(f"{run.path}: `deepspeed` and `fsdp` both divide the model. Keep one of them.")
     if sharded and values.get("use_cpu"):
-        found.append(f"{run.path}: with `use_cpu: true`, accelerate leaves `{sharded[0]}` out without a word; drop one of the two.")
+        found.append(f"{run.path}: with `use_cpu: true`, accelerate leaves out `{sharded[0]}` without a word. Drop one of the two.")
     if values.get("fsdp") and not visible_gpus():
-        found.append(f"{run.path}: `fsdp` needs GPUs; without them accelerate leaves it out without a word.")
+        found.append(f"{run.path}: `fsdp` needs GPUs. Without them accelerate leaves it out without a word.")
     if isinstance(values.get("deepspeed"), str) and not Path(values["deepspeed"]).is_file():
         found.append(f"{run.path}: `deepspeed: {values['deepspeed']}`: no such file. Ours are in conf/deepspeed/.")
-    if how.ray:
-        found += _ray_problems(run)
-    if how.several and run.engine == "peft":
-        found.append(f"{run.path}: the PEFT engine trains in one process; leave NPROC, NNODES and RAY out.")
+    if how.nproc and not ENGINES[run.engine].processes:
+        found.append(f"{run.path}: {ENGINES[run.engine].title} trains in one process. Leave --nproc and --nnodes out.")
     return found
 
 
-def _ray_problems(run: Run) -> list[str]:
-    """LLaMA-Factory asks Ray for 10 CPUs beside each device that the cluster has, and waits without end where they aren't there."""
-    devices, init = visible_gpus(), run.values.get("ray_init_kwargs") or {}
-    if not devices:
-        return [
-            f"{run.path}: without a GPU, LLaMA-Factory counts each CPU as a device, asks Ray for 10 CPUs for each, and waits without end; drop RAY."
-        ]
-    found = []
-    if isinstance(init, dict) and "address" not in init and int(init.get("num_cpus", os.cpu_count() or 1)) < 10 * devices:
+def _problems(given: dict[str, str]) -> list[str]:
+    numbers, found = _numbers(given)
+    nnodes, rank, address = numbers.get("nnodes", 1), numbers.get("node_rank", 0), given["master_addr"]
+    if rank >= nnodes and not found:
         found.append(
-            f"{run.path}: LLaMA-Factory asks Ray for {10 * devices} CPUs for {devices} GPUs; `ray_init_kwargs: {{num_cpus: {10 * devices}}}` grants them."
+            f"--node-rank {rank}: with --nnodes {nnodes} it must be {'0' if nnodes == 1 else f'from 0 to {nnodes - 1}'}. Machines count from 0."
         )
-    if not run.values.get("master_addr"):
-        found.append(
-            f"{run.path}: `master_addr` is missing: this machine's address in the network; only Ray's dashboard, which isn't installed, could tell it."
-        )
+    if address and (address.split() != [address] or "/" in address):
+        found.append(f"--master-addr '{address}': a host's name or address is needed, without a space, a scheme or a path.")
+    if nnodes > 1:
+        found += [f"--nnodes {nnodes} also needs {need}." for name, need in NEEDED.items() if not given[name]]
+        if address in ("localhost", "::1") or address.startswith("127."):
+            found.append(f"--master-addr {address}: the other machines would look for machine 0 on themselves. Give its address in the network.")
+        if not given["nproc"] and not visible_gpus():
+            found.append("no GPU is seen here, so the number of processes must be given: --nproc <processes>")
     return found
 
 
-def _problems(given: dict[str, str], ray: bool) -> list[str]:
-    least = {"nproc": 1, "nnodes": 1, "node_rank": 0, "master_port": 1}
+def _numbers(given: dict[str, str]) -> tuple[dict[str, int], list[str]]:
+    """Returns the options that are numbers, and a message for each that should be one and isn't."""
     numbers: dict[str, int] = {}
     found = []
-    for name, low in least.items():
+    for name, low in {"nproc": 1, "nnodes": 1, "node_rank": 0, "master_port": 1}.items():
         value = given[name]
         if not value or (name == "nproc" and value == "gpu"):
             continue
         if not value.isdecimal() or int(value) < low or (name == "master_port" and int(value) > 65535):
-            found.append(f"{_word(name)}: a whole number from {low}{' to 65535' if name == 'master_port' else ''} is needed, this is '{value}'.")
+            upper = " to 65535" if name == "master_port" else ""
+            found.append(f"--{name.replace('_', '-')}: a whole number from {low}{upper} is needed, this is '{value}'.")
         else:
             numbers[name] = int(value)
-    nnodes, rank, address = numbers.get("nnodes", 1), numbers.get("node_rank", 0), given["master_addr"]
-    if rank >= nnodes and not found:
-        found.append(f"NODE_RANK={rank}: with NNODES={nnodes} it must be {'0' if nnodes == 1 else f'from 0 to {nnodes - 1}'}; machines count from 0.")
-    if address and (address.split() != [address] or "/" in address):
-        found.append(f"MASTER_ADDR='{address}': a host's name or address is needed, without a space, a scheme or a path.")
-    if ray:
-        used = [_word(name) for name in ("nproc", "nnodes", "node_rank") if given[name]]
-        if used:
-            found.append(f"RAY=1 places its workers itself, so {', '.join(used)} can't be meant; their number is the run's key ray_num_workers=N.")
-        return found
-    if nnodes > 1:
-        found += [f"NNODES={nnodes} also needs {need}." for need in _missing(given)]
-        if address in ("localhost", "::1") or address.startswith("127."):
-            found.append(f"MASTER_ADDR={address}: the other machines would look for machine 0 on themselves; give its address in the network.")
-        if not given["nproc"] and not visible_gpus():
-            found.append("no GPU is seen here, so the number of processes must be said: NPROC=…")
-    return found
-
-
-def _missing(given: dict[str, str]) -> list[str]:
-    needs = {
-        "node_rank": "NODE_RANK=<this machine's number, from 0>",
-        "master_addr": "MASTER_ADDR=<machine 0's address>",
-        "master_port": "MASTER_PORT=<a port that is free there, the same for all, e.g. 29500>",
-    }
-    return [text for name, text in needs.items() if not given[name]]
-
-
-def _word(name: str) -> str:
-    return {"nproc": "NPROC"}.get(name, name.upper())
+    return numbers, found
 
 
 def _free_port() -> int:

@@ -1,23 +1,25 @@
-"""Downloads a base model from ModelScope, as the only thing here that uses the network.
+"""Downloads a base model from ModelScope. Nothing else here uses the network.
 
-In: a model's name there. Out: models/<name>/, complete or not at all.
+In: a model's name on ModelScope. Out: models/<name>/, complete or not at all. A second call goes on with a broken download.
 
-    python -m tools.train.download Qwen/Qwen2.5-7B-Instruct --out models
+    ./ner download Qwen/Qwen2.5-7B-Instruct
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 
-from tools.errors import WANTING, ToolError, run
+from tools.errors import WANTING, ToolError
 from tools.files import write_json
 
-ORIGIN = "download.json"  # in the model's folder: its name on the hub, which the folder's own doesn't tell
+MODELS = Path("models")
+ORIGIN = "download.json"  # in the model's folder: its name on the hub
 
 
-def download(model: str, out: Path) -> Path:
-    """Fetch `owner/name` into `<out>/<name>`; a broken download is resumed by a second call. Raises ToolError when it fails."""
+def download(model: str, out: Path = MODELS) -> Path:
+    """Downloads `owner/name` into `<out>/<name>` and returns that folder. Raises ToolError when it fails."""
     from modelscope import snapshot_download
 
     folder = out / model.split("/")[-1]
@@ -28,23 +30,21 @@ def download(model: str, out: Path) -> Path:
         snapshot_download(model, revision="master", local_dir=str(partial))
     except Exception as error:  # ModelScope's, requests' and the file system's own kinds
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ToolError(
-            f"{model}: not downloaded: {reason}\nCheck the name on ModelScope and the network; calling it again resumes.", WANTING
-        ) from None
+        advice = "Check the name on ModelScope and the network; the same command goes on where it stopped."
+        raise ToolError(f"{model}: not downloaded: {reason}\n{advice}", WANTING) from None
     write_json(partial / ORIGIN, {"hub": "modelscope", "model": model})
     os.replace(partial, folder)
     return folder
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.download", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("model", nargs="?", help="owner/name on ModelScope (make: MODEL=Qwen/Qwen2.5-7B-Instruct)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of base models, usually models")
-    args = parser.parse_args()
-    if not args.model or args.model.count("/") != 1:
-        raise ToolError(f"'{args.model or ''}': not owner/name; say MODEL=Qwen/Qwen2.5-7B-Instruct, for example.")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the model and the folder of base models."""
+    parser.add_argument("model", nargs="?", metavar="OWNER/NAME", help="the model's name on ModelScope (make: ARGS=OWNER/NAME)")
+    parser.add_argument("--out", type=Path, default=MODELS, metavar="DIR", help=f"the folder of base models (default: {MODELS})")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Downloads the model that the words name."""
+    if not args.model or args.model.count("/") != 1 or not all(args.model.split("/")):
+        raise ToolError(f"'{args.model or ''}': not a model's name; say OWNER/NAME, for example: make download ARGS=Qwen/Qwen2.5-7B-Instruct")
     print(download(args.model, args.out))
-
-
-if __name__ == "__main__":
-    run(main)

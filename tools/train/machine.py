@@ -1,6 +1,8 @@
-"""The GPUs of this machine.
+"""Lists the GPUs of this machine.
 
-In: nvidia-smi and CUDA_VISIBLE_DEVICES. Out: what the plan and the manifest say of the machine.
+In: nvidia-smi and CUDA_VISIBLE_DEVICES. Out: each GPU's name, memory and driver, the memory in use, and how many this process may use.
+
+    ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class Gpu:
 
 @cache
 def gpus() -> list[Gpu]:
-    """Those that nvidia-smi lists; none where there is no driver."""
+    """Returns the GPUs that nvidia-smi lists; none where there is no driver."""
     found = []
     for line in _nvidia_smi("name,memory.total,driver_version"):
         name, memory, driver = (part.strip() for part in line.rsplit(",", 2))
@@ -31,11 +33,18 @@ def gpus() -> list[Gpu]:
 
 
 def gpus_in_use() -> list[tuple[int, int]]:
-    """(bytes in use, bytes of memory) of each GPU now."""
+    """Returns (bytes in use, bytes of memory) of each GPU now."""
     if not gpus():
         return []
     pairs = [line.split(",") for line in _nvidia_smi("memory.used,memory.total")]
     return [(int(used) << 20, int(memory) << 20) for used, memory in pairs if used.strip().isdigit() and memory.strip().isdigit()]
+
+
+def visible_gpus() -> int:
+    """Returns how many GPUs this process may use. The driver is asked, for torch takes seconds to import."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    return len(gpus())
 
 
 def _nvidia_smi(fields: str) -> list[str]:
@@ -44,10 +53,3 @@ def _nvidia_smi(fields: str) -> list[str]:
     except OSError:
         return []
     return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
-
-
-def visible_gpus() -> int:
-    """How many GPUs this process may use, asked of the driver (torch takes seconds to tell)."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
-    return len(gpus())

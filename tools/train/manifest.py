@@ -1,6 +1,8 @@
-"""The record of a run: what went in, on what machine, with which versions, how it ended.
+"""Records a training: what went in, on what machine, with which versions, how it ended.
 
-In: a run. Out: `data/outputs/<run>/manifest.json`, written when the run starts and again when it ends.
+In: a run. Out: `data/outputs/<run>/manifest.json`, written when an attempt starts and again when it ends. `read` gives it as a Manifest.
+
+    ./ner train conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -10,60 +12,112 @@ import platform
 import shlex
 import subprocess
 from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tools import conf
 from tools.conf.run import Run, dataset_names
-from tools.errors import ToolError
-from tools.files import read_json, sha256, write_json
+from tools.conf.task import find_task
+from tools.errors import WANTING, ToolError
+from tools.files import ROOT, read_json, sha256, write_json
 from tools.train.machine import gpus
 
 NAME = "manifest.json"
 PACKAGES = ("llamafactory", "torch", "transformers", "peft", "trl", "datasets", "accelerate")
 
 
-def start(run: Run, command: list[str], checkpoint: Path | None = None) -> dict[str, Any]:
-    """Write the manifest of an attempt that begins now, going on from `checkpoint` if there is one; returns it. Earlier attempts stay listed in it."""
-    path = run.output_dir / NAME
-    earlier = read_json(path).get("attempts", []) if path.is_file() else []
-    attempt = {"started": _now(), "ended": None, "exit_code": None, "resumed_from": checkpoint.name if checkpoint else None}
-    manifest = {
-        "run": run.name,
-        "command": shlex.join(command),
-        "commit": _commit(),
-        **attempt,
-        "sha256": inputs(run),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "machine": {
-            "platform": platform.platform(),
-            "cores": os.cpu_count(),
-            "gpus": [f"{gpu.name}, {gpu.memory >> 20} MiB, {gpu.driver}" for gpu in gpus()],
-        },
-        "attempts": [*earlier, attempt],
-    }
-    write_json(path, manifest)
+@dataclass(frozen=True)
+class Attempt:
+    """One training process. `started` and `ended` are ISO times in UTC; `ended` and `exit_code` are None while it runs, and after a kill."""
+
+    started: str = ""
+    ended: str | None = None
+    exit_code: int | None = None
+    resumed_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it ran. `gpus` are texts of name, memory and driver."""
+
+    platform: str = ""
+    cores: int | None = None
+    gpus: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """manifest.json. The fields of the newest attempt stand at the top too; `sha256` maps each input file to its hash."""
+
+    run: str = ""
+    command: str = ""
+    commit: str | None = None
+    started: str = ""
+    ended: str | None = None
+    exit_code: int | None = None
+    resumed_from: str | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str | None] = field(default_factory=dict)
+    machine: Machine = field(default_factory=Machine)
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+def read(output_dir: Path) -> Manifest | None:
+    """Returns the manifest of a run's folder; None where LLaMA-Factory trained it without us. Raises ToolError for a file that isn't a manifest."""
+    path = output_dir / NAME
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    try:
+        attempts = [Attempt(**_known(Attempt, attempt)) for attempt in values.get("attempts") or []]
+        machine = Machine(**_known(Machine, values.get("machine") or {}))
+        return Manifest(**{**_known(Manifest, values), "attempts": attempts, "machine": machine})
+    except (AttributeError, TypeError):
+        raise ToolError(f"{path}: not the record of a training.", WANTING) from None
+
+
+def start(run: Run, command: list[str], checkpoint: Path | None = None) -> Manifest:
+    """Writes and returns the manifest of an attempt that begins now and goes on from `checkpoint`, if there is one. Earlier attempts stay in it."""
+    earlier = read(run.output_dir)
+    attempt = Attempt(started=_now(), resumed_from=checkpoint.name if checkpoint else None)
+    manifest = Manifest(
+        run=run.name,
+        command=shlex.join(command),
+        commit=_commit(),
+        **asdict(attempt),
+        sha256=inputs(run),
+        versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        machine=Machine(platform.platform(), os.cpu_count(), [f"{gpu.name}, {gpu.memory >> 20} MiB, {gpu.driver}" for gpu in gpus()]),
+        attempts=[*(earlier.attempts if earlier else []), attempt],
+    )
+    write_json(run.output_dir / NAME, asdict(manifest))
     return manifest
 
 
-def end(run: Run, manifest: dict[str, Any], exit_code: int) -> None:
-    """Add how the attempt ended."""
-    how = {"ended": _now(), "exit_code": exit_code}
-    *earlier, attempt = manifest["attempts"]
-    write_json(run.output_dir / NAME, {**manifest, **how, "attempts": [*earlier, {**attempt, **how}]})
+def end(run: Run, manifest: Manifest, exit_code: int) -> None:
+    """Adds how the attempt ended."""
+    *earlier, attempt = manifest.attempts
+    attempts = [*earlier, replace(attempt, ended=_now(), exit_code=exit_code)]
+    ended = replace(manifest, ended=attempts[-1].ended, exit_code=exit_code, attempts=attempts)
+    write_json(run.output_dir / NAME, asdict(ended))
 
 
 def inputs(run: Run) -> dict[str, str]:
-    """The files that decide the result, with their SHA-256: the resolved run, its Alpaca files, and the task's prompt where the datasets name a task."""
+    """Returns file → SHA-256 of what decides the result: the resolved run, its Alpaca files, and the task's prompt where the datasets name a task."""
     folder = Path(str(run.values.get("dataset_dir", "data")))
     info = read_json(folder / "dataset_info.json") if (folder / "dataset_info.json").is_file() else {}
     names = [*dataset_names(run.values.get("dataset")), *dataset_names(run.values.get("eval_dataset"))]
     files = [run.resolved, *(folder / info[name]["file_name"] for name in names if "file_name" in info.get(name, {}))]
     with suppress(ToolError):  # a run on the user's own datasets has no task here
-        files.append(conf.find_task(run.task).prompt)
+        files.append(find_task(run.task).prompt)
     return {str(path): sha256(path) for path in files if path.is_file()}
+
+
+def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values that `kind` has a field for: a later release may write more."""
+    return {one.name: values[one.name] for one in fields(kind) if one.name in values}
 
 
 def _now() -> str:
@@ -78,11 +132,10 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The checkout's commit, with '+' behind it when tracked files differ from it."""
+    """Returns the checkout's commit, with '+' behind it when tracked files differ from it."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"], capture_output=True, text=True, check=False, cwd=conf.ROOT
-        )
+        described = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     except OSError:
         return None
     return described.stdout.strip() or None

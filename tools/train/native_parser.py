@@ -1,60 +1,87 @@
-"""What LLaMA-Factory's own parser says of a run, beyond single values: settings that don't go together, packages that a setting needs.
+"""Asks the engine's own parser about a run: settings that exclude each other, packages that a setting needs, and what this machine can't do.
 
-In: a run. Out: its complaint, as it would come after the start. Importing LLaMA-Factory takes ten seconds, so it happens in a child process whose output is kept,
-and a run that passed is remembered beside the environment.
+In: a run. Out: the engine's two objections, to the run anywhere and to the run on this machine; empty texts for none. Importing LLaMA-Factory takes ten seconds,
+so a child process does it, and keeps its output.
 
-    .venv/train/bin/python -m tools.train.native_parser data/outputs/<run>/run.yaml
+    .venv/train/bin/python -m tools.train.native_parser llamafactory data/outputs/<run>/run.yaml
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 from tools.conf.overlays import load_yaml
 from tools.conf.run import Run
 from tools.errors import run as run_tool
+from tools.train.engines.table import ENGINES
+from tools.train.machine import visible_gpus
 
-# Several processes are needed for these, or a GPU; what the parser has to say of them depends on the machine and not on the run.
-ELSEWHERE = ("deepspeed", "fsdp", "fsdp_config", "pure_bf16", "ray_num_workers", "ray_init_kwargs", "ddp_backend")
+# These depend on how many processes are started, and by what.
+LAUNCHED = ("deepspeed", "fsdp", "fsdp_config", "ray_num_workers", "ray_init_kwargs", "ddp_backend")
 
 
-def parser_problems(run: Run) -> list[str]:
-    """The first thing that LLaMA-Factory's parser finds wrong with the run, if any."""
+class Objections(NamedTuple):
+    """`anywhere`: the engine would refuse the run on every machine. `here`: it would refuse it on this machine alone."""
+
+    anywhere: str = ""
+    here: str = ""
+
+
+def ask(run: Run) -> Objections:
+    """Returns what the run's engine objects to, as messages that name the run."""
+    engine = ENGINES[run.engine]
     with TemporaryDirectory(prefix="ner-parse-") as folder:
-        values = {key: value for key, value in run.values.items() if key not in ELSEWHERE}
-        # Whatever machine checks the run: no GPU is asked for, and an output folder that exists is no mistake.
-        values |= {"output_dir": folder, "overwrite_output_dir": True, "use_cpu": True, "resume_from_checkpoint": None}
+        values = {key: value for key, value in run.values.items() if key not in LAUNCHED}
+        values |= {"output_dir": folder, "overwrite_output_dir": True, "resume_from_checkpoint": None}  # a folder that exists is no mistake
         file = Path(folder) / "run.json"  # JSON is YAML
         file.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
-        done = subprocess.run([sys.executable, "-m", "tools.train.native_parser", str(file)], capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return []
+        command = [sys.executable, "-m", "tools.train.native_parser", run.engine, str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **_one_gpu()})
     lines = [line for line in (done.stdout or done.stderr).strip().splitlines() if line.strip()]
-    return [f"{run.path}: LLaMA-Factory refuses it: {lines[-1][:500] if lines else f'exit code {done.returncode}'}"]
+    if done.returncode:
+        return Objections(f"{run.path}: {engine.title} refuses it: {lines[-1][:500] if lines else f'exit code {done.returncode}'}")
+    anywhere, here = json.loads(lines[-1])
+    hint = "" if visible_gpus() else " Without a GPU, use_cpu=true trains on the CPU."
+    return Objections(
+        anywhere and f"{run.path}: {engine.title} refuses it: {anywhere[:500]}",
+        here and f"{run.path}: {engine.title} refuses it on this machine: {here[:500]}{hint}",
+    )
 
 
-def complaint(path: Path) -> str:
-    """LLaMA-Factory's objection to a run file ('' for none)."""
-    from llamafactory.hparams import get_train_args
-    from omegaconf import OmegaConf
+def objections(engine: str, values: dict[str, Any]) -> Objections:
+    """Returns the engine's own words about `values`, parsed once for a CPU, which every machine has, and once as they are."""
+    portable = {key: value for key, value in values.items() if key != "pure_bf16"} | {"use_cpu": True}
+    anywhere = _refusal(engine, portable)
+    return Objections(anywhere, "" if anywhere else _refusal(engine, values))
 
+
+def _refusal(engine: str, values: dict[str, Any]) -> str:
     try:
-        get_train_args(OmegaConf.to_container(load_yaml(path)))
+        ENGINES[engine].parse(values)
     except Exception as error:  # whatever it is, the training would end with it
         return " ".join(f"{error}".split()) or type(error).__name__
     return ""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.native_parser", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("run", type=Path, metavar="RUN.yaml")
-    found = complaint(parser.parse_args().run)
-    print(found)
-    return 1 if found else 0
+def _one_gpu() -> dict[str, str]:
+    """Returns the environment of a process that sees one GPU at most: LLaMA-Factory refuses several in one process."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    return {"CUDA_VISIBLE_DEVICES": first} if visible_gpus() > 1 else {}
+
+
+def main() -> None:
+    """Prints the objections as a JSON list."""
+    from omegaconf import OmegaConf
+
+    engine, path = sys.argv[1:]
+    found = objections(engine, dict(OmegaConf.to_container(load_yaml(Path(path)))))  # type: ignore[arg-type]
+    print(json.dumps(found, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""What a training run will do, from the lengths of its rows: steps, tokens, padding. Nothing is loaded and nothing runs.
+"""Computes a run's steps, tokens and padding from the lengths of its rows. Nothing is loaded and nothing runs.
 
-In: a run, its rows' token counts, the number of processes. Out: a Plan. `python -m tools.train.check conf/<run>.yaml` prints it.
+In: a run, its rows' token counts, the number of processes. Out: a Plan.
+
+    ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ MEGABATCH = 50  # batches that transformers' length-grouped sampler sorts at a t
 
 @dataclass(frozen=True)
 class Plan:
-    """A run in numbers. `tokens` is an epoch's, padding left out; `padding` is the share of a batch's positions that hold none, both in the rows' real lengths."""
+    """A run in numbers. `tokens` counts an epoch's tokens without padding, `padding` is the share of positions that are padding, `widest_batch` counts positions."""
 
     rows: int
     held_out: int
@@ -36,12 +38,12 @@ class Plan:
 
     @property
     def effective_batch(self) -> int:
-        """Rows behind one optimizer step."""
+        """The number of rows in one optimizer step."""
         return self.batch * self.accumulation * self.processes
 
 
 def make_plan(run: Run, lengths: list[int], processes: int = 1) -> Plan:
-    """The plan for rows of these token counts. Steps are counted as transformers' Trainer does (Trainer.set_initial_training_values, 5.5.4)."""
+    """Returns the plan for rows of these token counts. Steps are counted as transformers' Trainer does (Trainer.set_initial_training_values, 5.5.4)."""
     values = with_defaults(run)
     held_out = _held_out(values["val_size"], len(lengths))
     limit = int(values["cutoff_len"])
@@ -72,13 +74,15 @@ def make_plan(run: Run, lengths: list[int], processes: int = 1) -> Plan:
 
 
 def _held_out(val_size: float, rows: int) -> int:
-    """Rows that `val_size` takes from training: a number above 1, a share below (datasets' train_test_split rounds up)."""
+    """Returns the number of rows that `val_size` takes: a number above 1, a share below (datasets' train_test_split rounds up)."""
     return min(rows, int(val_size) if val_size > 1 else math.ceil(rows * val_size)) if val_size > 1e-6 else 0
 
 
 def _packed(lengths: list[int], limit: int) -> list[int]:
-    """Rows packed into blocks of `limit` tokens, about as LLaMA-Factory's greedy_knapsack does: the longest first, each where the least room is left. It packs
-    a thousand rows at a time and pads each block to the full length."""
+    """Returns the lengths of packed blocks, all `limit` tokens.
+
+    LLaMA-Factory's greedy_knapsack packs a thousand rows at a time, the longest first, each where the least room is left, and pads each block to the full length.
+    """
     blocks = 0
     for start in range(0, len(lengths), 1000):
         room: list[int] = []
@@ -93,7 +97,7 @@ def _packed(lengths: list[int], limit: int) -> list[int]:
 
 
 def _padded(lengths: list[int], batch: int, grouped: bool) -> Iterator[tuple[int, int]]:
-    """(rows, padded width) of each batch of an epoch. Grouped, as transformers' get_length_grouped_indices: sorted within megabatches."""
+    """Yields (rows, padded width) of each batch of an epoch. `grouped` sorts within megabatches, as transformers' get_length_grouped_indices does."""
     if grouped:
         size = min(max(len(lengths) // (batch * 4), 1), MEGABATCH) * batch
         lengths = [length for start in range(0, len(lengths), size) for length in sorted(lengths[start : start + size], reverse=True)]

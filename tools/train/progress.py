@@ -1,6 +1,9 @@
-"""Shows a training as it goes: steps, loss, rows and tokens a second, time left, GPU memory; what the engine prints goes to a log.
+"""Runs an engine and shows its progress: steps, loss, rows and tokens a second, time left, GPU memory.
 
-In: the engine's command and the trainer_log.jsonl that it appends to. Out: one moving line on a terminal, a line now and then elsewhere; the exit code.
+In: the engine's command and the trainer_log.jsonl that it appends to. Out: one moving line on a terminal, a line every half minute elsewhere; the exit code. The
+engine's own output goes to train.log.
+
+    ./ner train conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -23,11 +26,11 @@ POLL_S = 0.5
 LINE_S = 30.0  # between lines where there is no terminal
 
 
-def watch(command: Sequence[str], this: Run, plan: Plan | None, env: Mapping[str, str] | None = None) -> int:
-    """Run the engine to its end and show its progress; returns its exit code (128 + n when signal n ended it). An interrupt stops it too."""
-    path = this.output_dir / LOG
-    print(f"training {this.name} (log: {path}) …", flush=True)
-    view = View(this.output_dir / "trainer_log.jsonl", plan, sys.stderr.isatty())
+def watch(command: Sequence[str], run: Run, plan: Plan | None, env: Mapping[str, str] | None = None) -> int:
+    """Runs the engine to its end and returns its exit code (128 + n when signal n ended it). An interrupt stops it too."""
+    path = run.output_dir / LOG
+    print(f"training {run.name} (log: {path}) …", flush=True)
+    view = View(run.output_dir / "trainer_log.jsonl", plan, sys.stderr.isatty())
     with open(path, "a", encoding="utf-8") as log, view, Child(command, env, log) as process:
         while (code := _wait(process)) is None:
             view.update()
@@ -36,7 +39,7 @@ def watch(command: Sequence[str], this: Run, plan: Plan | None, env: Mapping[str
 
 
 class View:
-    """The engine's records as a progress bar (on a terminal) or as lines. `plan` turns steps into rows and tokens; without one neither is shown."""
+    """Shows the engine's records as a progress bar (on a terminal) or as lines. Rows and tokens are shown where there is a `plan`."""
 
     def __init__(self, records: Path, plan: Plan | None, terminal: bool) -> None:
         self._records, self._plan, self._terminal = records, plan, terminal
@@ -59,7 +62,7 @@ class View:
         self._bar.close()
 
     def update(self, last: bool = False) -> None:
-        """Read what is new, and show it."""
+        """Reads new records and shows them."""
         fresh = self._read_records()
         step = int(self._newest.get("current_steps", 0))
         if self._terminal:
@@ -73,7 +76,7 @@ class View:
             self._shown_at, self._shown_step = time.monotonic(), step
 
     def describe(self) -> str:
-        """Loss, learning rate, speed, time left and memory, as far as they are known."""
+        """Returns loss, learning rate, speed, time left and memory, as far as they are known."""
         parts = [f"{name} {value:.4g}" for name, value in self._losses.items()]
         if "lr" in self._newest:
             parts.append(f"lr {self._newest['lr']:.3g}")
@@ -86,7 +89,7 @@ class View:
         return ", ".join(parts)
 
     def _read_records(self) -> bool:
-        """Take in whole lines that came since; whether there were any."""
+        """Reads whole new lines; returns whether there were any."""
         if not self._records.is_file():
             return False
         if self._records.stat().st_size < self._read:  # the engine began a new file
@@ -109,7 +112,7 @@ class View:
         return True
 
     def _steps_per_second(self) -> float:
-        """Since the first record: what came before it was loading."""
+        """Returns the speed since the first record; before it the model was loaded."""
         if self._first is None:
             return 0.0
         seconds, steps = time.monotonic() - self._first[0], int(self._newest.get("current_steps", 0)) - self._first[1]

@@ -1,7 +1,7 @@
-"""What torchrun runs as each of several processes: LLaMA-Factory's training, as its own launcher.py runs it.
+"""Runs LLaMA-Factory's training as one of torchrun's processes, as LLaMA-Factory's own launcher.py does.
 
-In: a resolved run, and torchrun's variables (RANK, WORLD_SIZE, …) in the environment. Out: what LLaMA-Factory writes. Two things are different here: a rank
-ends when torchrun is gone, and ranks on CPUs can resume: accelerate calls their device `cpu:0`, and torch can't load an optimizer's state onto that.
+In: a resolved run, and torchrun's variables (RANK, WORLD_SIZE, …) in the environment. Out: LLaMA-Factory's files. Two things differ from its launcher: a rank ends
+when torchrun is gone; and ranks on CPUs can resume: accelerate calls their device `cpu:0`, and torch can't load an optimizer's state onto that.
 
     python -m torch.distributed.run --nproc-per-node 2 --module tools.train.rank data/outputs/<run>/run.yaml
 """
@@ -16,7 +16,7 @@ PRIORITY = 15  # between torch's own CPU (10) and CUDA (20)
 
 
 def train() -> None:
-    """Train what the first word names, which LLaMA-Factory reads from argv itself."""
+    """Trains the run that argv names; LLaMA-Factory reads it from there."""
     die_with_parent()
     from torch.serialization import register_package
 
@@ -27,7 +27,7 @@ def train() -> None:
 
 
 def _no_tag(storage: Any) -> None:
-    """How a storage is written stays torch's business."""
+    """Leaves the writing of a storage to torch."""
 
 
 def _numbered_cpu(storage: Any, location: str) -> Any:

@@ -1,7 +1,7 @@
-"""The keys of a run that the PEFT engine trains: LLaMA-Factory's own words where it has them, as dataclasses.
+"""Declares the keys of a run that the PEFT engine trains, under LLaMA-Factory's names where it has them.
 
-In: nothing. Out: ARGUMENTS, the dataclasses that together take every key; each field says its type, its choices (a Literal) and, as help, its meaning.
-Import this only where it is needed: torch comes along, through transformers.
+Out: ARGUMENTS, the dataclasses that together take every key. Each field has its type, its choices (a Literal) and, as help, its meaning.
+Import this only inside a function: torch comes along, through transformers.
 
     python -m tools.train.engines.peft_engine data/outputs/<run>/run.yaml
 """
@@ -32,9 +32,9 @@ class ModelOptions:
 
 @dataclass
 class MethodOptions:
-    """What is trained beside the frozen base model."""
+    """The adapter that is trained beside the frozen base model."""
 
-    stage: Literal["sft"] = field(default="sft", metadata={"help": "Supervised fine-tuning is all that there is."})
+    stage: Literal["sft"] = field(default="sft", metadata={"help": "Supervised fine-tuning; the engine has no other stage."})
     finetuning_type: Method = field(
         default="lora",
         metadata={"help": "lora; prefix: keys and values before every layer (P-tuning v2); p_tuning: virtual tokens before the input (P-tuning)."},
@@ -43,7 +43,7 @@ class MethodOptions:
     lora_alpha: int | None = field(default=None, metadata={"help": "lora: the update is scaled by lora_alpha / lora_rank (default: twice the rank)."})
     lora_dropout: float = field(default=0.0, metadata={"help": "lora: share of the update's input that is dropped in training."})
     lora_target: str = field(default="all", metadata={"help": "lora: the linear layers that get an update, separated by commas; all: every one."})
-    num_virtual_tokens: int = field(default=128, metadata={"help": "prefix, p_tuning: length of what is put in front; ChatGLM's PRE_SEQ_LEN."})
+    num_virtual_tokens: int = field(default=128, metadata={"help": "prefix, p_tuning: number of virtual tokens in front; ChatGLM's PRE_SEQ_LEN."})
     prefix_projection: bool = field(default=False, metadata={"help": "prefix: compute it through a two-layer perceptron while training."})
     encoder_hidden_size: int | None = field(
         default=None, metadata={"help": "p_tuning, and prefix with prefix_projection: width of the encoder (default: the model's own)."}
@@ -54,7 +54,7 @@ class MethodOptions:
 
 @dataclass
 class TrainingOptions(TrainingArguments):
-    """transformers' own arguments, and the one that LLaMA-Factory kept when transformers dropped it."""
+    """transformers' own arguments, and `overwrite_output_dir`, which transformers dropped and LLaMA-Factory keeps."""
 
     predict_with_generate: ClassVar[bool] = False  # LLaMA-Factory's dataset pipeline asks for it
 

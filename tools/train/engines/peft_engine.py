@@ -1,23 +1,27 @@
 """Trains a run with transformers' Trainer and PEFT: P-tuning v2 (prefix), P-tuning and LoRA. LLaMA-Factory has neither of the first two.
 
-In: one resolved run file, with LLaMA-Factory's keys and `finetuning_type: prefix | p_tuning | lora`. Out: its `output_dir` with what LLaMA-Factory leaves
-there: adapter, tokenizer, trainer_log.jsonl, training_loss.png, and last train_results.json, the mark of a finished run.
+In: one resolved run file, with LLaMA-Factory's keys and `finetuning_type: prefix | p_tuning | lora`. Out: its `output_dir` with the files that LLaMA-Factory
+writes: adapter, tokenizer, trainer_log.jsonl, training_loss.png, and last train_results.json, the mark of a finished run. A child process of `./ner train`.
 
     python -m tools.train.engines.peft_engine data/outputs/tiny-qwen2-sample-ner-ptuning/run.yaml
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools.conf.overlays import load_yaml
-from tools.conf.run import Run, dataset_names
-from tools.errors import ToolError, all_at_once, run
+from tools.conf.run import Run
+from tools.errors import ToolError, all_at_once
+from tools.errors import run as run_tool
 from tools.files import need_file
 from tools.train import arguments
 from tools.train.datasets import datasets
 from tools.train.engines import peft_rows
+from tools.train.engines.table import ENGINES
+from tools.variant import FINISHED
 
 if TYPE_CHECKING:
     from llamafactory.hparams import DataArguments
@@ -26,12 +30,11 @@ if TYPE_CHECKING:
 
     from tools.train.engines.peft_arguments import MethodOptions, ModelOptions, TrainingOptions
 
-MARK = "train_results.json"
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2"}
 
 
 class Parsed(NamedTuple):
-    """A run's keys, as the dataclasses of peft_arguments.ARGUMENTS."""
+    """A run's values, as the dataclasses of peft_arguments.ARGUMENTS."""
 
     model: ModelOptions
     data: DataArguments
@@ -40,7 +43,7 @@ class Parsed(NamedTuple):
 
 
 def train(path: Path) -> Path:
-    """Train the run in the file `path`; returns its output folder.
+    """Trains the run in the file `path` and returns its output folder.
 
     Raises ToolError for a key, a value, a base model or a dataset that is wrong or missing, and for rows that can't be trained on.
     """
@@ -50,7 +53,7 @@ def train(path: Path) -> Path:
     parsed = parse(path)
     training, output = parsed.training, Path(parsed.training.output_dir)
     if training.should_save:
-        (output / MARK).unlink(missing_ok=True)
+        (output / FINISHED).unlink(missing_ok=True)
     set_seed(training.seed)
     tokenizer, rows, test = peft_rows.encoded(parsed.model, parsed.data, training)
     trainer = _trainer(parsed, tokenizer, rows, test)
@@ -69,18 +72,16 @@ def train(path: Path) -> Path:
 
 
 def parse(path: Path) -> Parsed:
-    """A run file's keys as dataclasses; every problem with them or with the rows is raised as a ToolError."""
+    """Returns a run file's values as dataclasses. Raises ToolError with every problem of them and of the rows."""
     from omegaconf import OmegaConf
-    from transformers import HfArgumentParser
 
-    from tools.train.engines.peft_arguments import ARGUMENTS
-
+    engine = ENGINES["peft"]
     values: dict[str, Any] = OmegaConf.to_container(load_yaml(need_file(path)), resolve=True)  # type: ignore[assignment]
-    this = Run(path, values)
-    all_at_once([*arguments.problems(this, "peft"), *problems(this)])
-    all_at_once([*arguments.base_model_problems(this), *(fault for some in datasets(this) for dataset in some for fault in dataset.problems)])
+    run = Run(path, values)
+    all_at_once([*arguments.problems(run, "peft"), *engine.problems(run)])
+    all_at_once([*arguments.base_model_problems(run), *(fault for some in datasets(run) for dataset in some for fault in dataset.problems)])
     try:
-        parsed = Parsed(*HfArgumentParser(ARGUMENTS).parse_dict(values))
+        parsed = Parsed(*engine.parse(values))  # type: ignore[misc]
     except (ValueError, TypeError, ImportError) as error:  # the dataclasses' own checks: two keys that exclude each other, bf16 without a GPU
         raise ToolError(f"{path}: {error}") from None
     training = parsed.training
@@ -89,26 +90,8 @@ def parse(path: Path) -> Parsed:
     return parsed
 
 
-def problems(this: Run) -> list[str]:
-    """What this engine can't do, beside what the dataclasses don't allow (tools.train.arguments)."""
-    path, values = this.path, this.values
-    found = [f"{path}: `{key}` is missing." for key in ("model_name_or_path", "output_dir", "dataset") if not values.get(key)]
-    if not values.get("do_train"):
-        found.append(f"{path}: `do_train: true` is missing: training is all that the PEFT engine does.")
-    for key in ("packing", "neat_packing"):
-        if values.get(key):
-            found.append(
-                f"{path}: `{key}: true`: the PEFT engine doesn't pack rows; leave the key out, `train_sampling_strategy: group_by_length` saves padding."
-            )
-    if values.get("finetuning_type") == "prefix" and values.get("gradient_checkpointing"):
-        found.append(f"{path}: `gradient_checkpointing: true`: prefix tuning can't recompute activations; leave the key out.")
-    if str(values.get("eval_strategy", "no")) not in ("no", "False") and not dataset_names(values.get("eval_dataset")) and not values.get("val_size"):
-        found.append(f"{path}: `eval_strategy: {values['eval_strategy']}` needs `eval_dataset` or `val_size`.")
-    return found
-
-
 def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
-    """The PEFT configuration that a run's method keys describe."""
+    """Returns PEFT's configuration for a run's method."""
     from peft import LoraConfig, PrefixTuningConfig, PromptEncoderConfig
 
     if method.finetuning_type == "lora":
@@ -135,7 +118,7 @@ def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
 
 
 def build(parsed: Parsed) -> PeftModel:
-    """The frozen base model with a new adapter, the only part that is trained and the only one kept in float32 under bf16 or fp16."""
+    """Returns the frozen base model with a new adapter. The adapter alone is trained, and stays in float32 under bf16 and fp16."""
     import torch
     from peft import get_peft_model
     from transformers import AutoModelForCausalLM
@@ -175,7 +158,7 @@ def _trainer(parsed: Parsed, tokenizer: Any, rows: Any, test: Any) -> Any:
 
 
 def _checkpoint(training: TrainingOptions) -> str | None:
-    """The checkpoint to go on from: the one that the run names, or the newest in the folder where `overwrite_output_dir` is false, as LLaMA-Factory does."""
+    """Returns the checkpoint to go on from: the one that the run names, or as in LLaMA-Factory the newest, where `overwrite_output_dir` is false."""
     from transformers.trainer_utils import get_last_checkpoint
 
     if training.resume_from_checkpoint:
@@ -187,10 +170,11 @@ def _checkpoint(training: TrainingOptions) -> str | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.train.engines.peft_engine", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("run", type=Path, metavar="run.yaml", help="the resolved run, data/outputs/<run>/run.yaml")
-    print(f"trained: {train(parser.parse_args().run)}")
+    """Trains the run that the one word names."""
+    if len(sys.argv) != 2:
+        raise ToolError("usage: python -m tools.train.engines.peft_engine data/outputs/<run>/run.yaml")
+    print(f"trained: {train(Path(sys.argv[1]))}")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_tool(main)

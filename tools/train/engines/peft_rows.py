@@ -1,4 +1,4 @@
-"""The rows that the PEFT engine trains on, as token ids and labels: LLaMA-Factory's own dataset pipeline.
+"""Encodes the rows that the PEFT engine trains on, with LLaMA-Factory's own dataset pipeline.
 
 In: a run's arguments. Out: tokenizer, training rows and evaluation rows ("input_ids", "attention_mask", "labels"; the prompt's labels are -100).
 
@@ -24,7 +24,7 @@ KEPT = ("input_ids", "attention_mask", "labels")
 def encoded(
     model: ModelOptions, data: DataArguments, training: TrainingOptions
 ) -> tuple[PreTrainedTokenizerBase, Dataset, Dataset | dict[str, Dataset] | None]:
-    """(tokenizer, training rows, evaluation rows or None), as `llamafactory-cli train` would make them of the same arguments.
+    """Returns (tokenizer, training rows, evaluation rows or None), as `llamafactory-cli train` makes them of the same arguments.
 
     Raises ToolError for rows that LLaMA-Factory can't read.
     """
@@ -37,7 +37,7 @@ def encoded(
     template = get_template_and_fix_tokenizer(loaded["tokenizer"], data)
     try:
         found = get_dataset(template, theirs, data, training, stage="sft", **loaded)
-    except (ValueError, RuntimeError) as error:  # what is left when `problems` found nothing: an odd format, or no row at all
+    except (ValueError, RuntimeError) as error:  # an odd format, or no row at all
         raise ToolError(f"{data.dataset_dir}: LLaMA-Factory can't read the rows: {error}", WANTING) from None
     test = found.get("eval_dataset")
     return (

@@ -1,7 +1,7 @@
-"""transformers' Trainer, but for what a checkpoint of a prompt encoder holds.
+"""Adds to transformers' Trainer checkpoints that hold a prompt encoder whole.
 
-In: a PEFT model. Out: checkpoints that can be gone on from. PEFT saves the prefix or the virtual tokens that an encoder computes, which is all that an
-answer needs; the encoder itself (P-tuning's, or a projected prefix's) can't be restored from that. So each checkpoint gets it beside the adapter.
+In: a PEFT model. Out: checkpoints that training can go on from. PEFT saves the prefix or the virtual tokens that an encoder computes, which is enough to answer;
+the encoder itself (P-tuning's, or a projected prefix's) can't be restored from them, so each checkpoint gets it beside the adapter.
 
     python -m tools.train.engines.peft_engine data/outputs/<run>/run.yaml
 """
@@ -20,11 +20,11 @@ ENCODER = "prompt_encoder.safetensors"
 
 
 class AdapterTrainer(Trainer):
-    """Trainer whose checkpoints hold a prompt encoder whole; without one (LoRA) it is Trainer itself."""
+    """A Trainer whose checkpoints hold the prompt encoder. Without one (LoRA) it does what Trainer does."""
 
     @property
     def encoder(self) -> nn.Module | None:
-        """The module that computes the prefix or the virtual tokens."""
+        """The module that computes the prefix or the virtual tokens, or None."""
         return getattr(self.accelerator.unwrap_model(self.model), "prompt_encoder", None)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

@@ -1,0 +1,182 @@
+"""Examines a run before it starts: everything wrong with it, its plan, and what it takes.
+
+In: a run, and the processes that are to train it. Out: an Examination. `./ner check` prints it, `./ner train` refuses a run with problems.
+
+    ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tools.chat import template
+from tools.chat.token_ids import token_counter
+from tools.conf.run import Run, dataset_names
+from tools.data import stamp
+from tools.errors import ToolError, choices
+from tools.files import write_json
+from tools.train import arguments, distributed, memory, native_parser, pissa
+from tools.train.datasets import SHOWN, Dataset, datasets
+from tools.train.distributed import Processes
+from tools.train.engines.table import ENGINES
+from tools.train.machine import gpus, visible_gpus
+from tools.train.memory import Estimate
+from tools.train.plan import Plan, make_plan
+from tools.train.weights import read_weights
+
+REMEMBERED = 100  # runs that passed the slow checks
+# The slow checks replace these, so their result doesn't depend on them.
+REPLACED = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
+
+
+@dataclass
+class Examination:
+    """What is known of a run before it starts: `problems` would stop or damage it, `here` stops it on this machine alone, `remarks` don't stop it."""
+
+    run: Run
+    how: Processes = field(default_factory=Processes)
+    problems: list[str] = field(default_factory=list)
+    here: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    train: list[Dataset] = field(default_factory=list)
+    evaluation: list[Dataset] = field(default_factory=list)
+    plan: Plan | None = None
+    estimate: Estimate | None = None
+
+
+def examine(run: Run, how: Processes | None = None) -> Examination:
+    """Returns the result of every check. The engine's own parser, which is slow, is asked only where the quick checks find nothing, and once for a run."""
+    how = how or Processes()
+    found = Examination(run, how)
+    found.problems = [
+        *arguments.problems(run),
+        *arguments.base_model_problems(run),
+        *tracker_problems(run),
+        *distributed.problems(run, how),
+        *pissa.problems(run),
+        *ENGINES[run.engine].problems(run),
+    ]
+    found.train, found.evaluation = datasets(run)
+    faults = [problem for dataset in [*found.train, *found.evaluation] for problem in dataset.problems]
+    found.problems += faults or _stamp_problems(run)
+    if any(not dataset.read and not dataset.problems for dataset in found.train):
+        names = ", ".join(dataset.name for dataset in found.train if not dataset.read)
+        found.remarks.append(f"{names}: not a local Alpaca file (JSON or JSON Lines), so its rows aren't examined and no plan is made.")
+    if not found.problems:
+        _add_rows(found)
+    if not found.problems:
+        _add_slow(found)
+    return found
+
+
+def tracker_problems(run: Run) -> list[str]:
+    """Returns a message for each package in `report_to` that isn't installed; transformers would tell only once the model is loaded."""
+    value = run.values.get("report_to") or []
+    names = value if isinstance(value, list) else [str(value)]
+    absent = [str(name) for name in names if name not in ("none", "all") and importlib.util.find_spec(str(name).split(".")[0]) is None]
+    return [f"{run.path}: report_to: {name}: no such package here.{choices(name, ('none', 'tensorboard', 'swanlab'))}" for name in absent]
+
+
+def _stamp_problems(run: Run) -> list[str]:
+    """Returns a message for each data file that isn't the one that the conversion wrote."""
+    names = [*dataset_names(run.values.get("dataset")), *dataset_names(run.values.get("eval_dataset"))]
+    return stamp.problems(run.dataset, names)
+
+
+def _add_rows(found: Examination) -> None:
+    """Adds token lengths, the plan that follows from them, and the estimate."""
+    run, limit = found.run, int(arguments.with_defaults(found.run)["cutoff_len"])
+    try:
+        count = token_counter(run)
+        lengths = [_measure(found, dataset, count, limit) for dataset in [*found.train, *found.evaluation]]
+        weights = read_weights(Path(run.base_model))
+    except ToolError as error:
+        found.problems.append(str(error))
+        return
+    if all(dataset.read for dataset in found.train):
+        found.plan = make_plan(run, [length for of_one in lengths[: len(found.train)] for length in of_one], found.how.total)
+    if found.plan and weights:
+        found.estimate = memory.estimate(run, found.plan, weights)
+    if found.plan and not weights:
+        found.remarks.append(f"{run.base_model}: no safetensors files; without them there is no estimate of memory and disk.")
+    elif found.plan and not found.estimate:
+        found.remarks.append("memory and disk aren't estimated for this base model's config, or for this finetuning_type.")
+    if found.estimate:
+        _add_room(found, found.estimate)
+
+
+def _measure(found: Examination, dataset: Dataset, count: Any, limit: int) -> list[int]:
+    lengths: list[int] = count(dataset.rows)
+    long = [number for number, length in enumerate(lengths, 1) if length > limit]
+    if long:
+        shown = ", ".join(f"{number} ({lengths[number - 1]:,})" for number in long[:SHOWN])
+        found.problems.append(
+            f"{dataset.path}: {len(long):,} of {len(lengths):,} rows are longer than cutoff_len {limit:,} and would lose the end of their prompt: row {shown}"
+            f"{' …' if len(long) > SHOWN else ''}. Say cutoff_len={-(-max(lengths) // 8) * 8}, or leave these rows out."
+        )
+    return lengths
+
+
+def _add_room(found: Examination, estimate: Estimate) -> None:
+    folder = found.run.output_dir
+    while not folder.exists():
+        folder = folder.parent
+    free, needed = shutil.disk_usage(folder).free, estimate.checkpoint * (estimate.checkpoints + 1)
+    if needed > free:
+        found.problems.append(
+            f"{folder}: {size(free)} free, and the run's {estimate.checkpoints} checkpoints take {size(needed)}. Make room, save less often (save_steps), or keep "
+            "fewer (save_total_limit)."
+        )
+    for gpu in gpus():
+        if estimate.total > gpu.memory:
+            found.remarks.append(
+                f"{gpu.name} has {size(gpu.memory)}, the run is estimated at {size(estimate.total)}: lower per_device_train_batch_size, or quantise."
+            )
+
+
+def _add_slow(found: Examination) -> None:
+    """Adds what the engine itself objects to, unless the same run with the same data has passed before."""
+    run, rows = found.run, [row for dataset in found.train for row in dataset.rows]
+    seen, path = _fingerprint(found), Path(sys.prefix) / "checked-runs.json"
+    passed: dict[str, str] = {}  # fingerprint → the objection to this machine
+    with suppress(OSError, ValueError, TypeError):
+        passed = dict(json.loads(path.read_text()))
+    if seen not in passed:
+        print(f"asking {ENGINES[run.engine].title} itself about {run.path}, once for each change of it …", flush=True)
+        try:
+            found.problems += template.prompt_problems(run, rows) if rows and run.values.get("template") else []
+        except ToolError as error:
+            found.problems.append(str(error))
+        objections = native_parser.ask(run)
+        found.problems += [objections.anywhere] if objections.anywhere else []
+        passed[seen] = objections.here
+        if not found.problems:
+            with suppress(OSError):
+                write_json(path, dict(list(passed.items())[-REMEMBERED:]))
+    found.here += [passed[seen]] if passed[seen] else []
+
+
+def _fingerprint(found: Examination) -> str:
+    """Returns a hash of what the slow checks depend on: values, versions, GPUs, and the files of base model and data by size and time."""
+    files = [*Path(found.run.base_model).glob("*.json*"), *Path(found.run.base_model).glob("*.jinja"), *(d.path for d in found.train if d.path)]
+    states = sorted((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())
+    values = {key: value for key, value in found.run.values.items() if key not in REPLACED}
+    known = [str(found.run.path), found.run.engine, values, arguments.versions(), visible_gpus(), states]
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def size(count: float) -> str:
+    """Returns a number of bytes as text: '7.58 MB'."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
