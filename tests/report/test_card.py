@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.eval.conftest import Evaluate, noisy, sentences
+from tests.report.conftest import Evaluate, noisy, sentences
 from tools.conf.run import Run
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert

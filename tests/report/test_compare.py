@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.eval.conftest import Evaluate, answer, example, noisy, sentences
+from tests.report.conftest import Evaluate, answer, example, noisy, sentences
 from tools.conf.task import Task, find_task, load_task
 from tools.errors import ToolError
 from tools.predict.predictions import FILE, META

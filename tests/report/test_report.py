@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser import browser, opened
-from tests.eval.conftest import Evaluate, answer, example, noisy, sentences
+from tests.report.conftest import Evaluate, answer, example, noisy, sentences
 from tools.conf.run import Run
 from tools.conf.task import Task, find_task, load_task
 from tools.errors import ToolError

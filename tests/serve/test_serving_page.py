@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from tests.eval.toy_server import Faulty
+from tests.toy_server import Faulty
 
 from tools.chat.prompt import messages, renderer
 from tools.conf.task import find_task

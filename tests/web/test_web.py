@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.eval.toy_server import Faulty
+from tests.toy_server import Faulty
 
 from tests.browser import browser, opened
 from tools.chat import prompt

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.eval import toy_server
+from tests import toy_server
 from tools.conf.task import Task
 from tools.example import Entity, Example
 from tools.files import sha256, write_json, write_text
 from tools.predict.predictions import FILE, META, Prediction
 from tools.score.score import evaluate
 
-run_, start, task = toy_server.run_, toy_server.start, toy_server.task  # fixtures for all
+task = toy_server.task  # a fixture
 
 NAMES = ["林晓", "周建国", "阿依古丽", "欧阳娜", "陈一鸣", "王小川", "海棠", "孟繁星"]
 PLACES = ["北京市", "北京", "云岭县", "青石镇", "长乐路", "河西区", "南湾", "东港"]
