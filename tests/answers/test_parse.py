@@ -4,7 +4,6 @@ import ast
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ TWO = [("PER", "张三"), ("ORG", "北京大学")]
 @pytest.fixture(scope="module")
 def task() -> Task:
     names = {"PER": "人名", "LOC": "地点", "ORG": "组织"}
-    return replace(find_task("clue"), labels=list(names), names=names, aliases={"PER": ["姓名", "person"], "ORG": ["机构"]})
+    return find_task("clue").changed(names=names, aliases={"PER": ["姓名", "person"], "ORG": ["机构"]})
 
 
 @pytest.mark.parametrize(
@@ -364,7 +363,7 @@ def test_a_word_for_nothing_that_stands_in_the_sentence_is_an_entity(task: Task)
     output = '[{"label": "人名", "text": "无"}]'
     assert parse(output, task, "有无之间").pairs == [("PER", "无")]
     assert parse(output, task, "有无之间").rules == ()
-    assert parse('[{"label": "人名", "text": "啥也没有"}]', replace(task, nothing=["啥也没有"])).pairs == []
+    assert parse('[{"label": "人名", "text": "啥也没有"}]', task.changed(nothing=["啥也没有"])).pairs == []
 
 
 def test_a_cut_answer_is_truncated_once(task: Task) -> None:
@@ -390,7 +389,7 @@ def trained(task: Task, pairs: list[tuple[str, str]], text_first: bool = False) 
     for label, string in pairs:
         entities.append(Entity(label, string, len(text), len(text) + len(string)))
         text += string
-    task = replace(task, answer=Answer(text_first=text_first))
+    task = task.changed(answer=Answer(**({"text": "text", "label": "label"} if text_first else {})))
     return text, answer(task, Example("x", text, entities))
 
 
@@ -541,7 +540,7 @@ def test_the_answers_of_a_fine_tuned_qwen_are_read() -> None:
 
 def test_the_answers_of_chatgpt_are_read() -> None:
     names = {label: label for label in ("人物", "地点", "机构")}
-    task = replace(find_task("clue"), labels=list(names), names=names)
+    task = find_task("clue").changed(names=names)
     agree = 0
     lines = [json.loads(line) for line in real("llm_outputs/chatgpt_msra5.jsonl").read_text(encoding="utf-8").splitlines()]
     for line in lines:

@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,9 @@ def test_any_examples_answer_parses_to_the_same_set_of_pairs(spans: list[tuple[s
         start = len(text) + len(between)
         text += between + string
         entities.append(Entity(label, string, start, start + len(string)))
-    task = replace(find_task("sample"), answer=Answer(order=order, text_first=text_first), names={"a": "甲", "b": '"乙"', "c": "c"})
+    task = find_task("sample").changed(
+        answer=Answer(order=order, **({"text": "text", "label": "label"} if text_first else {})), names={"a": "甲", "b": '"乙"', "c": "c"}
+    )
     example = Example("x", text or "无", entities)
     line = alpaca_line(task)(example)
     row = json.loads(line)

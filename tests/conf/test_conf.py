@@ -135,7 +135,7 @@ def test_labels_may_have_other_names_in_answers(write_task: Callable[..., Path])
         ({"labels": {"PER": "人名", "NAME": "人名"}}, "names of labels stand twice: 人名"),
         ({"labels": {"PER": 1}}, "every label must be text"),
         ({"labels": "PER"}, "`labels` must be a list, or a mapping"),
-        ({"answer": {"label": 1}}, "answer.label must be text"),
+        ({"answer": {"label": 1}}, "`answer.label` must be text, this is 1; quote"),
         ({"kind": "cls"}, "unknown kind 'cls'"),
         ({"labels": []}, "`labels` is missing"),
     ],
@@ -175,13 +175,13 @@ def test_all_problems_of_aliases_are_shown_at_once(write_task: Callable[..., Pat
     with pytest.raises(ToolError) as error:
         load_task(write_task(aliases=aliases, nothing=["", 3]))
     for message in (
-        "aliases: unknown label 'nmae'. Did you mean 'name'? Available: address,",
-        "aliases.name: 'address' is the label 'address' itself.",
-        "aliases: '公司名' stands twice: for 'name' and for 'company'.",
-        "aliases.book must be a list of names, this is '书'",
-        "aliases.movie must be a list of names, this is [False]; quote",
-        "nothing: '' must be text",
-        "nothing: 3 must be text",
+        "`aliases`: unknown label 'nmae'. Did you mean 'name'? Available: address,",
+        "`aliases`: 'address' of 'name' is the label 'address' itself.",
+        "`aliases`: '公司名' stands twice: for 'name' and for 'company'.",
+        "`aliases`: 'book' must have a list of names, this is '书'",
+        "`aliases`: 'movie' must have a list of names, this is [False]; quote",
+        "`nothing` (entry 1) must be text, and not empty.",
+        "`nothing` (entry 2) must be text, this is 3; quote",
     ):
         assert message in str(error.value)
     assert len(str(error.value).splitlines()) == 7

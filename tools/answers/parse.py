@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
 from typing import Any
@@ -20,7 +20,7 @@ from tools.answers.field_names import LABEL_FIELDS, WRAPPERS
 from tools.answers.label_lines import read_lines
 from tools.answers.reading import Pair, Reading
 from tools.answers.scan import Scanned, scan
-from tools.conf.task import Task
+from tools.conf.task import Task, spellings_of
 from tools.text import fold, neutralise
 
 __all__ = ["RULES", "Pair", "Parsed", "parse", "parse_class"]  # a class is the pair (label, "")
@@ -319,10 +319,10 @@ def _class_spellings(task: Task, options: Sequence[str]) -> dict[str, tuple[str,
     """As Task.spellings, for these options."""
     names = {option: task.names.get(option, option) for option in options}
     aliases = {label: words for label, words in task.aliases.items() if label in names}
-    spellings = replace(task, labels=list(names), names=names, aliases=aliases).spellings
+    known = spellings_of(names, aliases)
     for option, name in names.items():
-        spellings.setdefault(neutralise(name), (option, ""))
-    return spellings
+        known.setdefault(neutralise(name), (option, ""))
+    return known
 
 
 @lru_cache(maxsize=256)

@@ -1,103 +1,281 @@
-"""A task, `conf/task/<task>.yaml`: what is annotated, how it is asked, and how an answer is written.
+"""Reads a task, `conf/task/<task>.yaml`: what is annotated, how it is asked, and how an answer is written.
 
-In: the file, with key=value words laid over it. Out: a frozen Task, or every problem at once.
+In: the file, with key=value words laid over it. Out: a frozen Task, or one ToolError with every problem. The fields' descriptions are the table of keys in docs/keys.md.
+
+    ./ner data conf/task/clue.yaml on_error=skip
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from tools.conf.nothing import NOTHING
 from tools.conf.overlays import available, container, merge
-from tools.errors import all_at_once, choices
+from tools.errors import ToolError, all_at_once, choices
 from tools.files import need_file
 from tools.text import fold
+from tools.variant import CHECKPOINT, WORDS
 
 TASKS = Path("conf/task")
 DATASET = Path("data/dataset")
-KINDS = ("ner", "classification")
-ORDERS = ("source", "text")
-ON_ERROR = ("stop", "skip")
-# How models say that there is nothing, in place of a list or of an entity; a task's `nothing` adds to it. Compared after `fold`.
-NOTHING = (
-    *("没有找到任何实体", "没有找到实体", "没有找到", "未找到任何实体", "未找到实体", "未找到", "找不到任何实体", "找不到实体"),
-    *("没有任何实体", "没有实体", "无任何实体", "无实体", "没有命名实体", "没有任何命名实体", "无命名实体"),
-    *("不存在任何实体", "不存在实体", "不存在", "不包含任何实体", "不包含实体", "未提及", "未发现任何实体", "未发现实体"),
-    *("没有发现任何实体", "没有发现实体", "未识别到任何实体", "未识别到实体", "没有识别到任何实体", "没有识别到实体"),
-    *("未识别出任何实体", "未识别出实体", "没有识别出任何实体", "没有识别出实体", "未检测到任何实体", "未检测到实体"),
-    *("没有符合条件的实体", "没有相关实体", "无相关实体", "没有可提取的实体", "没有需要提取的实体"),
-    *("没有", "无", "空", "暂无", "空列表"),
-    *("none", "null", "nil", "n/a", "na", "nothing", "empty", "no entity", "no entities"),
-    *("no entities found", "no entity found", "no named entities", "no named entity", "not found"),
-)
+Kind = Literal["ner", "classification"]
+KINDS: tuple[str, ...] = get_args(Kind)
+SPLIT_NAME = re.compile(r"[A-Za-z0-9-]+")
+QUOTE_IT = "quote what YAML would read as something else (no, on, 1)"
+Text = Annotated[str, StringConstraints(pattern=r"\S")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+# The end of a model's evaluation folder, `<task>_<split>-<model>[-schema]`: a split that ends so would share the folder.
+MODELS_ENDING = re.compile(rf"-(?:{'|'.join([*WORDS, CHECKPOINT.pattern.replace('?P<step>', '?:'), 'schema'])})$")
+# pydantic's kinds of error in the words of YAML.
+WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "list_type": "a list",
+    "path_type": "a file's path",
+}
+Spellings = dict[str, tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """How an answer is written: the JSON field names of label and text, which of them comes first, and the order of entities ('source' or 'text')."""
-
-    label: str = "label"
-    text: str = "text"
-    order: str = "source"
-    text_first: bool = False  # as the task file's `answer` lists them
-
-
-@dataclass(frozen=True)
-class Shares:
-    """How one raw file is divided: each split's share of the texts, in [0, 1], by a hash of seed and text; what is left stays in the raw file's own split."""
-
-    of: dict[str, float]
-    seed: int = 42
+def _key(en: str, zh: str, *, default: Any = ..., told: tuple[str, str] | None = None, **constraints: Any) -> Any:
+    """Returns a field with its description in English and Chinese. `told` is the default in the docs' table where the value itself doesn't say enough."""
+    if callable(default):
+        constraints["default_factory"] = default
+    elif default is not ...:
+        constraints["default"] = default
+    return Field(description=en, json_schema_extra={"zh": zh, **({"default_en": told[0], "default_zh": told[1]} if told else {})}, **constraints)
 
 
-@dataclass(frozen=True)
-class Task:
-    """One task file, checked. `raw` maps a split to a path, which may end in a slice of rows: `train.jsonl[:-1000]`.
+class _Strict(BaseModel):
+    """A part of a task file: no unknown key, and no value of another type."""
 
-    `labels` are the raw files' own; `names` says how the prompt and the answers call them (themselves, where the file lists no other name). A classification
-    task may have none: then its labels are whatever the rows' options are. `aliases` are more names that an answer may use for a label, and `nothing` more ways
-    to say that there is no entity (beside NOTHING); neither is ever shown to the model.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Answer(_Strict):
+    """How an answer is written."""
+
+    label: Text = _key(
+        "the JSON field of the label. Shorter names save tokens in each entity", "标签的 JSON 字段名。名字短，每个实体都省 token", default="label"
+    )
+    text: Text = _key(
+        "the JSON field of the string. Text first (`{text: …, label: …}`) lets the model name the label with the string at hand",
+        "字符串的 JSON 字段名。先写文本（`{text: …, label: …}`），模型是看着字符串来定标签的",
+        default="text",
+    )
+    order: Literal["source", "text"] = _key(
+        "entities as in the raw file (`source`) or by place in the text (`text`); `text` is easier to learn where the raw order is arbitrary",
+        "实体按原始文件的顺序（`source`）或按在文本中的位置（`text`）；原始顺序没有规律时，`text` 更好学",
+        default="source",
+    )
+    _text_first: bool = PrivateAttr(False)
+
+    @property
+    def text_first(self) -> bool:
+        """Whether the text comes before the label in the JSON, as the task file's `answer` lists them."""
+        return self._text_first
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_the_files_order(cls, values: Any, validate: Any) -> Answer:
+        answer: Answer = validate(values)
+        if isinstance(values, Mapping):
+            given = [key for key in values if key in ("label", "text")]
+            answer._text_first = given == ["text", "label"]
+        return answer
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Answer:
+        if self.label == self.text:
+            raise ValueError("`answer.label` and `answer.text` must be different names")
+        return self
+
+
+class Shares(_Strict):
+    """How one raw file is divided: each split's share of the texts, by a hash of seed and text. The rest stays in the raw file's own split."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Share] = Field(init=False)
+    seed: int = _key("another seed is another division: scores no longer compare", "换一个种子就是另一种切分，分数不再可比", default=42)
+
+    @property
+    def of(self) -> dict[str, float]:
+        """The share of each split, in (0, 1)."""
+        return self.__pydantic_extra__
+
+    @model_validator(mode="after")
+    def _leaves_a_rest(self) -> Shares:
+        if not self.of:
+            raise ValueError("`split` names no share; write e.g. `split: {dev: 0.1, seed: 42}`")
+        if sum(self.of.values()) >= 1:
+            raise ValueError(f"the shares of `split` add up to {sum(self.of.values()):g}; less than 1 must be left for the rest")
+        return self
+
+
+class Published(_Strict):
+    """A figure that others reached."""
+
+    model: Text
+    split: Text
+    metric: Text
+    f1: float = Field(ge=0, le=1)
+    source: Text
+
+
+def _label_names(labels: Any) -> Any:
+    """Returns the names in prompt and answer of a list or mapping of labels. Raises ValueError with every problem."""
+    if not isinstance(labels, list | dict):
+        raise ValueError(f"`labels` must be a list, or a mapping to the names in answers, this is {labels!r}")
+    values = list(labels.values()) if isinstance(labels, dict) else []
+    if not all(isinstance(label, str) and label for label in (*labels, *values)):
+        raise ValueError(f"`labels`: every label must be text; {QUOTE_IT}")
+    for what, group in (("labels", list(labels)), ("names of labels", values)):
+        if twice := sorted({label for label in group if group.count(label) > 1}):
+            raise ValueError(f"`labels`: {what} stand twice: {', '.join(twice)}")
+    return labels if isinstance(labels, dict) else {label: label for label in labels}
+
+
+def _splits(raw: Any) -> Any:
+    """Returns the splits that have a file: an override such as `raw.dev=null` leaves one out."""
+    if isinstance(raw, dict) and raw and not (raw := {split: path for split, path in raw.items() if path is not None}):
+        raise ValueError("`raw` names no file; write e.g. `raw: {train: data/dataset/train.jsonl}`")
+    return raw
+
+
+class Task(_Strict):
+    """A task file, checked.
+
+    `labels` are the raw files' own; `names` maps each to its name in prompt and answers. A classification task may have none: then its labels are its rows' options.
     """
 
+    kind: Kind = _key("`ner` or `classification`: what an answer is, and how it is scored", "`ner` 或 `classification`：回答是什么，怎样评分")
+    source: str = _key("where the data comes from and its licence; changes nothing", "数据来源与许可；不影响结果", default="", told=("empty", "空"))
+    raw: Annotated[dict[str, Text], BeforeValidator(_splits)] = _key(
+        "split → raw file, e.g. `{train: …, dev: …}`; a path may end in a slice of rows, `train.jsonl[:-1000]`. A split's name is letters, digits and `-`",
+        "划分 → 原始文件，如 `{train: …, dev: …}`；路径末尾可以带行切片，如 `train.jsonl[:-1000]`。划分名只能用字母、数字和 `-`",
+    )
+    reader: Text = _key(
+        "the raw format: `bio`, `ccfbdci`, `classification`, `cluener`, `doccano`, `jsonl`, `label_studio`. A reader has no options of its own; a wrong one"
+        " shows in `make check` as offsets that disagree with the text",
+        "原始格式：`bio`、`ccfbdci`、`classification`、`cluener`、`doccano`、`jsonl`、`label_studio`。读取器没有自己的选项；选错了，`make check` 会报出与文本对不上的偏移",
+    )
+    split: Shares | None = _key(
+        "divides the one raw file, e.g. `{dev: 0.1, seed: 42}`: shares of the texts by a hash of seed and text; the rest stays in the raw file's split."
+        " Equal texts never stand on both sides, and repeated ones are left out",
+        "切分唯一的原始文件，如 `{dev: 0.1, seed: 42}`：按 seed 和文本的哈希取一定比例，其余留在原划分。相同文本不会同时出现在两边，重复文本会被去掉",
+        default=None,
+    )
+    on_error: Literal["stop", "skip"] = _key(
+        "`stop`: one bad row and nothing is written. `skip`: bad rows are left out and listed in `<task>_<split>.skipped.jsonl`",
+        "`stop`：有一行坏数据就什么都不写。`skip`：跳过坏行，并列在 `<task>_<split>.skipped.jsonl` 里",
+        default="stop",
+    )
+    system: Text = _key(
+        "the system line, in training and at the server. A row without one would get the chat template's own",
+        "system 消息，训练和服务都用它。没有 system 的对话会被填入对话模板自己的默认 system",
+    )
+    prompt: Path = _key(
+        "the file with the user turn: `{text}` (needed), `{labels}`, `{options}`. Put `{text}` last: a server keeps the constant part before it in its cache",
+        "user 消息的模板文件：`{text}`（必需）、`{labels}`、`{options}`。把 `{text}` 放最后：前面不变的部分服务端可以缓存",
+        strict=False,
+    )
+    names: Annotated[dict[str, str], BeforeValidator(_label_names)] = _key(
+        "a list, or a mapping from the raw file's label to its name in prompt and answer (`{PER: 人名}`). Names that say what is meant help a small model; long"
+        " ones cost tokens in each answer",
+        "列表，或从原始标签到提示词与回答中名称的映射（`{PER: 人名}`）。含义明确的名称对小模型有帮助；名称太长，每个回答都多花 token",
+        default=dict,
+        told=("needed; may be empty for `classification`", "必填；`classification` 可为空"),
+        alias="labels",
+        validate_default=True,
+    )
+    aliases: dict[str, list[Text]] = _key(
+        "label → other names that an answer may use. Never shown to the model; more answers are read as right",
+        "标签 → 回答里允许的其他叫法。模型永远看不到；能让更多回答被判为正确",
+        default=dict,
+    )
+    nothing: list[Text] = _key(
+        "more ways to say that there is no entity, beside `NOTHING` in `tools/conf/nothing.py`",
+        '除 `tools/conf/nothing.py` 里的 `NOTHING` 之外，"没有实体"的其他说法',
+        default=list,
+    )
+    answer: Answer = _key(
+        "how an answer is written; the order of `label` and `text` here is their order in the JSON",
+        "回答的写法；这里 `label` 与 `text` 的先后就是 JSON 里的先后",
+        default=Answer,
+        told=("see below", "见下"),
+    )
+    version: int = _key(
+        "raise it when prompt, split, aliases or scorer change: scores of different versions are never compared",
+        "提示词、切分、别名或评分方式变了就加一：不同版本的分数不会放在一起比较",
+        default=1,
+    )
+    published: list[Published] = _key(
+        "figures that others reached (`model`, `split`, `metric`, `f1`, `source`), shown beside the score",
+        "别人公布的数字（`model`、`split`、`metric`、`f1`、`source`），显示在分数旁边",
+        default=list,
+    )
     path: Path
-    kind: str
-    raw: dict[str, str]
-    reader: str
-    system: str
-    prompt: Path
-    labels: list[str]
-    names: dict[str, str]
-    source: str = ""
-    answer: Answer = field(default_factory=Answer)
-    split: Shares | None = None
-    on_error: str = "stop"
-    version: int = 1
-    aliases: dict[str, list[str]] = field(default_factory=dict)
-    nothing: list[str] = field(default_factory=list)
-    published: list[dict[str, Any]] = field(default_factory=list)  # figures that others reached: model, split, metric, f1, source
+
+    @field_validator("raw")
+    @classmethod
+    def _raw_is_named_well(cls, raw: dict[str, str]) -> dict[str, str]:
+        _all("raw", [problem for split in raw for problem in _name_problems(split)])
+        return raw
+
+    @field_validator("split")
+    @classmethod
+    def _split_divides_one_file(cls, split: Shares | None, info: ValidationInfo) -> Shares | None:
+        raw = info.data.get("raw")
+        if split and raw:
+            several = [] if len(raw) == 1 else [f"divides one raw file, and raw names {len(raw)} ({', '.join(raw)}); keep one of the two"]
+            both = [f"raw and split both name '{name}'" for name in split.of if name in raw]
+            _all("split", several + both + [problem for name in split.of for problem in _name_problems(name)])
+        return split
+
+    @field_validator("names")
+    @classmethod
+    def _has_labels(cls, names: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if not names and info.data.get("kind") == "ner":
+            raise ValueError("`labels` is missing")
+        return names
+
+    @field_validator("aliases", mode="before")
+    @classmethod
+    def _mean_one_label(cls, aliases: Any, info: ValidationInfo) -> Any:
+        if isinstance(aliases, dict):
+            _all("aliases", _alias_problems(info.data.get("names", {}), aliases))
+        return aliases
 
     @cached_property
-    def spellings(self) -> dict[str, tuple[str, str]]:
-        """Every way to write a label in an answer → (the label, the parser's rule that this takes: '' for the name that is trained).
+    def labels(self) -> list[str]:
+        """The labels as the raw files call them."""
+        return list(self.names)
 
-        Look a word up as it is, then folded: a folded spelling stands here where it can mean only one label.
-        """
-        known = {name: (label, "") for label, name in self.names.items()}
-        for label in self.names:
-            known.setdefault(label, (label, "file_label"))
-        for label, others in self.aliases.items():
-            for alias in others:
-                known.setdefault(alias, (label, "label_alias"))
-        folded: dict[str, set[str]] = {}
-        for spelling, (label, _) in known.items():
-            folded.setdefault(fold(spelling), set()).add(label)
-        for spelling, labels in folded.items():
-            if len(labels) == 1:
-                known.setdefault(spelling, (next(iter(labels)), "label_spelling"))
-        return known
+    @cached_property
+    def spellings(self) -> Spellings:
+        """The ways to write a label in an answer, as `spellings_of` returns them."""
+        return spellings_of(self.names, self.aliases)
 
     @cached_property
     def sentinels(self) -> frozenset[str]:
@@ -110,169 +288,120 @@ class Task:
         return self.path.stem
 
     def examples(self, split: str, dataset: Path = DATASET) -> Path:
-        """Where the canonical examples of a split are: `<dataset>/examples/<task>_<split>.jsonl`."""
+        """Returns the file of a split's canonical examples: `<dataset>/examples/<task>_<split>.jsonl`."""
         return dataset / "examples" / f"{self.name}_{split}.jsonl"
+
+    def changed(self, **values: Any) -> Task:
+        """Returns this task with other values of its fields, which aren't checked."""
+        task = self.model_copy(update=values)
+        for derived in ("labels", "spellings", "sentinels"):
+            task.__dict__.pop(derived, None)
+        return task
+
+
+KEYS = {field.alias or name: field for name, field in Task.model_fields.items() if field.description}
+PARTS: dict[str, type[BaseModel]] = {"answer": Answer, "split": Shares, "published": Published}
+
+
+def spellings_of(names: Mapping[str, str], aliases: Mapping[str, Sequence[str]]) -> Spellings:
+    """Returns every way to write a label in an answer → (the label, the parser's rule that reads it; '' for the trained name).
+
+    Look a word up as it is, then folded: a folded spelling stands here if it can mean only one label.
+    """
+    known = {name: (label, "") for label, name in names.items()}
+    for label in names:
+        known.setdefault(label, (label, "file_label"))
+    for label, others in aliases.items():
+        for alias in others:
+            known.setdefault(alias, (label, "label_alias"))
+    folded: dict[str, set[str]] = {}
+    for spelling, (label, _) in known.items():
+        folded.setdefault(fold(spelling), set()).add(label)
+    for spelling, labels in folded.items():
+        if len(labels) == 1:
+            known.setdefault(spelling, (next(iter(labels)), "label_spelling"))
+    return known
 
 
 def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:
-    """A task with key=value `overrides` laid over it; all its problems are raised at once as a ToolError."""
+    """Returns a task with key=value `overrides` laid over it. Raises ToolError with all its problems at once."""
     need_file(path, available(TASKS).strip())
     values = container(merge(path, overrides), path)
-    problems = _task_problems(path, values)
+    problems = [f"{path}: unknown key '{key}'.{choices(key, KEYS)}" for key in values if key not in KEYS]
+    given = {key: value for key, value in values.items() if key in KEYS and not _is_left_out(key, value)}
+    try:
+        task = Task.model_validate({**given, "path": path})
+    except ValidationError as error:
+        problems += [f"{path}: {problem}." for details in error.errors() for problem in _problems(details)]
+        raise ToolError("\n".join(problems)) from None
     all_at_once(problems)
-    raw = {split: str(value) for split, value in values["raw"].items() if value is not None}
-    fields_given = list(values.get("answer", {}))
-    text_first = "text" in fields_given and (fields_given.index("text") < fields_given.index("label") if "label" in fields_given else False)
-    answer = Answer(**values.get("answer", {}), text_first=text_first)
-    labels = values.get("labels") or []
-    names = labels if isinstance(labels, dict) else {label: label for label in labels}
-    shares = dict(values["split"]) if values.get("split") else None
-    split = Shares(seed=shares.pop("seed", 42), of=shares) if shares else None
-    return Task(
-        path=path,
-        kind=values["kind"],
-        raw=raw,
-        reader=values["reader"],
-        labels=list(names),
-        names=names,
-        answer=answer,
-        split=split,
-        on_error=values.get("on_error", "stop"),
-        prompt=Path(values["prompt"]),
-        system=values["system"],
-        source=values.get("source", ""),
-        version=values.get("version", 1),
-        aliases=values.get("aliases") or {},
-        nothing=values.get("nothing") or [],
-        published=values.get("published") or [],
-    )
+    return task
 
 
 def find_task(name: str, overrides: Sequence[str] = ()) -> Task:
-    """The task of that name in `conf/task/`."""
+    """Returns the task of that name in `conf/task/`."""
     return load_task(TASKS / f"{name}.yaml", overrides)
 
 
-def _task_problems(path: Path, values: dict[str, Any]) -> list[str]:
-    known = [f.name for f in fields(Task) if f.name not in ("path", "names")]
-    problems = [f"{path}: unknown key '{key}'.{choices(key, known)}" for key in values if key not in known]
-    wanted: dict[str, Any] = {"kind": str, "raw": dict, "reader": str, "system": str, "prompt": str, "labels": (list, dict)}
-    optional: dict[str, Any] = {
-        "source": str,
-        "answer": dict,
-        "version": int,
-        "split": dict,
-        "on_error": str,
-        "aliases": dict,
-        "nothing": list,
-        "published": list,
-    }
-    for key, kind in {**wanted, **optional}.items():
-        if key in wanted and values.get(key) in (None, "", [], {}) and not (key == "labels" and values.get("kind") == "classification"):
-            problems.append(f"{path}: `{key}` is missing.")
-        elif values.get(key) is not None and not isinstance(values[key], kind):
-            problems.append(f"{path}: `{key}` must be a {_YAML_NAMES[kind]}, this is a {type(values[key]).__name__}.")
+def _is_left_out(key: str, value: Any) -> bool:
+    """Returns whether a key counts as not given: `split=null` on a command line takes a key away."""
+    return value is None or value in ([], {}) or (value == "" and KEYS[key].is_required())
+
+
+def _all(key: str, problems: Sequence[str]) -> None:
     if problems:
-        return problems
-    for key, allowed in {"kind": KINDS, "on_error": ON_ERROR}.items():
-        if values.get(key, allowed[0]) not in allowed:
-            problems.append(f"{path}: unknown {key} '{values[key]}'.{choices(values[key], allowed)}")
-    return (
-        problems
-        + _label_problems(path, values.get("labels") or [])
-        + _answer_problems(path, values.get("answer") or {})
-        + _split_problems(path, values)
-        + _alias_problems(path, values.get("labels") or [], values.get("aliases") or {})
-        + [
-            f"{path}: nothing: {word!r} must be text, and not empty."
-            for word in values.get("nothing") or []
-            if not isinstance(word, str) or not word.strip()
-        ]
-        + _published_problems(path, values.get("published") or [])
-    )
+        raise ValueError("\n".join(f"`{key}`: {problem}" for problem in problems))
 
 
-def _label_problems(path: Path, labels: list[Any] | dict[Any, Any]) -> list[str]:
-    names = [*labels, *(labels.values() if isinstance(labels, dict) else [])]
-    if not all(isinstance(label, str) and label for label in names):
-        return [f"{path}: every label must be text; quote what YAML would read as something else (no, on, 1)."]
-    for kind, group in (("labels", list(labels)), ("names of labels", list(labels.values()) if isinstance(labels, dict) else [])):
-        if twice := sorted({label for label in group if group.count(label) > 1}):
-            return [f"{path}: {kind} stand twice: {', '.join(twice)}."]
+def _name_problems(split: str) -> list[str]:
+    if not SPLIT_NAME.fullmatch(split):
+        return [f"'{split}': a split's name is letters, digits and '-'; it becomes part of file names"]
+    if match := MODELS_ENDING.search(split):
+        return [f"'{split}': a split's name can't end in '{match[0]}', as the evaluation folders of a run's models do"]
     return []
 
 
-def _answer_problems(path: Path, answer: dict[str, Any]) -> list[str]:
-    names = ("label", "text", "order")
-    problems = [f"{path}: unknown key 'answer.{key}'.{choices(key, names)}" for key in answer if key not in names]
-    problems += [f"{path}: answer.{key} must be text, this is {answer[key]!r}." for key in names if not isinstance(answer.get(key, ""), str)]
-    if (order := answer.get("order", "source")) not in ORDERS:
-        problems.append(f"{path}: unknown answer.order '{order}'.{choices(str(order), ORDERS)}")
-    if answer.get("label", "label") == answer.get("text", "text"):
-        problems.append(f"{path}: answer.label and answer.text must be different names.")
-    return problems
-
-
-def _alias_problems(path: Path, labels: list[Any] | dict[Any, Any], aliases: dict[str, Any]) -> list[str]:
-    problems = []
-    names = {label: labels[label] if isinstance(labels, dict) else label for label in labels if isinstance(label, str)}
-    own = {fold(str(word)): label for label, name in names.items() for word in (name, label)}
-    owner: dict[str, str] = {}
+def _alias_problems(names: Mapping[str, str], aliases: Mapping[Any, Any]) -> list[str]:
+    own = {fold(word): label for label, name in names.items() for word in (name, label)}
+    problems, owner = [], dict[str, str]()
     for label, words in aliases.items():
         if names and label not in names:
-            problems.append(f"{path}: aliases: unknown label '{label}'.{choices(str(label), map(str, names))}")
+            problems.append(f"unknown label '{label}'.{choices(str(label), names)}".rstrip("."))
         if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
-            problems.append(
-                f"{path}: aliases.{label} must be a list of names, this is {words!r}; quote what YAML would read as something else (no, on, 1)."
-            )
+            problems.append(f"'{label}' must have a list of names, this is {_shown(words)}; {QUOTE_IT}")
             continue
         for word in map(fold, words):
             if own.get(word, label) != label:
-                problems.append(f"{path}: aliases.{label}: '{word}' is the label '{own[word]}' itself.")
+                problems.append(f"'{word}' of '{label}' is the label '{own[word]}' itself")
             elif word in owner:
-                problems.append(f"{path}: aliases: '{word}' stands twice: for '{owner[word]}' and for '{label}'.")
+                problems.append(f"'{word}' stands twice: for '{owner[word]}' and for '{label}'")
             owner.setdefault(word, str(label))
     return problems
 
 
-def _split_problems(path: Path, values: dict[str, Any]) -> list[str]:
-    split = values.get("split")
-    if not split:
-        return []
-    shares = {name: share for name, share in split.items() if name != "seed"}
-    problems = [
-        f"{path}: split.{name} must be a share between 0 and 1, this is {share!r}."
-        for name, share in shares.items()
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1
-    ]
-    if type(split.get("seed", 0)) is not int:
-        problems.append(f"{path}: split.seed must be a whole number, this is {split['seed']!r}.")
-    if not shares:
-        problems.append(f"{path}: split names no share; write e.g. `split: {{dev: 0.1, seed: 42}}`.")
-    if not problems and sum(shares.values()) >= 1:
-        problems.append(f"{path}: the shares of split add up to {sum(shares.values()):g}; less than 1 must be left for the rest.")
-    raw = [name for name, value in values["raw"].items() if value is not None]
-    if len(raw) != 1:
-        problems.append(f"{path}: split divides one raw file, and raw names {len(raw)} ({', '.join(raw)}); keep one of the two.")
-    problems += [f"{path}: raw and split both name '{name}'." for name in shares if name in raw]
-    return problems
+def _problems(error: ErrorDetails) -> list[str]:
+    """Returns pydantic's error in this project's words, without the end of the sentence; a check of ours may hold several lines."""
+    kind, value = error["type"], error["input"]
+    if kind == "value_error":
+        return str(error["ctx"]["error"]).splitlines()
+    if "[key]" in error["loc"] or kind == "invalid_key":
+        return [f"`{error['loc'][0]}`: the key {_shown(value)} must be text; {QUOTE_IT}"]
+    keys = [part for part in error["loc"] if isinstance(part, str)]
+    entry = next((f" (entry {part + 1})" for part in error["loc"] if isinstance(part, int)), "")
+    name = ".".join(keys)
+    if kind == "missing":
+        return [f"`{name}`{entry} is missing"]
+    if kind == "extra_forbidden":
+        return [f"unknown key '{name}'{entry}.{choices(keys[-1], PARTS[keys[0]].model_fields)}".rstrip(".")]
+    if kind == "literal_error":
+        allowed = re.findall(r"'(\w+)'", error["ctx"]["expected"])
+        return [f"unknown {name} '{value}'.{choices(str(value), allowed)}".rstrip(".")]
+    if kind == "string_pattern_mismatch":
+        return [f"`{name}`{entry} must be text, and not empty"]
+    quote = f"; {QUOTE_IT}" if kind == "string_type" and isinstance(value, bool | int | float) else ""
+    wanted = WANTED.get(kind) or error["msg"].removeprefix("Input should be ")
+    return [f"`{name}`{entry} must be {wanted}, this is {_shown(value)}{quote}"]
 
 
-def _published_problems(path: Path, published: list[Any]) -> list[str]:
-    wanted: dict[str, Any] = {"model": str, "split": str, "metric": str, "f1": (int, float), "source": str}
-    problems = []
-    for number, figure in enumerate(published, 1):
-        if not isinstance(figure, dict) or set(figure) != set(wanted) or not all(isinstance(figure[key], kind) for key, kind in wanted.items()):
-            problems.append(f"{path}: published figure {number} must have model, split, metric and source as text, and f1 as a number.")
-        elif not 0 <= figure["f1"] <= 1:
-            problems.append(f"{path}: published figure {number}: f1 must be between 0 and 1, this is {figure['f1']}.")
-    return problems
-
-
-_YAML_NAMES: dict[Any, str] = {
-    list: "list",
-    str: "string",
-    dict: "mapping",
-    (list, dict): "list, or a mapping to the names in answers",
-    int: "whole number",
-}
+def _shown(value: Any) -> str:
+    return repr(value)[:60]

@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -209,7 +209,7 @@ def _share(raw: Raw) -> float:
     if raw.guess.reading.rows >= FEW:
         return SHARES[0]
     texts = [row.text for row in READERS[raw.guess.reader](raw.readable) if isinstance(row, RawRow)]
-    return next((share for share in SHARES if len({share_of(text, Shares({"dev": share})) for text in texts}) > 1), SHARES[0])
+    return next((share for share in SHARES if len({share_of(text, Shares.model_validate({"dev": share})) for text in texts}) > 1), SHARES[0])
 
 
 def _staged(draft: Draft, folder: Path) -> Task:
@@ -220,7 +220,7 @@ def _staged(draft: Draft, folder: Path) -> Task:
     task = load_task(file)
     if (task.labels, task.names, task.raw) != (list(draft.labels), draft.names, draft.raw):
         raise ToolError(f"{draft.name}: YAML can't hold the labels or the raw files' names as they are; write the task file by hand: {unread.PAGE}.")
-    return replace(task, prompt=prompt)
+    return task.changed(prompt=prompt)
 
 
 def _longest(task: Task, this: Run, raws: list[Raw]) -> int | None:
