@@ -67,11 +67,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the run in the order given (make: ARGS=…)")
 
 
-def _option(name: str, **options: Any) -> Callable[[argparse.ArgumentParser], None]:
-    return lambda parser: parser.add_argument(name, **options) and None
+def _option(name: str, **options: Any) -> Callable[[argparse.ArgumentParser], object]:
+    return lambda parser: parser.add_argument(name, **options)
 
 
-SHARED: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+SHARED: dict[str, Callable[[argparse.ArgumentParser], object]] = {
     "run": _run,
     "which": _option(
         "--which",
@@ -146,4 +146,4 @@ def main(words: Sequence[str] | None = None) -> int | None:
         known = [word for action in parser._actions for word in action.option_strings]
         raise ToolError(f"./ner {name}: unknown option '{unknown[0]}'.{choices(unknown[0].partition('=')[0], known)}")
     args.passed_on = unknown
-    return module.main(args)  # type: ignore[no-any-return]
+    return module.main(args)
