@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import CELTIC, CELTIC_TEXT, real
 from tools.conf.task import load_task
-from tools.data.convert import Source, convert
+from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.example import read_examples
 from tools.files import ROOT
@@ -49,12 +49,9 @@ def test_the_documents_example_comes_out_exactly(tool: Callable, tmp_path: Path)
             "output": '[{"label": "organization", "text": "苏格兰"}, {"label": "organization", "text": "奥尔堡"}, {"label": "organization", "text": "凯尔特人"}]',
         }
     ]
-    assert json.loads((tmp_path / "out/alpaca/dataset_info.json").read_text()) == {
-        "alpaca_clue_train": {
-            "file_name": "alpaca_clue_train.json",
-            "columns": {"prompt": "input", "system": "instruction", "response": "output"},
-        }
-    }
+    [(name, entry)] = json.loads((tmp_path / "out/alpaca/dataset_info.json").read_text()).items()
+    assert (name, entry["file_name"]) == ("alpaca_clue_train", "alpaca_clue_train.json")
+    assert entry["columns"] == {"prompt": "input", "system": "instruction", "response": "output"}
     assert "{{" not in (tmp_path / "out/alpaca/alpaca_clue_train.json").read_text()
 
 
@@ -153,11 +150,11 @@ def test_a_killed_conversion_leaves_the_old_files_whole_and_the_next_one_clears_
     before = files(out)
     task = write_task([CELTIC] * 200_000)
     process = subprocess.Popen([sys.executable, "-m", "tools", "data", str(task), "--out", str(out)], cwd=ROOT)
-    while not any(path.stat().st_size > 100_000 for path in out.rglob("*.tmp")):
+    while not any(path.stat().st_size > 100_000 for path in out.rglob(".*.new")):
         assert process.poll() is None
     process.kill()
     process.wait()
-    left = [path for path in files(out) if path.endswith(".tmp")]
+    left = [path for path in files(out) if path.endswith(".new")]
     assert {path: content for path, content in files(out).items() if path not in left} == before
     assert len(left) > 0
     convert(load_task(write_task()), out)
@@ -207,12 +204,12 @@ def test_equal_texts_are_left_out_before_a_split_and_accounted_for(write_task: C
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"split": {"dev": 1.5}}, "split.dev must be a share between 0 and 1"),
+        ({"split": {"dev": 1.5}}, "`split.dev` must be"),
         ({"split": {"dev": 0.6, "test": 0.6}}, "add up to 1.2"),
-        ({"split": {"seed": 1}}, "split names no share"),
-        ({"split": {"dev": 0.1, "seed": "x"}}, "split.seed must be a whole number"),
+        ({"split": {"seed": 1}}, "`split`.* names no share"),
+        ({"split": {"dev": 0.1, "seed": "x"}}, "`split.seed` must be a whole number"),
         ({"split": {"train": 0.1}}, "raw and split both name 'train'"),
-        ({"split": {"dev": 0.1}, "raw": {"train": "a", "dev": "b"}}, "split divides one raw file, and raw names 2"),
+        ({"split": {"dev": 0.1}, "raw": {"train": "a", "dev": "b"}}, "`split`.* divides one raw file, and raw names 2"),
         ({"on_error": "ignore"}, "unknown on_error 'ignore'"),
     ],
 )
@@ -329,12 +326,6 @@ def test_a_slice_of_a_raw_file_takes_pythons_own_rows(write_task: Callable[..., 
     examples = list(read_examples(tmp_path / "out/examples/toy_train.jsonl"))
     assert [example.id for example in examples] == [f"toy-train-{n:06}" for n in ids]
     assert [example.text for example in examples] == [f"第{n}句" for n in ids]
-
-
-def test_a_file_really_called_like_a_slice_is_taken_as_it_is(tmp_path: Path) -> None:
-    odd = tmp_path / "train[1:2]"
-    odd.touch()
-    assert Source.parse(str(odd)) == Source(odd)
 
 
 def test_the_real_training_split_loses_no_row_and_no_pair(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_the_share_of_rows_without_an_entity_is_said(task_of: Callable, examine:
 
 @pytest.mark.parametrize(
     ("ends", "says"),
-    [(1, "all 4 agree when ends are read as exclusive; FIX=1 reads them so"), (-1, "all 4 agree when ends are read as inclusive and one too low")],
+    [(1, "all 4 agree when ends are read as exclusive; --fix reads them so"), (-1, "all 4 agree when ends are read as inclusive and one too low")],
 )
 def test_a_reading_of_the_ends_that_mends_all_offsets_is_said_with_the_count(task_of: Callable, examine: Callable, ends: int, says: str) -> None:
     spans = {text: [[start, end + ends] for start, end in found] for text, found in CELTIC["label"]["organization"].items()}  # type: ignore[index]
@@ -180,7 +180,7 @@ def test_inclusive_ends_in_a_format_with_exclusive_ones_are_told(task_of: Callab
 def test_a_reading_that_mends_some_is_said_to_mend_some(task_of: Callable, examine: Callable) -> None:
     shifted = row("甲乙丙丁", name={"甲乙": [[1, 2]], "丙丁": [[3, 4]], "戊": [[0, 0]]})
     assert "2 of 3 agree when 1 is taken" not in examine(task_of([shifted])).finding("offsets")["advice"]
-    assert "2 of 3 agree when offsets are counted from 1; FIX=1 looks for each string" in examine(task_of([shifted])).finding("offsets")["advice"]
+    assert "2 of 3 agree when offsets are counted from 1; --fix looks for each string" in examine(task_of([shifted])).finding("offsets")["advice"]
 
 
 def test_repairs_of_a_reader_are_warnings(task_of: Callable, examine: Callable) -> None:
@@ -311,7 +311,7 @@ TINY = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 def test_rows_longer_than_cutoff_len_are_errors_and_a_value_that_holds_them_is_suggested(
     task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tools.chat.lengths.token_counter", lambda run: lambda rows: [len(row["input"]) + len(row["output"]) for row in rows])
+    monkeypatch.setattr("tools.chat.token_ids.token_counter", lambda run: lambda rows: [len(row["input"]) + len(row["output"]) for row in rows])
     path = task_of([OTHER, CELTIC, row("甲")])
     assert "cutoff" not in examine(path, run=load_run(TINY, ["cutoff_len=300"])).kinds()
     report = examine(path, run=load_run(TINY, ["cutoff_len=200"]))
@@ -322,7 +322,7 @@ def test_rows_longer_than_cutoff_len_are_errors_and_a_value_that_holds_them_is_s
 
 
 def test_packing_holds_one_token_less(task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.chat.lengths.token_counter", lambda run: lambda rows: [200] * len(rows))
+    monkeypatch.setattr("tools.chat.token_ids.token_counter", lambda run: lambda rows: [200] * len(rows))
     path = task_of([CELTIC])
     assert "cutoff" not in examine(path, run=load_run(TINY, ["cutoff_len=200"])).kinds()
     report = examine(path, run=load_run(TINY, ["cutoff_len=200", "neat_packing=true"]))
@@ -335,7 +335,7 @@ def test_lengths_are_measured_in_batches_and_each_stays_with_its_row(task_of: Ca
     def counter(run: Any) -> Callable:
         return lambda rows: sizes.append(len(rows)) or [300 if "\n第500句" in row["input"] else 10 for row in rows]  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr("tools.chat.lengths.token_counter", counter)
+    monkeypatch.setattr("tools.chat.token_ids.token_counter", counter)
     report = examine(task_of([row(f"第{n}句") for n in range(600)] + [row("\ud800")]), run=load_run(TINY, ["cutoff_len=200"]))
     assert report.lines("cutoff") == [501]
     assert sizes == [256, 256, 88]
@@ -394,7 +394,7 @@ def test_the_table_shows_the_worst_first_with_place_and_next_command(tool: Calla
     assert set(severities) == {"error", "warning", "note"}
     assert any(line.startswith("error") and line.endswith("train.raw:3") for line in lines)
     assert f"1 errors, 10 warnings → {tmp_path / 'out/toy/report.json'}" in lines
-    assert lines[-1].startswith(f"next: python -m tools.data.doctor.examine {path} --fix")
+    assert lines[-1].startswith(f"next: ./ner check {path} --fix")
 
 
 def test_without_errors_conversion_is_next(tool: Callable, tmp_path: Path) -> None:

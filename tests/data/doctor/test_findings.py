@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.doctor.findings import BY_HAND, ERROR, EXAMPLES, KINDS, NOTE, SEVERITIES, WARNING, Findings, Place, one_line, quoted
+from tools.data.doctor.findings import BY_HAND, ERROR, EXAMPLES, KINDS, NOTE, SEVERITIES, WARNING, Findings, Place
+from tools.text import one_line, quoted
 
 HERE = Path("raw.jsonl")
 
@@ -35,7 +36,7 @@ def test_the_table_has_a_line_for_each_kind_and_says_what_each_split_has() -> No
     assert list(findings.table()) == []
     findings.add("json", place(3), "x")
     findings.add("json", place(4, "dev"), "y")
-    findings.about("json", "a detail")
+    findings.detail("json", "a detail")
     findings.advise("json", "Do that.")
     head, line, first, second, advice = findings.table()
     assert head.split() == ["severity", "count", "what", "first", "place"]

@@ -219,10 +219,9 @@ def test_every_row_is_accounted_for_and_the_next_command_converts_the_copy(tool:
     assert done.returncode == 1
     assert f"toy train, mended: 5 rows in = 2 rows out + 1 dropped + 2 left out → {copy}" in lines
     assert "  1 entities trimmed" in lines
-    assert lines[-1].startswith("next: python -m tools.data.convert ")
-    words = lines[-1].removeprefix("next: python -m ").split()
-    words[-1] = str(tmp_path / "dataset")
-    converted = tool(*words)
+    words = lines[-1].removeprefix("next: ./ner ").split()
+    assert words[0] == "data"
+    converted = tool(*words, "--out", tmp_path / "dataset")
     assert (converted.returncode, "2 rows" in converted.stdout) == (0, True), converted.stderr
 
 

@@ -1,8 +1,9 @@
-"""The doctor and the converter see the same rows: what the one refuses the other calls an error. The kinds one by one are in test_check.py."""
+"""Conversion, the doctor and the mended copy agree about a row. doctor/test_examine.py tests the kinds one by one."""
 
 from functools import cache
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from tools.data.convert import row_problem
 from tools.data.doctor.findings import ERROR, KINDS
 from tools.data.doctor.mend import mend
 from tools.data.doctor.row_faults import faults
+from tools.data.faults import errors
 from tools.data.readers.row import RawRow
 from tools.data.sources import of_kind
 from tools.example import Entity
@@ -42,10 +44,33 @@ class_rows = st.builds(RawRow, st.just(1), texts, st.just([]), st.none() | texts
 
 @settings(max_examples=200, deadline=None, database=None, derandomize=True)
 @given(row=rows() | class_rows)
-def test_what_conversion_refuses_is_an_error_here(row: RawRow) -> None:
+def test_conversion_refuses_a_row_exactly_where_the_doctor_has_an_error(row: RawRow) -> None:
     for task in tasks():
-        if row_problem(of_kind(row, task), task):  # the converter too looks at what the task is about
-            assert any(KINDS[kind].severity == ERROR for kind, _ in faults(of_kind(row, task), task))
+        looked_at = of_kind(row, task)  # the annotation of the task's kind
+        wrong = [kind for kind, _ in faults(looked_at, task) if KINDS[kind].severity == ERROR]
+        if set(wrong) != {"empty-entity"}:  # conversion takes an entity that is only whitespace
+            assert bool(row_problem(looked_at, task)) is bool(wrong)
+        assert {kind for kind, _ in errors(looked_at, task)} <= set(wrong)
+
+
+@pytest.mark.parametrize(
+    ("entity", "message"),
+    [
+        (Entity("name", "乙丙", 1, 4), "'乙丙' (name) isn't at [1, 4); the text there is '乙丙丁'."),
+        (Entity("name", "丁", 3, 5), "'丁' (name) isn't at [3, 5); the text has 4 characters."),
+        (Entity("name", "丁", -1, 4), "'丁' (name) isn't at [-1, 4); the text has 4 characters."),
+        (Entity("name", "", 2, 2), "'' (name) isn't at [2, 2); the text has 4 characters."),
+    ],
+)
+def test_an_entity_that_stands_elsewhere_is_named_with_the_text_at_its_offsets(entity: Entity, message: str) -> None:
+    row = RawRow(1, "甲乙丙丁", [Entity("name", "甲", 0, 1), entity])
+    assert row_problem(row, tasks()[0]) == message
+
+
+def test_a_row_with_many_faults_shows_the_first_few_and_each_once() -> None:
+    row = RawRow(1, "甲", [Entity(label, "甲", 0, 1) for label in ("a", "a", "b", "c", "d")])
+    problem = row_problem(row, tasks()[0])
+    assert [problem.count(f"label '{label}'") for label in "abcd"] == [1, 1, 1, 0]
 
 
 @settings(max_examples=200, deadline=None, database=None, derandomize=True)

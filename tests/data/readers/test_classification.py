@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import real
+from tools.data.readers.classification import read_classification
+from tools.data.readers.row import BadRow, RawRow
+
+
+def read(path: Path, *rows: Any) -> list[RawRow | BadRow]:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return list(read_classification(path))
+
+
+def test_the_options_are_the_rows_own_in_its_order(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path / "a.jsonl",
+        {"text": "股市大涨", "category": ["Economy", "Art"], "output": "Economy", "model_prediction": "Art"},
+        {"text": "股市大涨", "category": ["Art", "Economy"], "output": "Economy"},
+    )
+    assert rows == [RawRow(1, "股市大涨", [], "Economy", ["Economy", "Art"]), RawRow(2, "股市大涨", [], "Economy", ["Art", "Economy"])]
+
+
+def test_a_plain_text_and_label_have_no_options(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.jsonl", {"text": "好看", "label": "正面"}) == [RawRow(1, "好看", [], "正面", None)]
+
+
+def test_text_and_class_are_kept_as_they_are(tmp_path: Path) -> None:
+    row = {"text": "\u3000股市\t大涨 ", "category": ["Art"], "output": " Economy\n"}
+    assert read(tmp_path / "a.jsonl", row) == [RawRow(1, "\u3000股市\t大涨 ", [], " Economy\n", ["Art"])]
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "reason"),
+    [
+        ({"text": "x", "category": ["a", "b"]}, "unannotated", "isn't annotated"),
+        ({"text": "x", "output": None}, "unannotated", "isn't annotated"),
+        ({"output": "a"}, "type", "no 'text'"),
+        ({"text": 1, "output": "a"}, "type", "'text' must be a string, it is 1"),
+        ({"text": "x", "output": ["a"]}, "type", "'output' must be a string, it is ['a']"),
+        ({"text": "x", "label": 1}, "type", "'label' must be a string, it is 1"),
+        ({"text": "x", "category": "a", "output": "a"}, "type", "'category' must be a list of strings, it is 'a'"),
+        ({"text": "x", "category": ["a", 1], "output": "a"}, "type", "'category' must be a list of strings"),
+    ],
+)
+def test_a_bad_row_is_named_and_the_next_one_is_still_read(tmp_path: Path, row: Any, kind: str, reason: str) -> None:
+    first, second = read(tmp_path / "a.jsonl", row, {"text": "好", "label": "正面"})
+    assert second == RawRow(2, "好", [], "正面")
+    assert isinstance(first, BadRow)
+    assert (first.line, first.kind, reason in first.reason) == (1, kind, True), first
+
+
+def test_the_real_rows_have_no_gold_answer() -> None:
+    rows = list(read_classification(real("fudan_news/argonautz_notebook_10_rows.jsonl")))
+    assert [(row.line, row.kind) for row in rows if isinstance(row, BadRow)] == [(line, "unannotated") for line in range(1, 11)]
+    assert len(rows) == 10
+
+
+def test_the_real_rows_keep_text_and_options_once_they_are_answered(tmp_path: Path) -> None:
+    raw = real("fudan_news/argonautz_notebook_10_rows.jsonl").read_text(encoding="utf-8")
+    given = [{**json.loads(line), "output": "Art"} for line in raw.split("\n") if line]
+    rows = read(tmp_path / "a.jsonl", *given)
+    assert rows == [RawRow(i, row["text"], [], "Art", row["category"]) for i, row in enumerate(given, 1)]
