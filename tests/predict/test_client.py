@@ -14,15 +14,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.eval.toy_server import ADAPTER, Faulty
 
 from tests.faulty_proxy import FAULTS, FaultyProxy
+from tests.predict.conftest import convert_changed, predict_train
+from tests.toy_server import ADAPTER, Faulty
 from tools.conf.run import Run
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.files import ROOT
-from tools.predict.predict import predict
 from tools.predict.server import Server, find
 
 ROWS = 120
@@ -79,7 +79,7 @@ def test_every_row_is_answered_exactly_once_through_a_faulty_network(
     monkeypatch.setattr("tools.predict.client.TRIES", 50)
     server = start([ADAPTER], lambda user: (200, user.rpartition("\n")[2]))
     with FaultyProxy(server.url, 0.5, seed) as proxy:
-        path = predict(run_, many, "train", found(proxy.url), "adapter", tmp_path / "out", 16)
+        path = predict_train(run_, many, found(proxy.url), tmp_path / "out", 16)
         assert all(proxy.faults[fault] for fault in FAULTS), proxy.faults
     assert answered(path) == EXPECTED
     assert [file.name for file in path.parent.glob("answers-*")] == []
@@ -102,7 +102,7 @@ def test_a_server_that_is_killed_and_started_again_is_waited_for(start: Callable
 
     again: list[Faulty] = []
     server = start([ADAPTER], reply)
-    path = predict(run_, many, "train", found(server.url), "adapter", tmp_path / "out", 4)
+    path = predict_train(run_, many, found(server.url), tmp_path / "out", 4)
     assert answered(path) == EXPECTED
     assert len(again[0].requests) > ROWS // 2
     again[0].shutdown()
@@ -120,11 +120,11 @@ def test_a_server_that_is_gone_ends_it_with_what_was_answered_kept(
     with pytest.raises(
         ToolError, match=rf"no answer for 0 s .*{half} of {ROWS} rows are answered and kept in .*answers-.*the same command goes on"
     ) as error:
-        predict(run_, many, "train", there, "adapter", out, 1)
+        predict_train(run_, many, there, out, 1)
     assert error.value.exit_code == 1
     assert not (out / "predictions.jsonl").exists()
     second = start([ADAPTER], lambda user: (200, user.rpartition("\n")[2]))
-    assert answered(predict(run_, many, "train", found(second.url), "adapter", out, 4)) == EXPECTED
+    assert answered(predict_train(run_, many, found(second.url), out, 4)) == EXPECTED
     assert Counter(map(sentence, second.requests)) == Counter(f"第{n}句" for n in range(half, ROWS))
     assert f"{half} of {ROWS} rows were answered before" in capsys.readouterr().out
 
@@ -133,13 +133,13 @@ def test_a_row_that_always_fails_is_recorded_and_the_others_are_answered(start: 
     status = {"第5句": 500, "第6句": 0}  # an error each time; a connection that is lost each time
     server = start([ADAPTER], lambda user: (status.get(user.rpartition("\n")[2], 200), user.rpartition("\n")[2]))
     out = tmp_path / "out"
-    rows = [json.loads(line) for line in predict(run_, many, "train", found(server.url), "adapter", out, 8).read_text().splitlines()]
+    rows = [json.loads(line) for line in predict_train(run_, many, found(server.url), out, 8).read_text().splitlines()]
     assert [row["id"] for row in rows if row["error"]] == ["toy-train-000006", "toy-train-000007"]
     assert "HTTP 500" in rows[5]["error"]
     # The next time only these two are asked.
     server.requests.clear()
     status.clear()
-    assert answered(predict(run_, many, "train", found(server.url), "adapter", out, 8)) == EXPECTED
+    assert answered(predict_train(run_, many, found(server.url), out, 8)) == EXPECTED
     assert sorted(map(sentence, server.requests)) == ["第5句", "第6句"]
 
 
@@ -148,7 +148,7 @@ def test_a_server_that_answers_every_row_with_500_is_not_asked_for_all_of_them(
 ) -> None:
     server = start([ADAPTER], lambda user: (500, "broken"))
     with pytest.raises(ToolError, match=r"8 rows in a row weren't answered in 6 tries each \(HTTP 500: broken\)"):
-        predict(run_, many, "train", found(server.url), "adapter", tmp_path / "out", 4)
+        predict_train(run_, many, found(server.url), tmp_path / "out", 4)
     assert len(server.requests) < ROWS
 
 
@@ -158,12 +158,11 @@ def test_other_prompts_and_other_models_never_mix_with_old_answers(start: Callab
 
     def ask() -> int:
         server.requests.clear()
-        predict(run_, many, "train", found(server.url), "adapter", out, 8)
+        predict_train(run_, many, found(server.url), out, 8)
         return len(server.requests)
 
     assert (ask(), ask()) == (ROWS, 0)
-    examples = many.examples("train", tmp_path)
-    examples.write_text(examples.read_text().replace("第3句", "第三句"))
+    convert_changed(many, tmp_path, "第3句", "第三句")
     assert ask() == ROWS, "the finished file is of other questions"
     weights = run_.output_dir / "adapter_model.safetensors"
     weights.parent.mkdir()
@@ -182,13 +181,12 @@ def test_a_torn_journal_loses_only_its_last_line_and_changed_rows_are_asked_agai
     there = found(server.url)
     server.cards_fail = True
     with pytest.raises(ToolError):
-        predict(run_, many, "train", there, "adapter", out, 1)
+        predict_train(run_, many, there, out, 1)
     [journal] = out.glob("answers-*.jsonl")
     journal.write_bytes(journal.read_bytes()[:-9])  # row 49 is torn
-    examples = many.examples("train", tmp_path)
-    examples.write_text(examples.read_text().replace("第3句", "第三句"))
+    convert_changed(many, tmp_path, "第3句", "第三句")
     second = start([ADAPTER], lambda user: (200, user.rpartition("\n")[2]))
-    predict(run_, many, "train", found(second.url), "adapter", out, 4)
+    predict_train(run_, many, found(second.url), out, 4)
     assert Counter(map(sentence, second.requests)) == Counter(["第三句", *(f"第{n}句" for n in range(49, ROWS))])
 
 
@@ -247,12 +245,12 @@ def test_two_predictions_of_the_same_rows_at_once_are_refused(start: Callable[..
     def reply(user: str) -> tuple[int, str]:
         if len(server.requests) == 1:
             with pytest.raises(ToolError, match="another prediction of the same rows is under way"):
-                predict(run_, many, "train", there, "adapter", tmp_path / "out", 1)
+                predict_train(run_, many, there, tmp_path / "out", 1)
             refused.append(True)
         return 200, "[]"
 
     refused: list[bool] = []
     server = start([ADAPTER], reply)
     there = found(server.url)
-    predict(run_, many, "train", there, "adapter", tmp_path / "out", 1)
+    predict_train(run_, many, there, tmp_path / "out", 1)
     assert refused == [True]

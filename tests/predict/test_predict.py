@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.eval.toy_server import ADAPTER, Faulty
 
+from tests.predict.conftest import asking, convert_changed, predict_train
+from tests.toy_server import ADAPTER, Faulty
 from tools.conf.run import Run
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
-from tools.predict.predict import collect, finished, predict
+from tools.predict.engines import Engine, Options
+from tools.predict.predict import collect, finished
 from tools.predict.predictions import Prediction
 from tools.predict.questions import Question
 from tools.predict.server import Server, find, model_name, serving
@@ -26,7 +28,7 @@ def found(server: Faulty) -> Server:
 
 def test_every_row_is_asked_greedily_with_the_trained_prompt(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
     server = start([ADAPTER], lambda user: (200, user[-3:]))
-    path = predict(run_, task, "train", found(server), "adapter", tmp_path / "out", 3)
+    path = predict_train(run_, task, found(server), tmp_path / "out", 3)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["id"], row["output"]) for row in rows] == [(f"toy-train-{n:06}", f"第{n}句") for n in range(1, 8)]
     assert list(rows[0]) == ["id", "output", "finish_reason", "error", "prompt_tokens", "completion_tokens", "latency_s"]
@@ -43,7 +45,7 @@ def test_a_refused_row_is_recorded_and_said(
     start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     server = start([ADAPTER], lambda user: (400, "too long") if "第3句" in user else (200, "[]"))
-    rows = [json.loads(line) for line in predict(run_, task, "train", found(server), "adapter", tmp_path / "out", 2).read_text().splitlines()]
+    rows = [json.loads(line) for line in predict_train(run_, task, found(server), tmp_path / "out", 2).read_text().splitlines()]
     assert [row["error"] is not None for row in rows] == [False, False, True, False, False, False, False]
     assert rows[2]["output"] is None
     assert "too long" in rows[2]["error"]
@@ -54,15 +56,14 @@ def test_an_evaluation_is_finished_only_when_no_row_was_refused(start: Callable[
     refuse = {"第3句"}
     server = start([ADAPTER], lambda user: (400, "too long") if user[-3:] in refuse else (200, "[]"))
     out = tmp_path / "out"
-    predict(run_, task, "train", found(server), "adapter", out)
-    assert finished(run_, task, "train", "adapter", out) is None
+    predict_train(run_, task, found(server), out)
+    assert finished(asking(run_, task), out) is None
     refuse.clear()
-    predict(run_, task, "train", found(server), "adapter", out)
-    assert finished(run_, task, "train", "adapter", out) == out / "predictions.jsonl"
+    predict_train(run_, task, found(server), out)
+    assert finished(asking(run_, task), out) == out / "predictions.jsonl"
     assert len(server.requests) == 7 + 1
-    examples = task.examples("train", tmp_path)
-    examples.write_text(examples.read_text().replace("第3句", "第三句"))
-    assert finished(run_, task, "train", "adapter", out) is None
+    convert_changed(task, tmp_path, "第3句", "第三句")
+    assert finished(asking(run_, task), out) is None
 
 
 def test_an_engine_that_leaves_rows_out_is_an_error_that_keeps_the_others(run_: Run, task: Task, tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_an_engine_that_leaves_rows_out_is_an_error_that_keeps_the_others(run_: 
             keep(Prediction(question.id, "[]"))
 
     with pytest.raises(ToolError, match=r"ended without an answer to 4 rows, e\.g\. toy-train-000004\. 3 of 7 rows are answered and kept"):
-        collect(run_, task, "train", "adapter", tmp_path / "out", "m", "e", "vLLM", half)
+        collect(asking(run_, task), tmp_path / "out", Engine("m", "e", "vLLM", half), Options())
     assert not (tmp_path / "out/predictions.jsonl").exists()
 
 
@@ -80,7 +81,7 @@ def test_an_engine_that_leaves_rows_out_is_an_error_that_keeps_the_others(run_: 
 )
 def test_an_answer_that_isnt_a_completion_is_recorded(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, body: Any) -> None:
     server = start([ADAPTER], lambda user: (200, body if "第3句" in user else "[]"))
-    rows = [json.loads(line) for line in predict(run_, task, "train", found(server), "adapter", tmp_path / "out").read_text().splitlines()]
+    rows = [json.loads(line) for line in predict_train(run_, task, found(server), tmp_path / "out").read_text().splitlines()]
     assert [row["output"] is None for row in rows] == [False, False, True, False, False, False, False]
     assert "not a chat completion" in rows[2]["error"]
 
@@ -88,14 +89,14 @@ def test_an_answer_that_isnt_a_completion_is_recorded(start: Callable[..., Fault
 def test_a_server_that_refuses_every_row_is_an_error(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
     server = start([ADAPTER], lambda user: (404, "no such model"))
     with pytest.raises(ToolError, match=r"refused every row.*no such model"):
-        predict(run_, task, "train", found(server), "adapter", tmp_path / "out")
+        predict_train(run_, task, found(server), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("concurrency", [0, -1])
 def test_no_request_under_way_is_refused(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, concurrency: int) -> None:
     with pytest.raises(ToolError, match="at least one request"):
-        predict(run_, task, "train", found(start([ADAPTER])), "adapter", tmp_path / "out", concurrency)
+        predict_train(run_, task, found(start([ADAPTER])), tmp_path / "out", concurrency)
 
 
 def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_: Run, write_task: Callable[..., Path], tmp_path: Path) -> None:
@@ -103,7 +104,8 @@ def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_
     convert(toy, tmp_path)
     examples = toy.examples("train", tmp_path)
     examples.write_text(examples.read_text().replace("坏", "坏\\ud800"))  # conversion refuses such a text
-    rows = [json.loads(line) for line in predict(run_, toy, "train", found(start([ADAPTER])), "adapter", tmp_path / "out").read_text().splitlines()]
+    (tmp_path / "alpaca/dataset_info.json").unlink()  # and stamps what it wrote
+    rows = [json.loads(line) for line in predict_train(run_, toy, found(start([ADAPTER])), tmp_path / "out").read_text().splitlines()]
     assert [row["output"] for row in rows] == ["[]", None]
     assert "can't be sent" in rows[1]["error"]
 
@@ -120,7 +122,7 @@ def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_
 )
 def test_a_server_of_something_else_says_so(start: Callable[..., Faulty], run_: Run, cards: list[dict], which: str, message: str) -> None:
     with pytest.raises(ToolError, match=message):
-        model_name(found(start(cards)), run_, which)
+        model_name(found(start(cards)), run_.variant(which))
 
 
 @pytest.mark.parametrize(("age", "stale"), [(-60, True), (60, False)])
@@ -132,9 +134,9 @@ def test_a_server_older_than_the_adapter_is_refused(start: Callable[..., Faulty]
     server.started = adapter.stat().st_mtime + age
     if stale:
         with pytest.raises(ToolError, match=r"was started before .*adapter_model\.safetensors was written: it serves an older one"):
-            model_name(found(server), run_, "adapter")
+            model_name(found(server), run_.variant("adapter"))
     else:
-        assert model_name(found(server), run_, "adapter") == "toy-run"
+        assert model_name(found(server), run_.variant("adapter")) == "toy-run"
 
 
 def test_something_else_at_the_port_says_so(start: Callable[..., Faulty], run_: Run) -> None:
@@ -144,7 +146,7 @@ def test_something_else_at_the_port_says_so(start: Callable[..., Faulty], run_: 
 
 
 def test_a_named_server_that_doesnt_answer_is_not_replaced_by_one_of_ours(run_: Run) -> None:
-    with pytest.raises(ToolError, match="no server answers there"), serving(run_, "adapter", "http://127.0.0.1:9/v1", 8000):
+    with pytest.raises(ToolError, match="no server answers there"), serving(run_, run_.variant("adapter"), "http://127.0.0.1:9/v1", 8000):
         pass
 
 

@@ -16,7 +16,7 @@ from tools.conf.run import run_from
 from tools.conf.task import find_task
 from tools.predict.engines import Options
 from tools.predict.engines.online import engine_of
-from tools.predict.predict import add_engine_options, collect, finished, options_from, predict
+from tools.predict.predict import add_engine_options, check_options, collect, finished, options_from, predict
 from tools.predict.questions import Asking, need_examples
 from tools.predict.server import Server
 from tools.report import report
@@ -54,6 +54,7 @@ def main(args: argparse.Namespace) -> None:
     """Evaluates one of the run's models on a split. Predictions that are there and up to date aren't made again."""
     run, options = run_from(args), options_from(args)
     asking = Asking(run, find_task(args.task or run.task), args.split, run.variant(args.which), args.decoding)
+    check_options(asking, options)
     need_examples(run, asking.task, args.split)
     if options.limit:  # a few rows aren't a split: they have a folder of their own, and no score
         out = asking.folder.with_name(f"{asking.folder.name}-first-{options.limit}")

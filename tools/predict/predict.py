@@ -28,7 +28,7 @@ from tools.predict.questions import SAMPLING, Asking, Question, prompts_hash
 
 def predict(asking: Asking, out: Path, options: Options) -> Path:
     """Predicts with the engine that `options` name; returns the predictions file. Raises ToolError as `collect` does."""
-    _check(options, asking)
+    check_options(asking, options)
     _need_room(out, options.limit)
     with importlib.import_module(ENGINES[options.engine]).ready(asking, options) as engine:
         return collect(asking, out, engine, options)
@@ -115,7 +115,7 @@ def _need_room(out: Path, limit: int | None) -> None:
         raise ToolError(f"{out / FILE}: holds {there} predictions, --limit {limit} would replace them by fewer; name another folder with --out.")
 
 
-def _check(options: Options, asking: Asking) -> None:
+def check_options(asking: Asking, options: Options) -> None:
     """Raises ToolError for options that the engine doesn't have, and for numbers out of range."""
     if options.limit is not None and options.limit < 1:
         raise ToolError("--limit must be at least 1.")

@@ -2,23 +2,22 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tools import cli
 from tools.chat import prompt
 from tools.conf.run import Run, load_run
 from tools.conf.task import Task, find_task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
-from tools.evaluate import evaluate as run
 from tools.example import read_examples
-from tools.predict.engines import hf as local
-from tools.predict.predict import SAMPLING
+from tools.predict.engines import Options, hf
+from tools.predict.predict import predict
+from tools.predict.questions import SAMPLING, Asking
 from tools.train.engines import peft_engine
 
 BASE = Path("models/tiny-qwen2")
@@ -73,7 +72,12 @@ def run_(dataset: Path, adapters: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def task(tmp_path: Path) -> Task:
     """The sample task with a prompt that the base model follows: it says the sentence again, as far as an adapter lets it."""
     (tmp_path / "prompt.txt").write_text("重复下面这句话：\n{text}")
-    return replace(find_task("sample"), prompt=tmp_path / "prompt.txt")
+    return find_task("sample").changed(prompt=tmp_path / "prompt.txt")
+
+
+def predicted(run: Run, task: Task, split: str, word: str, out: Path, batch_size: int, debug: bool = False, limit: int | None = None) -> Path:
+    options = Options(engine="hf", batch_size=batch_size, debug=debug, limit=limit)
+    return predict(Asking(run, task, split, run.variant(word)), out, options)
 
 
 def answers(path: Path) -> list[dict[str, Any]]:
@@ -88,17 +92,17 @@ def outputs(path: Path) -> list[str]:
 def test_a_batch_answers_as_each_row_alone_and_as_the_trained_forward_pass(run_: Callable[..., Run], task: Task, tmp_path: Path, kind: str) -> None:
     import torch
 
-    this = run_(kind)
-    alone = answers(local.predict(this, task, "dev", "adapter", tmp_path / "1", 1))
-    together = answers(local.predict(this, task, "dev", "adapter", tmp_path / "all", ROWS))
+    run = run_(kind)
+    alone = answers(predicted(run, task, "dev", "adapter", tmp_path / "1", 1))
+    together = answers(predicted(run, task, "dev", "adapter", tmp_path / "all", ROWS))
     for row in alone + together:
         del row["latency_s"]
     assert alone == together
     assert len({row["prompt_tokens"] for row in alone}) > 3, "rows of several lengths, so a batch is padded"
     # What a batch of prompts sees must be, number by number, what each sees alone, unpadded, in the pass that training makes.
-    model = local.load(this, "adapter")
+    model = hf.load(run, run.variant("adapter"))
     render = prompt.renderer(task)
-    examples = list(read_examples(task.examples("dev", this.dataset)))
+    examples = list(read_examples(task.examples("dev", run.dataset)))
     chats = [prompt.messages(task, render(example)) for example in examples]
     texts = [model.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
     padded = model.tokenizer(texts, return_tensors="pt", padding=True)
@@ -110,8 +114,8 @@ def test_a_batch_answers_as_each_row_alone_and_as_the_trained_forward_pass(run_:
 
 
 def test_predictions_and_their_record_are_a_servers(run_: Callable[..., Run], task: Task, tmp_path: Path) -> None:
-    this = run_()
-    path = local.predict(this, task, "dev", "adapter", tmp_path / "out", 3)
+    run = run_()
+    path = predicted(run, task, "dev", "adapter", tmp_path / "out", 3)
     rows = answers(path)
     assert [row["id"] for row in rows] == [f"sample-dev-{n:06}" for n in range(1, ROWS + 1)]
     assert list(rows[0]) == ["id", "output", "finish_reason", "error", "prompt_tokens", "completion_tokens", "latency_s"]
@@ -126,31 +130,31 @@ def test_predictions_and_their_record_are_a_servers(run_: Callable[..., Run], ta
 def test_each_of_a_runs_models_answers_for_itself(run_: Callable[..., Run], task: Task, tmp_path: Path) -> None:
     # Nothing random makes the tiny model lose its thread before the input: what P-tuning adds is seen in the numbers alone, in the test above.
     kinds = ("LORA", "PREFIX_TUNING")
-    said = {kind: outputs(local.predict(run_(kind), task, "dev", "adapter", tmp_path / kind, ROWS)) for kind in kinds}
-    said["base"] = outputs(local.predict(run_(), task, "dev", "base", tmp_path / "base", ROWS))
+    said = {kind: outputs(predicted(run_(kind), task, "dev", "adapter", tmp_path / kind, ROWS)) for kind in kinds}
+    said["base"] = outputs(predicted(run_(), task, "dev", "base", tmp_path / "base", ROWS))
     assert len({tuple(answer) for answer in said.values()}) == 3
 
 
 def test_a_models_own_sampling_habits_dont_count(run_: Callable[..., Run], task: Task, tmp_path: Path) -> None:
     base = tmp_path / "base"
-    plain = outputs(local.predict(run_(), task, "dev", "base", tmp_path / "plain", ROWS))
+    plain = outputs(predicted(run_(), task, "dev", "base", tmp_path / "plain", ROWS))
     shutil.copytree(BASE, base)
     habits = {"do_sample": True, "temperature": 5.0, "top_k": 50, "top_p": 0.9, "repetition_penalty": 3.0, "no_repeat_ngram_size": 1, "max_length": 5}
     own = json.loads((base / "generation_config.json").read_text())
     (base / "generation_config.json").write_text(json.dumps({**own, **habits}))
-    assert outputs(local.predict(run_(base=base), task, "dev", "base", tmp_path / "habits", ROWS)) == plain
+    assert outputs(predicted(run_(base=base), task, "dev", "base", tmp_path / "habits", ROWS)) == plain
     (base / "generation_config.json").write_text(json.dumps({**own, "eos_token_id": list(range(1, 2112))}))
-    stopped = answers(local.predict(run_(base=base), task, "dev", "base", tmp_path / "stopped", ROWS))
+    stopped = answers(predicted(run_(base=base), task, "dev", "base", tmp_path / "stopped", ROWS))
     assert {(row["completion_tokens"], row["finish_reason"]) for row in stopped} == {(1, "stop")}, "what ends an answer is the model's to say"
 
 
 def test_debug_shows_the_first_rows_way_from_prompt_to_answer(
     run_: Callable[..., Run], task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    this = run_()
-    shown = outputs(local.predict(this, task, "dev", "adapter", tmp_path / "debug", ROWS, debug=True))
+    run = run_()
+    shown = outputs(predicted(run, task, "dev", "adapter", tmp_path / "debug", ROWS, debug=True))
     printed = capsys.readouterr().out
-    first = next(read_examples(task.examples("dev", this.dataset)))
+    first = next(read_examples(task.examples("dev", run.dataset)))
     parts = [
         "【DEBUG】构建后的 prompt 文本",
         f"<|im_start|>system\n{task.system}<|im_end|>\n<|im_start|>user\n",
@@ -168,15 +172,15 @@ def test_debug_shows_the_first_rows_way_from_prompt_to_answer(
     for part in parts:
         place = printed.index(part, place) + len(part)
     assert printed.count("【DEBUG】") == 5, "one row is enough to read"
-    assert shown == outputs(local.predict(this, task, "dev", "adapter", tmp_path / "plain", ROWS))
+    assert shown == outputs(predicted(run, task, "dev", "adapter", tmp_path / "plain", ROWS))
 
 
 def test_rows_that_cant_be_asked_are_recorded_and_the_others_answered(run_: Callable[..., Run], task: Task, dataset: Path, tmp_path: Path) -> None:
-    this = run_()
+    run = run_()
     texts = ["正常的句子", "坏\ud800字", "长" * 3000]
     path = dataset / "examples/sample_odd.jsonl"
     path.write_text("".join(json.dumps({"id": f"odd-{n}", "text": text, "entities": []}) + "\n" for n, text in enumerate(texts)))
-    good, bad, long = answers(local.predict(this, task, "odd", "adapter", tmp_path / "out", 2))
+    good, bad, long = answers(predicted(run, task, "odd", "adapter", tmp_path / "out", 2))
     assert good["error"] is None
     assert isinstance(good["output"], str)
     assert (bad["output"], bad["error"]) == (None, "the text can't be tokenised: it isn't valid Unicode")
@@ -184,13 +188,13 @@ def test_rows_that_cant_be_asked_are_recorded_and_the_others_answered(run_: Call
 
 
 def test_a_few_rows_dont_replace_a_whole_split(run_: Callable[..., Run], task: Task, tmp_path: Path) -> None:
-    this = run_()
-    whole = local.predict(this, task, "dev", "base", tmp_path / "out", ROWS)
+    run = run_()
+    whole = predicted(run, task, "dev", "base", tmp_path / "out", ROWS)
     before = whole.read_bytes()
     with pytest.raises(ToolError, match=f"holds {ROWS} predictions, --limit 2 would replace them by fewer"):
-        local.predict(this, task, "dev", "base", tmp_path / "out", 1, limit=2)
+        predicted(run, task, "dev", "base", tmp_path / "out", 1, limit=2)
     assert whole.read_bytes() == before
-    few = answers(local.predict(this, task, "dev", "base", tmp_path / "few", 1, limit=2))
+    few = answers(predicted(run, task, "dev", "base", tmp_path / "few", 1, limit=2))
     assert [row["output"] for row in few] == outputs(whole)[:2]
 
 
@@ -200,29 +204,31 @@ def test_a_few_rows_dont_replace_a_whole_split(run_: Callable[..., Run], task: T
         ("train_results.json", "adapter", "training didn't finish: make train CONF="),
         ("adapter_model.safetensors", "adapter", "make train CONF="),
         ("", "merged", "Not merged yet: make export CONF="),
+        ("", "checkpoint-40", "no such checkpoint"),
     ],
 )
 def test_a_model_that_isnt_there_names_the_command_that_makes_it(
     run_: Callable[..., Run], tmp_path: Path, name: str, which: str, message: str
 ) -> None:
-    this = run_()
+    run = run_()
     copy = tmp_path / "copy"
-    shutil.copytree(this.output_dir, copy)
+    shutil.copytree(run.output_dir, copy)
     (copy / name).unlink() if name else None
     with pytest.raises(ToolError, match=message):
-        local.load(Run(this.path, {**this.values, "output_dir": str(copy)}), which)
+        there = Run(run.path, {**run.values, "output_dir": str(copy)})
+        hf.load(there, there.variant(which))
 
 
 def test_a_tokenizer_without_a_chat_template_is_asked_as_the_run_was_trained(run_: Callable[..., Run], task: Task, tmp_path: Path) -> None:
-    this, base = run_(), tmp_path / "base"
+    run, base = run_(), tmp_path / "base"
     shutil.copytree(BASE, base)
-    plain = outputs(local.predict(this, task, "dev", "base", tmp_path / "plain", ROWS))
+    plain = outputs(predicted(run, task, "dev", "base", tmp_path / "plain", ROWS))
     (base / "chat_template.jinja").unlink()
     bare = run_(base=base)
     with pytest.raises(ToolError, match=r"neither the tokenizer of .* nor the run \(`template`\) says how this model is asked"):
-        local.load(bare, "base")
+        hf.load(bare, bare.variant("base"))
     bare = Run(bare.path, {**bare.values, "template": "qwen"})
-    assert outputs(local.predict(bare, task, "dev", "base", tmp_path / "bare", ROWS)) == plain
+    assert outputs(predicted(bare, task, "dev", "base", tmp_path / "bare", ROWS)) == plain
 
 
 @pytest.mark.parametrize(
@@ -239,20 +245,19 @@ def test_an_option_of_the_other_engine_is_an_error(tool: Callable, words: list[s
 
 
 def test_a_prefix_is_trained_and_evaluated_without_a_server(
-    tool: Callable, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tool: Callable, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     conf = "conf/peft/tiny-qwen2-sample-ner-ptuning.yaml"
     words = [f"output_dir={tmp_path}/tiny-qwen2-sample-ner-ptuning", f"dataset_dir={dataset}/alpaca", "dataset=alpaca_sample_dev", "max_steps=2"]
-    this = load_run(Path(conf), [*words, "eval_dataset=null"])
-    this.output_dir.mkdir()
-    this.resolved.write_text(json.dumps(this.values))
-    peft_engine.train(this.resolved)
+    run = load_run(Path(conf), [*words, "eval_dataset=null"])
+    run.output_dir.mkdir()
+    run.resolved.write_text(json.dumps(run.values))
+    peft_engine.train(run.resolved)
     done = tool("eval", conf, *words, "--engine", "hf")
     assert (done.returncode, "Micro Avg." in done.stdout) == (0, True), done.stderr
-    score = json.loads((this.output_dir / "eval/sample_dev/score.json").read_text())
+    score = json.loads((run.output_dir / "eval/sample_dev/score.json").read_text())
     assert (score["rows"], score["failures"]["missing"]) == (ROWS, 0)
-    monkeypatch.setattr(sys, "argv", ["run", conf, *words, "--engine", "hf", "--limit", "2"])
-    run.main()
+    cli.main(["eval", conf, *words, "--engine", "hf", "--limit", "2"])
     assert "predicted, not scored" in capsys.readouterr().out
-    assert len((this.output_dir / "eval/sample_dev-first-2/predictions.jsonl").read_text().splitlines()) == 2
-    assert len((this.output_dir / "eval/sample_dev/predictions.jsonl").read_text().splitlines()) == ROWS
+    assert len((run.output_dir / "eval/sample_dev-first-2/predictions.jsonl").read_text().splitlines()) == 2
+    assert len((run.output_dir / "eval/sample_dev/predictions.jsonl").read_text().splitlines()) == ROWS

@@ -157,7 +157,8 @@ def _need_model(run: Run, variant: Variant) -> Path:
     """
     if variant.quantization:
         raise ToolError(f"{variant.folder}: transformers can't load what llm-compressor made of it here. With vLLM: leave --engine hf out.")
-    folder = variant.need().folder if variant.is_merged else Path(variant.base_model)
+    folder = Path(variant.base_model) if variant.is_adapter else variant.folder
+    variant.need()
     need_file(folder / "config.json", f"{run.path} names it as base model.")
     return folder
 
