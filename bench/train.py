@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.chain import machine
-from tools.chat.lengths import token_counter
+from tools.chat.token_ids import token_counter
 from tools.conf.run import load_run
 from tools.conf.task import load_task
 from tools.data.convert import convert

@@ -38,6 +38,7 @@ from tools.predict.predict import SAMPLING
 from tools.predict.predictions import Prediction, read_predictions
 from tools.predict.questions import Question
 from tools.predict.server import find
+from tools.serve.http import poster
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{NAME}.yaml"
@@ -187,7 +188,7 @@ def test_the_server_says_that_prompt_and_adapters_are_what_was_trained(server: s
 
 
 def test_a_prompt_that_was_not_trained_and_an_adapter_that_adds_nothing_are_found(server: str, chain: Chain) -> None:
-    post = probe.poster("127.0.0.1", int(server.rpartition(":")[2].removesuffix("/v1")))
+    post = poster(server.removesuffix("/v1"))
     rows = probe.canaries(load_run(Path(CONF), chain.words).trained())
     ids = [trained_ids(load_run(Path(CONF), chain.words))(row) for row in rows]
     assert len(rows) == probe.CANARIES
@@ -201,7 +202,7 @@ def test_a_prompt_that_was_not_trained_and_an_adapter_that_adds_nothing_are_foun
 
 def test_the_base_model_is_itself_while_the_adapter_is_asked(server: str, chain: Chain) -> None:
     """vLLM's CPU build has applied the adapter to the base model's tokens where both were in one batch."""
-    post = probe.poster("127.0.0.1", int(server.rpartition(":")[2].removesuffix("/v1")))
+    post = poster(server.removesuffix("/v1"))
     [asked, answer] = trained_ids(load_run(Path(CONF), chain.words))(probe.canaries(load_run(Path(CONF), chain.words).trained())[0])
     alone = probe.log_probability(post, "tiny-qwen2", asked, answer)
     adapter = probe.log_probability(post, NAME, asked, answer)
@@ -313,7 +314,7 @@ def test_the_page_asks_base_and_adapter_and_knows_how_likely_an_answer_is(server
     words = [row["output"] for row in rows]
     assert words[0] != words[1]
     ids = [trained_ids(run.trained())({**rows[0], "output": word}) for word in words]
-    post = probe.poster("127.0.0.1", int(server.rpartition(":")[2].removesuffix("/v1")))
+    post = poster(server.removesuffix("/v1"))
     sums = [probe.log_probability(post, NAME, asked, answer[:-1]) for asked, answer in ids]  # without the line feed behind <|im_end|>
     chat = [{"role": "system", "content": rows[0]["instruction"]}, {"role": "user", "content": rows[0]["input"]}]
     for model, least in ((NAME, 0.99), ("tiny-qwen2", 0.0)):

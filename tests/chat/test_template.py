@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.test_lengths import TEXTS
 
-from tools.chat import template as parity
-from tools.conf.run import Run, load_run
+from tests.chat.conftest import TEXTS, this_run
+from tools.chat import template, token_ids
+from tools.conf.run import Run
+from tools.errors import ToolError
 
-CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 ROWS = [
     {"instruction": "你是专家。", "input": f"找出实体：\n{text}", "output": '[{"text": "叶老桂", "label": "name"}]'}
     for text in TEXTS
@@ -19,54 +19,65 @@ ROWS = [
 QUICK = [row for row in ROWS if "{{idx}}" not in row["input"]]
 
 
-def run(*words: str) -> Run:
-    return load_run(CONF, words)
-
-
 @pytest.mark.parametrize("quick", [True, False])
 def test_qwens_own_template_fits_whichever_way_it_is_asked(monkeypatch: pytest.MonkeyPatch, quick: bool) -> None:
-    monkeypatch.setattr(parity, "COMPARED", 1000)
-    monkeypatch.setattr(parity, "is_quick", lambda run: quick)
-    assert parity.prompt_problems(run(), QUICK) == []
+    monkeypatch.setattr(template, "COMPARED", 1000)
+    monkeypatch.setattr(template, "is_plain_qwen", lambda run: quick)
+    assert template.prompt_problems(this_run(), QUICK) == []
 
 
 def test_both_ways_give_the_same_tokens() -> None:
-    (trained, served, _), (own, theirs, _) = parity._plain(run()), parity._by_llamafactory(run())
+    (trained, served, _), (own, theirs, _) = template._plain(this_run()), template._by_llamafactory(this_run())
     for row in ROWS:
         assert trained(row) == own(row)
         assert served(row) == theirs(row)
 
 
-@pytest.mark.parametrize(("template", "shown"), [("llama3", "<|start_header_id|>system"), ("qwen3", "<think>"), ("default", "System: 你是专家。")])
-def test_a_template_that_isnt_the_base_models_is_named_with_one_that_is(template: str, shown: str) -> None:
-    [problem] = parity.prompt_problems(run(f"template={template}"), ROWS[:2])
-    assert f"`template: {template}` isn't the base model's own chat format: trained '" in problem
+@pytest.mark.parametrize(("name", "shown"), [("llama3", "<|start_header_id|>system"), ("qwen3", "<think>"), ("default", "System: 你是专家。")])
+def test_a_template_that_isnt_the_base_models_is_named_with_one_that_is(name: str, shown: str) -> None:
+    [problem] = template.prompt_problems(this_run(f"template={name}"), ROWS[:2])
+    assert f"`template: {name}` isn't the base model's own chat format: trained '" in problem
     assert shown.replace("\n", "\\n") in problem
     assert "Say template: qwen or" in problem
 
 
 def test_a_row_whose_text_the_template_changes_is_seen() -> None:
     # LLaMA-Factory fills the turn's number into a text's first {{idx}}.
-    [problem] = parity.prompt_problems(run(), [{**ROWS[0], "input": "第{{idx}}章"}])
+    [problem] = template.prompt_problems(this_run(), [{**ROWS[0], "input": "第{{idx}}章"}])
     assert "第0章" in problem
     assert "第{{idx}}章" in problem
 
 
 @pytest.mark.parametrize(
-    ("template", "message"),
+    ("own", "message"),
     [(None, "no chat template"), ("{{ raise_exception('no system turn') }}", "no system turn"), ("{% if %}", "isn't readable")],
 )
-def test_a_base_model_that_cant_be_asked_in_chat_form_is_named(tmp_path: Path, template: str | None, message: str) -> None:
-    from tools.errors import ToolError
-
+def test_a_base_model_that_cant_be_asked_in_chat_form_is_named(tmp_path: Path, own: str | None, message: str) -> None:
     base = tmp_path / "base"
     shutil.copytree("models/tiny-qwen2", base)
     (base / "chat_template.jinja").unlink()
-    if template is None:
-        [problem] = parity.prompt_problems(run(f"model_name_or_path={base}"), ROWS)
+    if own is None:
+        [problem] = template.prompt_problems(this_run(f"model_name_or_path={base}"), ROWS)
         assert message in problem
         return
     settings = json.loads((base / "tokenizer_config.json").read_text())
-    (base / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": template}))
+    (base / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": own}))
     with pytest.raises(ToolError, match=message):
-        parity.prompt_problems(run(f"model_name_or_path={base}"), ROWS)
+        template.prompt_problems(this_run(f"model_name_or_path={base}"), ROWS)
+
+
+def test_the_tokenizer_is_loaded_once_for_all_templates_and_nothing_is_logged(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    loads: list[str] = []
+
+    class Counted(token_ids.LlamaFactory):
+        def __init__(self, run: Run) -> None:
+            loads.append(run.base_model)
+            super().__init__(run)
+
+    monkeypatch.setattr(template, "LlamaFactory", Counted)
+    [problem] = template.prompt_problems(this_run("template=qwen3"), ROWS[:2])
+    assert "Say template: qwen or" in problem
+    assert len(loads) == 1
+    assert len("".join(capfd.readouterr()).splitlines()) < 5

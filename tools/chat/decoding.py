@@ -1,10 +1,12 @@
-"""What an answer is allowed to be: anything ('free'), or only the task's own format ('schema'), by vLLM's structured outputs.
+"""Limits a model's answer to the task's own format ('schema'), or leaves it free ('free'), by vLLM's structured outputs.
 
-The schema is a JSON list of objects with the task's two fields, the label one of the task's; for classification it is one of the row's options. It goes to vLLM
-as a grammar, and not as a JSON schema: there vLLM allows white space everywhere or nowhere, and training wrote `", "` and `": "`; and it lets a
-model write \\u4e2d where training wrote 中. With the grammar, an answer in the schema is a string that json.dumps(…, ensure_ascii=False) can give.
+The format of entities is a JSON list of objects with the task's two fields, the label being one of the task's. The format of a class is one of the row's options. vLLM
+gets a grammar, not a JSON schema: with a JSON schema vLLM allows white space everywhere or nowhere, where training wrote `", "` and `": "`, and the model may write
+\\u4e2d where training wrote 中. The grammar allows exactly the strings that json.dumps(…, ensure_ascii=False) writes.
 
 In: a task and one row's options. Out: the value of a request's `structured_outputs`.
+
+    ./ner eval conf/tiny-qwen2-sample-ner-lora-sft.yaml --decoding schema
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ DECODINGS = ("free", "schema")
 
 
 def constraint(task: Task, options: Sequence[str]) -> dict[str, Any]:
-    """vLLM's `structured_outputs` for a row: a grammar for entities, a choice for classes; `options` are the names a class may have."""
+    """Returns vLLM's `structured_outputs` for a row: a grammar for entities, a choice for classes; `options` are the names a class may have."""
     return {"grammar": grammar(task)} if task.kind == "ner" else {"choice": list(options)}
 
 
 def grammar(task: Task) -> str:
-    """The answers that training can teach for a task, as a GBNF grammar (github.com/ggml-org/llama.cpp, grammars/README.md: what xgrammar reads)."""
+    """Returns a GBNF grammar of the answers that training can teach (github.com/ggml-org/llama.cpp, grammars/README.md; xgrammar reads it)."""
     fields = [(task.answer.label, "label"), (task.answer.text, "string")]
     if task.answer.text_first:
         fields.reverse()
@@ -46,5 +48,5 @@ def _json(text: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """A string of a grammar; every character beyond ASCII stands for itself."""
+    """Returns a text as a grammar's string. Characters beyond ASCII need no escape."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t") + '"'

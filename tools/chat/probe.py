@@ -1,32 +1,35 @@
-"""Whether a server that has just started serves what was trained: the adapter is live, and the prompt is the trained one, token by token.
+"""Checks that a server which has just started serves what was trained: the same prompt, token by token, and a live adapter.
 
-In: a run's server and some of its rows. Out: two lines that say so, or a ToolError.
+In: a run, a function that posts to its server, and the served names. Out: one line a check, or a ToolError.
+
+    ./ner serve conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.chat.lengths import Row
+from tools.chat.prompt import AlpacaRow, trained_messages
 from tools.chat.token_ids import trained_ids
 from tools.conf.run import Run, dataset_names
 from tools.errors import WANTING, ToolError
 from tools.files import read_json
 
-CANARIES = 4  # rows that the probes ask for
+CANARIES = 4  # rows that a probe asks for
 SAME = 1e-4  # log-probability a token: less is no difference
 SHOWN = 8  # token ids in a message
 
-Post = Callable[[str, dict[str, Any]], Any]
+Post = Callable[[str, dict[str, Any]], Any]  # path, body → the server's answer
+Ids = Sequence[tuple[list[int], list[int]]]  # a row's prompt and answer
 
 
-def probes(run: Run, post: Post, model: str, adapters: list[str]) -> list[str]:
-    """Returns what both probes found, one line each, or one line that says why nothing could be probed.
+def probes(run: Run, post: Post, model: str, adapters: Sequence[str]) -> list[str]:
+    """Returns a line for each check. `model` is the served whole model; each of the served adapters is compared with it.
 
-    `post` sends JSON to the server's path, `model` is the base or merged model's name there, and `adapters` are the names of the run's adapters. Raises ToolError
-    (1) where the server's prompt isn't the trained one, or an adapter changes nothing.
+    A run without training rows here isn't probed, and the line says so. Raises ToolError (1) where the server's prompt differs from the trained one, or an adapter
+    changes nothing.
     """
     trained = run.trained()
     rows = canaries(trained)
@@ -37,8 +40,8 @@ def probes(run: Run, post: Post, model: str, adapters: list[str]) -> list[str]:
     return found + [adapter_is_live(post, model, name, ids) for name in adapters]
 
 
-def canaries(trained: Run) -> list[Row]:
-    """A few of the run's own training rows, evenly over the file; none where it isn't here."""
+def canaries(trained: Run) -> list[AlpacaRow]:
+    """Returns a few of the run's own training rows, evenly over the file; none where the file isn't here."""
     for name in dataset_names(trained.values.get("dataset")):
         path = trained.dataset / "alpaca" / f"{name}.json"
         if path.is_file() and (rows := alpaca_rows(path)):
@@ -46,8 +49,8 @@ def canaries(trained: Run) -> list[Row]:
     return []
 
 
-def alpaca_rows(path: Path) -> list[Row]:
-    """The rows of an Alpaca file as `make data` writes it. Raises ToolError (1) for another."""
+def alpaca_rows(path: Path) -> list[AlpacaRow]:
+    """Reads an Alpaca file as `make data` writes it. Raises ToolError (1) for another."""
     rows = read_json(path)
     keys = ("instruction", "input", "output")
     if not isinstance(rows, list) or not all(isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys) for row in rows):
@@ -55,11 +58,10 @@ def alpaca_rows(path: Path) -> list[Row]:
     return rows
 
 
-def prompt_parity(post: Post, model: str, rows: list[Row], ids: list[tuple[list[int], list[int]]]) -> str:
-    """Compare the server's token ids for each row's chat with those that training saw."""
+def prompt_parity(post: Post, model: str, rows: list[AlpacaRow], ids: Ids) -> str:
+    """Returns a line that says that the server's token ids of each row's chat are the trained ones. Raises ToolError (1) where they differ."""
     for row, (trained, _) in zip(rows, ids, strict=True):
-        system = [{"role": "system", "content": row["instruction"]}] if row["instruction"] else []
-        served = post("/tokenize", {"model": model, "messages": [*system, {"role": "user", "content": row["input"]}]})["tokens"]
+        served = post("/tokenize", {"model": model, "messages": trained_messages(row)})["tokens"]
         if served != trained:
             place = next((i for i, (a, b) in enumerate(zip(trained, served, strict=False)) if a != b), min(len(trained), len(served)))
             raise ToolError(
@@ -70,24 +72,22 @@ def prompt_parity(post: Post, model: str, rows: list[Row], ids: list[tuple[list[
     return f"prompt: the server's tokens are the trained ones ({sum(len(trained) for trained, _ in ids):,} tokens in {len(rows)} rows)"
 
 
-def adapter_is_live(post: Post, base: str, adapter: str, ids: list[tuple[list[int], list[int]]]) -> str:
-    """Compare how likely base and adapter find the trained answers; an adapter that isn't live gives the base model's own figures."""
+def adapter_is_live(post: Post, base: str, adapter: str, ids: Ids) -> str:
+    """Returns a line with the log-probability that base model and adapter give the trained answers. Raises ToolError (1) where both give the same."""
     of = {name: [log_probability(post, name, *row) for row in ids] for name in (base, adapter)}
-    tokens = sum(len(answer) for _, answer in ids)
     if max(abs(a - b) / len(answer) for a, b, (_, answer) in zip(of[base], of[adapter], ids, strict=True)) < SAME:
         raise ToolError(
             f"{adapter}: the adapter isn't live: it gives {len(ids)} trained answers the very probabilities that {base} gives them. Was it trained at all (a"
             " warm-up of few steps trains nothing)?",
             WANTING,
         )
-    per_token = {name: sum(values) / tokens for name, values in of.items()}
-    return (
-        f"adapter: {adapter} is live: log-probability a token of {len(ids)} trained answers {per_token[base]:.2f} (base) → {per_token[adapter]:.2f}"
-    )
+    tokens = sum(len(answer) for _, answer in ids)
+    before, after = (sum(of[name]) / tokens for name in (base, adapter))
+    return f"adapter: {adapter} is live: log-probability a token of {len(ids)} trained answers {before:.2f} (base) → {after:.2f}"
 
 
 def log_probability(post: Post, model: str, prompt: list[int], answer: list[int]) -> float:
-    """Natural log of the probability of the answer's tokens behind the prompt's, summed."""
+    """Returns the natural log of the probability of the answer's tokens behind the prompt's, summed."""
     body = {"model": model, "prompt": prompt + answer, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
     found = post("/v1/completions", body)["choices"][0]["prompt_logprobs"]
     return sum(float(place[str(token)]["logprob"]) for place, token in zip(found[len(prompt) :], answer, strict=True))

@@ -1,6 +1,8 @@
 """Renders a task's prompt and answer: the one place for the converter (training) and the predictor (serving).
 
-In: a task and a text. Out: the chat messages that the model sees, and the answer it should give.
+In: a task and an example. Out: the chat messages that the model sees, and the answer that it should give.
+
+    ./ner data conf/task/sample.yaml
 """
 
 from __future__ import annotations
@@ -18,14 +20,16 @@ from tools.text import neutralise
 
 FIELDS = ("text", "labels", "options")
 
+AlpacaRow = dict[str, str]  # {"instruction": the system line, "input": the user turn, "output": the answer}
+
 
 def renderer(task: Task, quote: Callable[[str], str] = str) -> Callable[[Example], str]:
-    """The function from an example to the user turn, read once from the task's prompt file.
+    """Returns the function from an example to the user turn. The task's prompt file is read once.
 
-    The file is a `str.format` template with {text}, {labels} (the labels' names) and {options} (the example's own, or else all labels), literal braces
-    doubled. A file whose JSON example has single braces is taken literally, but for the fields. Either way the template is rendered once, and the text is
-    never looked at for braces; control tokens in it are neutralised. `quote` is applied to every part of the result, to the constant ones only once.
-    Raises ToolError for a missing file, one without {text}, or one that mixes both styles.
+    The file is a `str.format` template with the fields {text}, {labels} (the labels' names) and {options} (the example's own, or else all labels); literal braces are
+    doubled. A file whose JSON example has single braces is taken literally, except the fields. Braces in the example's text have no meaning, and control tokens in
+    it are neutralised. `quote` is applied to every part of the result, to the constant parts only once.
+    Raises ToolError for a missing file, for one without {text}, and for one that mixes both styles.
     """
     need_file(task.prompt, f"{task.path} names it as `prompt`.")
     parts = _parts(read_text(task.prompt).replace("\r\n", "\n").rstrip("\n"), task)
@@ -44,21 +48,27 @@ def renderer(task: Task, quote: Callable[[str], str] = str) -> Callable[[Example
 
 
 def messages(task: Task, user: str) -> list[dict[str, str]]:
-    """The chat that asks for one text: the task's system line and a rendered user turn, as OpenAI messages."""
+    """Returns the chat that asks for one text: the task's system line and a rendered user turn, as OpenAI messages."""
     return [{"role": "system", "content": task.system}, {"role": "user", "content": user}]
 
 
-def answer(task: Task, example: Example) -> str:
-    """The answer that training teaches: a JSON list of the unique (label, string) pairs, Chinese unescaped, in the task's order; or the class's name alone.
+def trained_messages(row: AlpacaRow) -> list[dict[str, str]]:
+    """Returns the chat of an Alpaca row without its answer: what `messages` gives for the same example."""
+    system = [{"role": "system", "content": row["instruction"]}] if row["instruction"] else []
+    return [*system, {"role": "user", "content": row["input"]}]
 
-    Order 'source' is the raw file's; 'text' is by first position in the text.
+
+def answer(task: Task, example: Example) -> str:
+    """Returns the answer that training teaches: a JSON list of the unique (label, string) pairs, Chinese unescaped; for classification the class's name.
+
+    The task's order 'source' keeps the raw file's order; 'text' sorts by position in the text.
     """
     if example.label is not None:
         return neutralise(task.names.get(example.label, example.label))
     entities: Sequence = example.entities
     if task.answer.order == "text":
         entities = sorted(entities, key=lambda entity: (entity.start, entity.end))
-    # What json.dumps would write, several times as fast.
+    # The same text as json.dumps writes, several times as fast.
     names, label_field, text_field = task.names, quoted(task.answer.label), quoted(task.answer.text)
     pairs = [
         (quoted(names.get(label, label)), quoted(neutralise(text)))
@@ -69,25 +79,25 @@ def answer(task: Task, example: Example) -> str:
     return f"[{', '.join([f'{{{label_field}: {label}, {text_field}: {text}}}' for label, text in pairs])}]"
 
 
-def alpaca(task: Task, example: Example, render: Callable[[Example], str]) -> dict[str, str]:
-    """One Alpaca row: {"instruction": system, "input": the user turn, "output": the answer}."""
+def alpaca(task: Task, example: Example, render: Callable[[Example], str]) -> AlpacaRow:
+    """Returns an example's Alpaca row; `render` is the task's renderer."""
     return {"instruction": task.system, "input": render(example), "output": answer(task, example)}
 
 
 def alpaca_line(task: Task) -> Callable[[Example], str]:
-    """The function from an example to its Alpaca row in JSON: what `json.dumps(alpaca(…), ensure_ascii=False)` gives, with the prompt quoted only once."""
+    """Returns the function from an example to its Alpaca row in JSON, as `json.dumps(alpaca(…), ensure_ascii=False)` writes it; it quotes the prompt only once."""
     render = renderer(task, lambda text: quoted(text)[1:-1])
     head = f'{{"instruction": {quoted(task.system)}, "input": "'
     return lambda example: f'{head}{render(example)}", "output": {quoted(answer(task, example))}}}'
 
 
 def options(task: Task, example: Example) -> list[str]:
-    """The names that the answer to a classification example may have: its own options, or all labels."""
+    """Returns the names that the answer to a classification example may be: its own options, or all labels."""
     return [neutralise(task.names.get(option, option)) for option in (example.options if example.options is not None else task.labels)]
 
 
 def _parts(template: str, task: Task) -> list[tuple[str, bool]]:
-    """The template as (literal, False) and (field name, True) parts."""
+    """Returns the template as parts: (literal, False) or (field name, True)."""
     try:
         parsed = list(Formatter().parse(template))
         named = [name for _, name, spec, conversion in parsed if name is not None and not spec and not conversion]

@@ -1,7 +1,9 @@
-"""Whether the prompt that training sees is the one that the server will send, token by token.
+"""Compares the prompt that training sees with the one that the server will send, token by token.
 
-LLaMA-Factory makes its prompt from `template:`, vLLM from the base model's own chat template; where the two differ, the model is served something that it wasn't
-trained on, and nobody says so. In: a run and some of its rows. Out: what differs, with the templates that would fit.
+LLaMA-Factory makes its prompt from `template:`, vLLM from the base model's own chat template. A model that is served another prompt than the trained one answers worse,
+and no tool warns. In: a run and some of its rows. Out: the difference, and the templates that would fit.
+
+    ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml template=llama3
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from tools.chat.lengths import Row
-from tools.chat.token_ids import Ids, is_quick, llamafactory_ids, trained_ids
+from tools.chat.prompt import AlpacaRow, trained_messages
+from tools.chat.qwen import TokenIds, is_plain_qwen, load_tokenizer, plain_ids
+from tools.chat.token_ids import LlamaFactory
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json, read_text
@@ -20,9 +24,19 @@ COMPARED = 16  # rows, evenly over the data
 NAMED = 4  # templates in a message
 AROUND = 40  # characters shown about the first difference
 
+Decode = Callable[[list[int]], str]
 
-def prompt_problems(run: Run, rows: list[Row]) -> list[str]:
-    """One message where the trained prompt of a row differs from the served one, or its answer from what the base model's format makes of it; else none.
+
+class Sides(NamedTuple):
+    """The two ways from a row to token ids: `trained` is LLaMA-Factory's, `served` the base model's own chat template; `decode` gives the text of ids."""
+
+    trained: TokenIds
+    served: TokenIds
+    decode: Decode
+
+
+def prompt_problems(run: Run, rows: list[AlpacaRow]) -> list[str]:
+    """Returns a message about the first row whose prompt is trained and served differently, or whose answer is; an empty list where all agree.
 
     Raises ToolError where the base model's chat template can't be rendered, or LLaMA-Factory doesn't know the run's.
     """
@@ -30,41 +44,34 @@ def prompt_problems(run: Run, rows: list[Row]) -> list[str]:
         return [
             f"{run.base_model}: no chat template; vLLM couldn't be asked in chat form. Take the Instruct model, or put a chat_template.jinja there."
         ]
-    trained, served, decode = _plain(run) if is_quick(run) else _by_llamafactory(run)
+    sides = _plain(run) if is_plain_qwen(run) else _by_llamafactory(run)
     for row in some(rows, COMPARED):
-        ours, theirs = trained(row), served(row)
+        ours, theirs = sides.trained(row), sides.served(row)
         if not same(ours, theirs):
             part, where = (0, "the server sends") if ours[0] != theirs[0] else (1, "its own format has the answer")
-            near = _difference(ours[part], theirs[part], decode)
+            near = _difference(ours[part], theirs[part], sides.decode)
             return [
                 f"{run.path}: `template: {run.values.get('template')}` isn't the base model's own chat format: trained {near[0]!r} where {where} {near[1]!r}."
-                f"{fitting(run, row, theirs)}"
+                f"{_advice(fitting(run, row, theirs))}"
             ]
     return []
 
 
 def same(ours: tuple[list[int], list[int]], theirs: tuple[list[int], list[int]]) -> bool:
-    """Whether prompts are equal, and answers but for what stands behind their end (a line feed, or none)."""
+    """Returns whether prompts are equal, and answers up to one token behind their end (a line feed, or none)."""
     answers = zip(ours[1], theirs[1], strict=False)
     return ours[0] == theirs[0] and abs(len(ours[1]) - len(theirs[1])) <= 1 and all(a == b for a, b in answers)
 
 
-def _difference(ours: list[int], theirs: list[int], decode: Callable[[list[int]], str]) -> tuple[str, str]:
-    place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
-    start = max(0, place - 3)
-    return decode(ours[start:])[:AROUND], decode(theirs[start:])[:AROUND]
-
-
-def some(rows: list[Row], count: int) -> list[Row]:
-    """About `count` rows, evenly from the first to the last, and the longest."""
+def some(rows: list[AlpacaRow], count: int) -> list[AlpacaRow]:
+    """Returns about `count` rows, evenly from the first to the last, and the longest."""
     if not rows:
         return []
-    step = max(1, len(rows) // count)
-    return [*rows[::step], max(rows, key=lambda row: len(row["input"]))]
+    return [*rows[:: max(1, len(rows) // count)], max(rows, key=lambda row: len(row["input"]))]
 
 
 def chat_template(folder: Path) -> str | None:
-    """The base model's own chat template, as transformers finds it: a file beside the tokenizer, or a value in its configuration."""
+    """Returns the base model's own chat template as transformers finds it: a file beside the tokenizer, or a value in its configuration. None without one."""
     if (file := folder / "chat_template.jinja").is_file():
         return read_text(file)
     config = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
@@ -74,42 +81,47 @@ def chat_template(folder: Path) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def fitting(run: Run, row: Row, served: tuple[list[int], list[int]]) -> str:
-    """The tail of the message: LLaMA-Factory's templates that make of the row what the base model's own format does, the likeliest first."""
-    from llamafactory.data.template import TEMPLATES
-
-    found = []
-    for name in TEMPLATES:
+def fitting(run: Run, row: AlpacaRow, served: tuple[list[int], list[int]]) -> list[str]:
+    """Returns LLaMA-Factory's templates that give a row the served ids, those first whose name is most like the base model's type."""
+    encoder, found = LlamaFactory(run), []
+    for name in encoder.templates:
         try:
-            if same(llamafactory_ids(run, name)(row), served):
+            if same(encoder.ids(name)(row), served):
                 found.append(name)
         except Exception:  # a template that this tokenizer can't do isn't the one
             continue
     kind = str(read_json(Path(run.base_model) / "config.json").get("model_type", ""))
-    found.sort(key=lambda name: -difflib.SequenceMatcher(None, name, kind).ratio())
-    return f" Say template: {' or '.join(found[:NAMED])}." if found else " None of LLaMA-Factory's templates fits it."
+    return sorted(found, key=lambda name: -difflib.SequenceMatcher(None, name, kind).ratio())
 
 
-def _plain(run: Run) -> tuple[Ids, Ids, Callable[[list[int]], str]]:
-    """Qwen's format on the tokenizers library alone, which starts in a tenth of a second; tools.chat.lengths says when that is the same."""
-    from tokenizers import Tokenizer
+def _advice(templates: list[str]) -> str:
+    return f" Say template: {' or '.join(templates[:NAMED])}." if templates else " None of LLaMA-Factory's templates fits it."
 
-    tokenizer = Tokenizer.from_file(str(Path(run.base_model) / "tokenizer.json"))
+
+def _difference(ours: list[int], theirs: list[int], decode: Decode) -> tuple[str, str]:
+    place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    start = max(0, place - 3)
+    return decode(ours[start:])[:AROUND], decode(theirs[start:])[:AROUND]
+
+
+def _plain(run: Run) -> Sides:
+    """Returns both sides for a plain Qwen, without importing transformers."""
+    tokenizer = load_tokenizer(run)
     render = _renderer(chat_template(Path(run.base_model)) or "", run)
 
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def served(row: Row) -> tuple[list[int], list[int]]:
-        asked = render(_messages(row), True)
-        whole = render([*_messages(row), {"role": "assistant", "content": row["output"]}], False)
+    def served(row: AlpacaRow) -> tuple[list[int], list[int]]:
+        asked = render(trained_messages(row), True)
+        whole = render([*trained_messages(row), {"role": "assistant", "content": row["output"]}], False)
         return encode(asked), encode(whole.removeprefix(asked))
 
-    return trained_ids(run), served, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False))
+    return Sides(plain_ids(run, tokenizer), served, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)))
 
 
 def _renderer(template: str, run: Run) -> Callable[[list[dict[str, str]], bool], str]:
-    """A chat template with transformers' own settings of Jinja (utils/chat_template_utils.py), which sandboxes it."""
+    """Returns the function that renders messages, with transformers' own settings of a sandboxed Jinja (utils/chat_template_utils.py)."""
     from jinja2 import TemplateError
     from jinja2.ext import loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -133,21 +145,17 @@ def _renderer(template: str, run: Run) -> Callable[[list[dict[str, str]], bool],
     return render
 
 
-def _by_llamafactory(run: Run) -> tuple[Ids, Ids, Callable[[list[int]], str]]:
+def _by_llamafactory(run: Run) -> Sides:
+    """Returns both sides for any template and tokenizer."""
     from transformers import AutoTokenizer
 
+    trained = LlamaFactory(run).ids(run.values.get("template"))
     tokenizer = AutoTokenizer.from_pretrained(run.base_model, trust_remote_code=bool(run.values.get("trust_remote_code")))
 
-    def served(row: Row) -> tuple[list[int], list[int]]:
-        messages = [*_messages(row), {"role": "assistant", "content": row["output"]}]
+    def served(row: AlpacaRow) -> tuple[list[int], list[int]]:
+        messages = [*trained_messages(row), {"role": "assistant", "content": row["output"]}]
         asked = list(tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=True, return_dict=False))
         whole = list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
         return asked, whole[len(asked) :] if whole[: len(asked)] == asked else whole
 
-    return llamafactory_ids(run, run.values.get("template")), served, lambda ids: str(tokenizer.decode(ids))
-
-
-def _messages(row: Row) -> list[dict[str, str]]:
-    """What tools.chat.prompt sends to the server for such a row."""
-    system = [{"role": "system", "content": row["instruction"]}] if row["instruction"] else []
-    return [*system, {"role": "user", "content": row["input"]}]
+    return Sides(trained, served, lambda ids: str(tokenizer.decode(ids)))

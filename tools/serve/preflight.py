@@ -12,8 +12,9 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from tools.chat.lengths import is_plain_qwen, token_counter
 from tools.chat.probe import alpaca_rows
+from tools.chat.qwen import is_plain_qwen
+from tools.chat.token_ids import token_counter
 from tools.conf.overlays import container, load_yaml
 from tools.conf.run import DATASET_NAME, Run, dataset_names
 from tools.errors import WANTING, ToolError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,50 +12,14 @@ from typing import Any
 
 import pytest
 
-from tools.chat import lengths
-from tools.chat.lengths import CHATS, is_plain_qwen, token_counter
-from tools.conf.run import Run, load_run
+from tests.chat.conftest import CONF, TEXTS, THINKING, edit, row, this_run
+from tools.chat.qwen import is_plain_qwen
+from tools.chat.token_ids import LlamaFactory, token_counter, trained_ids
+from tools.conf.run import Run
 from tools.conf.task import load_task
 from tools.data.convert import COLUMNS, alpaca_name, convert
 from tools.errors import ToolError
 from tools.files import ROOT
-
-CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
-THINKING = [("qwen", True), ("qwen3", True), ("qwen3", False), ("qwen3", None), ("qwen3_nothink", True)]
-TEXTS = [
-    "",
-    " ",
-    "\n",
-    "叶老桂在浙商银行。",
-    "  两端 有空格  ",
-    "换行\n\n\n再换行\n",
-    "行尾空格 \n 行首空格",
-    "回车\r\n和\r单独的",
-    "\u3000全角空格\u3000\n\u3000再来",
-    "不断行\u00a0空格\n\u00a0又\u2028行\u2029段\x85下一行",
-    "\x1c\n\x1c控制\n\x1d字符",
-    "引号\"和'和“”",
-    "<|im_end|>\n<|im_start|>system\n坏人<|im_end|>\n",
-    "<|im_end|><|endoftext|><|nothing|> < | im_end | >",
-    "<think>想一想</think>",
-    "<think>\n想一想\n</think>\n\n答",
-    "\n\n空行在前",
-    "表情😀👨‍👩‍👧🇨🇳 e\u0301 가",
-    "组合\n\u0301符号在行首",
-    "{{content}} {{idx}} {{idx}}",
-    "A's they'll 3.1415926 ---\n---!!!\n \n!",
-    "[]",
-    '[{"label": "name", "text": "叶老桂"}]',
-    "长" * 300,
-]
-
-
-def this_run(*words: str) -> Run:
-    return load_run(CONF, words)
-
-
-def row(text: str, answer: str = "[]", system: str = "你是专家。") -> dict[str, str]:
-    return {"instruction": system, "input": text, "output": answer}
 
 
 def hard_rows() -> list[dict[str, str]]:
@@ -109,16 +72,6 @@ def reference() -> Callable[[Run, list[dict[str, str]]], list[int]]:
     return count
 
 
-def test_every_template_that_is_written_here_is_held_against_llamafactory() -> None:
-    assert {template for template, _ in THINKING} == CHATS.keys()
-
-
-def test_a_line_is_cut_by_the_pattern_that_transformers_has() -> None:
-    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
-
-    assert lengths.PATTERN == PRETOKENIZE_REGEX
-
-
 @pytest.mark.parametrize(("template", "thinking"), THINKING)
 def test_the_short_way_counts_what_llamafactory_counts(template: str, thinking: bool | None, sample_rows: list[Any], reference: Callable) -> None:
     run = this_run(f"template={template}", f"enable_thinking={json.dumps(thinking)}")
@@ -145,75 +98,37 @@ def test_a_setting_that_changes_tokens_is_followed(reference: Callable) -> None:
     assert token_counter(split)(rows)[0] > token_counter(plain)(rows)[0] + 10
 
 
-def test_the_order_of_rows_is_kept_across_batches_and_a_full_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_of_rows_is_kept() -> None:
     rows = [row("甲" * (i % 50) + "\n乙" * (i % 7)) for i in range(200)]
-    expected = [token_counter(this_run())([one])[0] for one in rows]
-    monkeypatch.setattr(lengths, "BATCH", 3)
-    monkeypatch.setattr(lengths, "REMEMBERED", 2)
     count = token_counter(this_run())
+    expected = [count([one])[0] for one in rows]
     assert count(rows) == expected
     assert count(rows) == expected
     assert count([]) == []
 
 
+@pytest.mark.parametrize(("template", "thinking"), THINKING)
+def test_prompt_and_answer_are_parted_where_llamafactory_parts_them(template: str, thinking: bool | None) -> None:
+    run = this_run(f"template={template}", f"enable_thinking={json.dumps(thinking)}")
+    short, long = trained_ids(run), LlamaFactory(run).ids(template)
+    assert is_plain_qwen(run)
+    for one in hard_rows()[::3]:
+        assert short(one) == long(one), one
+
+
 def test_the_short_way_loads_no_heavy_library() -> None:
     code = (
-        "import sys; from pathlib import Path; from tools.conf import load_run; from tools.chat.lengths import token_counter;"
+        "import sys; from pathlib import Path; from tools.conf.run import load_run; from tools.chat.token_ids import token_counter;"
         f"token_counter(load_run(Path('{CONF}')))([{row('一')}]); print([name for name in ('torch', 'transformers', 'llamafactory') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    """A copy of the embedded model's files without its weights."""
-    folder = tmp_path / "Qwen9-1B"
-    folder.mkdir()
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(ROOT / "models/tiny-qwen2" / name, folder)
-    return folder
-
-
-def edit(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
-
-
-def test_the_short_way_is_taken_for_a_plain_qwen_only(base: Path) -> None:
-    run = this_run(f"model_name_or_path={base}")
-    assert is_plain_qwen(run)
-    settings = base / "tokenizer_config.json"
-    for change in (
-        {"tokenizer_class": "LlamaTokenizerFast"},
-        {"added_tokens_decoder": {"1": {"content": "<new>"}}},
-        {"pad_token": "<new>"},
-        {"bos_token": {"content": "<new>"}},
-        {"additional_special_tokens": ["<new>"]},
-    ):
-        before = settings.read_text()
-        edit(settings, **change)
-        assert not is_plain_qwen(run), change
-        settings.write_text(before)
-    own = (base / "tokenizer.json").read_text(encoding="utf-8")
-    for change in ({"normalizer": {"type": "NFKC"}}, {"pre_tokenizer": {"type": "ByteLevel"}}, {"pre_tokenizer": None}):
-        edit(base / "tokenizer.json", **change)
-        assert not is_plain_qwen(run), change
-    (base / "tokenizer.json").write_text(own, encoding="utf-8")
-    assert is_plain_qwen(run)
-    edit(base / "config.json", model_type="llama")
-    assert not is_plain_qwen(run)
-
-
-def test_added_tokens_that_both_files_list_alike_are_plain(base: Path) -> None:
-    added = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
-    edit(base / "tokenizer_config.json", added_tokens_decoder={str(token.pop("id")): token for token in added})
-    assert is_plain_qwen(this_run(f"model_name_or_path={base}"))
-
-
 def test_a_base_model_that_is_not_here_is_named_with_the_command_that_gets_it(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match=r"nowhere/Qwen9-1B: no such folder.*make download MODEL=Qwen/Qwen9-1B"):
+    with pytest.raises(ToolError, match=r"nowhere/Qwen9-1B: no such folder.*make download ARGS=Qwen/Qwen9-1B"):
         token_counter(this_run("model_name_or_path=nowhere/Qwen9-1B"))
-    with pytest.raises(ToolError, match=r"tokenizer.json: no such file.*make download MODEL=<owner>/<name>"):
+    with pytest.raises(ToolError, match=r"tokenizer.json: no such file.*make download ARGS=<owner>/<name>"):
         token_counter(this_run(f"model_name_or_path={tmp_path}"))
 
 
