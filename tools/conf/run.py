@@ -1,6 +1,8 @@
-"""A run, `conf/<run>.yaml`: LLaMA-Factory's own keys, and what follows from them.
+"""Reads a run, `conf/<run>.yaml`: LLaMA-Factory's own keys, and the names and folders that follow from them.
 
 In: the file, with overlays and key=value words laid over it. Out: a frozen Run.
+
+    ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml lora_rank=16
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.conf.overlays import RUNS, available, container, load_yaml, merge
+from tools.conf.overlays import KEY_VALUE, RUNS, available, container, is_overlay, load_yaml, merge
 from tools.conf.task import DATASET
 from tools.errors import ToolError, all_at_once
 from tools.files import need_file
@@ -24,7 +26,7 @@ DATASET_NAME = re.compile(r"alpaca_(?P<task>.+)_(?P<split>[^_]+)")
 
 @dataclass(frozen=True)
 class Run:
-    """One run file with its overlays and overrides laid over it. `values` are LLaMA-Factory's own keys."""
+    """A run file with its overlays and overrides laid over it. `values` are LLaMA-Factory's own keys."""
 
     path: Path
     values: dict[str, Any]
@@ -37,12 +39,12 @@ class Run:
 
     @property
     def output_dir(self) -> Path:
-        """Where LLaMA-Factory writes the adapter: `data/outputs/<run>` unless the run says otherwise."""
+        """The folder in which LLaMA-Factory writes the adapter: `data/outputs/<run>`, or another folder of that name."""
         return Path(str(self.values["output_dir"]))
 
     @property
     def resolved(self) -> Path:
-        """The one file that LLaMA-Factory was given."""
+        """The one file that LLaMA-Factory is given."""
         return self.output_dir / "run.yaml"
 
     def variant(self, word: str) -> Variant:
@@ -50,7 +52,7 @@ class Run:
         return Variant(variant_word(word), self.name, self.path, self.output_dir, self.trained().base_model)
 
     def checkpoints(self) -> list[tuple[int, Path]]:
-        """(step, folder) of each checkpoint in the output folder, in no order, whole or not."""
+        """Returns (step, folder) of each checkpoint in the output folder, in no order, whole or not."""
         found = [(CHECKPOINT.fullmatch(path.name), path) for path in self.output_dir.glob("checkpoint-*")]
         return [(int(match["step"]), path) for match, path in found if match and path.is_dir()]
 
@@ -61,7 +63,7 @@ class Run:
 
     @property
     def engine(self) -> str:
-        """Who trains it: 'llamafactory', or 'peft' for the runs in conf/peft/ and for methods that LLaMA-Factory hasn't."""
+        """The engine that trains the run: 'peft' for the runs in conf/peft/ and for methods that LLaMA-Factory doesn't have, else 'llamafactory'."""
         return "peft" if self.path.parent.name == "peft" or self.values.get("finetuning_type") in PEFT_METHODS else "llamafactory"
 
     @property
@@ -71,15 +73,15 @@ class Run:
 
     @property
     def task(self) -> str:
-        """The task that the run trains, read from its datasets (`alpaca_<task>_<split>`). Raises ToolError where that isn't one."""
+        """The task that the run trains, read from its datasets (`alpaca_<task>_<split>`). Raises ToolError where they don't name exactly one."""
         names = dataset_names(self.values.get("dataset"))
         tasks = sorted({match["task"] for name in names if (match := DATASET_NAME.fullmatch(name))})
         if len(tasks) != 1:
-            raise ToolError(f"{self.path}: `dataset: {self.values.get('dataset')}` doesn't tell the task; name it with --task (make: TASK=…).")
+            raise ToolError(f"{self.path}: `dataset: {self.values.get('dataset')}` names no single task. To name it: --task NAME (make: TASK=NAME).")
         return tasks[0]
 
     def trained(self) -> Run:
-        """The run as it was trained: the resolved file in its output folder, or this run where LLaMA-Factory was called natively."""
+        """Returns the run as it was trained: the resolved file in its output folder, or this run where LLaMA-Factory was called natively."""
         if not self.resolved.is_file():
             return self
         values = container(load_yaml(self.resolved), self.resolved)
@@ -87,7 +89,7 @@ class Run:
 
 
 def dataset_names(value: Any) -> list[str]:
-    """LLaMA-Factory's `dataset` / `eval_dataset` value ("a, b", a list or nothing) as names."""
+    """Returns the names in LLaMA-Factory's `dataset` or `eval_dataset` value: "a, b", a list or nothing."""
     parts = value if isinstance(value, list) else str(value or "").split(",")
     return [str(part).strip() for part in parts if str(part).strip()]
 
@@ -95,14 +97,14 @@ def dataset_names(value: Any) -> list[str]:
 def run_from(args: argparse.Namespace) -> Run:
     """Returns the run that a command's words name. Raises ToolError where they name none."""
     if args.conf is None:
-        raise ToolError(f"no run is named; say CONF=conf/<run>.yaml.{available(RUNS)}")
+        raise ToolError(f"no run is named. To name one: CONF=conf/<run>.yaml.{available(RUNS)}")
     return load_run(args.conf, args.overrides)
 
 
 def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """A run with `overrides` (overlay files and key=value) laid over it.
+    """Returns a run with `overrides` (overlay files and key=value) laid over it.
 
-    Raises ToolError for a missing or broken file, a secret among the values, or an output folder that later steps couldn't find.
+    Raises ToolError for a missing or broken file, a secret among the values, or an output folder that later steps don't find.
     """
     need_file(path, available(RUNS).strip())
     values = container(merge(path, overrides), path)
@@ -119,9 +121,9 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
 
 
 def origins(run: Run) -> dict[str, str]:
-    """Where each value of a run comes from: 'run', an overlay's path, or 'command line'; the last that names it."""
+    """Returns the origin of each value of a run, the last that names it: 'run', an overlay's path, or 'command line'."""
     found = dict.fromkeys(map(str, load_yaml(run.path)), "run")
     for word in run.overrides:
-        if word.endswith((".yaml", ".yml")) and "=" not in word:
+        if is_overlay(word):
             found |= dict.fromkeys(map(str, load_yaml(Path(word))), word)
-    return found | {word.partition("=")[0].split(".")[0]: "command line" for word in run.overrides if re.match(r"[\w.\-]+=", word)}
+    return found | {word.partition("=")[0].split(".")[0]: "command line" for word in run.overrides if KEY_VALUE.match(word)}
