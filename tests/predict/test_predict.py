@@ -13,11 +13,12 @@ from tools.conf.run import Run
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
-from tools.predict.engines import Engine, Options
+from tools.predict.engines import ENGINES, Engine, Options
+from tools.predict.engines.online import engine_of
 from tools.predict.predict import collect, finished
-from tools.predict.predictions import Prediction
-from tools.predict.questions import Question
-from tools.predict.server import Server, find, model_name, serving
+from tools.predict.predictions import Prediction, read_predictions
+from tools.predict.questions import Asking, Question
+from tools.predict.server import Server, find
 
 
 def found(server: Faulty) -> Server:
@@ -110,48 +111,43 @@ def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_
     assert "can't be sent" in rows[1]["error"]
 
 
-@pytest.mark.parametrize(
-    ("cards", "which", "message"),
-    [
-        ([{"id": "other", "root": "x"}], "adapter", r"serves another run \(other\), not toy-run"),
-        ([{"id": "toy-run", "root": "x"}], "adapter", "as the merged model, not as an adapter"),
-        ([ADAPTER], "merged", r"as base \+ adapter, not as a merged model"),
-        ([ADAPTER], "base", "not base"),
-        ([{**ADAPTER, "root": "/tmp"}], "adapter", "serves toy-run from /tmp"),
-    ],
-)
-def test_a_server_of_something_else_says_so(start: Callable[..., Faulty], run_: Run, cards: list[dict], which: str, message: str) -> None:
-    with pytest.raises(ToolError, match=message):
-        model_name(found(start(cards)), run_.variant(which))
-
-
-@pytest.mark.parametrize(("age", "stale"), [(-60, True), (60, False)])
-def test_a_server_older_than_the_adapter_is_refused(start: Callable[..., Faulty], run_: Run, age: float, stale: bool) -> None:
-    adapter = run_.output_dir / "adapter_model.safetensors"
-    adapter.parent.mkdir()
-    adapter.write_bytes(b"x")
-    server = start([{**ADAPTER, "root": str(run_.output_dir)}])
-    server.started = adapter.stat().st_mtime + age
-    if stale:
-        with pytest.raises(ToolError, match=r"was started before .*adapter_model\.safetensors was written: it serves an older one"):
-            model_name(found(server), run_.variant("adapter"))
-    else:
-        assert model_name(found(server), run_.variant("adapter")) == "toy-run"
-
-
-def test_something_else_at_the_port_says_so(start: Callable[..., Faulty], run_: Run) -> None:
-    server = start([])
-    with pytest.raises(ToolError, match="not as an OpenAI-compatible server"):
-        find(server.url.removesuffix("/v1"))
-
-
-def test_a_named_server_that_doesnt_answer_is_not_replaced_by_one_of_ours(run_: Run) -> None:
-    with pytest.raises(ToolError, match="no server answers there"), serving(run_, run_.variant("adapter"), "http://127.0.0.1:9/v1", 8000):
-        pass
-
-
 def test_missing_examples_name_the_command_that_writes_them(tool: Callable, tmp_path: Path) -> None:
     done = tool("eval", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", f"dataset_dir={tmp_path}/alpaca")
     assert (done.returncode, "make data TASK=sample" in done.stderr) == (2, True), done.stderr
     done = tool("eval")
-    assert (done.returncode, "say CONF=conf/<run>.yaml" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "CONF=conf/<run>.yaml" in done.stderr) == (2, True), done.stderr
+
+
+def test_an_examples_file_that_conversion_did_not_write_is_refused(run_: Run, task: Task, tmp_path: Path) -> None:
+    examples = task.examples("train", tmp_path)
+    examples.write_text(examples.read_text().replace("第3句", "第三句"))
+    with pytest.raises(ToolError, match=r"toy_train\.jsonl: .*make data TASK=toy"):
+        asking(run_, task).questions()
+
+
+def test_questions_of_ones_own_take_the_place_of_a_split(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    own = tmp_path / "mine.jsonl"
+    rows = [{"id": name, "messages": [{"role": "system", "content": "x"}, {"role": "user", "content": name}]} for name in "ab"]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = Asking(run_, task, own.stem, run_.variant("adapter"), file=own, sampling={"temperature": 0, "max_tokens": 7})
+    server = start([ADAPTER], lambda user: (200, user))
+    path = collect(asked, tmp_path / "out", engine_of(found(server), asked, 2), Options())
+    assert [(row.id, row.output) for row in read_predictions(path).values()] == [("a", "a"), ("b", "b")]
+    assert {request["max_tokens"] for request in server.requests} == {7}
+    own.write_text(json.dumps(rows[0]) + "\n" + json.dumps(rows[0]) + "\n")
+    with pytest.raises(ToolError, match=r"mine\.jsonl:2: the id 'a' stands twice"):
+        asked.questions()
+    own.write_text('{"id": 1}\n')
+    with pytest.raises(ToolError, match=r"mine\.jsonl:1: not a question"):
+        asked.questions()
+
+
+def test_sampling_of_ones_own_needs_questions_of_ones_own(tool: Callable, tmp_path: Path) -> None:
+    done = tool("predict", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", "--sampling", '{"temperature": 1}', "--out", tmp_path)
+    assert (done.returncode, "--sampling goes with --questions" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_model_that_no_run_has_is_refused_with_the_choices(tool: Callable, tmp_path: Path) -> None:
+    for engine in ENGINES:
+        done = tool("predict", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", "--which", "mergd", "--engine", engine, "--out", tmp_path)
+        assert (done.returncode, "Did you mean 'merged'?" in done.stderr) == (2, True), done.stderr

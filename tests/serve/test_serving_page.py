@@ -12,8 +12,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from tests.toy_server import Faulty
 
+from tests.toy_server import Faulty
 from tools.chat.prompt import messages, renderer
 from tools.conf.task import find_task
 from tools.example import Example
@@ -96,10 +96,10 @@ def test_the_units_command_is_understood_and_its_run_exists() -> None:
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(block("ini"))
     words = shlex.split(unit["Service"]["ExecStart"])
-    assert words[:3] == ["/srv/ner-factory/.venv/train/bin/python", "-m", "tools", "serve"]
-    assert (ROOT / words[3]).is_file()
+    assert words[:4] == ["/srv/ner-factory/.venv/train/bin/python", "-m", "tools", "serve"]
+    assert (ROOT / words[4]).is_file()
     shown = subprocess.run([sys.executable, "-m", "tools", "serve", "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert all(word in shown for word in words[4:] if word.startswith("--"))
+    assert all(word in shown for word in words[5:] if word.startswith("--"))
     assert Path(unit["Service"]["ReadWritePaths"]).relative_to(unit["Service"]["WorkingDirectory"]) == Path("data/outputs")
 
 

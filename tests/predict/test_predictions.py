@@ -1,0 +1,30 @@
+"""The record of predictions."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools.errors import ToolError
+from tools.predict.predictions import PredictionsMeta, read_meta, write_meta
+
+
+def test_what_is_written_is_read_and_unknown_keys_are_left_aside(tmp_path: Path) -> None:
+    meta = PredictionsMeta("r", "t", 1, "dev", which="merged", merged_sha256="ab", sampling={"temperature": 0.0}, rows=3)
+    write_meta(tmp_path / "meta.json", meta)
+    assert read_meta(tmp_path / "meta.json") == meta
+    values = json.loads((tmp_path / "meta.json").read_text())
+    (tmp_path / "meta.json").write_text(json.dumps({**values, "new": 1}))
+    assert read_meta(tmp_path / "meta.json") == meta
+
+
+def test_an_adapters_record_names_no_merged_model(tmp_path: Path) -> None:
+    write_meta(tmp_path / "meta.json", PredictionsMeta("r", "t", 1, "dev"))
+    assert "merged_sha256" not in json.loads((tmp_path / "meta.json").read_text())
+
+
+@pytest.mark.parametrize("values", ["[]", "{}", '{"run": "r", "task": "t", "task_version": true, "split": "dev"}'])
+def test_a_file_that_is_no_record_is_named(tmp_path: Path, values: str) -> None:
+    (tmp_path / "meta.json").write_text(values)
+    with pytest.raises(ToolError, match=r"meta\.json: no record of predictions.*task_version"):
+        read_meta(tmp_path / "meta.json")
