@@ -91,7 +91,7 @@ class Answer(_Strict):
     )
     _text_first: bool = PrivateAttr(False)
 
-    @property
+    @cached_property
     def text_first(self) -> bool:
         """Whether the text comes before the label in the JSON, as the task file's `answer` lists them."""
         return self._text_first
