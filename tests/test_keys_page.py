@@ -1,25 +1,21 @@
 """docs/keys.md and docs/zh/keys.md name every key that is in use, and no key that doesn't exist."""
 
+import importlib
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from tools.cli import VERBS, parser_of
+from tools.conf.key_table import BEGIN, PAGES, table, with_table
 from tools.conf.overlays import SERVE, load_yaml
-from tools.conf.task import Answer, Shares, Task
 from tools.data.readers import READERS
+from tools.errors import ToolError
 from tools.files import ROOT
 from tools.train import arguments
 
-PAGES = {"en": ROOT / "docs" / "keys.md", "zh": ROOT / "docs" / "zh" / "keys.md"}
-SECTIONS = ("order", "task", "run", "peft", "overlay", "serve", "evaluation", "make", "environment")
+SECTIONS = ("order", "task", "run", "peft", "overlay", "serve", "options", "make", "environment")
 MAKEFILE = (ROOT / "Makefile").read_text()
-PRIVATE = {"RUN"}  # a part of the recipes
-TASK_KEYS = {field.name for field in fields(Task)} - {"path", "names"}
-NESTED = {f"answer.{field.name}" for field in fields(Answer)} - {"answer.text_first"} | {f"split.{field.name}" for field in fields(Shares)} - {
-    "split.of"
-}
 
 
 def named(page: Path) -> dict[str, list[str]]:
@@ -48,8 +44,24 @@ def test_every_key_of_a_run_or_overlay_is_named(page: dict[str, list[str]]) -> N
     assert used - {*page["run"], *page["peft"]} == set()
 
 
+@pytest.mark.parametrize("language", sorted(PAGES))
+def test_the_table_of_a_tasks_keys_is_the_one_that_the_fields_make(language: str) -> None:
+    page = PAGES[language].read_text(encoding="utf-8")
+    assert page == with_table(page, language), "write it anew: .venv/train/bin/python -m tools.conf.key_table"
+    rows = table(language).splitlines()
+    assert len(rows) == 20
+    assert all(row.startswith("| `") and row.count(" | ") >= 2 and "None" not in row for row in rows[2:])
+
+
+def test_a_page_without_the_marks_of_the_table_is_a_message() -> None:
+    with pytest.raises(ToolError, match="has no line <!-- task keys"):
+        with_table("a page", "en")
+    with pytest.raises(ToolError, match="has no line <!-- end of task keys -->"):
+        with_table(f"a page\n{BEGIN}", "en")
+
+
 def test_every_task_key_is_named_and_every_reader(page: dict[str, list[str]]) -> None:
-    assert keys_of("conf/task/*.yaml") | TASK_KEYS | NESTED == set(page["task"])
+    assert keys_of("conf/task/*.yaml") <= set(page["task"])
     for path in PAGES.values():
         row = next(line for line in path.read_text().splitlines() if line.startswith("| `reader` |"))
         assert set(READERS) <= set(re.findall(r"`([^`]+)`", row))
@@ -61,7 +73,7 @@ def test_every_overlay_is_named(page: dict[str, list[str]]) -> None:
 
 def test_every_key_for_vllm_is_named_and_exists(page: dict[str, list[str]]) -> None:
     house = {str(key) for name in ("serve", "serve-cpu") for key in load_yaml(ROOT / "conf" / f"{name}.yaml")}
-    plan = (ROOT / "tools" / "serve" / "vllm.py").read_text()
+    plan = "\n".join(path.read_text() for path in (ROOT / "tools" / "serve").glob("*.py"))
     decided = set(re.findall(r'"([a-z]+(?:-[a-z]+)+|model|port)": ', plan))
     assert {"max-model-len", "max-lora-rank", "enable-lora"} <= decided
     assert (house | decided) - set(page["serve"]) == set()
@@ -95,14 +107,18 @@ def test_every_key_in_the_run_tables_is_one_that_an_engine_takes_with_the_defaul
 
 
 def test_every_public_make_variable_is_named_and_no_other(page: dict[str, list[str]]) -> None:
-    public = set(re.findall(r"^([A-Z_]+) :=(?! *[@$])", MAKEFILE, re.MULTILINE)) - PRIVATE
-    assert {"CONF", "BOUND", "RAY"} <= public
+    public = set(re.findall(r"^([A-Z_]+) :=(?! *[@$])", MAKEFILE, re.MULTILINE)) - {"GONE"}
+    assert {"CONF", "WHICH", "TORCH_BACKEND"} <= public
     assert set(page["make"]) == public
 
 
-def test_every_evaluation_option_exists(page: dict[str, list[str]]) -> None:
-    sources = "\n".join(path.read_text() for folder in ("eval", "train") for path in (ROOT / "tools" / folder).glob("*.py"))
-    assert page["evaluation"] and [word for word in page["evaluation"] if f'add_argument("{word}"' not in sources.replace("(\n        ", "(")] == []
+def test_every_option_belongs_to_the_verbs_that_its_row_names(page: dict[str, list[str]]) -> None:
+    options = {name: set(parser_of(name, importlib.import_module(verb.module))._option_string_actions) for name, verb in VERBS.items()}
+    assert set(page["options"]) <= set().union(*options.values())
+    section = PAGES["en"].read_text().partition("## Options of the verbs")[2].partition("\n## ")[0]
+    for option, verbs in re.findall(r"^\| `(--[\w-]+)` \|[^|]*\|([^|]*)\|", section, re.MULTILINE):
+        for verb in re.findall(r"`([a-z]+)`", verbs):
+            assert option in options[verb], f"./ner {verb} has no {option}"
 
 
 def test_every_environment_variable_that_a_tool_reads_or_sets_is_named(page: dict[str, list[str]]) -> None:
