@@ -13,6 +13,8 @@ from tools.conf.task import find_task
 from tools.errors import ToolError
 from tools.evaluate import best as module
 from tools.evaluate.best import best, table
+from tools.files import sha256
+from tools.predict.questions import Asking
 
 F1 = {2: 0.5, 4: 0.75, 6: 0.75, 10: 0.6}
 
@@ -32,21 +34,20 @@ def run_(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Servers and predictions, replaced by known scores; returns which models were asked."""
+    """Replaces servers and predictions by known scores; returns which models were asked."""
     asked: list[str] = []
 
     @contextmanager
-    def serving(run: Run, which: str, url: str | None, port: int) -> Iterator[str]:
-        yield which
+    def serving_checkpoints(run: Run, port: int) -> Iterator[str]:
+        yield "server"
 
-    def predict_and_score(run: Run, task: Any, split: str, server: str, which: str, concurrency: int) -> dict[str, Any]:
-        assert server == "checkpoints"
-        asked.append(which)
-        f1 = F1[int(which.rpartition("-")[2])]
+    def evaluate_at(server: str, asking: Asking, concurrency: int) -> dict[str, Any]:
+        asked.append(asking.variant.word)
+        f1 = F1[int(asking.variant.word.rpartition("-")[2])]
         return {"micro": {"f1": f1}, "macro": {"f1": 1 - f1}, "unseen": {"f1": f1 / 2}}
 
-    monkeypatch.setattr(module, "serving", serving)
-    monkeypatch.setattr(module, "predict_and_score", predict_and_score)
+    monkeypatch.setattr(module, "serving_checkpoints", serving_checkpoints)
+    monkeypatch.setattr(module, "evaluate_at", evaluate_at)
     monkeypatch.setattr(module, "need_examples", lambda *_: None)
     return asked
 
@@ -55,11 +56,12 @@ def test_the_earliest_of_the_highest_is_best_whatever_the_loss_says(run_: Run, s
     result = best(run_, find_task("sample"), "dev", "micro", 8000, 4)
     assert scored == ["checkpoint-2", "checkpoint-4", "checkpoint-6", "checkpoint-10"]
     assert result["checkpoint"] == "checkpoint-4"
-    assert json.loads((run_.output_dir / "best.json").read_text()) == result
+    record = json.loads((run_.output_dir / "best.json").read_text())
+    assert record == {**result, "adapter_sha256": sha256(run_.output_dir / "checkpoint-4/adapter_model.safetensors")}
     assert [row["eval_loss"] for row in result["steps"]] == [None, 0.3, None, 0.2]
     assert (run_.output_dir / "best.png").read_bytes().startswith(b"\x89PNG")
     assert [line.endswith("← best") for line in table(result).splitlines()] == [False, False, True, False, False]
-    assert run_.best_adapter() == run_.output_dir / "checkpoint-4"
+    assert run_.variant("best").folder == run_.output_dir / "checkpoint-4"
 
 
 def test_another_metric_may_choose_another(run_: Run, scored: list[str]) -> None:
@@ -68,12 +70,21 @@ def test_another_metric_may_choose_another(run_: Run, scored: list[str]) -> None
 
 def test_a_run_without_checkpoints_says_how_to_get_some(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"no checkpoints in it.*save_strategy=steps"):
-        best(Run(Path("conf/toy.yaml"), {"output_dir": str(tmp_path)}), find_task("sample"), "dev", "micro", 8000, 4)
+        best(
+            Run(Path("conf/toy.yaml"), {"output_dir": str(tmp_path), "model_name_or_path": "models/x"}), find_task("sample"), "dev", "micro", 8000, 4
+        )
+
+
+def test_a_pissa_run_is_refused_before_any_server_starts(run_: Run, scored: list[str]) -> None:
+    (run_.output_dir / "checkpoint-4/adapter_config.json").write_text('{"init_lora_weights": "pissa_niter_16"}')
+    with pytest.raises(ToolError, match=r"toy\.yaml: the checkpoints of a PiSSA run fit no model.*make eval CONF=conf/toy\.yaml"):
+        best(run_, find_task("sample"), "dev", "micro", 8000, 4)
+    assert scored == []
 
 
 def test_best_before_make_best_names_the_command(run_: Run) -> None:
     with pytest.raises(ToolError, match=r"make best CONF=conf/toy\.yaml"):
-        run_.best_adapter()
+        run_.variant("best").need()
     (run_.output_dir / "best.json").write_text('{"checkpoint": "checkpoint-99"}')
     with pytest.raises(ToolError, match=r"checkpoint-99.* is gone.*make best"):
-        run_.best_adapter()
+        run_.variant("best").need()

@@ -1,0 +1,24 @@
+"""Predicting, scoring and reporting in one."""
+
+import json
+from collections.abc import Callable
+
+from tests import toy_server
+from tests.predict.conftest import asking
+from tests.toy_server import ADAPTER, Faulty
+from tools.conf.run import Run
+from tools.conf.task import Task
+from tools.evaluate.evaluate import evaluate_at
+from tools.predict.server import find
+
+run_, start, task = toy_server.run_, toy_server.start, toy_server.task  # fixtures
+
+
+def test_an_evaluation_is_predictions_score_and_report_in_one_folder(start: Callable[..., Faulty], run_: Run, task: Task) -> None:
+    server = find(start([ADAPTER]).url)
+    assert server
+    score = evaluate_at(server, asking(run_, task), 2)
+    folder = run_.output_dir / "eval/toy_train"
+    assert json.loads((folder / "score.json").read_text())["rows"] == score["rows"] == 7
+    for name in ("predictions.jsonl", "predictions.meta.json", "report.html"):
+        assert (folder / name).is_file()
