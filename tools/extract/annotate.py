@@ -17,12 +17,12 @@ from tools.chat.prompt import options
 from tools.conf.task import Task
 from tools.example import Example
 from tools.predict.client import asking
-from tools.predict.predict import SAMPLING
 from tools.predict.predictions import Prediction
-from tools.predict.questions import questions
-from tools.predict.server import Server, client_options
+from tools.predict.questions import SAMPLING, questions
+from tools.predict.server import Server
 from tools.score.protocols import Span, occurrences
 from tools.score.rows import rows
+from tools.serve.http import client_options
 from tools.text import neutralise
 
 if TYPE_CHECKING:

@@ -21,9 +21,8 @@ from tools.example import Example
 from tools.extract.annotate import Annotation, example, pieces, understood
 from tools.extract.annotated_file import KINDS, Upload, read, record, write_csv, write_jsonl
 from tools.predict.client import asking
-from tools.predict.predict import SAMPLING
 from tools.predict.predictions import Prediction
-from tools.predict.questions import questions
+from tools.predict.questions import SAMPLING, questions
 from tools.web.sentence_tab import split_options
 from tools.web.site import Site, Words, colours_of, language, marked, note
 from tools.web.words import Said, said, say

@@ -16,9 +16,8 @@ import gradio as gr
 from tools.errors import ToolError
 from tools.example import Example, read_examples
 from tools.extract.annotate import Annotation, ask, example, length, outermost, pieces
-from tools.predict.predict import SAMPLING
 from tools.predict.predictions import Prediction
-from tools.predict.questions import questions
+from tools.predict.questions import SAMPLING, questions
 from tools.score.protocols import Span
 from tools.text import CONTROL_TOKEN
 from tools.web.site import Site, Words, colours_of, grid, language, marked, note

@@ -26,7 +26,8 @@ from tools.conf.run import Run, run_from
 from tools.conf.task import find_task
 from tools.errors import ToolError, run
 from tools.predict.server import MODELS, Server, model_name, serving
-from tools.serve.serve import LOOPBACK, need_free
+from tools.serve.http import LOOPBACK
+from tools.serve.serve import need_free
 
 if TYPE_CHECKING:
     import gradio as gr
