@@ -1,4 +1,4 @@
-"""What the whole chain costs and reaches on this machine: the table behind the README's figures.
+"""Measures time and scores of the whole chain on this machine: the table behind the README's figures.
 
 In: a run, key=value words for its task behind --data. Out: a Markdown table on stdout and in bench/results/<run>.md.
 
@@ -13,12 +13,12 @@ import os
 from pathlib import Path
 
 from tools.demo import Outcome, chain, free_port
-from tools.errors import run
+from tools.errors import run as run_tool
 from tools.files import write_text
 
 
 def report(name: str, outcome: Outcome) -> str:
-    """The Markdown page: machine, seconds by step, scores by model."""
+    """Returns the Markdown page: machine, seconds by step, scores by model."""
     lines = [f"# {name}", "", f"{machine()}. Made by `python -m bench.chain`; one run, wall-clock seconds.", "", "| step | s |", "|---|---|"]
     lines += [f"| {step} | {seconds:.0f} |" for step, seconds in outcome.seconds.items()]
     lines += [
@@ -27,16 +27,16 @@ def report(name: str, outcome: Outcome) -> str:
         "| model | micro-F1 | macro-F1 | unseen in train | rows | unparsable |",
         "|---|---|---|---|---|---|",
     ]
-    for which, score in outcome.scores.items():
+    for word, score in outcome.scores.items():
         unseen = f"{score['unseen']['f1']:.4f}" if "unseen" in score else "-"
         lines.append(
-            f"| {which} | {score['micro']['f1']:.4f} | {score['macro']['f1']:.4f} | {unseen} | {score['rows']} | {score['failures']['unparsable']} |"
+            f"| {word} | {score['micro']['f1']:.4f} | {score['macro']['f1']:.4f} | {unseen} | {score['rows']} | {score['failures']['unparsable']} |"
         )
     return "\n".join(lines) + "\n"
 
 
 def machine() -> str:
-    """This machine in words: cores and processor."""
+    """Returns this machine's cores and processor."""
     models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return f"{os.cpu_count()} cores, {models[0] if models else 'unknown processor'}"
 
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_tool(main)

@@ -1,4 +1,4 @@
-"""How near `make eval` comes to what the server can do: our predictor against vLLM's own `bench serve`, on the same server and the same requests, turn by turn.
+"""Compares the speed of `./ner eval` with that of vLLM's own `bench serve`, on the same server and the same requests, turn by turn.
 
 In: a trained run and its examples. Out: a Markdown page in bench/results/. Both ask for the same rows with the same number of requests under way; both find
 the same prefix cache, filled by a turn that isn't counted.
@@ -22,17 +22,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.chain import machine
-from tools.conf.run import Run, run_from
-from tools.conf.task import Task, find_task
+from tools.conf.run import load_run
+from tools.conf.task import find_task
 from tools.demo import free_port
-from tools.errors import ToolError, run
-from tools.example import read_examples
+from tools.errors import ToolError
+from tools.errors import run as run_tool
 from tools.files import read_json, write_text
-from tools.predict.predict import SAMPLING, need_examples, predict
+from tools.predict.engines import Options
+from tools.predict.engines.online import engine_of
+from tools.predict.predict import collect
 from tools.predict.predictions import read_predictions
-from tools.predict.questions import questions
+from tools.predict.questions import SAMPLING, Asking
 from tools.predict.server import Server, model_name, serving
-from tools.serve.serve import PYTHON
+from tools.serve.installed import PYTHON
 from tools.train.machine import gpus
 
 # The `vllm` command doesn't run in its CPU build; this is what it calls.
@@ -57,16 +59,16 @@ class Turn:
     tokens: int
 
 
-def ours(this: Run, task: Task, split: str, server: Server, concurrency: int, out: Path) -> Turn:
-    """The whole of predicting: reading examples, asking, keeping each answer, writing predictions."""
+def ours(asking: Asking, server: Server, concurrency: int, out: Path) -> Turn:
+    """Measures the whole of predicting: reading examples, asking, keeping each answer, writing predictions."""
     before, started = _cpu(resource.RUSAGE_SELF), time.perf_counter()
-    path = predict(this, task, split, server, "adapter", out, concurrency, fresh=True)
+    path = collect(asking, out, engine_of(server, asking, concurrency), Options(fresh=True))
     seconds, cpu = time.perf_counter() - started, _cpu(resource.RUSAGE_SELF) - before
     return Turn(seconds, cpu, sum(found.completion_tokens or 0 for found in read_predictions(path).values()))
 
 
 def theirs(server: Server, model: str, base: str, prompts: Path, rows: int, concurrency: int, out: Path) -> Turn:
-    """vLLM's bench serve over the same prompts; its own clock, which begins at the first request and ends with the last answer."""
+    """Measures vLLM's bench serve over the same prompts, by its own clock: from the first request to the last answer."""
     command = [
         *(str(PYTHON), "-c", BENCH, "--backend", "vllm", "--base-url", server.url.removesuffix("/v1"), "--endpoint", "/v1/completions"),
         *("--model", model, "--tokenizer", base, "--dataset-name", "custom", "--dataset-path", str(prompts), "--skip-chat-template"),
@@ -83,19 +85,19 @@ def theirs(server: Server, model: str, base: str, prompts: Path, rows: int, conc
     return Turn(result["duration"], _cpu(resource.RUSAGE_CHILDREN) - before, result["total_output_tokens"])
 
 
-def variants(this: Run, task: Task, split: str, model: str) -> dict[str, tuple[str, list[dict[str, Any]], int]]:
-    """Other ways to ask for the same rows: name → (path, request bodies, rows a request)."""
+def ways(asking: Asking, model: str) -> dict[str, tuple[str, list[dict[str, Any]], int]]:
+    """Returns other ways to ask for the same rows: name → (path, request bodies, rows a request)."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(this.trained().base_model)
-    chats = [question.messages for question in questions(task, read_examples(need_examples(this, task, split)), "free")]
+    tokenizer = AutoTokenizer.from_pretrained(asking.variant.base_model)
+    chats = [question.messages for question in asking.questions()]
     ids = [tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=False) for chat in chats]
     common = {"model": model, **SAMPLING}
     by_chat = [{**common, "messages": chat} for chat in chats]
     longest = [body for _, body in sorted(zip(map(len, ids), by_chat, strict=True), key=lambda pair: -pair[0])]
     several = [{**common, "prompt": ids[start : start + SEVERAL]} for start in range(0, len(ids), SEVERAL)]
     return {
-        "chats, in the examples' order (what `make eval` does)": ("/chat/completions", by_chat, 1),
+        "chats, in the examples' order (as `./ner eval` does)": ("/chat/completions", by_chat, 1),
         "chats, the longest first": ("/chat/completions", longest, 1),
         "token ids": ("/completions", [{**common, "prompt": row} for row in ids], 1),
         f"token ids, {SEVERAL} rows a request": ("/completions", several, SEVERAL),
@@ -103,7 +105,7 @@ def variants(this: Run, task: Task, split: str, model: str) -> dict[str, tuple[s
 
 
 async def post_all(url: str, bodies: list[dict[str, Any]], under_way: int) -> float:
-    """Seconds until every body is answered with 200, `under_way` at a time."""
+    """Returns the seconds until every body is answered with 200, `under_way` at a time."""
     import aiohttp
 
     waiting = iter(bodies)
@@ -120,25 +122,24 @@ async def post_all(url: str, bodies: list[dict[str, Any]], under_way: int) -> fl
         return time.perf_counter() - started
 
 
-def write_prompts(this: Run, task: Task, split: str, file: Path) -> int:
-    """The rendered prompts of a split in the benchmark's own format; returns how many."""
+def write_prompts(asking: Asking, file: Path) -> int:
+    """Writes the rendered prompts of a split in the benchmark's own format; returns their number."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(this.trained().base_model)
-    asked = list(questions(task, read_examples(need_examples(this, task, split)), "free"))
+    tokenizer = AutoTokenizer.from_pretrained(asking.variant.base_model)
     rows = [
         {
             "prompt": tokenizer.apply_chat_template(question.messages, tokenize=False, add_generation_prompt=True),
             "output_tokens": SAMPLING["max_tokens"],
         }
-        for question in asked
+        for question in asking.questions()
     ]
     write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return len(rows)
 
 
 def report(name: str, rows: int, found: dict[int, dict[str, list[Turn]]], tried: dict[str, list[float]], under_way: int) -> str:
-    """The Markdown page: medians over the turns, and the ratio of our rows a second to theirs."""
+    """Returns the Markdown page: medians over the turns, and the ratio of our rows a second to theirs."""
     device = gpus()[0].name if gpus() else machine()
     turns = len(next(iter(found.values()))["ours"])
     lines = [
@@ -146,7 +147,7 @@ def report(name: str, rows: int, found: dict[int, dict[str, list[Turn]]], tried:
         "",
         f"{device}. Made by `python -m bench.predict`; {rows} rows, medians of {turns} turns, one after the other on one server.",
         "",
-        "| requests under way | `make eval`, rows/s | `bench serve`, rows/s | ratio | our tokens/s | client's CPU, s a 1,000 rows: ours, theirs |",
+        "| requests under way | `./ner eval`, rows/s | `bench serve`, rows/s | ratio | our tokens/s | client's CPU, s a 1,000 rows: ours, theirs |",
         "|---|---|---|---|---|---|",
     ]
     for concurrency, both in found.items():
@@ -168,23 +169,24 @@ def _cpu(who: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.predict", description=(__doc__ or "").split("\n\n")[0])
-    add_run(parser)
+    parser.add_argument("conf", type=Path, metavar="conf/<run>.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value")
     parser.add_argument("--split", default="dev", help="default: dev")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 128], metavar="N", help="requests under way (default: 64 128)")
     parser.add_argument("--turns", type=int, default=3, help="default: 3")
     args = parser.parse_args()
-    this = run_from(args)
-    task = find_task(this.task)
-    with TemporaryDirectory(prefix="bench-predict-") as folder, serving(this, "adapter", None, free_port()) as server:
+    run = load_run(args.conf, args.overrides)
+    asking = Asking(run, find_task(run.task), args.split, run.variant("adapter"))
+    with TemporaryDirectory(prefix="bench-predict-") as folder, serving(run, asking.variant, None, free_port()) as server:
         out = Path(folder)
-        rows = write_prompts(this, task, args.split, out / "prompts.jsonl")
-        model = model_name(server, this, "adapter")
+        rows = write_prompts(asking, out / "prompts.jsonl")
+        model = model_name(server, asking.variant)
         found: dict[int, dict[str, list[Turn]]] = {}
         for concurrency in args.concurrency:
             both: dict[str, list[Turn]] = {"ours": [], "theirs": []}
             for turn in range(args.turns + 1):  # the first fills the caches
-                here = ours(this, task, args.split, server, concurrency, out / "ours")
-                there = theirs(server, model, this.trained().base_model, out / "prompts.jsonl", rows, concurrency, out)
+                here = ours(asking, server, concurrency, out / "ours")
+                there = theirs(server, model, asking.variant.base_model, out / "prompts.jsonl", rows, concurrency, out)
                 print(
                     f"{concurrency}: ours {rows / here.seconds:.1f} rows/s, bench serve {rows / there.seconds:.1f}, tokens {here.tokens} {there.tokens}",
                     flush=True,
@@ -195,13 +197,13 @@ def main() -> None:
             found[concurrency] = both
         under_way, tried = args.concurrency[0], dict[str, list[float]]()
         for _ in range(args.turns):
-            for way, (path, bodies, several) in variants(this, task, args.split, model).items():
+            for way, (path, bodies, several) in ways(asking, model).items():
                 tried.setdefault(way, []).append(asyncio.run(post_all(server.url + path, bodies, under_way // several)))
                 print(f"{way}: {rows / tried[way][-1]:.1f} rows/s", flush=True)
-    page = report(this.name, rows, found, tried, under_way)
+    page = report(run.name, rows, found, tried, under_way)
     write_text(Path("bench/results") / "predict.md", page)
     print(f"\n{page}")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_tool(main)
