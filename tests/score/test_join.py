@@ -1,7 +1,5 @@
 import json
 import random
-from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,11 @@ from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.predict.predictions import Prediction
 from tools.score import join as module
-from tools.score.join import chunks, join, spread
-from tools.score.score import Setting, score, tally_files
+from tools.score import pool
+from tools.score.join import chunks, join
+from tools.score.score import score
+from tools.score.score_file import Score
+from tools.score.tally import Setting, tally_files
 
 TASK = find_task("clue")
 
@@ -33,8 +34,8 @@ def write(folder: Path, number: int, order: random.Random | None = None, missing
     return examples, predictions
 
 
-def scored(examples: Path, predictions: Path) -> dict:
-    return score(tally_files(Setting(TASK), examples, predictions), TASK, "dev", False, samples=20)
+def scored(examples: Path, predictions: Path) -> Score:
+    return score(tally_files(Setting(TASK), examples, predictions), Setting(TASK), "dev", samples=20)
 
 
 def test_lines_of_the_same_id_come_together_in_any_order(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_several_processes_count_what_one_counts(tmp_path: Path, monkeypatch: py
     files = write(tmp_path, 700, random.Random(3) if shuffled else None, missing=5)
     alone = scored(*files)
     monkeypatch.setattr(module, "CHUNK", 64)
-    monkeypatch.setattr(module, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(pool, "PARALLEL_FROM", 0)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
     assert scored(*files) == alone
     assert (alone["rows"], alone["failures"]["missing"], alone["micro"]["tp"]) == (700, 5, 348)
@@ -80,30 +81,10 @@ def test_a_bad_line_in_another_process_is_the_same_error(tmp_path: Path, monkeyp
     predictions.write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.setattr(module, "CHUNK", 20)
     for parallel_from in (10**9, 0):
-        monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
+        monkeypatch.setattr(pool, "PARALLEL_FROM", parallel_from)
         with pytest.raises(ToolError, match=r"p\.jsonl:211: not a prediction") as raised:
             scored(examples, predictions)
         assert raised.value.exit_code == 1
-
-
-def test_a_process_that_dies_is_an_error_and_leaves_no_other_behind() -> None:
-    import multiprocessing
-    import os
-
-    def work(items: Iterable[int]) -> int:
-        for item in items:
-            if item == 3:
-                os._exit(9)
-        return 0
-
-    with pytest.raises(ToolError, match="is gone; is the memory full"):
-        list(spread(work, range(1000), 2))
-    assert multiprocessing.active_children() == []
-
-
-def test_spread_gives_every_item_to_one_process() -> None:
-    assert sorted(chain.from_iterable(spread(lambda items: list(items), range(100), 3))) == list(range(100))
-    assert list(spread(lambda items: list(items), range(5), 1)) == [[0, 1, 2, 3, 4]]
 
 
 def test_chunks_keep_lines_and_numbers() -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.eval.conftest import example
+from tools.example import Example
 from tools.score.mistakes import KINDS, Mistake, counted, mistakes, overlap
 from tools.score.rows import Row
 
@@ -13,7 +13,7 @@ KNOWN = {"organization", "name", "scene"}
 
 
 def row(gold: list[tuple[str, str]], predicted: list[tuple[str, str]], text: str = TEXT, *failures: str) -> Row:
-    return Row(example("1", text), None, gold, predicted, failures=failures)
+    return Row(Example("1", text, []), None, gold, predicted, failures=failures)
 
 
 def kinds(gold: list[tuple[str, str]], predicted: list[tuple[str, str]], *failures: str) -> list[str]:

@@ -3,7 +3,7 @@ import json
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,11 @@ from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.predict.predictions import Prediction
-from tools.score.score import NO_ANSWER, NO_LABEL, STRICT, Setting, evaluate, occurrences, score, show, tally, tally_files
+from tools.score.protocols import NO_LABEL, occurrences
+from tools.score.score import evaluate, score
+from tools.score.score_file import Score
+from tools.score.table import STRICT, show
+from tools.score.tally import NO_ANSWER, Setting, tally, tally_files
 
 # The CLUENER document's table as integers: true positives, predicted, gold.
 DOCUMENT = {
@@ -58,7 +62,8 @@ def toy(write_task: Callable[..., Path], labels: list[str]) -> Task:
 
 def result(task: Task, examples: list[Example], outputs: list[str | None], seen: frozenset[str] | None = None) -> dict[str, Any]:
     predictions = {e.id: Prediction(e.id, output) for e, output in zip(examples, outputs, strict=True)}
-    return score(tally(examples, predictions, task, seen or frozenset()), task, "dev", with_unseen=seen is not None)
+    setting = Setting(task, seen)
+    return cast(dict[str, Any], score(tally(examples, predictions, setting), setting, "dev"))
 
 
 def document_rows() -> tuple[list[Example], list[str | None]]:
@@ -139,7 +144,7 @@ def test_an_unparsable_a_missing_and_a_refused_row_count_as_empty_predictions(wr
         "1": Prediction("1", "我不知道", finish_reason="length"),
         "2": Prediction("2", None, error="HTTP 400"),
     }
-    scored = score(tally(examples, predictions, task), task, "dev", with_unseen=False)
+    scored = score(tally(examples, predictions, Setting(task)), Setting(task), "dev")
     assert scored["labels"]["a"] | {} == scored["micro"]
     assert (scored["micro"]["tp"], scored["micro"]["fp"], scored["micro"]["fn"], scored["rows"]) == (1, 0, 3, 4)
     assert scored["failures"] == {"unparsable": 1, "truncated": 1, "missing": 2, "unknown_label": 0, "ungrounded": 0}
@@ -351,6 +356,20 @@ def test_a_strict_answer_is_told_from_one_that_needed_help() -> None:
     assert (scored["parsing"][STRICT], scored["failures"]["missing"], scored["failures"]["unparsable"]) == (1, 1, 1)
 
 
+def test_the_strict_score_counts_any_answer_outside_the_trained_form_as_empty(write_task: Callable[..., Path]) -> None:
+    task, rng = toy(write_task, ["a", "b"]), random.Random(4)
+    examples, outputs, emptied = [], list[str | None](), list[str | None]()
+    for number in range(200):
+        text = "".join(rng.choice("甲乙丙") for _ in range(4))
+        examples.append(example(str(number), text, (rng.choice("ab"), text[0], 0), (rng.choice("ab"), text[2:], 2)))
+        trained = answer((rng.choice(["a", "b", "made up"]), rng.choice([text[0], text[2:], "丁"])) for _ in range(rng.randint(0, 3)))
+        outputs.append(rng.choice([trained, trained, f"答案：{trained}", trained[:-1], "不知道", None]))
+        emptied.append(trained if outputs[-1] == trained else None)
+    scored = result(task, examples, outputs)
+    assert scored["strict"]["micro"] == result(task, examples, emptied)["micro"] != scored["micro"]
+    assert f"strict F1 {scored['strict']['micro']['f1']:.4f}" in show(cast(Score, scored))
+
+
 def test_classification_is_scikit_learns() -> None:
     from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
@@ -459,7 +478,7 @@ def test_rows_read_from_files_by_the_short_way_are_counted_as_any_other_row_is(
     files = tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"
     for path, some in zip(files, (examples, predictions), strict=True):
         path.write_text("".join(one.to_json() + "\n" for one in some), encoding="utf-8")
-    one_by_one = tally(examples, {p.id: p for p in predictions}, task, frozenset("甲"))
+    one_by_one = tally(examples, {p.id: p for p in predictions}, Setting(task, frozenset("甲")))
     assert tally_files(Setting(task, frozenset("甲")), *files) == one_by_one
     assert one_by_one.strict > 250, "none takes the short way"
     assert min(one_by_one.failures[name] for name in ("ungrounded", "truncated", "missing", "unparsable", "unknown_label")) > 0

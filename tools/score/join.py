@@ -1,51 +1,43 @@
-"""Brings two large files together by id, line by line: examples and predictions, in step while their ids come in the same order, in any other order too.
+"""Joins two large files by id, line by line: examples and predictions, in the same order or in any other.
 
-In: an examples file and a predictions file. Out: the lines that belong together, unread but for their ids, so that other processes can read them.
+In: an examples file and a predictions file. Out: the lines that belong together, parsed no further than their ids, so that other processes can read them.
 
-    python -m tools.score.score conf/task/<task>.yaml --examples FILE --predictions FILE --out DIR
+    ./ner score conf/task/<task>.yaml --examples FILE --predictions FILE --out DIR
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from tools import example
 from tools.errors import WANTING, ToolError
 from tools.files import parse_object, read_lines
 from tools.predict import predictions
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
-T = TypeVar("T")
-U = TypeVar("U")
 BLOCK = 500  # lines of each file that are compared at a time
 CHUNK = 2_000  # examples that a process gets at a time
-PARALLEL_FROM = 30_000_000  # bytes of both files: below that, one process is done before others have started
-MOST_PROCESSES = 8  # beyond that, the one that reads the lines can't keep up
 
 # The id where our own tools write it. Any other line is parsed to find it.
 _ID = re.compile(rb'\{"id": ?"([^"\\\x00-\x1f]*)"[,}]')
 
-
-# An example's line and its prediction's with their numbers; the prediction's are 0 and b"" where it is missing. Tuples, for a million are made.
+Line = tuple[int, bytes]  # a line and its number
+# An example's number and line, then its prediction's; 0 and b"" where there is no prediction. A tuple, for a million are made.
 Joined = tuple[int, bytes, int, bytes]
 
 
 def join(examples: Path, answers: Path) -> Iterator[Joined]:
-    """Each example's line with its prediction's, if there is one.
+    """Yields each example's line with its prediction's.
 
-    What waits for its partner is held in memory, and the ids that were met: for files in the same order nothing else. Raises ToolError (1) for an id that stands
-    twice, for predictions of other examples, and for files with no line.
+    Memory holds the ids, and the lines that wait for their partner: none where both files have the same order. Raises ToolError (1) for an id that stands twice, for
+    predictions of other examples, and for a file without a line.
     """
     done: set[bytes] = set()
-    golds: dict[bytes, tuple[int, bytes]] = {}
-    waiting: dict[bytes, tuple[int, bytes]] = {}
+    golds: dict[bytes, Line] = {}
+    waiting: dict[bytes, Line] = {}
     nothing = _Block([], [])
     for some, others in zip_longest(_blocks(examples, _example_id), _blocks(answers, _prediction_id), fillvalue=nothing):
         if some.ids == others.ids and not golds and not waiting and _are_new(some.ids, done):
@@ -76,8 +68,8 @@ def join(examples: Path, answers: Path) -> Iterator[Joined]:
         yield *left, 0, b""
 
 
-def _refuse_strangers(examples: Path, answers: Path, strangers: dict[bytes, tuple[int, bytes]], known: int, there: bytes) -> None:
-    """Predictions without an example: a line that is no prediction is told as such, the others are counted."""
+def _refuse_strangers(examples: Path, answers: Path, strangers: dict[bytes, Line], known: int, there: bytes) -> None:
+    """Raises ToolError (1) for predictions without an example: the first that is no prediction at all, else their number."""
     for number, text in strangers.values():
         where = f"{answers}:{number}"
         predictions.as_prediction(parse_object(text, where), where)
@@ -90,12 +82,12 @@ def _refuse_strangers(examples: Path, answers: Path, strangers: dict[bytes, tupl
 
 
 class _Block(NamedTuple):
-    """Some of a file's lines with their numbers, and their ids."""
+    """Some of a file's lines, and their ids."""
 
     ids: list[bytes]
-    lines: list[tuple[int, bytes]]
+    lines: list[Line]
 
-    def items(self) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
+    def items(self) -> Iterator[tuple[bytes, Line]]:
         return zip(self.ids, self.lines, strict=True)
 
 
@@ -129,7 +121,7 @@ def _shown(id: bytes) -> str:
 
 
 class Chunk(NamedTuple):
-    """Some joined lines, packed so that another process gets them quickly."""
+    """Some joined lines, packed so that they get to another process quickly."""
 
     example_numbers: tuple[int, ...]
     examples: bytes
@@ -137,111 +129,13 @@ class Chunk(NamedTuple):
     predictions: bytes
 
     def lines(self) -> Iterator[Joined]:
-        """The lines again."""
+        """Returns the joined lines again."""
         return zip(self.example_numbers, self.examples.split(b"\n"), self.prediction_numbers, self.predictions.split(b"\n"), strict=True)
 
 
 def chunks(joined: Iterable[Joined], size: int | None = None) -> Iterator[Chunk]:
-    """The joined lines, `size` at a time, CHUNK where none is given."""
+    """Yields the joined lines in chunks of `size`, or of CHUNK where no size is given."""
     iterator = iter(joined)
     while some := list(islice(iterator, size or CHUNK)):
         numbers, examples, others, answers = zip(*some, strict=True)
         yield Chunk(numbers, b"\n".join(examples), others, b"\n".join(answers))
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """No garbage collection in the block: rows have no cycles, and to look for them among a million of them takes a tenth of the time and more."""
-    import gc
-
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def processes_for(*paths: Path) -> int:
-    """How many processes pay for files of this size on this machine."""
-    import os
-
-    if sum(path.stat().st_size for path in paths) < PARALLEL_FROM:
-        return 1
-    return min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
-
-
-def spread(work: Callable[[Iterable[T]], U], items: Iterable[T], processes: int) -> Iterator[U]:
-    """What `work` makes of the items, divided among so many processes: one result for each, in no particular order of items.
-
-    Each process is a copy of this one, so `work` may close over anything; it gets the next item when it asks for one, so few are held at a time. An error in one
-    process ends all, and is raised here.
-    """
-    if processes == 1:
-        yield work(items)
-        return
-    import multiprocessing
-    from multiprocessing.connection import wait
-
-    context = multiprocessing.get_context("fork")
-    pipes = [context.Pipe() for _ in range(processes)]
-    children = [context.Process(target=_child, args=(work, number, pipes), daemon=True) for number in range(processes)]
-    ours = [pipe[0] for pipe in pipes]
-    try:
-        for child in children:
-            child.start()
-        for _, theirs in pipes:
-            theirs.close()
-        for item in items:
-            asking: Any = wait(ours)[0]
-            _answer(asking)
-            asking.send(item)
-        for connection in ours:
-            _answer(connection)
-            connection.send(None)
-        for connection in ours:
-            yield _answer(connection)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        raise ToolError("one of the processes that share the work is gone; is the memory full?", WANTING) from None
-    finally:
-        for child in children:
-            if child.is_alive():
-                child.terminate()
-            child.join()
-
-
-def _answer(connection: Connection) -> Any:
-    """What a process says: None when it asks for an item, its result when it has got them all."""
-    found = connection.recv()
-    if isinstance(found, Exception):
-        raise found
-    return found
-
-
-def _child(work: Callable[[Iterable[Any]], Any], number: int, pipes: list[tuple[Connection, Connection]]) -> None:
-    """In a new process: Ctrl-C is the parent's to handle, and a parent that is killed takes this one with it."""
-    import signal
-
-    from tools.process import die_with_parent
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
-    own = pipes[number][1]
-    for other, theirs in pipes:
-        other.close()
-        if theirs is not own:
-            theirs.close()
-    try:
-        own.send(work(_asked_for(own)))
-    except Exception as error:
-        own.send(error)
-
-
-def _asked_for(connection: Connection) -> Iterator[Any]:
-    """The items that the parent sends, one for each request, up to None."""
-    connection.send(None)
-    while (item := connection.recv()) is not None:
-        yield item
-        connection.send(None)

@@ -19,6 +19,7 @@ from typing import Any
 
 from tools.answers.parse import Pair
 from tools.score.rows import Row
+from tools.score.score_file import Figures, PartialFigures
 from tools.text import neutralise
 
 Span = tuple[str, int, int]  # (label, start, end), end exclusive
@@ -49,10 +50,15 @@ class Counts:
         self.fp += predicted and not gold
         self.fn += gold and not predicted
 
-    def to_dict(self) -> dict[str, Any]:
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
+
+    def to_dict(self) -> Figures:
         """The integers, then precision tp/(tp+fp), recall tp/(tp+fn), F1 2tp/(2tp+fp+fn) (0.0 where nothing stands below the line), and support tp+fn."""
         return {
-            **{"tp": self.tp, "fp": self.fp, "fn": self.fn},
+            "tp": self.tp,
+            "fp": self.fp,
+            "fn": self.fn,
             "precision": ratio(self.tp, self.tp + self.fp),
             "recall": ratio(self.tp, self.tp + self.fn),
             "f1": ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn),
@@ -74,7 +80,7 @@ class Matched:
         """The same where an item is right or wrong."""
         return Counts(self.correct, self.spurious, self.missed)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PartialFigures:
         """The integers, then precision and recall with a partial item as half a correct one, F1, their harmonic mean, and support, the gold items.
 
         With R = 2 correct + partial, A the predicted items and P the gold items: R/2A, R/2P, and F1 = R/(A+P); 0.0 where nothing stands below the line.
@@ -82,7 +88,11 @@ class Matched:
         right, paired = 2 * self.correct + self.partial, self.correct + self.incorrect + self.partial
         actual, possible = paired + self.spurious, paired + self.missed
         return {
-            **{"correct": self.correct, "incorrect": self.incorrect, "partial": self.partial, "missed": self.missed, "spurious": self.spurious},
+            "correct": self.correct,
+            "incorrect": self.incorrect,
+            "partial": self.partial,
+            "missed": self.missed,
+            "spurious": self.spurious,
             "precision": ratio(right, 2 * actual),
             "recall": ratio(right, 2 * possible),
             "f1": ratio(right, actual + possible),
