@@ -15,7 +15,9 @@ from tools.conf.task import Task
 from tools.example import Entity, Example
 from tools.files import sha256, write_json, write_text
 from tools.predict.predictions import FILE, META, Prediction
+from tools.predict.questions import SAMPLING
 from tools.score.score import evaluate
+from tools.variant import Variant
 
 task = toy_server.task  # a fixture
 
@@ -71,10 +73,18 @@ def noisy(examples: Sequence[Example], errors: float, seed: int) -> list[str | N
 def evaluation(tmp_path: Path) -> Evaluate:
     """Write examples, predictions, their meta and the score of a run below tmp_path, and return the evaluation's folder."""
 
-    def write(task: Task, examples: Sequence[Example], outputs: Sequence[str | None], run: str = "a", which: str = "adapter", **meta: Any) -> Path:
+    def write(
+        task: Task,
+        examples: Sequence[Example],
+        outputs: Sequence[str | None],
+        run: str = "a",
+        which: str = "adapter",
+        decoding: str = "free",
+        **meta: Any,
+    ) -> Path:
         gold = task.examples("dev", tmp_path / "dataset")
         write_text(gold, "".join(one.to_json() + "\n" for one in examples))
-        folder = tmp_path / "outputs" / run / "eval" / (f"{task.name}_dev" + ("" if which == "adapter" else f"-{which}"))
+        folder = Variant(which, run, Path(f"conf/{run}.yaml"), tmp_path / "outputs" / run, "models/toy").evaluation(task.name, "dev", decoding)
         reasons = ["length" if output is not None and output.startswith("[") and not output.endswith("]") else "stop" for output in outputs]
         answers = [
             Prediction(one.id, output, reason, error="HTTP 400: refused" if output is None else None)
@@ -82,14 +92,10 @@ def evaluation(tmp_path: Path) -> Evaluate:
         ]
         write_text(folder / FILE, "".join(one.to_json() + "\n" for one in answers))
         values = {
-            "run": run,
-            "task": task.name,
-            "task_version": task.version,
-            "split": "dev",
-            "examples_sha256": sha256(gold),
-            "prompt_sha256": "ab" * 32,
+            **{"run": run, "task": task.name, "task_version": task.version, "split": "dev", "prompt_sha256": "ab" * 32, "model": run, "which": which},
+            **{"base_model": "models/toy", "decoding": decoding, "engine": "toy 1", "sampling": SAMPLING, "examples_sha256": sha256(gold)},
         }
-        write_json(folder / META, {**values, "model": run, "which": which, "base_model": "models/toy", "engine": "toy 1", **meta})
+        write_json(folder / META, {**values, **meta})
         evaluate(task, gold, folder / FILE, folder)
         return folder
 

@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from tests.report.conftest import Evaluate, answer, example, noisy, sentences
 from tools.conf.task import Task, find_task, load_task
 from tools.errors import ToolError
+from tools.files import write_text
 from tools.predict.predictions import FILE, META
 from tools.report.compare import compare, leaderboard, save, save_leaderboard, show, show_leaderboard
 from tools.report.evaluations import Evaluation, find_evaluations, named_evaluation, read_evaluation
@@ -138,20 +140,21 @@ def test_more_than_two_runs_are_each_compared_with_the_first(task: Task, evaluat
 
 
 @pytest.mark.parametrize("key", ["task_version", "split", "examples_sha256", "prompt_sha256", "task"])
-def test_runs_that_differ_in_what_must_be_equal_are_refused(task: Task, both: list[Evaluation], key: str) -> None:
-    other = Evaluation(both[1].folder, "b", "merged", {**both[1].meta, key: 9 if key == "task_version" else "cd" * 32}, both[1].score)
+def test_runs_that_differ_in_what_must_be_equal_are_refused(task: Task, both: list[Evaluation], evaluation: Evaluate, key: str) -> None:
+    merged = read_evaluation(evaluation(task, GOLD, noisy(GOLD, 0.2, 2), "b", "merged"))
+    other = replace(merged, meta=replace(merged.meta, **{key: 9 if key == "task_version" else "cd" * 32}))
     with pytest.raises(ToolError, match="can't be compared") as refused:
         compared(task, [both[0], other])
     assert refused.value.exit_code == 1
     name = {"task_version": "task version 1 and 9", "split": "split dev and cdcdcdcd…", "task": "task toy and"}.get(key, key.partition("_")[0])
     assert name in str(refused.value)
-    assert "make eval CONF=conf/b.yaml MERGED=1" in str(refused.value)
+    assert "make eval CONF=conf/b.yaml WHICH=merged" in str(refused.value)
 
 
 def test_examples_that_changed_since_are_refused(task: Task, both: list[Evaluation]) -> None:
     path = examples(task, both)
     path.write_text(path.read_text() + GOLD[0].to_json().replace("000000", "x") + "\n")
-    with pytest.raises(ToolError, match="not the examples that a was evaluated on"):
+    with pytest.raises(ToolError, match="aren't the examples that a was evaluated on"):
         compared(task, both)
 
 
@@ -194,18 +197,19 @@ def test_no_answer_wins_no_row_from_a_wrong_class(evaluation: Evaluate) -> None:
 
 
 def test_a_run_is_named_with_its_variant_or_by_its_folder(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:
-    folders = {
-        which: evaluation(task, GOLD[:2], RIGHT[:2], "a", which) for which in ("adapter", "base", "merged", "merged-awq", "checkpoint-40", "schema")
-    }
+    words = ("adapter", "base", "best", "merged", "merged-awq", "checkpoint-40")
+    folders = {f"a:{which}": evaluation(task, GOLD[:2], RIGHT[:2], "a", which) for which in words}
+    folders["a:schema"] = evaluation(task, GOLD[:2], RIGHT[:2], "a", decoding="schema")
+    folders["a:merged-awq-schema"] = evaluation(task, GOLD[:2], RIGHT[:2], "a", "merged-awq", "schema")
     outputs = tmp_path / "outputs"
-    assert named_evaluation("a", outputs).folder == folders["adapter"]
-    for which, folder in folders.items():
-        one = named_evaluation(f"a:{which}", outputs, "toy", "dev")
-        assert (one.folder, one.variant) == (folder, which)
+    assert named_evaluation("a", outputs).folder == folders["a:adapter"]
+    for word, folder in folders.items():
+        one = named_evaluation(word, outputs, "toy", "dev")
+        assert (one.folder, one.name) == (folder, word.removesuffix(":adapter"))
         assert named_evaluation(str(folder), outputs).folder == folder
-    assert named_evaluation("a:merged-awq", outputs).again == "make eval CONF=conf/a.yaml QUANTIZED=awq"
-    assert named_evaluation("a:checkpoint-40", outputs).again == "make best CONF=conf/a.yaml"
-    assert named_evaluation("a:schema", outputs).again == "make eval CONF=conf/a.yaml DECODING=schema"
+    assert named_evaluation("a:merged-awq", outputs).again == "make eval CONF=conf/a.yaml WHICH=merged-awq"
+    assert named_evaluation("a:checkpoint-40", outputs).again == "make eval CONF=conf/a.yaml WHICH=checkpoint-40"
+    assert named_evaluation("a:merged-awq-schema", outputs).again == 'make eval CONF=conf/a.yaml WHICH=merged-awq ARGS="--decoding schema"'
 
 
 def test_a_name_that_fits_nothing_or_too_much_shows_the_choices(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:
@@ -217,7 +221,7 @@ def test_a_name_that_fits_nothing_or_too_much_shows_the_choices(task: Task, eval
         named_evaluation("run-one:merged", outputs)
     other = shutil.copytree(folder, folder.with_name("toy_test"))
     (other / META).write_text(json.dumps({**json.loads((folder / META).read_text()), "split": "test"}))
-    with pytest.raises(ToolError, match="names 2 evaluations"):
+    with pytest.raises(ToolError, match="2 evaluations have this name"):
         named_evaluation("run-one", outputs)
     assert named_evaluation("run-one", outputs, split="test").folder == other
 
@@ -257,8 +261,9 @@ def test_the_leaderboard_keeps_apart_what_does_not_compare_and_says_why(task: Ta
         ("score.json", '{"task": "toy", "ro', "not JSON"),
         ("score.json", "[]", "not a score"),
         ("score.json", '{"rows": 3, "micro": {"f1": null}, "macro": {"f1": 1}}', "not a score"),
-        (META, '{"task": "toy"}', "doesn't say task_version, split, examples_sha256, prompt_sha256"),
-        (META, "null", "doesn't say anything"),
+        ("score.json", '{"task": "toy", "version": true}', "not a score"),
+        (META, '{"task": "toy"}', "no record of predictions: `run`, `task_version`, `split`"),
+        (META, "null", "no record of predictions"),
     ],
 )
 def test_a_torn_folder_is_named_and_not_skipped(task: Task, evaluation: Evaluate, tmp_path: Path, file: str, content: str | None, says: str) -> None:
@@ -277,23 +282,15 @@ def test_the_command_compares_refuses_and_lists(tool: Callable[..., subprocess.C
     evaluation(sample, GOLD, noisy(GOLD, 0.5, 1), "a")
     evaluation(sample, GOLD, noisy(GOLD, 0.2, 2), "b", "merged")
     evaluation(sample, GOLD, RIGHT, "c", prompt_sha256="00" * 32)
-    words = [
-        "--outputs",
-        tmp_path / "outputs",
-        "--examples",
-        sample.examples("dev", tmp_path / "dataset"),
-        "--samples",
-        200,
-        "--out",
-        tmp_path / "out",
-    ]
+    write_text(tmp_path / "outputs/a/run.yaml", f"dataset_dir: {tmp_path / 'dataset/alpaca'}\n")  # the examples are where the run's dataset is
+    words = ["--outputs", tmp_path / "outputs", "--samples", 200, "--out", tmp_path / "out"]
     done = tool("compare", "a", "b:merged", *words)
     assert done.returncode == 0, done.stderr
     assert "Micro Avg." in done.stdout and (tmp_path / "out/compare.jsonl").stat().st_size > 0
     refused = tool("compare", "a", "c", *words)
     assert (refused.returncode, refused.stdout) == (1, "") and "prompt abababab… and 00000000…" in refused.stderr
-    listed = tool("compare", "--task", "sample", "--outputs", tmp_path / "outputs")
+    listed = tool("compare", "--task", "sample", *words)
     assert listed.returncode == 0 and listed.stdout.count("sample dev: task version") == 2
-    nothing = tool("compare", "--task", "clue", "--outputs", tmp_path / "outputs")
+    nothing = tool("compare", "--task", "clue", *words)
     assert nothing.returncode == 2 and "no evaluation of clue" in nothing.stderr and "make eval" in nothing.stderr
     assert tool("compare", "a", *words).returncode == 2

@@ -21,7 +21,9 @@ from tools.evaluate.evaluate import score as finish
 from tools.example import Example
 from tools.files import read_json, write_json
 from tools.predict.predictions import FILE, META
+from tools.predict.questions import Asking
 from tools.report import report
+from tools.score.score import evaluate
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -73,13 +75,24 @@ def test_the_counts_of_all_parts_are_the_scores(task: Task, evaluation: Evaluate
         assert [sum(part[key] for part in parts) for key in ("tp", "fp", "fn")] == [micro["tp"], micro["fp"], micro["fn"]]
     assert all(part["support"] for part in data["seen"].values())
     assert sum(part["rows"] for part in data["lengths"]) == len(GOLD) and len(data["lengths"]) > 1
-    assert all(one["to"] < other["from"] for one, other in zip(data["lengths"], data["lengths"][1:], strict=False))
+    assert all(one["longest"] < other["shortest"] for one, other in zip(data["lengths"], data["lengths"][1:], strict=False))
     matrix = data["matrix"]
     for label, line in zip(matrix["gold"], matrix["counts"], strict=True):
         if label is not None:
             counts = next(one for one in data["labels"] if one["label"] == label)
             column = [row[matrix["predicted"].index(label)] for row in matrix["counts"]]
             assert (sum(line), sum(column), line[matrix["predicted"].index(label)]) == (counts["support"], counts["tp"] + counts["fp"], counts["tp"])
+
+
+def test_seen_and_unseen_strings_are_those_of_the_score(task: Task, evaluation: Evaluate) -> None:
+    token = "<|im_end|>"
+    gold = [example("1", f"在{token}工作", ("company", token)), example("2", "在远大工作", ("company", "远大"))]
+    folder = evaluation(task, gold, [answer([("company", "<｜im_end｜>")]), answer([("company", "远大")])])
+    train = folder.parents[3] / "train.jsonl"
+    train.write_text(example("t", f"{token}很大", ("company", token)).to_json() + "\n")
+    score = evaluate(task, gold_of(task, folder), folder / FILE, folder, train)
+    seen = made(task, folder, train=train)[1]["seen"]
+    assert seen["unseen"] == score["unseen"] and (seen["seen"]["tp"], seen["unseen"]["tp"]) == (1, 1)
 
 
 def test_the_worst_rows_come_first_and_the_page_says_how_many_there_are(task: Task, evaluation: Evaluate) -> None:
@@ -137,7 +150,7 @@ def test_every_word_of_the_page_is_in_both_languages() -> None:
 def test_free_and_schema_decoding_stand_side_by_side_when_both_were_run(task: Task, evaluation: Evaluate) -> None:
     free = evaluation(task, GOLD, noisy(GOLD, 0.6, 1))
     assert made(task, free)[1]["decodings"] is None
-    schema = evaluation(task, GOLD, noisy(GOLD, 0.2, 2), which="schema")
+    schema = evaluation(task, GOLD, noisy(GOLD, 0.2, 2), decoding="schema")
     for folder in (free, schema):
         both = made(task, folder)[1]["decodings"]["both"]
         assert [one["micro"]["f1"] for one in both] == [read_json(one / "score.json")["micro"]["f1"] for one in (free, schema)]
@@ -150,8 +163,9 @@ def test_free_and_schema_decoding_stand_side_by_side_when_both_were_run(task: Ta
 def test_an_evaluation_ends_with_its_report(evaluation: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample = find_task("sample")
     folder = evaluation(sample, GOLD, noisy(GOLD, 0.5, 1))
-    this = Run(Path("conf/a.yaml"), {"output_dir": str(tmp_path / "outputs/a"), "dataset_dir": str(tmp_path / "dataset/alpaca")})
-    finish(this, sample, "dev", "adapter", folder / FILE)
+    values = {"model_name_or_path": "models/toy", "output_dir": str(tmp_path / "outputs/a"), "dataset_dir": str(tmp_path / "dataset/alpaca")}
+    run = Run(Path("conf/a.yaml"), values)
+    finish(Asking(run, sample, "dev", run.variant("adapter")), folder / FILE)
     assert str(folder / "report.html") in capsys.readouterr().out
     assert "Content-Security-Policy" in (folder / "report.html").read_text()
 
@@ -187,7 +201,7 @@ def test_the_command_writes_the_report_of_a_run_and_imports_nothing_heavy(
     run, sample = "tiny-qwen2-sample-ner-lora-sft", find_task("sample")
     folder = evaluation(sample, GOLD, noisy(GOLD, 0.5, 1), run, "merged")
     words = [f"conf/{run}.yaml", f"output_dir={tmp_path / 'outputs' / run}", f"dataset_dir={tmp_path / 'dataset/alpaca'}"]
-    done = tool("report", *words, "--model", "merged", "--rows", 5)
+    done = tool("report", *words, "--which", "merged", "--rows", 5)
     assert (done.returncode, done.stdout.strip()) == (0, str(folder / report.NAME)), done.stderr
     lacking = tool("report", *words)
     assert lacking.returncode == 2 and "make eval" in lacking.stderr
@@ -200,7 +214,7 @@ def test_the_command_writes_the_report_of_a_run_and_imports_nothing_heavy(
 
 def rich(task: Task, evaluation: Evaluate) -> Path:
     """A report that has every part: intervals, floor, published figures, protocols, rules, two decodings."""
-    evaluation(task, GOLD, noisy(GOLD, 0.3, 2), which="schema")
+    evaluation(task, GOLD, noisy(GOLD, 0.3, 2), decoding="schema")
     special = [
         example("nested", "远大科技大厦在北京", ("company", "远大科技"), ("address", "远大科技大厦"), ("address", "北京")),
         example("twice", "林晓对林晓说：😀林晓", ("name", "林晓")),
@@ -216,8 +230,8 @@ def rich(task: Task, evaluation: Evaluate) -> Path:
     score = read_json(folder / "score.json")
     ranges = {label: [0.25, 0.75] for label in score["labels"]}
     extra = {
-        "intervals": {"level": 0.95, "samples": 1000, "seed": 0, "micro": [0.5, 0.75], "macro": [0.4, 0.8], "labels": ranges},
-        "floor": {"micro": 0.3125, "macro": 0.25},
+        "intervals": {"method": "bootstrap", "level": 0.95, "samples": 1000, "seed": 0, "micro": [0.5, 0.75], "macro": [0.4, 0.8], "labels": ranges},
+        "floor": {"method": "gazetteer", "micro": 0.3125, "macro": 0.25},
         "published": [{"model": "Someone's BERT", "split": "dev", "metric": "micro", "f1": 0.7, "source": "a paper"}],
         "protocols": {"partial": {"labels": {}, "micro": score["micro"], "macro": score["macro"]}},
         "parsing": {"code_fence": 3},
@@ -345,7 +359,7 @@ CONTRAST = """() => {
 
 def test_hostile_texts_and_answers_stay_text(task: Task, evaluation: Evaluate, browser: "Browser") -> None:
     gold = [example(str(k), f"文{text[:50]}") for k, text in enumerate(HOSTILE)]
-    folder = evaluation(task, gold, HOSTILE, base_model='"><script>alert(7)</script>', engine={"a": [HOSTILE[0]]})
+    folder = evaluation(task, gold, HOSTILE, base_model='"><script>alert(7)</script>', engine=HOSTILE[0], sampling={"a": [HOSTILE[0]]})
     write_json(folder / META, {**read_json(folder / META), "run": "</title><script>alert(6)</script>x"})
     with opened(browser, made(task, folder)[0], locale="en-US") as page:
         assert page.locator("article").count() == len(HOSTILE)

@@ -1,10 +1,10 @@
-"""Compares runs: is the difference more than chance, and which rows were won and lost? Without runs: the leaderboard of a task.
+"""Compares runs row by row: is the difference more than chance, and which rows were won and lost? Without runs it prints a task's leaderboard.
 
-In: evaluations (score.json, predictions.jsonl, predictions.meta.json) and their examples. Out: a table; under --out compare.json and compare.jsonl (the rows won
-and lost), or leaderboard.md and leaderboard.csv. Scores of different task versions, splits, examples or prompts are never compared in silence.
+In: evaluations (score.json, predictions.jsonl, predictions.meta.json) and their examples. Out: a table, and below --out compare.json and compare.jsonl (the rows
+won and lost), or leaderboard.md and leaderboard.csv. Scores of different task versions, splits, examples or prompts are refused.
 
-    python -m tools.report.compare tiny-qwen2-sample-ner-lora-sft:base tiny-qwen2-sample-ner-lora-sft --out data/outputs/compare
-    python -m tools.report.compare --task sample
+    ./ner compare tiny-qwen2-sample-ner-lora-sft:base tiny-qwen2-sample-ner-lora-sft
+    ./ner compare --task sample
 """
 
 from __future__ import annotations
@@ -16,27 +16,82 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from tools.answers.parse import Pair
 from tools.conf.task import TASKS, Task, find_task
-from tools.errors import WANTING, ToolError, all_at_once, run
+from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example, read_examples
 from tools.files import Transaction, need_file, sha256, write_json
 from tools.predict.predictions import FILE, read_predictions
 from tools.report.evaluations import MUST_BE_EQUAL, OUTPUTS, Evaluation, differences, find_evaluations, named_evaluation
+from tools.score.bootstrap import LEVEL, interval, resample
 from tools.score.protocols import NO_LABEL
 from tools.score.rows import known_labels, rows
+from tools.text import columns, padded
 
 if TYPE_CHECKING:
     from numpy import ndarray
 
 SAMPLES = 5000
 SEED = 42
-LEVEL = 0.95
-CHUNK = 200  # resamples at a time, to bound memory
 SHOW = 5
 METHOD = "paired bootstrap over rows"
+OUT = OUTPUTS / "compare"
+
+
+class Difference(TypedDict):
+    """F1 of two systems, b - a with the ends of its 95 % interval, and the two-sided p-value."""
+
+    a: float
+    b: float
+    delta: float
+    low: float
+    high: float
+    p: float
+
+
+class Changed(TypedDict):
+    """A row that one system answers with fewer errors than the other. `errors` are the first's and the second's."""
+
+    id: str
+    outcome: str
+    errors: list[int]
+    text: str
+    gold: list[Pair]
+    first: list[Pair]
+    second: list[Pair]
+
+
+class Comparison(TypedDict):
+    """One evaluation against the first. `changed` are the rows won and lost; compare.json leaves them out, compare.jsonl holds them."""
+
+    second: str
+    micro: Difference
+    macro: Difference
+    labels: dict[str, Difference]
+    won: int
+    lost: int
+    alike: int
+    changed: list[Changed]
+
+
+class Result(TypedDict):
+    """The content of compare.json. `first` is the name of the evaluation that all others are compared with."""
+
+    task: str
+    task_version: int
+    split: str
+    examples_sha256: str
+    prompt_sha256: str
+    rows: int
+    method: str
+    samples: int
+    seed: int
+    level: float
+    first: str
+    notes: list[str]
+    comparisons: list[Comparison]
 
 
 @dataclass(frozen=True)
@@ -48,20 +103,20 @@ class Counted:
     classes: bool = False  # of a classification task
 
     def errors(self) -> list[int]:
-        """False positives and false negatives of each row; a class is right or wrong, and no answer no better than a wrong one."""
+        """Returns the false positives and false negatives of each row. A class counts once: it is right or wrong, and no answer is wrong."""
         return [sum(fn if self.classes else fp + fn for _, fp, fn in row.values()) for row in self.counts]
 
     def total(self) -> tuple[int, int, int]:
-        """tp, fp, fn of all rows and labels."""
+        """Returns tp, fp, fn of all rows and labels."""
         cells = [cell for row in self.counts for cell in row.values()]
         return sum(cell[0] for cell in cells), sum(cell[1] for cell in cells), sum(cell[2] for cell in cells)
 
 
 def count(task: Task, examples: Sequence[Example], predictions: Path) -> Counted:
-    """Count a predictions file by the protocol 'set', row by row. Raises ToolError (1) when its ids aren't the examples'."""
+    """Counts a predictions file by the protocol 'set', row by row. Raises ToolError (1) for an id that no example has."""
     answers, known = read_predictions(predictions), {example.id for example in examples}
     if strange := next((id for id in answers if id not in known), None):
-        raise ToolError(f"{predictions}: the id '{strange}' isn't among the examples; they don't belong together.", WANTING)
+        raise ToolError(f"{predictions}: the id '{strange}' isn't among the examples: they don't belong together.", WANTING)
     counts, predicted = [], []
     for row in rows(task, examples, answers):
         cells: dict[str, list[int]] = {}
@@ -74,84 +129,72 @@ def count(task: Task, examples: Sequence[Example], predictions: Path) -> Counted
     return Counted(counts, predicted, task.kind == "classification")
 
 
-def paired_bootstrap(first: Counted, second: Counted, labels: Sequence[str], samples: int = SAMPLES, seed: int = SEED) -> dict[str, Any]:
-    """'micro', 'macro' and 'labels' → {a, b, delta, low, high, p}: F1 of both, their difference b - a with its 95 % interval, and the p-value.
+def paired_bootstrap(
+    first: Counted, second: Counted, labels: Sequence[str], samples: int = SAMPLES, seed: int = SEED
+) -> tuple[Difference, Difference, dict[str, Difference]]:
+    """Returns the differences of micro F1, of macro F1, and of each label's F1.
 
-    The rows of the test set are drawn with replacement, the same for both systems, and both F1 are counted anew (Koehn 2004, Statistical Significance Tests for
-    Machine Translation Evaluation). The interval is the percentile interval of the difference. The p-value is that of Berg-Kirkpatrick, Burkett and Klein 2012 (An
-    Empirical Investigation of Statistical Significance in NLP, algorithm 1), two-sided: how often the resampled difference is as far from the observed one as that
-    is from 0, (1 + number) / (1 + samples) so that it is never 0 (Davison and Hinkley 1997, section 4.2).
-
-    Rows with equal counts are drawn together, by a multinomial over the distinct ones: the same distribution, faster, and the order of rows doesn't matter.
+    Each sample draws the rows of the test set with replacement, the same rows for both systems, and counts both F1 anew (Koehn 2004, Statistical Significance
+    Tests for Machine Translation Evaluation). The interval is the percentile interval of the difference. The p-value is two-sided (Berg-Kirkpatrick, Burkett and
+    Klein 2012, An Empirical Investigation of Statistical Significance in NLP, algorithm 1): the share of samples whose difference is as far from the observed one
+    as that is from 0. It is (1 + number) / (1 + samples), which is never 0 (Davison and Hinkley 1997, section 4.2).
     """
-    import numpy as np
+    import numpy
 
-    columns = [*labels, NO_LABEL]
-    table = np.concatenate([_array(first, columns), _array(second, columns)], axis=1)
-    patterns, times = np.unique(table, axis=0, return_counts=True)
-    observed = _f1(table.sum(axis=0)[None], len(columns))[0]
-    rng, drawn = np.random.default_rng(seed), []
-    for start in range(0, samples, CHUNK):
-        weights = rng.multinomial(len(table), times / len(table), size=min(CHUNK, samples - start))
-        drawn.append(_f1(weights @ patterns, len(columns)))
-    resampled = np.concatenate(drawn)
-    found = [_difference(observed[:, k], resampled[:, :, k]) for k in range(len(labels) + 2)]
-    return {"micro": found[0], "macro": found[1], "labels": dict(zip(labels, found[2:], strict=True))}
+    names = [*labels, NO_LABEL]
+    table = numpy.concatenate([_array(first, names), _array(second, names)], axis=1)
+    patterns, times = numpy.unique(table, axis=0, return_counts=True)
+    shape = (-1, 2, 2, len(names))  # samples, systems, (2 tp, 2 tp + fp + fn), labels
+    observed = _f1(table.sum(axis=0).reshape(shape))[0]
+    drawn = _f1(resample(times, patterns, samples, seed).reshape(shape))
+    micro, macro, *each = (_difference(observed[:, k], drawn[:, :, k]) for k in range(len(labels) + 2))
+    return micro, macro, dict(zip(labels, each, strict=True))
 
 
-def _array(counted: Counted, columns: Sequence[str]) -> ndarray:
-    """(rows, labels x 3) integers."""
-    import numpy as np
+def _array(counted: Counted, names: Sequence[str]) -> ndarray:
+    """Returns integers of shape (rows, 2 x labels): each label's 2 tp, then each label's 2 tp + fp + fn."""
+    import numpy
 
-    place, array = {label: k for k, label in enumerate(columns)}, np.zeros((len(counted.counts), len(columns), 3), dtype=np.int64)
+    column, array = {label: k for k, label in enumerate(names)}, numpy.zeros((len(counted.counts), 2, len(names)), dtype=numpy.int64)
     for number, row in enumerate(counted.counts):
-        for label, cell in row.items():
-            array[number, place[label]] = cell
+        for label, (tp, fp, fn) in row.items():
+            array[number, :, column[label]] = 2 * tp, 2 * tp + fp + fn
     return array.reshape(len(array), -1)
 
 
-def _f1(sums: ndarray, width: int) -> ndarray:
-    """(samples, 2 systems, micro and macro and each label) from (samples, 2 x labels x 3) sums; macro over the labels that occur, as the scorer has it."""
-    import numpy as np
+def _f1(sums: ndarray) -> ndarray:
+    """Returns F1 of shape (samples, systems, micro + macro + labels) from sums of shape (samples, systems, 2, labels). Macro is over the labels that occur."""
+    import numpy
 
-    tp, fp, fn = np.moveaxis(sums.reshape(len(sums), 2, width, 3), -1, 0)
-
-    def ratio(part: ndarray, whole: ndarray) -> ndarray:
-        return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
-
-    below = 2 * tp + fp + fn
-    each, occurring = ratio(2 * tp, below)[..., :-1], (below > 0)[..., :-1]
-    micro, macro = ratio(2 * tp.sum(-1), below.sum(-1)), ratio((each * occurring).sum(-1), occurring.sum(-1))
-    return np.concatenate([micro[..., None], macro[..., None], each], axis=-1)
+    right, items = sums[:, :, 0], sums[:, :, 1]
+    micro = right.sum(-1) / numpy.maximum(items.sum(-1), 1)
+    each = (right / numpy.maximum(items, 1))[..., :-1]  # the last column is NO_LABEL
+    macro = each.sum(-1) / numpy.maximum((items[..., :-1] > 0).sum(-1), 1)
+    return numpy.concatenate([micro[..., None], macro[..., None], each], axis=-1)
 
 
-def _difference(observed: ndarray, resampled: ndarray) -> dict[str, float]:
-    import numpy as np
+def _difference(observed: ndarray, drawn: ndarray) -> Difference:
+    import numpy
 
-    delta, deltas = float(observed[1] - observed[0]), resampled[:, 1] - resampled[:, 0]
-    low, high = np.quantile(deltas, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    as_far = int((np.abs(deltas - delta) >= abs(delta) - 1e-12).sum())
-    return {
-        **{"a": float(observed[0]), "b": float(observed[1]), "delta": delta},
-        **{"low": float(low), "high": float(high), "p": (1 + as_far) / (1 + len(deltas))},
-    }
+    delta, deltas = float(observed[1] - observed[0]), drawn[:, 1] - drawn[:, 0]
+    low, high = interval(deltas, LEVEL)
+    as_far = int((numpy.abs(deltas - delta) >= abs(delta) - 1e-12).sum())
+    return Difference(a=float(observed[0]), b=float(observed[1]), delta=delta, low=low, high=high, p=(1 + as_far) / (1 + len(deltas)))
 
 
-def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], samples: int = SAMPLES, seed: int = SEED) -> dict[str, Any]:
-    """Each evaluation against the first: compare.json's content, with the rows won and lost under 'changed' of each comparison.
+def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], samples: int = SAMPLES, seed: int = SEED) -> Result:
+    """Compares each evaluation with the first.
 
-    A row is won where the second has fewer errors (false positives + false negatives; of a class, one or none), lost where it has more. Raises ToolError (1)
-    for evaluations that differ in anything that MUST_BE_EQUAL, and for other examples than theirs.
+    A row is won where the second has fewer errors, lost where it has more. Raises ToolError (1) for evaluations that differ in anything that MUST_BE_EQUAL, and for
+    examples that aren't theirs.
     """
     if len(evaluations) < 2:
-        raise ToolError('two runs are needed, e.g. RUNS="a b"; none at all prints the leaderboard.')
-    if samples < 1:
-        raise ToolError("--samples must be at least 1.")
+        raise ToolError('compare takes two runs or more: make compare ARGS="<run> <run>". Without a run it prints the leaderboard.')
     first, *others = evaluations
     all_at_once([_refusal(first, other) for other in others if differences(first, other)], WANTING)
     need_file(examples, f"To write it: make data TASK={task.name}; or name the file with --examples.")
-    if sha256(examples) != first.meta["examples_sha256"]:
-        raise ToolError(f"{examples}: not the examples that {first.name} was evaluated on any more. Evaluate again: {first.again}", WANTING)
+    if sha256(examples) != first.meta.examples_sha256:
+        raise ToolError(f"{examples}: these aren't the examples that {first.name} was evaluated on. Evaluate again: {first.again}", WANTING)
     gold = list(read_examples(examples))
     if not gold:
         raise ToolError(f"{examples}: no examples in it.", WANTING)
@@ -159,106 +202,113 @@ def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], sampl
     labels = task.labels or sorted({label for one in counted for row in one.counts for label in row} - {NO_LABEL})
     return {
         "task": task.name,
-        **{key: first.meta[key] for key in MUST_BE_EQUAL if key != "task"},
-        **{"rows": len(gold), "method": METHOD, "samples": samples, "seed": seed, "level": LEVEL, "first": first.name},
+        "task_version": first.meta.task_version,
+        "split": first.meta.split,
+        "examples_sha256": first.meta.examples_sha256,
+        "prompt_sha256": str(first.meta.prompt_sha256),
+        "rows": len(gold),
+        "method": METHOD,
+        "samples": samples,
+        "seed": seed,
+        "level": LEVEL,
+        "first": first.name,
         "notes": _notes(task, evaluations, counted),
         "comparisons": [
-            {
-                "second": other.name,
-                **paired_bootstrap(counted[0], theirs, labels, samples, seed),
-                **_changes(gold, counted[0], theirs),
-            }
-            for other, theirs in zip(others, counted[1:], strict=True)
+            _comparison(other.name, gold, counted[0], theirs, labels, samples, seed) for other, theirs in zip(others, counted[1:], strict=True)
         ],
+    }
+
+
+def _comparison(name: str, gold: Sequence[Example], first: Counted, second: Counted, labels: Sequence[str], samples: int, seed: int) -> Comparison:
+    micro, macro, each = paired_bootstrap(first, second, labels, samples, seed)
+    changed = _changed(gold, first, second)
+    won = sum(row["outcome"] == "won" for row in changed)
+    return {
+        "second": name,
+        "micro": micro,
+        "macro": macro,
+        "labels": each,
+        "won": won,
+        "lost": len(changed) - won,
+        "alike": len(gold) - len(changed),
+        "changed": changed,
     }
 
 
 def _refusal(first: Evaluation, other: Evaluation) -> str:
     return (
         f"{first.name} and {other.name} can't be compared: {'; '.join(differences(first, other))}. "
-        f"Evaluate both again on the files as they are now: {first.again}; {other.again}"
+        f"Evaluate both again on the present files: {first.again}; {other.again}"
     )
 
 
 def _notes(task: Task, evaluations: Sequence[Evaluation], counted: Sequence[Counted]) -> list[str]:
-    found = []
-    if task.version != evaluations[0].meta["task_version"]:
-        found.append(f"{task.path} is at version {task.version} now, these predictions are of version {evaluations[0].meta['task_version']}")
+    found, version = [], evaluations[0].meta.task_version
+    if task.version != version:
+        found.append(f"{task.path} is at version {task.version} now, these predictions are of version {version}")
     for one, recount in zip(evaluations, counted, strict=True):
         recorded = tuple(one.score["micro"].get(key) for key in ("tp", "fp", "fn"))
         if recorded != recount.total():
-            found.append(
-                f"{one.folder / 'score.json'} counts (tp, fp, fn) {recorded}, its predictions now {recount.total()}; the table shows the latter"
-            )
+            found.append(f"{one.folder / 'score.json'} counts (tp, fp, fn) {recorded}, this table counts {recount.total()} in its predictions")
     return found
 
 
-def _changes(gold: Sequence[Example], first: Counted, second: Counted) -> dict[str, Any]:
-    """How many rows were won, lost and left alike, and the won and lost ones."""
+def _changed(gold: Sequence[Example], first: Counted, second: Counted) -> list[Changed]:
     before, after = first.errors(), second.errors()
-    changed = [
-        {
-            "id": example.id,
-            "outcome": "won" if after[k] < before[k] else "lost",
-            "errors": [before[k], after[k]],
-            "text": example.text,
-            "gold": example.pairs(),
-            "first": first.predicted[k],
-            "second": second.predicted[k],
-        }
+    return [
+        Changed(
+            id=example.id,
+            outcome="won" if after[k] < before[k] else "lost",
+            errors=[before[k], after[k]],
+            text=example.text,
+            gold=example.pairs(),
+            first=first.predicted[k],
+            second=second.predicted[k],
+        )
         for k, example in enumerate(gold)
         if before[k] != after[k]
     ]
-    won = sum(row["outcome"] == "won" for row in changed)
-    return {"won": won, "lost": len(changed) - won, "alike": len(gold) - len(changed), "changed": changed}
 
 
-def show(result: dict[str, Any], few: int = SHOW) -> str:
-    """The comparisons as tables, each with its first won and lost rows."""
+def show(result: Result, few: int = SHOW) -> str:
+    """Returns the comparisons as tables, each with its first `few` won and lost rows."""
     lines = [
         f"{result['task']} {result['split']}, task version {result['task_version']}, {result['rows']:,} rows; "
-        f"95 % interval and two-sided p by {METHOD} ({result['samples']:,} samples, seed {result['seed']}); p of labels not corrected for their number"
+        f"95 % interval and two-sided p by {METHOD} ({result['samples']:,} samples, seed {result['seed']}); p isn't corrected for the number of labels"
     ]
     lines += [f"note: {note}" for note in result["notes"]]
     for one in result["comparisons"]:
-        lines += ["", f"a  {result['first']}", f"b  {one['second']}", ""]
-        figures = [*((_short(label, 40), d) for label, d in one["labels"].items()), ("Micro Avg.", one["micro"]), ("Macro Avg.", one["macro"])]
-        width = max(_width(name) for name, _ in figures)
-        lines.append(f"{_pad('Label', width)}  {'F1 a':>7} {'F1 b':>7} {'b - a':>8}   {'95 % interval':^20} {'p':>7}")
-        for name, d in figures:
-            interval = f"[{d['low']:+.4f}, {d['high']:+.4f}]"
-            lines.append(f"{_pad(name, width)}  {d['a']:7.4f} {d['b']:7.4f} {d['delta']:+8.4f}   {interval:^20} {d['p']:7.4f}")
+        lines += ["", f"a  {result['first']}", f"b  {one['second']}", "", *_figures(one)]
         lines.append(f"rows that b has fewer errors in: {one['won']:,}, more: {one['lost']:,}, as many: {one['alike']:,}")
         for outcome in ("won", "lost"):
             for row in [row for row in one["changed"] if row["outcome"] == outcome][:few]:
                 lines.append(f"{outcome} {row['id']}  {_short(row['text'], 60)}")
-                lines += [f"       {name:<5} {_short(_pairs(row[key]), 100)}" for name, key in (("gold", "gold"), ("a", "first"), ("b", "second"))]
+                lines += [f"       {name:<5} {_pairs(pairs)}" for name, pairs in (("gold", row["gold"]), ("a", row["first"]), ("b", row["second"]))]
     return "\n".join(lines)
 
 
+def _figures(one: Comparison) -> list[str]:
+    figures = [*((_short(label, 40), found) for label, found in one["labels"].items()), ("Micro Avg.", one["micro"]), ("Macro Avg.", one["macro"])]
+    width = max(columns(name) for name, _ in figures)
+    lines = [f"{padded('Label', width)}  {'F1 a':>7} {'F1 b':>7} {'b - a':>8}   {'95 % interval':^20} {'p':>7}"]
+    for name, d in figures:
+        interval = f"[{d['low']:+.4f}, {d['high']:+.4f}]"
+        lines.append(f"{padded(name, width)}  {d['a']:7.4f} {d['b']:7.4f} {d['delta']:+8.4f}   {interval:^20} {d['p']:7.4f}")
+    return lines
+
+
 def _pairs(pairs: Sequence[Pair]) -> str:
-    return ", ".join(f"{text} [{label}]" if text else label for label, text in pairs) or "–"
+    return _short(", ".join(f"{text} [{label}]" if text else label for label, text in pairs) or "–", 100)
 
 
 def _short(text: str, limit: int) -> str:
-    """One line of a terminal: what could move the cursor or turn the line is written as an escape."""
+    """Returns one line of a terminal; characters that move the cursor or turn the line are written as escapes."""
     line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text[:limit])
     return line + ("…" if len(text) > limit else "")
 
 
-def _width(text: str) -> int:
-    """Columns in a terminal; Chinese takes two."""
-    from unicodedata import east_asian_width
-
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
-def save(result: dict[str, Any], out: Path) -> None:
-    """Write compare.json (the figures) and compare.jsonl (one line a row won or lost, with gold and both predictions) into `out`."""
+def save(result: Result, out: Path) -> None:
+    """Writes compare.json (the figures) and compare.jsonl (one line a row won or lost, with gold and both predictions) into `out`."""
     with Transaction() as new:
         handle = new.open(out / "compare.jsonl")
         for one in result["comparisons"]:
@@ -268,51 +318,58 @@ def save(result: dict[str, Any], out: Path) -> None:
     write_json(out / "compare.json", {**result, "comparisons": figures})
 
 
-COLUMNS = ("Run", "Micro F1", "95 % interval", "Macro F1", "Unseen F1", "Rows", "Base model")
+HEADINGS = ("Run", "Micro F1", "95 % interval", "Macro F1", "Unseen F1", "Rows", "Base model")
 
 
 def leaderboard(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
-    """The evaluations in blocks that may be compared, the newest task version first; in a block the highest micro F1 first."""
+    """Returns the evaluations in blocks that may be compared: the newest task version first, in a block the highest micro F1 first."""
 
     def order(one: Evaluation) -> tuple[Any, ...]:
-        version = one.meta["task_version"]
-        return one.meta["task"], -version if isinstance(version, int) else 0, *map(str, one.key[1:]), -one.score["micro"]["f1"], one.name
+        return one.meta.task, -one.meta.task_version, *map(str, one.key[1:]), -one.score["micro"]["f1"], one.name
 
     return [list(block) for _, block in groupby(sorted(evaluations, key=order), key=lambda one: one.key)]
 
 
 def _heading(block: Sequence[Evaluation], before: Sequence[Evaluation] | None) -> str:
     meta = block[0].meta
-    heading = f"{meta['task']} {meta['split']}: task version {meta['task_version']}, examples {str(meta['examples_sha256'])[:8]}, prompt {str(meta['prompt_sha256'])[:8]}"
-    if before and before[0].meta["task"] == meta["task"]:
+    heading = f"{meta.task} {meta.split}: task version {meta.task_version}, examples {meta.examples_sha256[:8]}, prompt {str(meta.prompt_sha256)[:8]}"
+    if before and before[0].meta.task == meta.task:
         heading += f" – not comparable with the block above: {'; '.join(differences(before[0], block[0]))}"
     return heading
 
 
 def _cells(one: Evaluation) -> list[str]:
-    interval, unseen = (one.score.get("intervals") or {}).get("micro"), (one.score.get("unseen") or {}).get("f1")
+    between, unseen = _interval(one), _unseen(one)
     return [
         one.name,
         f"{one.score['micro']['f1']:.4f}",
-        f"{interval[0]:.4f}–{interval[1]:.4f}" if interval else "–",
+        f"{between[0]:.4f}–{between[1]:.4f}" if between else "–",
         f"{one.score['macro']['f1']:.4f}",
         f"{unseen:.4f}" if unseen is not None else "–",
         f"{one.score['rows']:,}",
-        str(one.meta.get("base_model", "–")),
+        str(one.meta.base_model or "–"),
     ]
 
 
+def _interval(one: Evaluation) -> list[float] | None:
+    return one.score["intervals"]["micro"] if "intervals" in one.score else None
+
+
+def _unseen(one: Evaluation) -> float | None:
+    return one.score["unseen"]["f1"] if "unseen" in one.score else None
+
+
 def show_leaderboard(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[str] = (), markdown: bool = False) -> str:
-    """The blocks as text or markdown tables, each under a heading that says what it is of and why it stands apart; `problems` are listed at the end."""
+    """Returns the blocks as text or Markdown tables, each under a heading that says why it stands apart; `problems` are listed at the end."""
     lines: list[str] = []
     for number, block in enumerate(blocks):
         heading = _heading(block, blocks[number - 1] if number else None)
-        table = [list(COLUMNS), *map(_cells, block)]
+        table = [list(HEADINGS), *map(_cells, block)]
         if markdown:
-            lines += [f"## {heading}", "", _bar(table[0]), _bar(["---"] * len(COLUMNS)), *map(_bar, table[1:]), ""]
+            lines += [f"## {heading}", "", _bar(table[0]), _bar(["---"] * len(HEADINGS)), *map(_bar, table[1:]), ""]
         else:
-            widths = [max(_width(row[k]) for row in table) for k in range(len(COLUMNS))]
-            lines += [heading, *("  ".join(_pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table), ""]
+            widths = [max(map(columns, column)) for column in zip(*table, strict=True)]
+            lines += [heading, *("  ".join(map(padded, row, widths)).rstrip() for row in table), ""]
     if problems:
         lines += ["Left out:", *(f"- {problem}" for problem in problems)]
     return "\n".join(lines).rstrip()
@@ -323,32 +380,38 @@ def _bar(cells: Sequence[str]) -> str:
 
 
 def save_leaderboard(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[str], out: Path) -> None:
-    """Write leaderboard.md and leaderboard.csv into `out`; the CSV says in each line what must be equal for two lines to be compared."""
+    """Writes leaderboard.md and leaderboard.csv into `out`. Two lines of the CSV compare where their first columns (MUST_BE_EQUAL) are equal."""
     with Transaction() as new:
         new.open(out / "leaderboard.md").write(show_leaderboard(blocks, problems, markdown=True) + "\n")
         table = csv.writer(new.open(out / "leaderboard.csv"), lineterminator="\n")
         table.writerow([*MUST_BE_EQUAL, "run", "variant", "micro_f1", "low", "high", "macro_f1", "unseen_f1", "rows", "base_model", "folder"])
         for one in (one for block in blocks for one in block):
-            low, high = (one.score.get("intervals") or {}).get("micro") or ("", "")
-            unseen = (one.score.get("unseen") or {}).get("f1", "")
-            scores = [one.score["micro"]["f1"], low, high, one.score["macro"]["f1"], unseen, one.score["rows"]]
-            table.writerow([*one.key, one.run, one.variant, *scores, one.meta.get("base_model", ""), one.folder])
+            low, high = _interval(one) or (None, None)
+            scores = [one.score["micro"]["f1"], low, high, one.score["macro"]["f1"], _unseen(one), one.score["rows"]]
+            variant = one.name.partition(":")[2] or "adapter"
+            table.writerow([*one.key, one.variant.run, variant, *scores, one.meta.base_model or "", one.folder])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.report.compare", description=(__doc__ or "").split("\n\n")[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the evaluations, and how they are compared."""
     parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="<run>, <run>:base, <run>:merged, <run>:checkpoint-40 …, or an evaluation's folder (make: RUNS=…)"
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="<run>, <run>:<variant> such as <run>:base or <run>:merged-awq, <run>:schema (schema decoding), or an evaluation's folder",
     )
-    parser.add_argument("--task", metavar="T", help="default: the one that the runs have; leaderboard: all")
-    parser.add_argument("--split", help="default: the one that the runs have; leaderboard: all")
-    parser.add_argument("--outputs", type=Path, default=OUTPUTS, metavar="DIR", help=f"where the runs are (default: {OUTPUTS})")
-    parser.add_argument("--examples", type=Path, metavar="FILE", help="default: data/dataset/examples/<task>_<split>.jsonl")
-    parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"of the bootstrap (default: {SAMPLES})")
-    parser.add_argument("--seed", type=int, default=SEED, help=f"of the bootstrap (default: {SEED})")
-    parser.add_argument("--show", type=int, default=SHOW, metavar="N", help=f"how many won and lost rows to print (default: {SHOW})")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="gets compare.json and compare.jsonl, or leaderboard.md and leaderboard.csv")
-    args = parser.parse_args()
+    parser.add_argument("--task", metavar="NAME", help="default: the task of the runs; leaderboard: all tasks")
+    parser.add_argument("--split", metavar="NAME", help="default: the split of the runs; leaderboard: all splits")
+    parser.add_argument("--outputs", type=Path, default=OUTPUTS, metavar="DIR", help=f"the folder of the runs (default: {OUTPUTS})")
+    parser.add_argument("--examples", type=Path, metavar="FILE", help="default: examples/<task>_<split>.jsonl beside the first run's `dataset_dir`")
+    parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"samples of the bootstrap (default: {SAMPLES})")
+    parser.add_argument("--seed", type=int, default=SEED, metavar="N", help=f"seed of the bootstrap (default: {SEED})")
+    parser.add_argument("--show", type=int, default=SHOW, metavar="N", help=f"won and lost rows to print (default: {SHOW})")
+    parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"the folder of the files (default: {OUT})")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Compares the named evaluations, or prints the leaderboard; writes the files."""
     if args.samples < 1 or args.seed < 0 or args.show < 0:
         raise ToolError("--samples must be at least 1, --seed and --show at least 0.")
     if args.runs:
@@ -359,13 +422,12 @@ def main() -> None:
 
 def _compare(args: argparse.Namespace) -> None:
     evaluations = [named_evaluation(word, args.outputs, args.task, args.split) for word in args.runs]
-    task = find_task(str(evaluations[0].meta["task"]))
-    examples = args.examples or task.examples(str(evaluations[0].meta["split"]))
-    result = compare(task, examples, evaluations, args.samples, args.seed)
+    meta = evaluations[0].meta
+    task = find_task(meta.task)
+    result = compare(task, args.examples or task.examples(meta.split, evaluations[0].dataset), evaluations, args.samples, args.seed)
     print(show(result, args.show))
-    if args.out:
-        save(result, args.out)
-        print(f"→ {args.out / 'compare.json'}, {args.out / 'compare.jsonl'}")
+    save(result, args.out)
+    print(f"→ {args.out / 'compare.json'}, {args.out / 'compare.jsonl'}")
 
 
 def _leaderboard(args: argparse.Namespace) -> None:
@@ -376,10 +438,5 @@ def _leaderboard(args: argparse.Namespace) -> None:
         all_at_once([f"{args.outputs}: no evaluation{asked} in it. To make one: make eval CONF=conf/<run>.yaml", *problems])
     blocks = leaderboard(evaluations)
     print(show_leaderboard(blocks, problems))
-    if args.out:
-        save_leaderboard(blocks, problems, args.out)
-        print(f"→ {args.out / 'leaderboard.md'}, {args.out / 'leaderboard.csv'}")
-
-
-if __name__ == "__main__":
-    run(main)
+    save_leaderboard(blocks, problems, args.out)
+    print(f"→ {args.out / 'leaderboard.md'}, {args.out / 'leaderboard.csv'}")

@@ -1,0 +1,227 @@
+"""Counts the mistakes of an evaluation and picks its worst rows: the facts of a report, as JSON values.
+
+In: a task's Rows, and the strings that are entities in train. Out: sums by kind, label, length and seen string, and the rows as the page shows them.
+
+    ./ner report conf/tiny-qwen2-sample-ner-lora-sft.yaml --rows 100
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from typing import Any, NamedTuple, TypedDict
+
+from tools.answers.parse import Pair
+from tools.conf.task import Task
+from tools.score.mistakes import Mistake, counted, mistakes
+from tools.score.protocols import Counts, occurrences
+from tools.score.rows import Row, known_labels
+from tools.score.score_file import Figures
+from tools.text import neutralise
+
+# Caps: a report of any number of rows, and of any answers, opens at once.
+ROWS = 500
+TEXT_CHARS = 1500
+OUTPUT_CHARS = 2000
+STRING_CHARS = 200
+MISTAKES = 40
+MARKS = 200
+MATRIX = 30
+BUCKETS = 5
+
+Label = str | None  # None stands for 'no such string', UNKNOWN for a label that the task doesn't have
+UNKNOWN = "?"
+
+
+class Matrix(TypedDict):
+    """Confusion of labels: `counts` has a row for each of `gold` and a column for each of `predicted`. `left` rarer labels aren't in it."""
+
+    gold: list[Label]
+    predicted: list[Label]
+    counts: list[list[int]]
+    left: int
+
+
+class Marked(TypedDict):
+    """A text with spans. A piece is [string, numbers of the marks over it, numbers of the marks that end with it]; a mark is [hit|gold|extra, label]."""
+
+    text: list[list[Any]]
+    marks: list[list[str]]
+    marks_cut: bool
+
+
+class ShownRow(Marked):
+    """One row of the page, each part cut to its cap; the `…_cut` numbers say how much was cut. `class` are a classification's gold and predicted class."""
+
+    id: str
+    errors: int
+    text_cut: int
+    labels: list[str]
+    hits: int
+    classes: list[Label] | None
+    mistakes: list[list[Any]]  # [kind, gold pair or None, predicted pair or None]
+    mistakes_cut: int
+    kinds: list[str]
+    rules: list[str]
+    output: str | None
+    output_cut: int
+    error: str | None
+
+
+class PartFigures(Figures):
+    """A part's rows, and what the protocol 'set' counts in them."""
+
+    rows: int
+
+
+class Bucket(PartFigures):
+    """The texts of `shortest` to `longest` characters."""
+
+    shortest: int
+    longest: int
+
+
+@dataclass
+class Part:
+    """A part of the evaluation: its rows, and its pairs by the protocol 'set'."""
+
+    rows: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+    def figures(self) -> PartFigures:
+        """Returns the rows, the counts and their ratios."""
+        return {"rows": self.rows, **self.counts.to_dict()}
+
+
+class Examined(NamedTuple):
+    """A row that may be shown, its mistakes, and their number of false positives and false negatives."""
+
+    row: Row
+    found: list[Mistake]
+    errors: int
+
+
+@dataclass
+class Findings:
+    """Counts over all rows, and the worst rows, worst first."""
+
+    rows: int = 0
+    wrong_rows: int = 0
+    counts: Counts = field(default_factory=Counts)
+    kinds: dict[str, list[int]] = field(default_factory=dict)  # kind → false positives, false negatives, rows
+    confusion: Counter[tuple[Label, Label]] = field(default_factory=Counter)  # (gold label, predicted label) of a string
+    seen: Counts = field(default_factory=Counts)
+    unseen: Counts = field(default_factory=Counts)
+    lengths: dict[int, Part] = field(default_factory=dict)  # by the text's length in characters
+    worst: list[Examined] = field(default_factory=list)
+
+    def add(self, task: Task, row: Row, found: list[Mistake], seen: frozenset[str]) -> None:
+        """Counts one row with its mistakes."""
+        self.rows += 1
+        self.wrong_rows += bool(found or row.failures)
+        for kind, (fp, fn) in counted(found).items():
+            sums = self.kinds.setdefault(kind, [0, 0, 0])
+            self.kinds[kind] = [sums[0] + fp, sums[1] + fn, sums[2] + 1]
+        gold, predicted = set(row.gold), set(row.predicted)
+        part = self.lengths.setdefault(len(row.example.text), Part())
+        part.rows += 1
+        for pair in gold | predicted:
+            for counts in (self.counts, part.counts, self.seen if pair[1] in seen else self.unseen):
+                counts.add(pair in predicted, pair in gold)
+        known = frozenset(known_labels(task, row.example))
+        self.confusion.update((label, label) for label, _ in gold & predicted)
+        for one in found:
+            right = (one.predicted[0] if one.predicted[0] in known else UNKNOWN) if one.predicted else None
+            if one.gold and one.predicted and one.gold[1] == one.predicted[1]:
+                self.confusion[one.gold[0], right] += 1
+                continue
+            self.confusion.update([(one.gold[0], None)] if one.gold else [])
+            self.confusion.update([(None, right)] if one.predicted else [])
+
+
+def examine(task: Task, all_rows: Iterable[Row], seen: frozenset[str] = frozenset(), keep: int = ROWS) -> Findings:
+    """Counts the mistakes of all rows and keeps the `keep` worst: most errors (false positives + false negatives) first, then failures, then in file order."""
+    findings = Findings()
+
+    def examined() -> Iterator[Examined]:
+        for row in all_rows:
+            found = mistakes(row, frozenset(known_labels(task, row.example)))
+            findings.add(task, row, found, seen)
+            yield Examined(row, found, sum((one.gold is not None) + (one.predicted is not None) for one in found))
+
+    findings.worst = heapq.nsmallest(keep, examined(), key=lambda one: (-one.errors, not one.row.failures))
+    return findings
+
+
+def shown(task: Task, one: Examined) -> ShownRow:
+    """Returns one row for the page."""
+    row, output = one.row, one.row.prediction.output if one.row.prediction else None
+    text = neutralise(row.example.text)
+    gold, predicted = set(row.gold), set(row.predicted)
+    pairs = dict.fromkeys(row.gold + row.predicted) if task.kind == "ner" else {}
+    marks = [("hit" if pair in gold and pair in predicted else "gold" if pair in gold else "extra", pair) for pair in pairs]
+    return {
+        "id": row.example.id,
+        "errors": one.errors,
+        **_marked(text[:TEXT_CHARS], marks),
+        "text_cut": max(0, len(text) - TEXT_CHARS),
+        "labels": sorted({_cut(pair[0]) for pair in gold | predicted})[:MISTAKES],
+        "hits": len(gold & predicted),
+        "classes": [_cut(side[0][0]) if side else None for side in (row.gold, row.predicted)] if task.kind != "ner" else None,
+        "mistakes": [[m.kind, *([_cut(part) for part in pair] if pair else None for pair in (m.gold, m.predicted))] for m in one.found[:MISTAKES]],
+        "mistakes_cut": max(0, len(one.found) - MISTAKES),
+        "kinds": sorted({m.kind for m in one.found} | set(row.failures)),
+        "rules": list(row.rules),
+        "output": None if output is None else output[:OUTPUT_CHARS],
+        "output_cut": max(0, len(output or "") - OUTPUT_CHARS),
+        "error": row.prediction.error if row.prediction else None,
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= STRING_CHARS else f"{text[:STRING_CHARS]}…"
+
+
+def _marked(text: str, pairs: Iterable[tuple[str, Pair]]) -> Marked:
+    """Marks every occurrence of each pair's string, overlaps and all, up to MARKS of them."""
+    found = ((start, end, kind, label) for kind, (label, string) in pairs for start, end in occurrences(string, text))
+    spans = list(islice(found, MARKS + 1))
+    more, spans = len(spans) > MARKS, spans[:MARKS]
+    borders = sorted({0, len(text), *(place for start, end, *_ in spans for place in (start, end))})
+    pieces = []
+    for left, right in pairwise(borders):
+        over = [number for number, (start, end, *_) in enumerate(spans) if start <= left and right <= end]
+        pieces.append([text[left:right], over, [number for number in over if spans[number][1] == right]])
+    return {"text": pieces, "marks": [[kind, _cut(label)] for _, _, kind, label in spans], "marks_cut": more}
+
+
+def matrix(confusion: Counter[tuple[Label, Label]], labels: list[str]) -> Matrix:
+    """Returns the confusion of at most MATRIX labels, the most frequent ones, in the order of `labels`."""
+    sizes: Counter[str] = Counter()
+    for (gold, predicted), count in confusion.items():
+        for label in {gold, predicted} - {None, UNKNOWN}:
+            sizes[str(label)] += count
+    frequent = [label for label, _ in sizes.most_common(MATRIX)]
+    order = [label for label in (labels or sorted(frequent)) if label in frequent]
+    columns: list[Label] = [*order, *([UNKNOWN] if any(predicted == UNKNOWN for _, predicted in confusion) else []), None]
+    return {
+        "gold": [*order, None],
+        "predicted": columns,
+        "counts": [[confusion[g, p] for p in columns] for g in [*order, None]],
+        "left": len(sizes) - len(order),
+    }
+
+
+def buckets(lengths: Mapping[int, Part]) -> list[Bucket]:
+    """Returns at most BUCKETS ranges of text length with about as many rows each."""
+    total, passed, found = sum(part.rows for part in lengths.values()), 0, dict[int, tuple[list[int], Part]]()
+    for length, one in sorted(lengths.items()):
+        members, part = found.setdefault(passed * BUCKETS // total, ([], Part()))
+        members.append(length)
+        part.rows += one.rows
+        part.counts = Counts(part.counts.tp + one.counts.tp, part.counts.fp + one.counts.fp, part.counts.fn + one.counts.fn)
+        passed += one.rows
+    return [{"shortest": members[0], "longest": members[-1], **part.figures()} for members, part in found.values()]
