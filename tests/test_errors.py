@@ -1,6 +1,11 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tools.errors import WANTING, ToolError, all_at_once, choices, run
+from tools.files import ROOT
 
 
 def test_choices_guess_the_nearest_word_and_list_the_rest() -> None:
@@ -25,6 +30,7 @@ def test_all_problems_are_raised_in_one_error() -> None:
         (ToolError("a\nb"), 2, "error: a\nerror: b\n"),
         (KeyboardInterrupt(), 130, "\ninterrupted\n"),
         (OSError(28, "No space left on device", "out.json"), 2, "error: out.json: No space left on device\n"),
+        (OSError(18, "Invalid cross-device link", "new", None, "old"), 2, "error: new → old: Invalid cross-device link\n"),
     ],
 )
 def test_a_users_fault_is_a_message_and_an_exit_code(raised: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,3 +48,42 @@ def test_a_bug_of_ours_keeps_its_traceback() -> None:
 
     with pytest.raises(KeyError):
         run(main)
+
+
+ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+def in_ascii(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs code whose stdout and stderr are pipes in ASCII."""
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **ASCII}, capture_output=True, text=True, check=False)
+
+
+def test_a_pipe_in_ascii_gets_escapes_and_no_traceback() -> None:
+    done = in_ascii(
+        "from tools.errors import ToolError, run\n"
+        "from tqdm import tqdm\n"
+        "def main():\n"
+        r" print('\u7ec4\u7ec7 \u2192'); list(tqdm([1], desc='\u7ec4\u7ec7')); raise ToolError('\u7ec4\u7ec7: \u2026', 1)"
+        "\nrun(main)"
+    )
+    assert (done.returncode, done.stdout) == (1, "\\u7ec4\\u7ec7 \\u2192\n")
+    assert done.stderr.endswith("error: \\u7ec4\\u7ec7: \\u2026\n")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("given", ["ascii", "", "ascii:strict"])
+def test_a_child_writes_escapes_to_a_pipe_in_ascii_unless_it_was_told_otherwise(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = "print('\\u7ec4\\u7ec7')"
+    for name, value in {**ASCII, "PYTHONIOENCODING": given}.items():
+        monkeypatch.setenv(name, value)
+    code = f"import sys; from tools.process import call; raise SystemExit(call([sys.executable, '-c', {child!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == ((1, "") if given == "ascii:strict" else (0, "\\u7ec4\\u7ec7\n"))
+
+
+@pytest.mark.parametrize("words", [["check", "conf/task/sample.yaml"], ["train", "--help"], ["check", "conf/task/组织.yaml"]])
+def test_a_verb_speaks_to_a_pipe_in_ascii(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "tools", *words], cwd=ROOT, env={**os.environ, **ASCII}, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.stdout + done.stderr
+    assert (done.stdout + done.stderr).isascii()

@@ -1,4 +1,6 @@
-"""What a user's mistake looks like: one message that names the thing, the place, the choices and the next command.
+"""Turns a user's mistake into one message that names the thing, the place, the choices and the next command.
+
+In: a tool's `main`. Out: its exit code, and on stderr `error: …` in place of a traceback.
 
 Exit codes everywhere: 0 done; 1 the work ran and found the input or the result wanting; 2 the command was wrong or something it needs is missing.
 """
@@ -19,7 +21,7 @@ WRONG = 2
 
 
 class ToolError(Exception):
-    """A fault that the user can mend. `str(error)` is all that they see; `exit_code` is WRONG unless said otherwise."""
+    """A fault that the user can mend. The user sees `str(error)` alone; `exit_code` is WRONG or WANTING."""
 
     def __init__(self, message: str, exit_code: int = WRONG) -> None:
         super().__init__(message)
@@ -27,13 +29,13 @@ class ToolError(Exception):
 
 
 def all_at_once(problems: list[str], exit_code: int = WRONG) -> None:
-    """Raise one ToolError that shows every problem; nothing happens when there is none."""
+    """Raises one ToolError that shows every problem. Does nothing when there is none."""
     if problems:
         raise ToolError("\n".join(problems), exit_code)
 
 
 def choices(word: str, known: Iterable[str]) -> str:
-    """The tail of an 'unknown …' message: the nearest known word, then all of them where they are few."""
+    """Returns the end of an 'unknown …' message: the nearest known word, then all of them where they are few."""
     names = sorted(set(known))
     near = difflib.get_close_matches(word, names, n=1)
     guess = f" Did you mean '{near[0]}'?" if near else ""
@@ -45,9 +47,9 @@ def _complain(line: str) -> None:
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Run a tool's `main` and leave with its exit code; a ToolError or a failing disk is a message, not a traceback."""
+    """Runs a tool's `main` and exits with its code. A ToolError or a failing disk is a message, not a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal in ASCII must not end in a UnicodeEncodeError
+        if isinstance(stream, io.TextIOWrapper):  # a character that a terminal in ASCII can't show is written as an escape
             stream.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
@@ -66,5 +68,5 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         if error.filename is None and error.errno is None:
             raise
         code = WRONG
-        _complain(f"{error.filename or 'the file system'}: {error.strerror}")
+        _complain(f"{' → '.join(str(name) for name in (error.filename, error.filename2) if name) or 'the file system'}: {error.strerror}")
     raise SystemExit(code)

@@ -196,7 +196,7 @@ def _machine() -> str:
     """Returns 12 hex digits that name the set of processes we can see in /proc: this boot of this host, and this container."""
     parts = [socket.gethostname()]
     with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
     with suppress(OSError):
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

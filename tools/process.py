@@ -1,6 +1,8 @@
-"""Child processes that never outlive us: signals reach them, and they are gone before we are.
+"""Starts child processes that never outlive this one.
 
-In: a command. Out: its exit code, or a running Child that a `with` block stops.
+In: a command. Out: its exit code, or a running process that a `with` block stops. Signals reach the child, and a terminal in ASCII doesn't stop it.
+
+    call(["llamafactory-cli", "train", "run.yaml"])
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Child:
-    """A command in a process group of its own, stopped (SIGTERM, then SIGKILL after `patience` seconds) when the block ends, however it ends.
+    """A command in a process group of its own. It is stopped when the block ends: SIGTERM, then SIGKILL after `patience` seconds.
 
-    Inside the block SIGTERM and SIGHUP raise SystemExit, as Ctrl-C raises KeyboardInterrupt; should we be killed outright, the kernel ends the child.
+    Inside the block SIGTERM and SIGHUP raise SystemExit, as Ctrl-C raises KeyboardInterrupt. If this process is killed outright, the kernel ends the child.
     """
 
     def __init__(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None, log: IO[str] | None = None, patience: float = 30) -> None:
@@ -33,7 +35,7 @@ class Child:
             self._handlers[number] = signal.signal(number, _interrupt)
         self.process = subprocess.Popen(
             self._command,
-            env={**os.environ, **(self._env or {})},
+            env={**os.environ, "PYTHONIOENCODING": _never_fails(os.environ.get("PYTHONIOENCODING", "")), **(self._env or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -61,15 +63,20 @@ class Child:
 
 
 def call(command: Sequence[str | Path], env: Mapping[str, str] | None = None, log: IO[str] | None = None) -> int:
-    """Run a command to its end and return its exit code (128 + n when signal n ended it); an interrupt stops it too."""
+    """Runs a command to its end. Returns its exit code, 128 + n when signal n ended it. An interrupt stops the command too."""
     with Child(command, env, log) as process:
         code = process.wait()
     return code if code >= 0 else 128 - code
 
 
 def die_with_parent() -> None:
-    """Let the kernel send this process SIGTERM when the one that started it is gone, however it went."""
+    """Makes the kernel send this process SIGTERM when the process that started it has ended."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _never_fails(encoding: str) -> str:
+    """Returns PYTHONIOENCODING with an error handler: a character that a terminal in ASCII can't show is written as an escape."""
+    return encoding if ":" in encoding else f"{encoding}:backslashreplace"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
