@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import setup
+from tools import cli, setup
 from tools.errors import ToolError
 from tools.files import ROOT
 
@@ -31,7 +31,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(setup, "install", install)
     monkeypatch.setattr(setup, "prove", lambda name, environment, on_gpu: None)
     monkeypatch.setattr(setup, "detect_gpu", lambda: False)
-    monkeypatch.setattr(setup, "nvidia_smi", lambda: "")
+    monkeypatch.setattr(setup, "nvidia_smi", lambda *words: "")
     return installed
 
 
@@ -87,8 +87,7 @@ def test_vllms_build_follows_the_gpu_unless_it_was_asked_for(place: list[Path], 
 
 def test_llm_compressor_is_installed_only_when_it_is_asked_for(place: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     for words in ([], ["quantize"], ["quantize"], ["--serve", "gpu", "quantize"]):
-        monkeypatch.setattr(sys, "argv", ["tools.setup", *words])
-        setup.main()
+        assert cli.main(["setup", *words]) is None
     assert names(place) == ["train.txt", "serve-cpu.txt", "quantize.txt"]
 
 

@@ -1,6 +1,6 @@
-"""Makes the environments, with nothing but Python's standard library: `.venv/train` (LLaMA-Factory), `.venv/serve` (vLLM), `.venv/quantize`.
+"""Makes the environments: `.venv/train` (LLaMA-Factory), `.venv/serve` (vLLM) and `.venv/quantize` (llm-compressor).
 
-In: the hash-pinned locks in `requirements/`. Out: one environment a name, and in it the mark `.complete`, written last.
+In: the hash-pinned locks in `requirements/`. Out: an environment of each name, which holds the mark `.complete`, written last. Python's standard library is enough.
 
     ./ner setup                      # train and serve
     ./ner setup train                # one
@@ -24,17 +24,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tools.errors import ToolError
+from tools.errors import ToolError, choices
+from tools.files import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCKS = ROOT / "requirements"
 PYTHONS = ((3, 11), (3, 12))
 EXTRAS = {"train": ["train", "test"], "serve": ["serve"], "serve-cpu": ["serve-cpu"], "quantize": ["quantize"]}
-USUAL = ("train", "serve")  # what every user needs; quantize is made when it is asked for
+USUAL = ("train", "serve")  # every user needs them; quantize is made when it is asked for
 MARK = ".complete"
 NEEDED_GIB = {"train": 8, "serve": 12, "quantize": 7}
-# What must work before an environment counts as made; torch pulls in the CUDA libraries, which is where a broken install shows.
+# Code that must run before an environment counts as made. torch loads the CUDA libraries, where a broken installation shows.
 PROOF = {
     "train": "import torch, transformers, peft, importlib.util as u; u.find_spec('llamafactory') or sys.exit('no llamafactory')",
     "serve": "import torch, vllm",
@@ -43,7 +43,7 @@ PROOF = {
 TORCH_USES_GPU = "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')"
 GPU_PROOF = {"train": TORCH_USES_GPU, "serve": f"{TORCH_USES_GPU}; import vllm._C_stable_libtorch", "quantize": TORCH_USES_GPU}
 NUMA = "On Debian and Ubuntu: apt install libnuma1. On Fedora: dnf install numactl-libs."
-# pip's settings that a user of a mirror has, and what uv calls them.
+# pip's settings for a mirror → uv's variables.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
 
 
@@ -56,10 +56,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Makes the environments that `args` name. Raises ToolError for an unknown one."""
+    """Makes the environments that `args` names. Raises ToolError for an unknown one."""
     for name in args.environments:
         if name not in PROOF:
-            raise ToolError(f"unknown environment '{name}'. Available: {', '.join(sorted(PROOF))}.")
+            raise ToolError(f"unknown environment '{name}'.{choices(name, PROOF)}")
     if args.lock:
         compile_locks()
         return
@@ -68,15 +68,15 @@ def main(args: argparse.Namespace) -> None:
 
 
 def make(name: str, kind: str, torch_backend: str) -> None:
-    """Make one environment, unless its mark says that it is made already. A torn install has no mark and is made anew, whole.
+    """Makes an environment unless its mark shows that it is made already. A torn installation has no mark and is made anew, whole.
 
-    What was once asked for by name (`kind` 'cpu' or 'gpu', a torch backend) stays until something else is asked for.
+    A build that was asked for by name (`kind` 'cpu' or 'gpu', a torch backend) stays until another is asked for.
     """
     environment = VENV / name
     if is_made(environment, kind, torch_backend):
         return
-    with one_at_a_time():
-        if is_made(environment, kind, torch_backend):  # while we waited
+    with installing():
+        if is_made(environment, kind, torch_backend):  # by another process, while this one waited
             return
         if sys.platform != "linux" or os.uname().machine != "x86_64":
             raise ToolError(f"the locks are for Linux on x86-64; this is {sys.platform} on {os.uname().machine}.")
@@ -96,7 +96,7 @@ def make(name: str, kind: str, torch_backend: str) -> None:
 
 
 def is_made(environment: Path, kind: str, torch_backend: str) -> bool:
-    """Whether the environment's mark is there, is of today's lock, and is what is asked for now."""
+    """Returns whether the environment's mark is there, names today's lock, and fits `kind` and `torch_backend`."""
     try:
         mark = json.loads((environment / MARK).read_text())
     except (OSError, ValueError):
@@ -110,35 +110,21 @@ def is_made(environment: Path, kind: str, torch_backend: str) -> bool:
 
 
 def install(environment: Path, lock: Path, torch_backend: str) -> None:
-    """A new environment with exactly the lock's packages, or with the same versions on another build of torch."""
+    """Makes a new environment with exactly the lock's packages, or with the same versions and another build of torch."""
     uv, python = str(install_uv()), str(environment / "bin" / "python")
     call([uv, "venv", "--quiet", "--clear", "--python", find_python(), str(environment)])
     if not torch_backend:
         call([uv, "pip", "sync", "--python", python, "--require-hashes", str(lock)])
         return
     constraints = environment / "constraints.txt"
-    constraints.write_text(unhashed(lock.read_text()))
+    constraints.write_text(unhashed(lock.read_text(encoding="utf-8")), encoding="utf-8")
     extras = [word for extra in EXTRAS[lock.stem] for word in ("--extra", extra)]
-    call(
-        [
-            uv,
-            "pip",
-            "install",
-            "--python",
-            python,
-            "--torch-backend",
-            torch_backend,
-            "-r",
-            "pyproject.toml",
-            *extras,
-            "--constraint",
-            str(constraints),
-        ]
-    )
+    other_torch = ["--torch-backend", torch_backend, "-r", "pyproject.toml", *extras, "--constraint", str(constraints)]
+    call([uv, "pip", "install", "--python", python, *other_torch])
 
 
 def lock_of(name: str, gpu: bool) -> Path:
-    """The lock that an environment is made from. Raises ToolError when it is missing."""
+    """Returns the lock that an environment is made from. Raises ToolError when it is missing."""
     lock = LOCKS / ("serve-cpu.txt" if name == "serve" and not gpu else f"{name}.txt")
     if not lock.is_file():
         raise ToolError(f"{lock}: no such file; `git checkout requirements` brings it back.")
@@ -146,31 +132,28 @@ def lock_of(name: str, gpu: bool) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file."""
+    """Returns a file's SHA-256 in hex digits. tools.files' own needs Python 3.11, and an older one may run this module."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def detect_gpu() -> bool:
-    """Whether nvidia-smi lists a GPU."""
-    try:
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return listed.returncode == 0 and "GPU" in listed.stdout
+    """Returns whether nvidia-smi lists a GPU."""
+    return "GPU" in nvidia_smi("--list-gpus")
 
 
-def nvidia_smi() -> str:
-    """What `nvidia-smi` prints, '' where it isn't installed or fails."""
+def nvidia_smi(*words: str) -> str:
+    """Returns the output of `nvidia-smi`, or '' where it isn't installed or fails."""
     try:
-        return subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=30, check=False).stdout
+        done = subprocess.run(["nvidia-smi", *words], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
+    return "" if done.returncode else done.stdout
 
 
 def check_driver(name: str, smi: str, lock: str) -> None:
-    """Raise ToolError when the driver's CUDA (in nvidia-smi's header) is of an older major version than the locked torch's.
+    """Raises ToolError when the driver's CUDA (in nvidia-smi's header) is of an older major version than the locked torch's.
 
-    A driver runs every minor version of its own major (NVIDIA, "CUDA Compatibility"), so only the major counts.
+    A driver runs every minor version of its own major version (NVIDIA, "CUDA Compatibility").
     """
     driver = re.search(r"CUDA(?: UMD)? Version:\s*(\d+)\.(\d+)", smi)
     torch = re.search(r"^nvidia-cuda-runtime==(\d+)\.(\d+)", lock, re.MULTILINE)
@@ -192,7 +175,7 @@ def check_driver(name: str, smi: str, lock: str) -> None:
 
 
 def prove(name: str, environment: Path, on_gpu: bool) -> None:
-    """See that the environment's packages import, and reach the GPU where there is one. Raises ToolError with the last line of what they said."""
+    """Imports the environment's packages, and reaches the GPU where there is one. Raises ToolError with the last line of their output."""
     code = f"import sys; {PROOF[name]}" + (f"; {GPU_PROOF[name]}" if on_gpu else "")
     done = subprocess.run([str(environment / "bin" / "python"), "-c", code], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -201,7 +184,7 @@ def prove(name: str, environment: Path, on_gpu: bool) -> None:
 
 
 def find_python() -> str:
-    """A Python that the locks are for: this one, or python3.12 / python3.11 from PATH. Raises ToolError where there is none."""
+    """Returns a Python that the locks are for: this one, or python3.12 or python3.11 from PATH. Raises ToolError where there is none."""
     if sys.version_info[:2] in PYTHONS:
         return sys.executable
     for major, minor in reversed(PYTHONS):
@@ -215,7 +198,7 @@ def find_python() -> str:
 
 
 def install_uv() -> Path:
-    """The pinned uv in an environment of its own, installed by the Python that we have."""
+    """Returns the pinned uv, which this Python installs in an environment of its own."""
     lock, home = LOCKS / "uv.txt", VENV / "uv"
     uv, mark = home / "bin" / "uv", home / MARK
     if mark.is_file() and mark.read_text() == sha256(lock):
@@ -233,7 +216,7 @@ def install_uv() -> Path:
 
 
 def compile_locks() -> None:
-    """Write requirements/*.txt: every version that pyproject.toml leads to on Linux x86-64 for both Pythons, with hashes, naming no index."""
+    """Writes requirements/*.txt: the versions that pyproject.toml resolves to on Linux x86-64 for both Pythons, with hashes and without an index."""
     uv = install_uv() if (LOCKS / "uv.txt").is_file() else Path(shutil.which("uv") or "uv")
     LOCKS.mkdir(exist_ok=True)
     for name, extras in {**EXTRAS, "uv": []}.items():
@@ -245,13 +228,13 @@ def compile_locks() -> None:
 
 
 def unhashed(lock: str) -> str:
-    """A lock as plain constraints for another CUDA: names and versions without hashes, less the CUDA libraries, which torch's build chooses."""
+    """Returns a lock as plain constraints for another CUDA: names and versions without hashes and without CUDA's libraries, which torch's build chooses."""
     pins = re.findall(r"^[A-Za-z0-9_.\-]+==[^\s\\]+(?: ;[^\\\n]*)?", lock, re.MULTILINE)
     return "\n".join(pin.strip() for pin in pins if not re.match(r"(nvidia|cuda)-|triton==", pin)) + "\n"
 
 
 def check_libraries() -> None:
-    """Raise ToolError where a library of the system is missing without which vLLM's CPU build imports, and dies at the first start."""
+    """Raises ToolError where libnuma is missing: vLLM's CPU build imports without it, and dies at its first start."""
     try:
         ctypes.CDLL("libnuma.so.1")
     except OSError:
@@ -259,7 +242,7 @@ def check_libraries() -> None:
 
 
 def check_room(name: str) -> None:
-    """Raise ToolError when the disk has less room than the environment needs."""
+    """Raises ToolError when the disk has less room than the environment needs."""
     VENV.mkdir(exist_ok=True)
     free = shutil.disk_usage(VENV).free / 2**30
     if free < NEEDED_GIB[name]:
@@ -267,14 +250,14 @@ def check_room(name: str) -> None:
 
 
 def uv_environment(environ: Mapping[str, str], pip_config: str) -> dict[str, str]:
-    """`environ` for uv, with the index and certificate that pip is configured with (`pip config list`): uv doesn't read pip's settings."""
+    """Returns `environ` for uv, with pip's index and certificate (`pip config list`): uv doesn't read pip's settings."""
     settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", pip_config, re.MULTILINE))
     known = {uv: settings[pip] for pip, uv in PIP_TO_UV.items() if pip in settings}
     return {"UV_HTTP_TIMEOUT": "300", "UV_NO_PROGRESS": "0" if sys.stderr.isatty() else "1", **known, **environ}
 
 
 def pip_config() -> str:
-    """What `pip config list` says: this Python's pip, or the one beside uv where this Python has none, as on Ubuntu without python3-pip."""
+    """Returns the output of `pip config list`, of this Python's pip or of the one beside uv: Ubuntu without python3-pip has no other."""
     for python in (sys.executable, str(VENV / "uv" / "bin" / "python")):
         with contextlib.suppress(OSError):
             done = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
@@ -284,26 +267,25 @@ def pip_config() -> str:
 
 
 def call(command: list[str]) -> None:
-    """Run a command of the installation, its output shown; a failure is a ToolError with the way to try again."""
+    """Runs a command of the installation and shows its output. Raises ToolError with the command that tries again."""
     done = subprocess.run(command, cwd=ROOT, env=uv_environment(os.environ, pip_config()), stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise ToolError(
             f"this step of the installation failed (exit code {done.returncode}): {' '.join(command)}\n"
-            "What it printed above says why; nothing half-installed will be used. Try again: make setup"
+            "The reason stands above. Nothing half-installed will be used. Try again: make setup"
         )
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Hold the installation's lock; a second `make` waits here. Raises ToolError where this user may not install."""
+def installing() -> Iterator[None]:
+    """Holds the installation's lock; a second `make` waits here. Raises ToolError where this user may not install."""
     try:
         VENV.mkdir(exist_ok=True)
-        handle = open(VENV / ".lock", "w")  # noqa: SIM115 - closed below
+        handle = open(VENV / ".lock", "w", encoding="utf-8")  # noqa: SIM115 - closed below
     except PermissionError:
         raise ToolError(
-            f"{VENV}: this user may not install there, and what this step needs isn't there. In a container: take the image that has it (docs/docker.md)."
+            f"{VENV}: this user may not install there, and the environment that this step needs is missing. In a container: take the image that has it (docs/docker.md)."
         ) from None
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
