@@ -19,6 +19,11 @@ from tools.files import ROOT
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Without compiled modules every process spends twice the time on importing LLaMA-Factory or vLLM, and tests start a hundred of them.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(ROOT / ".venv" / "pycache")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
 REAL_DATA = Path(os.environ.get("REAL_DATA", ROOT.parent / "shared" / "data"))
 LABELS = ["name", "organization", "scene", "company", "movie", "book", "government", "position", "address", "game"]
 

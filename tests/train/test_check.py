@@ -9,21 +9,36 @@ from pathlib import Path
 import pytest
 
 from tools.conf.run import load_run
-from tools.train import check
-from tools.train.check import examine, report
+from tools.conf.task import load_task
+from tools.data.convert import convert
+from tools.files import ROOT
+from tools.train import native_parser
+from tools.train.check import is_run, report
+from tools.train.examination import examine
+from tools.train.machine import visible_gpus
+from tools.train.native_parser import Objections
 
 CONF = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
+SAMPLE = {"raw.train": "data/dataset/sample.train.jsonl", "raw.dev": "data/dataset/sample.dev.jsonl", "prompt": "data/prompts/sample_prompt.txt"}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset folder with the sample's rows."""
+    folder = tmp_path_factory.mktemp("dataset")
+    convert(load_task(ROOT / "conf/task/sample.yaml", [f"{key}={ROOT}/{value}" for key, value in SAMPLE.items()]), folder)
+    return folder
 
 
 @pytest.fixture
-def words(tool: Callable, tmp_path: Path) -> list[str]:
-    """Overrides that keep a test's files below tmp_path, with the sample's rows there."""
-    assert tool("data", "conf/task/sample.yaml", "--out", tmp_path).returncode == 0
+def words(dataset: Path, tmp_path: Path) -> list[str]:
+    """Overrides that keep a test's files below tmp_path."""
+    shutil.copytree(dataset, tmp_path, dirs_exist_ok=True)
     return [f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft", f"dataset_dir={tmp_path}/alpaca"]
 
 
 def test_the_page_shows_values_with_their_origin_and_what_the_run_will_do(tool: Callable, words: list[str], tmp_path: Path) -> None:
-    done = tool("check", CONF, *words, "conf/overlay/smoke.yaml", "lora_rank=16", "max_steps=40")
+    done = tool("check", CONF, *words, "conf/overlay/smoke.yaml", "lora_rank=16", "max_steps=40", "bf16=true")
     assert done.returncode == 0, done.stderr
     lines = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()}
     assert lines["lora_rank"] == ["16", "command", "line", "8"]
@@ -35,13 +50,40 @@ def test_the_page_shows_values_with_their_origin_and_what_the_run_will_do(tool: 
     assert f"llamafactory-cli train {tmp_path}/tiny-qwen2-sample-ner-lora-sft/run.yaml" in done.stdout
     assert re.search(r"GPU +about \S+ GB without gradient checkpointing, \S+ GB with it: weights 7.58 MB, 374,784 trained parameters", done.stdout)
     assert "sample train: 2,000 rows" in done.stdout, "the data doctor's page follows"
+    if not visible_gpus():
+        assert "LLaMA-Factory refuses it on this machine: Your setup doesn't support bf16/gpu" in done.stdout
+        assert "Without a GPU, use_cpu=true trains on the CPU." in done.stdout
+        assert "nothing is wrong with the run, but with this machine" in done.stdout
+
+
+@pytest.mark.usefixtures("quick")
+def test_every_value_can_be_listed(words: list[str]) -> None:
     assert "seed" in report(examine(load_run(Path(CONF), words)), everything=True)
 
 
+def test_the_first_file_tells_a_task_from_a_run(tool: Callable, tmp_path: Path) -> None:
+    assert is_run([CONF, "conf/overlay/fast.yaml", "lora_rank=8"])
+    assert is_run(["lora_rank=8", CONF])
+    assert not is_run(["conf/task/sample.yaml"])
+    assert not is_run([])
+    done = tool("check", "conf/task/sample.yaml", "--out", tmp_path)
+    assert (done.returncode, "sample train: 2,000 rows" in done.stdout) == (0, True), done.stderr
+    for word, message in (("conf/overlay/fast.yaml", "neither a run"), ("conf/nope.yaml", f"no such file. Runs:.*{CONF}.*Tasks:.*sample.yaml")):
+        done = tool("check", word)
+        assert (done.returncode, bool(re.search(message, done.stderr))) == (2, True), done.stderr
+
+
+@pytest.mark.usefixtures("quick")
+def test_data_of_two_conversions_is_refused_with_the_command_that_writes_it_again(words: list[str], tmp_path: Path) -> None:
+    with open(tmp_path / "examples/sample_train.jsonl", "a") as file:
+        file.write("\n")
+    [problem] = examine(load_run(Path(CONF), words)).problems
+    assert "examples/sample_train.jsonl: doesn't belong to" in problem
+    assert "make data TASK=sample" in problem
+
+
 def test_all_that_is_wrong_is_told_at_once(tool: Callable, words: list[str]) -> None:
-    done = tool(
-        "tools.train.check", CONF, *words, "lora_rnk=8", "stage=sfty", "eval_strategy=no", "template=qwne", "lora_rank=-1", "learning_rate=.nan"
-    )
+    done = tool("check", CONF, *words, "lora_rnk=8", "stage=sfty", "eval_strategy=no", "template=qwne", "lora_rank=-1", "learning_rate=.nan")
     assert done.returncode == 2
     for message in (
         "unknown key 'lora_rnk'. Did you mean 'lora_rank'?",
@@ -71,18 +113,20 @@ def test_what_llamafactory_would_find_late_or_never_is_found_now(tool: Callable,
     assert (done.returncode, bool(re.search(message, done.stderr))) == (2, True), done.stderr
 
 
-def test_a_run_that_passed_isnt_asked_of_llamafactory_again(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_passed_isnt_asked_of_llamafactory_again(words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answers = [Objections(here="no bf16 here"), Objections("refused"), Objections("refused")]
+    monkeypatch.setattr(native_parser, "ask", lambda run: answers.pop(0))
     run = load_run(Path(CONF), words)
-    assert examine(run).problems == []
-    monkeypatch.setattr(check.parse, "parser_problems", lambda run: ["asked"])
-    assert examine(run).problems == []
-    assert examine(load_run(Path(CONF), [*words, "lora_alpha=7"])).problems == ["asked"]
+    assert [(found.problems, found.here) for found in (examine(run), examine(run))] == [([], ["no bf16 here"])] * 2
+    assert examine(load_run(Path(CONF), [*words, f"output_dir={tmp_path}/elsewhere/{run.name}"])).here == ["no bf16 here"], "the folder is no matter"
+    changed = load_run(Path(CONF), [*words, "lora_alpha=7"])
+    assert [examine(changed).problems, examine(changed).problems] == [["refused"]] * 2, "what was refused is asked again"
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """LLaMA-Factory's own parser, which takes seconds to import, has nothing to say."""
-    monkeypatch.setattr(check.parse, "parser_problems", lambda run: [])
+    monkeypatch.setattr(native_parser, "ask", lambda run: Objections())
 
 
 @pytest.mark.usefixtures("quick")

@@ -18,7 +18,7 @@ import pytest
 from tools.conf.run import load_run
 from tools.errors import ToolError
 from tools.files import ROOT
-from tools.train import distributed, pissa
+from tools.train import distributed
 from tools.train.distributed import Processes
 from tools.train.train import resolved_values, to_yaml, train
 
@@ -47,7 +47,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_word_one_process_runs_under_llamafactory_cli(no_gpu: None) -> None:
     how = parse()
     assert how.command(["llamafactory-cli", "train"], Path("run.yaml")) == ["llamafactory-cli", "train", "run.yaml"]
-    assert (how.environment(), how.leads, how.several) == ({}, True, False)
+    assert (how.environment(), how.leads, how.nproc) == ({}, True, "")
 
 
 def test_several_gpus_get_a_process_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,21 +68,19 @@ def test_the_words_become_torchruns(no_gpu: None) -> None:
     env = {"NPROC_PER_NODE": "2", "NNODES": "3", "NODE_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
     assert parse(env=env) == parse(*words), "LLaMA-Factory's own variables say the same"
     assert not parse(*words).leads
-    assert parse("--ray").environment() == {"USE_RAY": "1"}
 
 
 @pytest.mark.parametrize(
     ("words", "messages"),
     [
-        ("--nproc 0", ["NPROC: a whole number from 1 is needed, this is '0'"]),
-        ("--nnodes two --master-port 70000", ["NNODES: a whole number", "MASTER_PORT: a whole number from 1 to 65535"]),
-        ("--nproc 1 --nnodes 2 --node-rank 2 --master-addr a --master-port 1", ["NODE_RANK=2: with NNODES=2 it must be from 0 to 1"]),
-        ("--node-rank 1", ["NODE_RANK=1: with NNODES=1 it must be 0"]),
-        ("--nnodes 2 --nproc 1", ["NODE_RANK=<", "MASTER_ADDR=<", "MASTER_PORT=<"]),
-        ("--nnodes 2 --node-rank 0 --master-addr a --master-port 1", ["NPROC=…"]),
+        ("--nproc 0", ["--nproc: a whole number from 1 is needed, this is '0'"]),
+        ("--nnodes two --master-port 70000", ["--nnodes: a whole number", "--master-port: a whole number from 1 to 65535"]),
+        ("--nproc 1 --nnodes 2 --node-rank 2 --master-addr a --master-port 1", ["--node-rank 2: with --nnodes 2 it must be from 0 to 1"]),
+        ("--node-rank 1", ["--node-rank 1: with --nnodes 1 it must be 0"]),
+        ("--nnodes 2 --nproc 1", ["--node-rank <", "--master-addr <", "--master-port <"]),
+        ("--nnodes 2 --node-rank 0 --master-addr a --master-port 1", ["--nproc <processes>"]),
         ("--nproc 1 --nnodes 2 --node-rank 0 --master-port 1 --master-addr 127.0.0.1", ["would look for machine 0 on themselves"]),
         ("--nproc 2 --master-addr http://a", ["without a space, a scheme or a path"]),
-        ("--ray --nproc 2 --nnodes 2", ["NPROC, NNODES can't be meant", "ray_num_workers=N"]),
     ],
 )
 def test_nonsense_is_named_all_at_once(no_gpu: None, words: str, messages: list[str]) -> None:
@@ -93,55 +91,24 @@ def test_nonsense_is_named_all_at_once(no_gpu: None, words: str, messages: list[
         assert message in str(error.value)
 
 
+def test_ray_is_left_to_llamafactory_cli() -> None:
+    with pytest.raises(ToolError, match=r"starts no Ray workers; llamafactory-cli does \(docs/cluster\.md\)"):
+        parse(env={"USE_RAY": "1"})
+
+
 @pytest.mark.parametrize(
     ("words", "how", "message"),
     [
-        ("conf/overlay/zero2.yaml", Processes(), "works through torchrun only; say NPROC="),
-        ("conf/overlay/zero3.yaml use_cpu=true", Processes("2"), "accelerate leaves `deepspeed` out without a word"),
+        ("conf/overlay/zero2.yaml", Processes(), "works only through torchrun. Say --nproc"),
+        ("conf/overlay/zero3.yaml use_cpu=true", Processes("2"), "accelerate leaves out `deepspeed` without a word"),
         ("deepspeed=gone.json", Processes("2"), "`deepspeed: gone.json`: no such file"),
         ("conf/overlay/fsdp.yaml", Processes("2"), "`fsdp` needs GPUs"),
         ("conf/overlay/fsdp.yaml conf/overlay/zero2.yaml", Processes("2"), "both divide the model"),
-        ("conf/overlay/ray.yaml", Processes(ray=True), "waits without end"),
+        ("finetuning_type=prefix", Processes("2"), "The PEFT engine trains in one process. Leave --nproc and --nnodes out"),
     ],
 )
 def test_what_would_be_left_out_without_a_word_is_a_problem(no_gpu: None, words: str, how: Processes, message: str) -> None:
     assert message in "\n".join(distributed.problems(load_run(Path(CONF), words.split()), how))
-
-
-def test_rays_cpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    words = ["conf/overlay/ray.yaml", "master_addr=10.0.0.1"]
-    assert distributed.problems(load_run(Path(CONF), words), Processes(ray=True)) == []
-    [problem] = distributed.problems(load_run(Path(CONF), [*words, "ray_init_kwargs.num_cpus=8"]), Processes(ray=True))
-    assert "num_cpus: 20" in problem
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("pissa_convert=false", "fits no model"),
-        ("conf/overlay/dora.yaml", "`pissa_init` and `use_dora` don't go together"),
-        ("conf/overlay/zero3.yaml", "ZeRO-2 does not"),
-        ("resume_from_checkpoint=checkpoint-2", "can't be converted"),
-    ],
-)
-def test_a_pissa_run_that_could_not_be_served_is_a_problem(tmp_path: Path, words: str, message: str) -> None:
-    run = load_run(Path(CONF), ["conf/overlay/pissa.yaml", words, f"output_dir={tmp_path}/{RUN}"])
-    assert message in "\n".join(pissa.problems(run))
-
-
-def test_a_resumed_pissa_run_keeps_the_adapter_of_before_its_first_step(tmp_path: Path) -> None:
-    out = tmp_path / RUN
-    (out / pissa.BEGUN).mkdir(parents=True)
-    (out / pissa.BEGUN / pissa.WEIGHTS).write_text("first")
-    fresh, resumed = (load_run(Path(CONF), [f"output_dir={out}", f"resume_from_checkpoint={value}"]) for value in ("null", "c"))
-    pissa.before(resumed)
-    (out / pissa.BEGUN).mkdir()  # LLaMA-Factory writes it again
-    (out / pissa.BEGUN / pissa.WEIGHTS).write_text("second")
-    pissa.before(resumed)
-    assert (out / pissa.FIRST / pissa.WEIGHTS).read_text() == "first"
-    pissa.before(fresh)
-    assert not (out / pissa.FIRST).exists()
 
 
 def pids(word: str) -> list[int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+import yaml
 
 from tools.conf.run import Run
 from tools.errors import ToolError
@@ -47,7 +48,7 @@ def truncate(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (truncate, "model.safetensors: not readable"),
+        (truncate, "model.safetensors: torn"),
         (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: no such file"),
         (lambda f: change(f, lambda w: w.pop("model.norm.weight")), "1 tensors of the base model are missing, e.g. model.norm.weight"),
         (lambda f: change(f, lambda w: w.update({"model.norm.weight": w["model.norm.weight"][:3].clone()})), "model.norm.weight is (3,)"),
@@ -84,23 +85,24 @@ def test_a_failing_merge_leaves_the_old_one_and_no_litter(run_: Run, monkeypatch
 
     monkeypatch.setattr("tools.train.export.call", failing)
     with pytest.raises(ToolError, match="exit code 3") as error:
-        export(run_)
+        export(run_, run_.variant("adapter"))
     assert error.value.exit_code == 1
     assert str(error.value).splitlines()[1:] == ["ValueError: the adapter doesn't fit", f"The whole log: {run_.output_dir / 'export.log'}"]
-    assert (run_.merged / "old").read_text() == "old"
+    assert (run_.variant("merged").folder / "old").read_text() == "old"
     assert not [path.name for path in run_.output_dir.iterdir() if path.name.startswith(".")]
 
 
 def test_a_torn_merge_leaves_the_old_one(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def torn(command: list, log: IO[str]) -> int:
-        shutil.copytree(BASE, run_.output_dir / ".merged.new", dirs_exist_ok=True)
-        truncate(run_.output_dir / ".merged.new")
+        new = Path(yaml.safe_load(Path(command[-1]).read_text())["export_dir"])
+        shutil.copytree(BASE, new, dirs_exist_ok=True)
+        truncate(new)
         return 0
 
     monkeypatch.setattr("tools.train.export.call", torn)
-    with pytest.raises(ToolError, match="not readable"):
-        export(run_)
-    assert (run_.merged / "old").read_text() == "old"
+    with pytest.raises(ToolError, match="torn"):
+        export(run_, run_.variant("adapter"))
+    assert (run_.variant("merged").folder / "old").read_text() == "old"
 
 
 def test_an_untrained_run_names_the_command_that_trains_it(tool: Callable, tmp_path: Path) -> None:
@@ -114,5 +116,5 @@ def test_an_adapter_without_weights_to_merge_says_what_to_do_instead(tmp_path: P
     (tmp_path / "train_results.json").write_text("{}")
     (tmp_path / "adapter_model.safetensors").write_bytes(b"x")
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "PREFIX_TUNING"}')
-    with pytest.raises(ToolError, match=r"PREFIX_TUNING adapters have no weights to merge.*ENGINE=hf"):
-        export(run)
+    with pytest.raises(ToolError, match=r"PREFIX_TUNING adapters have no weights to merge.*--engine hf"):
+        export(run, run.variant("adapter"))

@@ -1,12 +1,12 @@
-"""Each method's overlay, trained on the tiny model through the real launcher and merged by LLaMA-Factory's export."""
+"""Each method's overlay, trained on the tiny model by the launcher and merged by the export.
+
+LLaMA-Factory runs in this process, which imports it once: tests/test_chain.py and tests/train/test_interrupted.py start it as a user does.
+"""
 
 import importlib
 import json
-import shutil
-import signal
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ import pytest
 import yaml
 
 from tools.conf.run import Run, load_run
+from tools.conf.task import load_task
+from tools.data.convert import convert
 from tools.errors import ToolError
-from tools.evaluate.best import need_checkpoints
 from tools.files import ROOT
-from tools.predict.engines import hf as local
-from tools.serve.serve import plan
-from tools.train import pissa
+from tools.predict.engines import hf
+from tools.serve.preflight import plan
+from tools.train import native_parser, pissa
 from tools.train.export import export
+from tools.train.train import train
+from tools.variant import ADAPTER_WEIGHTS, is_pissa
 
 RUN = "tiny-qwen2-sample-ner-lora-sft"
 BASE = "models/tiny-qwen2"
@@ -31,39 +34,81 @@ SAVE = {"pissa": ["save_strategy=steps", "save_steps=2"]}
 SHORT = ["max_steps=4", "max_samples=32", "per_device_train_batch_size=4", "warmup_steps=0", "plot_loss=false", "logging_steps=1"]
 
 
-def call(module: str, *words: str) -> str:
-    """A tool's output, stdout and stderr together; it must end well."""
-    command = ["nice", sys.executable, "-m", module, *words]
-    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    assert done.returncode == 0, done.stdout[-3000:]
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
-    """Every method's output folder, with its merged model, and what LLaMA-Factory printed."""
-    folder = tmp_path_factory.mktemp("methods")
-    call("tools.data.convert", "conf/task/sample.yaml", "--out", str(folder / "dataset"))
-
-    def words(method: str) -> list[str]:
-        overlays = [f"conf/overlay/{name}.yaml" for name in METHODS[method]]
-        return [*overlays, f"output_dir={folder / method / RUN}", f"dataset_dir={folder}/dataset/alpaca", *SHORT, *SAVE.get(method, [])]
-
-    # Two at a time: most of the time is spent in importing, on one core.
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda method: call("tools.train.train", f"conf/{RUN}.yaml", *words(method)), METHODS))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        # LLaMA-Factory's export in this process, which has imported it already; tests/test_chain.py has it in its own.
-        patch.setattr("tools.train.export.call", export_here)
-        for method in METHODS:
-            export(load_run(Path(f"conf/{RUN}.yaml"), words(method)))
-    return {method: (folder / method / RUN, (folder / method / RUN / "train.log").read_text()) for method in METHODS}
+def run_exp_here(command: list[str], run: Run, *_: object) -> int:
+    """Takes the place of `watch`: LLaMA-Factory's training in this process, and its log in train.log."""
+    handler = logging.FileHandler(run.output_dir / "train.log")
+    logger = logging.getLogger("llamafactory")
+    logger.addHandler(handler)
+    try:
+        importlib.import_module("llamafactory.train.tuner").run_exp(yaml.safe_load(Path(command[-1]).read_text()))
+    finally:
+        logger.removeHandler(handler)
+    return 0
 
 
 def export_here(command: list[str], log: object = None) -> int:
+    """Takes the place of `call`: LLaMA-Factory's export in this process."""
     importlib.import_module("llamafactory.train.tuner").export_model(yaml.safe_load(Path(command[-1]).read_text()))
     return 0
+
+
+def killed(folder: Path) -> bool:
+    raise KeyboardInterrupt
+
+
+Uses = list[tuple[str, str]]
+Runs = dict[str, tuple[Path, str, Uses]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Every method's output folder with its merged model, LLaMA-Factory's log, and the messages of uses before a PiSSA run was converted.
+
+    PiSSA's training is killed between LLaMA-Factory's end and the conversion, and called again.
+    """
+    folder = tmp_path_factory.mktemp("methods")
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr("tools.train.train.watch", run_exp_here)
+        patch.setattr("tools.train.export.call", export_here)
+        patch.setattr(native_parser, "ask", lambda run: native_parser.Objections())
+        convert(load_task(Path("conf/task/sample.yaml")), folder / "dataset")
+        for method, overlays in METHODS.items():
+            out = folder / method / RUN
+            words = [f"conf/overlay/{name}.yaml" for name in overlays]
+            words += [f"output_dir={out}", f"dataset_dir={folder}/dataset/alpaca", *SHORT, *SAVE.get(method, [])]
+            run = load_run(Path(f"conf/{RUN}.yaml"), words)
+            refused: Uses = []
+            if method == "pissa":
+                with patch.context() as kill, pytest.raises(KeyboardInterrupt):
+                    kill.setattr(pissa, "convert", killed)
+                    train(run)
+                refused = refusals(run)
+                train(load_run(Path(f"conf/{RUN}.yaml"), [f"output_dir={out}"]))  # neither the overlay nor the data is needed again
+            else:
+                train(run)
+            export(run, run.variant("adapter"))
+            found[method] = out, (out / "train.log").read_text(), refused
+    return found
+
+
+USES: dict[str, Callable[[Run], object]] = {
+    "export": lambda run: export(run, run.variant("adapter")),
+    "serve": lambda run: plan(run, run.variant("adapter"), 8000),
+    "hf": lambda run: hf.load(run, run.variant("adapter")),
+}
+
+
+def refusals(run: Run) -> Uses:
+    """(use, message) of each use that refuses the run's adapter."""
+    found = []
+    for name, use in USES.items():
+        try:
+            use(run)
+        except ToolError as error:
+            found.append((name, str(error)))
+    return found
 
 
 def first_loss(out: Path) -> float:
@@ -95,41 +140,41 @@ def close(one: Any, other: Any) -> float:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_merged_model_is_the_base_model_with_the_adapter(runs: dict[str, tuple[Path, str]], method: str) -> None:
-    out, _ = runs[method]
+def test_the_merged_model_is_the_base_model_with_the_adapter(runs: Runs, method: str) -> None:
+    out, _, _ = runs[method]
     assert (out / "merged/export.json").is_file()
     # bf16 keeps 8 bits of a weight; an adapter that wasn't applied, or applied with the wrong scaling, is at 1 or half of it.
     assert close(logits(out / "merged"), logits(BASE, out)) < 0.1
 
 
-def test_qlora_holds_the_base_model_in_4_bits_and_merges_onto_the_unquantised_one(runs: dict[str, tuple[Path, str]]) -> None:
-    out, printed = runs["qlora"]
+def test_qlora_holds_the_base_model_in_4_bits_and_merges_onto_the_unquantised_one(runs: Runs) -> None:
+    out, printed, _ = runs["qlora"]
     assert "Quantizing model to 4 bit with bitsandbytes" in printed
     # The other run begins on the same rows with an adapter that does nothing yet, so what differs is the base model's rounding.
     assert 0 < abs(first_loss(out) - first_loss(runs["dora"][0])) < 0.2
     assert "quantization_config" not in json.loads((out / "merged/config.json").read_text())
 
 
-def test_dora_rslora_and_lora_plus_are_on(runs: dict[str, tuple[Path, str]]) -> None:
+def test_dora_rslora_and_lora_plus_are_on(runs: Runs) -> None:
     from safetensors.torch import load_file
 
-    out, printed = runs["dora"]
+    out, printed, _ = runs["dora"]
     written = config(out)
     assert (written["use_dora"], written["use_rslora"]) == (True, True)
     assert "Using LoRA+ optimizer with loraplus lr ratio 16.00." in printed
-    assert any("lora_magnitude_vector" in name for name in load_file(out / pissa.WEIGHTS))
+    assert any("lora_magnitude_vector" in name for name in load_file(out / ADAPTER_WEIGHTS))
 
 
-def test_pissas_adapter_is_made_a_plain_one_for_the_model_on_disk(runs: dict[str, tuple[Path, str]]) -> None:
+def test_pissas_adapter_is_made_a_plain_one_for_the_model_on_disk(runs: Runs) -> None:
     from safetensors.torch import load_file
 
-    out, printed = runs["pissa"]
+    out, printed, _ = runs["pissa"]
     assert "Using PiSSA initialization with FSVD steps 16" in printed
     rank = load_run(Path(f"conf/{RUN}.yaml")).values["lora_rank"]
     written, theirs = config(out), config(out / "pissa_converted")
     assert (written["r"], written["lora_alpha"], written["init_lora_weights"]) == (2 * rank, theirs["lora_alpha"], True)
     # PEFT made the same conversion from the live model.
-    ours, expected = load_file(out / pissa.WEIGHTS), load_file(out / "pissa_converted" / pissa.WEIGHTS)
+    ours, expected = load_file(out / ADAPTER_WEIGHTS), load_file(out / "pissa_converted" / ADAPTER_WEIGHTS)
     assert ours.keys() == expected.keys()
     for name, tensor in ours.items():
         assert tensor.equal(expected[name]), name
@@ -138,60 +183,20 @@ def test_pissas_adapter_is_made_a_plain_one_for_the_model_on_disk(runs: dict[str
     assert not pissa.convert(out), "a second conversion changes nothing"
 
 
-def test_pissas_checkpoints_have_plain_copies_and_stay_what_training_goes_on_from(runs: dict[str, tuple[Path, str]], tmp_path: Path) -> None:
-    from peft import PeftModel
-    from safetensors.torch import load_file
-    from transformers import AutoModelForCausalLM
-
-    out, _ = runs["pissa"]
-    copies = out / PLAIN_CHECKPOINTS
-    assert sorted(path.name for path in copies.iterdir()) == ["checkpoint-2", "checkpoint-4"]
-    # After the last step a checkpoint is the run's own adapter.
-    last, final = load_file(copies / "checkpoint-4" / pissa.WEIGHTS), load_file(out / pissa.WEIGHTS)
-    assert all(tensor.equal(final[name]) for name, tensor in last.items())
-    assert config(copies / "checkpoint-4") == config(out)
-    assert not is_pissa(copies / "checkpoint-2")
+def test_pissas_checkpoints_are_refused_and_stay_as_they_are(runs: Runs) -> None:
+    out, _, _ = runs["pissa"]
     assert is_pissa(out / "checkpoint-2")
-    # PEFT converts the checkpoint to the same tensors.
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE), out / "checkpoint-2")
-    model.save_pretrained(str(tmp_path), path_initial_model_for_weight_conversion=str(out / pissa.BEGUN))
-    ours, expected = (load_file(folder / pissa.WEIGHTS) for folder in (copies / "checkpoint-2", tmp_path))
-    assert ours.keys() == expected.keys()
-    assert all(tensor.equal(expected[name]) for name, tensor in ours.items())
-    assert any(not tensor.equal(final[name]) for name, tensor in ours.items())
+    run = load_run(Path(f"conf/{RUN}.yaml"), [f"output_dir={out}"])
+    for use in (export, lambda run, variant: plan(run, variant, 8000), hf.load):
+        with pytest.raises(ToolError, match=r"checkpoint-2: .*PiSSA"):
+            use(run, run.variant("checkpoint-2"))  # type: ignore[operator]
 
 
-def serve(this: Run) -> None:
-    plan(this, merged=False, port=8000)
-
-
-def ask_here(this: Run) -> None:
-    local.load(this, "adapter")
-
-
-USES = [export, serve, ask_here, need_checkpoints]
-# The launcher, killed between LLaMA-Factory's end and the conversion.
-KILLED = "import os; from tools.train import launch, pissa; pissa.convert = lambda folder: os.kill(os.getpid(), 9); launch.main()"
-
-
-def test_a_pissa_run_killed_before_its_conversion_is_refused_until_make_train_converts_it(runs: dict[str, tuple[Path, str]], tmp_path: Path) -> None:
-    done, out = runs["pissa"][0], tmp_path / RUN
-    for name in ("checkpoint-2", PLAIN_CHECKPOINTS, pissa.BEGUN):
-        shutil.copytree(done / name, out / name)
-    shutil.copy(done / "run.yaml", out)
-    words = ["conf/overlay/pissa.yaml", f"output_dir={out}", f"dataset_dir={done.parents[1]}/dataset/alpaca", *SHORT, *SAVE["pissa"]]
-    killed = subprocess.run([sys.executable, "-c", KILLED, f"conf/{RUN}.yaml", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (killed.returncode, "going on from checkpoint-2" in killed.stdout) == (-signal.SIGKILL, True), killed.stderr[-2000:]
+def test_a_pissa_run_killed_before_its_conversion_is_refused_until_make_train_converts_it(runs: Runs) -> None:
+    out, _, refused = runs["pissa"]
+    assert [name for name, _ in refused] == list(USES)
+    for _, message in refused:
+        assert "PiSSA" in message
+        assert f"make train CONF=conf/{RUN}.yaml" in message
     assert (out / "train_results.json").is_file()
-    this = load_run(Path(f"conf/{RUN}.yaml"), words)
-    for use in USES:
-        with pytest.raises(ToolError, match=rf"still PiSSA's own adapter.*make train CONF=conf/{RUN}\.yaml"):
-            use(this)
-    # Neither the overlay nor the data is needed again.
-    assert "what was left of PiSSA was now made plain LoRA adapters" in call("tools.train.train", f"conf/{RUN}.yaml", f"output_dir={out}")
-    assert need_checkpoints(this) == [2, 4]
-    assert plan(this, merged=False, port=8000, adapters="checkpoints")["lora-modules"][1:] == [
-        f"{RUN}@{step}={out / PLAIN_CHECKPOINTS}/checkpoint-{step}" for step in (2, 4)
-    ]
-    # It went on from a checkpoint that had a plain copy beside it, and came to what the run that wasn't interrupted came to.
-    assert close(logits(BASE, out), logits(BASE, done)) < 0.01
+    assert not is_pissa(out)

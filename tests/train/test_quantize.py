@@ -21,10 +21,11 @@ from tools.demo import free_port
 from tools.errors import ToolError
 from tools.files import read_json, sha256, write_json
 from tools.predict.server import model_name, serving
-from tools.serve import serve as vllm
+from tools.serve import preflight
+from tools.serve.preflight import plan
 from tools.train import quantize as module
 from tools.train.quantize import calibrate_on, group_size, linear_inputs, quantize
-from tools.variant import QUANTIZATIONS
+from tools.variant import QUANTIZATIONS, Origin
 
 BASE = Path("models/tiny-qwen2")
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
@@ -39,13 +40,18 @@ def make_run(folder: Path, **values: Any) -> Run:
     for name in ("train_results.json", "adapter_config.json"):
         (run / name).write_text(json.dumps({"peft_type": "LORA", "r": 8}))
     (run / "adapter_model.safetensors").write_bytes(b"adapter")
-    write_json(run / "merged" / "export.json", {"adapter_sha256": sha256(run / "adapter_model.safetensors")})
+    origin = Origin(CONF.stem, str(BASE), "adapter", sha256(run / "adapter_model.safetensors"))
+    write_json(run / "merged" / "export.json", origin.to_dict())
     data, rng = folder / "dataset" / "alpaca", random.Random(7)
     samples = [make_sample(rng, 60) for _ in range(ROWS)]
     write_json(data / "alpaca_sample_train.json", [{"instruction": s.system, "input": s.prompt, "output": s.answer} for s in samples])
     columns = {"prompt": "input", "system": "instruction", "response": "output"}
     write_json(data / "dataset_info.json", {"alpaca_sample_train": {"file_name": "alpaca_sample_train.json", "columns": columns}})
     return load_run(CONF, [f"dataset_dir={data}", f"output_dir={run}", *(f"{key}={value}" for key, value in values.items())])
+
+
+def folder_of(run: Run, method: str) -> Path:
+    return run.variant(f"merged-{method}").folder
 
 
 @pytest.fixture
@@ -55,13 +61,15 @@ def run_(tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose merged model was quantised by every method, as a user calls it."""
+    """A run whose merged model was quantised by every method, the first as a user calls it."""
     run = make_run(tmp_path_factory.mktemp("quantized"))
-    for method in QUANTIZATIONS:
-        command = [sys.executable, "-m", "tools", "quantize", CONF, *run.overrides, "--method", method, "--samples", CALIBRATING]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert re.search(rf"7\.2 → \d\.\d MiB  next: make eval CONF={CONF} QUANTIZED={method}", done.stdout), done.stdout
+    first, *others = QUANTIZATIONS
+    command = [sys.executable, "-m", "tools", "quantize", CONF, *run.overrides, "--method", first, "--samples", CALIBRATING]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(rf"7\.2 → \d\.\d MiB  next: make eval CONF={CONF} WHICH=merged-{first}", done.stdout), done.stdout
+    for method in others:
+        quantize(run, method, CALIBRATING)
     return run
 
 
@@ -79,8 +87,8 @@ def differences(quantized: Run) -> dict[str, dict[str, float]]:
         rows.append(asked + answer)
         answers.append(len(asked))
     write_json(quantized.output_dir / "rows.json", [rows, answers])
-    paths = {method: str(quantized.quantized(method)) for method in QUANTIZATIONS}
-    command = [module.PYTHON, "-c", COMPARE, quantized.merged, quantized.output_dir / "rows.json", *paths.values()]
+    paths = {method: str(folder_of(quantized, method)) for method in QUANTIZATIONS}
+    command = [module.PYTHON, "-c", COMPARE, quantized.output_dir / "merged", quantized.output_dir / "rows.json", *paths.values()]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -99,7 +107,7 @@ def test_a_quantised_model_says_nearly_what_the_merged_one_says(
 
 @pytest.mark.parametrize(("method", "bits", "share"), [("awq", 4, 0.4), ("gptq", 4, 0.4), ("fp8", 8, 0.6)])
 def test_a_quantised_model_is_smaller_whole_and_recorded(quantized: Run, method: str, bits: int, share: float) -> None:
-    folder = quantized.quantized(method)
+    folder = folder_of(quantized, method)
     record, config = read_json(folder / "quantize.json"), read_json(folder / "config.json")["quantization_config"]
     weights = config["config_groups"]["group_0"]["weights"]
     assert (config["quant_method"], weights["num_bits"], config["ignore"]) == ("compressed-tensors", bits, ["lm_head"])
@@ -125,39 +133,41 @@ def test_vllm_serves_the_awq_model_under_the_runs_name(quantized: Run) -> None:
     rows = read_json(quantized.dataset / "alpaca" / "alpaca_sample_train.json")
     row = min((row for row in rows), key=lambda row: len(row["input"]))
     chat = [{"role": "system", "content": row["instruction"]}, {"role": "user", "content": row["input"]}]
-    with serving(quantized, "merged-awq", None, free_port()) as server:
-        name = model_name(server, quantized, "merged-awq")
+    awq, gptq = quantized.variant("merged-awq"), quantized.variant("merged-gptq")
+    with serving(quantized, awq, None, free_port()) as server:
+        name = model_name(server, awq)
         body = {"model": name, "messages": chat, "temperature": 0, "max_tokens": 200}
         answer = httpx.post(f"{server.url}/chat/completions", json=body, timeout=120).json()["choices"][0]
-        with pytest.raises(ToolError, match=r"serves .* from .*merged-awq, this run's is .*merged.*QUANTIZED=gptq"):
-            model_name(server, quantized, "merged-gptq")
+        with pytest.raises(ToolError, match=r"serves .* from .*merged-awq, this run's is .*merged.*WHICH=merged-gptq"):
+            model_name(server, gptq)
     assert name == quantized.name
     assert (answer["message"]["content"], answer["finish_reason"]) == (row["output"], "stop")
 
 
 def test_what_is_served_quantised_must_come_from_the_adapter_that_is_there(run_: Run) -> None:
-    with pytest.raises(ToolError, match=r"Not quantised yet: make quantize CONF=.* METHOD=gptq"):
-        vllm.plan(run_, False, 8000, "gptq")
-    shutil.copytree(run_.merged, run_.quantized("gptq"))
-    write_json(run_.quantized("gptq") / "quantize.json", {"adapter_sha256": sha256(run_.output_dir / "adapter_model.safetensors")})
-    flags = vllm.plan(run_, False, 8000, "gptq")
-    assert (flags["model"], flags["served-model-name"], "enable-lora" in flags) == (str(run_.quantized("gptq")), run_.name, False)
+    with pytest.raises(ToolError, match=r"Not quantised yet: make quantize CONF=.* --method gptq"):
+        plan(run_, run_.variant("merged-gptq"), 8000)
+    shutil.copytree(run_.output_dir / "merged", folder_of(run_, "gptq"))
+    write_json(folder_of(run_, "gptq") / "quantize.json", read_json(run_.variant("merged").record))
+    flags = plan(run_, run_.variant("merged-gptq"), 8000)
+    assert (flags["model"], flags["served-model-name"], "enable-lora" in flags) == (str(folder_of(run_, "gptq")), run_.name, False)
     (run_.output_dir / "adapter_model.safetensors").write_bytes(b"another")
-    with pytest.raises(ToolError, match=r"merged-gptq: made from an older adapter.*METHOD=gptq"):
-        vllm.plan(run_, False, 8000, "gptq")
+    with pytest.raises(ToolError, match=r"merged-gptq: made from an older adapter.*--method gptq"):
+        plan(run_, run_.variant("merged-gptq"), 8000)
 
 
 def test_fp8_isnt_served_where_vllm_has_no_fast_kernel_for_it(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(run_.merged, run_.quantized("fp8"))
-    monkeypatch.setattr(vllm, "on_cpu", lambda: True)
-    monkeypatch.setattr(vllm, "has_amx_fp8", lambda: False)
-    with pytest.raises(ToolError, match=r"merged-fp8: .*AMX-FP8.*METHOD=awq"):
-        vllm.plan(run_, False, 8000, "fp8")
-    monkeypatch.setattr(vllm, "has_amx_fp8", lambda: True)
-    assert vllm.plan(run_, False, 8000, "fp8")["model"] == str(run_.quantized("fp8"))
-    monkeypatch.setattr(vllm, "on_cpu", lambda: False)
-    monkeypatch.setattr(vllm, "has_amx_fp8", lambda: False)
-    assert vllm.plan(run_, False, 8000, "fp8")["model"] == str(run_.quantized("fp8"))
+    shutil.copytree(run_.output_dir / "merged", folder_of(run_, "fp8"))
+    write_json(folder_of(run_, "fp8") / "quantize.json", read_json(run_.variant("merged").record))
+    monkeypatch.setattr(preflight, "on_cpu", lambda: True)
+    monkeypatch.setattr(preflight, "has_amx_fp8", lambda: False)
+    with pytest.raises(ToolError, match=r"merged-fp8: .*AMX-FP8.*--method awq"):
+        plan(run_, run_.variant("merged-fp8"), 8000)
+    monkeypatch.setattr(preflight, "has_amx_fp8", lambda: True)
+    assert plan(run_, run_.variant("merged-fp8"), 8000)["model"] == str(folder_of(run_, "fp8"))
+    monkeypatch.setattr(preflight, "on_cpu", lambda: False)
+    monkeypatch.setattr(preflight, "has_amx_fp8", lambda: False)
+    assert plan(run_, run_.variant("merged-fp8"), 8000)["model"] == str(folder_of(run_, "fp8"))
 
 
 def test_the_rows_that_calibrate_are_the_trained_ones_token_by_token(run_: Run) -> None:
@@ -191,7 +201,7 @@ def test_the_group_size_is_the_largest_that_divides_every_layer(inputs: tuple[in
 
 
 def test_a_layer_that_no_group_divides_is_named() -> None:
-    with pytest.raises(ToolError, match=r"layers\.0\.o_proj has 80 inputs.*METHOD=fp8"):
+    with pytest.raises(ToolError, match=r"layers\.0\.o_proj has 80 inputs.*--method fp8"):
         group_size({"layers.0.q_proj": 128, "layers.0.o_proj": 80})
 
 
@@ -223,11 +233,11 @@ def as_sharegpt(run: Run) -> None:
     ("method", "damage", "message", "code"),
     [
         ("agq", lambda run: None, r"unknown method 'agq'\. Did you mean 'awq'\? Available: awq, fp8, gptq", 2),
-        ("awq", lambda run: shutil.rmtree(run.merged), f"Not merged yet: make export CONF={CONF}", 2),
+        ("awq", lambda run: shutil.rmtree(run.output_dir / "merged"), f"Not merged yet: make export CONF={CONF}", 2),
         ("awq", stale, f"made from an older adapter than the one in .*make export CONF={CONF}", 2),
         ("awq", lambda run: (run.output_dir / "adapter_model.safetensors").unlink(), f"make train CONF={CONF}", 2),
-        ("fp8", lambda run: mark_quantised(run.merged), "quantised already", 2),
-        ("gptq", shorten, "3 rows, 256 are to calibrate; say --samples 3", 2),
+        ("fp8", lambda run: mark_quantised(run.output_dir / "merged"), "quantised already", 2),
+        ("gptq", shorten, "3 rows, 256 are to calibrate; To take them all: --samples 3", 2),
         ("gptq", as_sharegpt, "dataset alpaca_sample_train isn't a local Alpaca file", 2),
         ("gptq", lambda run: (run.dataset / "alpaca/alpaca_sample_train.json").write_text("{}"), "must be a list of objects", 2),
         ("gptq", lambda run: (run.dataset / "alpaca/alpaca_sample_train.json").unlink(), "alpaca_sample_train.json: no such file", 2),
@@ -266,15 +276,15 @@ def small_files() -> Iterator[None]:
 
 
 def test_a_write_that_fails_leaves_the_old_model_and_no_litter(run_: Run, small_files: None, capfd: pytest.CaptureFixture[str]) -> None:
-    run_.quantized("fp8").mkdir()
-    (run_.quantized("fp8") / "old").write_text("old")
+    folder_of(run_, "fp8").mkdir()
+    (folder_of(run_, "fp8") / "old").write_text("old")
     with pytest.raises(ToolError, match="llm-compressor stopped with exit code 1") as error:
         quantize(run_, "fp8")
     assert error.value.exit_code == 1
     said = capfd.readouterr().err
     assert "File too large" in said
     assert "Traceback" not in said
-    assert (run_.quantized("fp8") / "old").read_text() == "old"
+    assert (folder_of(run_, "fp8") / "old").read_text() == "old"
     assert not [path.name for path in run_.output_dir.iterdir() if path.name.startswith(".")]
 
 
@@ -289,7 +299,7 @@ def nan(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "not readable"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "torn"),
         (nan, "model.norm.weight holds values that aren't finite"),
         (lambda folder: shutil.copy(BASE / "config.json", folder), "no quantization_config"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer"),
@@ -297,7 +307,7 @@ def nan(folder: Path) -> None:
     ],
 )
 def test_a_damaged_result_is_refused(quantized: Run, tmp_path: Path, damage: Callable[[Path], Any], message: str) -> None:
-    folder = shutil.copytree(quantized.quantized("fp8"), tmp_path / "model")
+    folder = shutil.copytree(folder_of(quantized, "fp8"), tmp_path / "model")
     size = (BASE / "model.safetensors").stat().st_size
     module.check(folder, size)
     damage(folder)
@@ -308,4 +318,4 @@ def test_a_damaged_result_is_refused(quantized: Run, tmp_path: Path, damage: Cal
 
 def test_a_result_no_smaller_than_the_merged_model_is_refused(quantized: Run) -> None:
     with pytest.raises(ToolError, match="no smaller than the merged model's 1,000"):
-        module.check(quantized.quantized("fp8"), 1000)
+        module.check(folder_of(quantized, "fp8"), 1000)

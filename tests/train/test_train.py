@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.test_checkpoints import make_checkpoint
-from tools.conf.run import Run, load_run
-from tools.conf.task import find_task
+from tools.conf.run import load_run
 from tools.errors import ToolError
-from tools.train.train import move_away, only_one, reason, starting_point, to_yaml
+from tools.files import one_at_a_time
+from tools.train.distributed import Processes
+from tools.train.examination import Examination
+from tools.train.train import move_away, reason, to_yaml, train
 
 CONF = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
 
@@ -30,7 +31,7 @@ def test_all_problems_are_shown_at_once_before_anything_is_written(tool: Callabl
     for message in (
         "unknown key 'lora_rnk'. Did you mean 'lora_rank'?",
         "base model models/Qwen2.5-7B: no such folder.",
-        "make download MODEL=Qwen/Qwen2.5-7B",
+        "make download ARGS=Qwen/Qwen2.5-7B",
         "no dataset 'alpaca_sample_train'",
         "Did you mean 'alpaca_sample_trian'?",
         "gone.json: no such file",
@@ -67,57 +68,6 @@ def test_a_folder_is_moved_aside_whole_and_never_over_another(tmp_path: Path) ->
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def interrupted(tmp_path: Path, **values: object) -> Run:
-    """A run of which a checkpoint is there, begun with the sample run's values."""
-    run = load_run(Path(CONF), [f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft"])
-    make_checkpoint(run.output_dir / "checkpoint-2")
-    run.resolved.write_text(to_yaml({**run.values, "resume_from_checkpoint": None, "logging_steps": 5, **values}))
-    return run
-
-
-def test_an_interrupted_run_goes_on_from_its_newest_whole_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    run = interrupted(tmp_path)
-    make_checkpoint(run.output_dir / "checkpoint-4")
-    (run.output_dir / "checkpoint-4/optimizer.pt").write_bytes(b"PK")
-    log = run.output_dir / "trainer_log.jsonl"
-    log.write_text('{"current_steps": 2}\n{"current_steps": 3}\n{"curr')
-    assert starting_point(run) == run.output_dir / "checkpoint-2"
-    assert "checkpoint-4: not whole (optimizer.pt:" in capsys.readouterr().out
-    assert (run.output_dir / "torn-checkpoint-4").is_dir()
-    assert log.read_text() == '{"current_steps": 2}\n'
-
-
-@pytest.mark.parametrize(("key", "then"), [("lora_rank", 8), ("learning_rate", 1e-4), ("max_steps", 5), ("seed", 1)])
-def test_a_checkpoint_of_another_training_isnt_gone_on_from(tmp_path: Path, key: str, then: float) -> None:
-    run = interrupted(tmp_path, **{key: then})
-    with pytest.raises(ToolError, match=rf"`{key}` is .* began with {then}.*FRESH=1"):
-        starting_point(run)
-
-
-def test_a_checkpoint_of_other_data_isnt_gone_on_from(tmp_path: Path) -> None:
-    run = interrupted(tmp_path)
-    prompt = str(find_task("sample").prompt)
-    (run.output_dir / "manifest.json").write_text(json.dumps({"sha256": {prompt: "0" * 64}}))
-    with pytest.raises(ToolError, match=rf"{prompt}: not what the interrupted training"):
-        starting_point(run)
-
-
-def test_a_checkpoint_that_the_user_names_must_be_whole(tmp_path: Path) -> None:
-    run = load_run(Path(CONF), [f"resume_from_checkpoint={tmp_path}/checkpoint-2"])
-    with pytest.raises(ToolError, match=r"not a whole checkpoint: no trainer_state\.json"):
-        starting_point(run)
-    make_checkpoint(tmp_path / "checkpoint-2")
-    assert starting_point(run) == tmp_path / "checkpoint-2"
-
-
-def test_two_trainings_of_one_run_dont_meet(tmp_path: Path) -> None:
-    run = interrupted(tmp_path)
-    with only_one(run), pytest.raises(ToolError, match="another training of this run is under way"), only_one(run):
-        pass
-    with only_one(run):
-        pass
-
-
 def test_the_reason_is_the_last_error_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.write_text("step 1\rstep 2\nTraceback (most recent call last):\n  x\ntorch.OutOfMemoryError: CUDA out of memory\n\n[W] bye\n")
@@ -136,3 +86,33 @@ def test_the_resolved_run_is_read_back_as_the_same_values(tmp_path: Path) -> Non
     path.write_text(to_yaml(run.values))
     assert load_run(path).values == run.values
     assert json.dumps(run.values["eval_strategy"]) == '"no"'
+
+
+@pytest.mark.usefixtures("examined")
+def test_two_trainings_of_one_run_dont_meet(tmp_path: Path) -> None:
+    run = load_run(Path(CONF), [f"output_dir={tmp_path}/{Path(CONF).stem}"])
+    with one_at_a_time(run.output_dir, "export"), pytest.raises(ToolError, match=r"in use by export, process \d+.*To start the training, wait"):
+        train(run)
+
+
+@pytest.mark.parametrize("how", [Processes(), Processes("1", nnodes=2, node_rank=1, master_addr="10.0.0.1", master_port=1)])
+def test_a_finished_run_is_refused_before_anything_is_examined(tmp_path: Path, how: Processes) -> None:
+    run = load_run(Path(CONF), [f"output_dir={tmp_path}/{Path(CONF).stem}", "lora_rnk=8"])
+    run.output_dir.mkdir()
+    (run.output_dir / "train_results.json").write_text("{}")
+    with pytest.raises(ToolError, match=rf"this run is finished.*To start over: make train CONF={CONF} ARGS=--fresh"):
+        train(run, how=how)
+
+
+@pytest.fixture
+def examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examination finds nothing."""
+    monkeypatch.setattr("tools.train.train.examine", Examination)
+
+
+@pytest.mark.usefixtures("examined")
+def test_what_only_this_machine_cant_do_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.train.train.examine", lambda run, how: Examination(run, how, here=["no bf16 here"]))
+    with pytest.raises(ToolError, match="no bf16 here") as error:
+        train(load_run(Path(CONF), [f"output_dir={tmp_path}/{Path(CONF).stem}"]))
+    assert error.value.exit_code == 2

@@ -69,12 +69,12 @@ def read(output_dir: Path) -> Manifest | None:
     path = output_dir / NAME
     if not path.is_file():
         return None
-    values = read_json(path)
     try:
+        values = _known(Manifest, read_json(path))
         attempts = [Attempt(**_known(Attempt, attempt)) for attempt in values.get("attempts") or []]
         machine = Machine(**_known(Machine, values.get("machine") or {}))
-        return Manifest(**{**_known(Manifest, values), "attempts": attempts, "machine": machine})
-    except (AttributeError, TypeError):
+        return Manifest(**{**values, "attempts": attempts, "machine": machine})
+    except TypeError:
         raise ToolError(f"{path}: not the record of a training.", WANTING) from None
 
 
@@ -115,8 +115,10 @@ def inputs(run: Run) -> dict[str, str]:
     return {str(path): sha256(path) for path in files if path.is_file()}
 
 
-def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """Returns the values that `kind` has a field for: a later release may write more."""
+def _known(kind: Any, values: Any) -> dict[str, Any]:
+    """Returns the values that `kind` has a field for: a later release may write more. Raises TypeError for anything but a mapping."""
+    if not isinstance(values, dict):
+        raise TypeError(values)
     return {one.name: values[one.name] for one in fields(kind) if one.name in values}
 
 
