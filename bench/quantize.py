@@ -1,4 +1,4 @@
-"""What a quantised model costs: size, distance from the merged model, micro F1 and seconds, for each method, on this machine, as a table.
+"""Measures what a quantised model costs: size, distance from the merged model, micro F1 and seconds, for each method, on this machine, as a table.
 
 In: a trained run and its examples. Out: its merged and quantised models, made anew, and a Markdown page in bench/results/. vLLM answers for the models that it can
 serve here, transformers for all of them: in `.venv/quantize`, where compressed-tensors decompresses what llm-compressor made.
@@ -24,19 +24,21 @@ from typing import Any
 
 from bench.chain import machine
 from tools.chat.prompt import answer
-from tools.conf.run import Run, run_from
+from tools.conf.run import Run, load_run
 from tools.conf.task import Task, find_task
 from tools.demo import free_port
-from tools.errors import WANTING, ToolError, run
+from tools.errors import WANTING, ToolError
+from tools.errors import run as run_tool
 from tools.example import read_examples
 from tools.files import read_json, read_lines, write_json, write_text
-from tools.predict.client import Keep
-from tools.predict.predict import CONCURRENCY, SAMPLING, collect, need_examples, predict
-from tools.predict.predictions import Prediction
-from tools.predict.questions import Question, questions
+from tools.predict.engines import Engine, Options
+from tools.predict.engines.online import engine_of
+from tools.predict.predict import collect
+from tools.predict.predictions import Keep, Prediction
+from tools.predict.questions import SAMPLING, Asking, Question, need_examples
 from tools.predict.server import serving
 from tools.score.score import evaluate
-from tools.serve.serve import has_amx_fp8, on_cpu
+from tools.serve.installed import has_amx_fp8, on_cpu
 from tools.train.export import export
 from tools.train.machine import gpus
 from tools.train.quantize import PYTHON, quantize
@@ -97,73 +99,71 @@ class Model:
     logits: dict[str, float] | None
 
 
-def measure(this: Run, task: Task, split: str, methods: list[str], samples: int | None, logits: int, out: Path) -> dict[str, Model]:
-    """Make and score the merged model and each quantised one, in this order."""
+def measure(run: Run, task: Task, split: str, methods: list[str], samples: int | None, logits: int, out: Path) -> dict[str, Model]:
+    """Makes and scores the merged model and each quantised one, in this order."""
     made: dict[str, float] = {}
-    folders = {"merged": this.merged}
     with timed(made, "merged"):
-        export(this)
+        folders = {"merged": export(run, run.variant("adapter"))}
     for method in methods:
         with timed(made, method):
-            folders[method] = quantize(this, method, samples)
-    chats = [question.messages for question in _questions(this, task, split)]
-    differences = compare(folders, token_rows(this, task, split, logits), out)
+            folders[method] = quantize(run, method, samples)
+    differences = compare(folders, token_rows(Asking(run, task, split, run.variant("merged")), logits), out)
     found = {}
     for name, folder in folders.items():
-        which = name if name == "merged" else f"merged-{name}"
+        asking = Asking(run, task, split, run.variant(name if name == "merged" else f"merged-{name}"))
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-        served = None if name == "fp8" and on_cpu() and not has_amx_fp8() else by_vllm(this, task, split, which, out / f"{name}-vllm")
-        found[name] = Model(
-            size, made[name], served, by_transformers(this, task, split, which, folder, chats, out / f"{name}-hf"), differences.get(str(folder))
-        )
+        served = None if name == "fp8" and on_cpu() and not has_amx_fp8() else by_vllm(asking, out / f"{name}-vllm")
+        found[name] = Model(size, made[name], served, by_transformers(asking, out / f"{name}-hf"), differences.get(str(folder)))
         print(f"{name}: {found[name]}", flush=True)
     return found
 
 
-def by_vllm(this: Run, task: Task, split: str, which: str, out: Path) -> tuple[float, float]:
-    """(micro F1, seconds of predicting) with a vLLM server of our own; its start isn't counted."""
-    with serving(this, which, None, free_port()) as server:
+def by_vllm(asking: Asking, out: Path) -> tuple[float, float]:
+    """Returns (micro F1, seconds of predicting) with a vLLM server of our own; its start isn't counted."""
+    options = Options(fresh=True)
+    with serving(asking.run, asking.variant, None, free_port()) as server:
         started = time.perf_counter()
-        predictions = predict(this, task, split, server, which, out, CONCURRENCY, fresh=True)
+        predictions = collect(asking, out, engine_of(server, asking, options.concurrency), options)
         seconds = time.perf_counter() - started
-    return _micro(this, task, split, predictions), seconds
+    return _micro(asking, predictions), seconds
 
 
-def by_transformers(this: Run, task: Task, split: str, which: str, folder: Path, chats: list[list[dict[str, str]]], out: Path) -> tuple[float, float]:
-    """(micro F1, seconds) with transformers in llm-compressor's environment, the start of Python and the loading of the model counted."""
+def by_transformers(asking: Asking, out: Path) -> tuple[float, float]:
+    """Returns (micro F1, seconds) with transformers in llm-compressor's environment, the start of Python and the loading of the model counted."""
 
     def ask(asked: list[Question], keep: Keep) -> None:
         job, answers = out / "job.json", out / "answers.json"
-        write_json(job, {"chats": chats, "batch": BATCH, "max_tokens": SAMPLING["max_tokens"]})
-        _call([PYTHON, "-c", ANSWER, folder, job, answers])
+        write_json(job, {"chats": [question.messages for question in asked], "batch": BATCH, "max_tokens": SAMPLING["max_tokens"]})
+        _call([PYTHON, "-c", ANSWER, asking.variant.folder, job, answers])
         for question, text in zip(asked, read_json(answers), strict=True):
             keep(Prediction(question.id, text, finish_reason="stop"))
 
     started = time.perf_counter()
-    predictions = collect(this, task, split, which, out, this.name, "transformers + compressed-tensors", this.name, ask, fresh=True)
-    return _micro(this, task, split, predictions), time.perf_counter() - started
+    name = asking.variant.served_name
+    predictions = collect(asking, out, Engine(name, "transformers + compressed-tensors", name, ask), Options(fresh=True))
+    return _micro(asking, predictions), time.perf_counter() - started
 
 
 def compare(folders: dict[str, Path], rows: list[tuple[list[int], int]], out: Path) -> dict[str, dict[str, float]]:
-    """Folder → how far a quantised model's logits are from the merged one's, on rows of (token ids, where the answer begins)."""
+    """Returns folder → distance of a quantised model's logits from the merged one's, on rows of (token ids, where the answer begins)."""
     ids, starts = [row for row, _ in rows], [start for _, start in rows]
     write_json(out / "rows.json", [ids, starts])
     printed = _call([PYTHON, "-c", COMPARE, folders["merged"], out / "rows.json", *(folder for name, folder in folders.items() if name != "merged")])
     return dict(json.loads(printed.splitlines()[-1]))
 
 
-def token_rows(this: Run, task: Task, split: str, wanted: int) -> list[tuple[list[int], int]]:
-    """The first rows of a split as (token ids of prompt and gold answer, where the answer begins)."""
+def token_rows(asking: Asking, wanted: int) -> list[tuple[list[int], int]]:
+    """Returns the first rows of a split as (token ids of prompt and gold answer, where the answer begins)."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(this.merged)
+    tokenizer = AutoTokenizer.from_pretrained(asking.variant.folder)
     found = []
-    for example, question in zip(islice(read_examples(need_examples(this, task, split)), wanted), _questions(this, task, split), strict=False):
+    for example, question in zip(islice(read_examples(asking.source), wanted), asking.questions(), strict=False):
         asked, answered = (
             tokenizer(text, add_special_tokens=False)["input_ids"]
             for text in (
                 tokenizer.apply_chat_template(question.messages, tokenize=False, add_generation_prompt=True),
-                answer(task, example) + tokenizer.eos_token,
+                answer(asking.task, example) + tokenizer.eos_token,
             )
         )
         found.append((asked + answered, len(asked)))
@@ -171,7 +171,7 @@ def token_rows(this: Run, task: Task, split: str, wanted: int) -> list[tuple[lis
 
 
 def report(name: str, split: str, rows: int, samples: int | None, logits: int, found: dict[str, Model]) -> str:
-    """The Markdown page."""
+    """Returns the Markdown page."""
     lines = [
         f"# {name} quantised",
         "",
@@ -198,27 +198,23 @@ def report(name: str, split: str, rows: int, samples: int | None, logits: int, f
 
 @contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Note how long the block took."""
+    """Notes the seconds that the block took."""
     started = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - started
 
 
-def first_rows(this: Run, task: Task, split: str, rows: int | None, folder: Path) -> tuple[Run, int]:
-    """(the run, with a dataset folder that has so many examples of the split, all unless said; how many there are)."""
-    lines = [line for _, line in islice(read_lines(need_examples(this, task, split)), rows)]
-    shutil.copytree(this.dataset / "alpaca", folder / "alpaca")
-    few = replace(this, values={**this.values, "dataset_dir": str(folder / "alpaca")})
+def first_rows(run: Run, task: Task, split: str, rows: int | None, folder: Path) -> tuple[Run, int]:
+    """Returns the run, with a dataset folder of the split's first rows (all for None), and their number."""
+    lines = [line for _, line in islice(read_lines(need_examples(run, task, split)), rows)]
+    shutil.copytree(run.dataset / "alpaca", folder / "alpaca", ignore=shutil.ignore_patterns("dataset_info.json"))  # it stamps all rows
+    few = replace(run, values={**run.values, "dataset_dir": str(folder / "alpaca")})
     write_text(task.examples(split, few.dataset), "".join(line.decode() + "\n" for line in lines))
     return few, len(lines)
 
 
-def _questions(this: Run, task: Task, split: str) -> list[Question]:
-    return list(questions(task, read_examples(need_examples(this, task, split)), "free"))
-
-
-def _micro(this: Run, task: Task, split: str, predictions: Path) -> float:
-    return float(evaluate(task, need_examples(this, task, split), predictions, predictions.parent)["micro"]["f1"])
+def _micro(asking: Asking, predictions: Path) -> float:
+    return evaluate(asking.task, asking.source, predictions, predictions.parent)["micro"]["f1"]
 
 
 def _call(command: list[Any]) -> str:
@@ -230,7 +226,8 @@ def _call(command: list[Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.quantize", description=(__doc__ or "").split("\n\n")[0])
-    add_run(parser)
+    parser.add_argument("conf", type=Path, metavar="conf/<run>.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value")
     parser.add_argument("--methods", nargs="+", choices=QUANTIZATIONS, default=list(QUANTIZATIONS), help="default: all")
     parser.add_argument("--split", default="dev", help="default: dev")
     parser.add_argument("--rows", type=int, metavar="N", help="the first rows of the split (default: all)")
@@ -238,15 +235,15 @@ def main() -> None:
     parser.add_argument("--logits", type=int, default=64, metavar="N", help="rows whose logits are compared (default: 64)")
     parser.add_argument("--out", type=Path, default=PAGE, metavar="FILE", help=f"default: {PAGE}")
     args = parser.parse_intermixed_args()
-    this = run_from(args)
-    task = find_task(this.task)
+    run = load_run(args.conf, args.overrides)
+    task = find_task(run.task)
     with TemporaryDirectory(prefix="bench-quantize-") as name:
-        few, rows = first_rows(this, task, args.split, args.rows, Path(name) / "dataset")
+        few, rows = first_rows(run, task, args.split, args.rows, Path(name) / "dataset")
         found = measure(few, task, args.split, args.methods, args.samples, min(args.logits, rows), Path(name))
-    page = report(this.name, f"{task.name} {args.split}", rows, args.samples, min(args.logits, rows), found)
+    page = report(run.name, f"{task.name} {args.split}", rows, args.samples, min(args.logits, rows), found)
     write_text(args.out, page)
     print(f"\n{page}")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_tool(main)
