@@ -21,7 +21,8 @@ from tools.conf.task import find_task
 from tools.data.convert import convert
 from tools.data.readers import READERS
 from tools.data.scaffold import new_run
-from tools.data.scaffold.guess import FORMS, NoReader, guess
+from tools.data.scaffold.forms import FORMS
+from tools.data.scaffold.guess import NoReader, guess
 from tools.data.scaffold.new import Wish, new, write_new
 from tools.data.scaffold.new_task import readable, scalar
 from tools.errors import ToolError
@@ -237,12 +238,17 @@ def test_the_commands_for_lists_and_tables_do_what_they_say(checkout: Path, give
 
 
 def test_two_ways_to_read_a_file_are_a_question_that_the_reader_answers(checkout: Path, give: Callable[..., Path]) -> None:
-    path = give(lines(*({"text": f"{TEXT}{n}", "label": f"类{n % 2}", "entities": OFFSETS} for n in range(12))))
+    path = give(lines(*({"text": f"{TEXT}{n}", "output": f"类{n % 2}", "label": [[0, 2, "PER"], [3, 5, "GPE"]]} for n in range(12))))
     before = everything(checkout)
-    with pytest.raises(ToolError, match="it can be read in 2 ways, all 12 rows of it") as error:
+    with pytest.raises(ToolError, match="its 12 rows can be read in 2 ways") as error:
         made(path)
     assert error.value.exit_code == 2
-    for said in ("classification: line 1 holds", "so would jsonl", "doccano: line 1 holds `entities: ", "Say READER=classification"):
+    for said in (
+        "classification: line 1 holds",
+        "(0 entities, 12 rows with a class",
+        "doccano: line 1 holds `label: ",
+        "Choose one, such as --reader classification",
+    ):
         assert said in str(error.value)
     assert everything(checkout) == before
     made(path, reader="doccano")
@@ -360,8 +366,8 @@ def test_an_encoding_that_isnt_utf8_is_read_and_left_to_the_doctor(
         assert made(give(text.encode(codec), f"{codec}.jsonl"), name=codec) == code
         assert (find_task(codec).reader, find_task(codec).labels) == ("cluener", ["PER", "GPE"])
         shown = capsys.readouterr().out
-        assert (f"next: make check TASK={codec} CONF=conf/tiny-qwen2-{codec}-ner-lora-sft.yaml FIX=1" in shown) is bool(code)
-        assert ("The files that were written stay" in shown) is bool(code)
+        assert (f'next: make check TASK={codec} CONF=conf/tiny-qwen2-{codec}-ner-lora-sft.yaml ARGS="--fix"' in shown) is bool(code)
+        assert ("The written files stay" in shown) is bool(code)
 
 
 def test_the_doctors_page_ends_in_the_commands_that_follow(checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -369,7 +375,7 @@ def test_the_doctors_page_ends_in_the_commands_that_follow(checkout: Path, give:
     shown = capsys.readouterr().out
     assert shown.splitlines()[-3:] == [
         "next: make data TASK=toy",
-        "then: make download MODEL=Qwen/Qwen2.5-7B-Instruct",
+        "then: make download ARGS=Qwen/Qwen2.5-7B-Instruct",
         "then: make train CONF=conf/Qwen2.5-7B-Instruct-toy-ner-lora-sft.yaml",
     ]
     assert "isn't here yet, so no row was measured" in shown
@@ -379,7 +385,7 @@ def test_the_doctors_page_ends_in_the_commands_that_follow(checkout: Path, give:
 @pytest.mark.parametrize("words", [[], ["toy"], ["--from", "x.jsonl"]])
 def test_a_command_without_name_or_file_says_what_it_needs(tool: Callable, words: list[str]) -> None:
     done = tool("new", *words)
-    assert (done.returncode, "make new TASK=name FROM=file" in done.stderr) == (2, True)
+    assert (done.returncode, "./ner new NAME --from FILE" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "合同", "-x", "x.yaml", "a/b", "x" * 61, "", "a\n"])
@@ -438,7 +444,7 @@ def test_files_appear_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "replace", second_fails)
     with pytest.raises(OSError, match="No space left"):
-        write_new({tmp_path / name: lambda path: path.write_text("x") and None for name in "abc"})
+        write_new({tmp_path / name: "x" for name in "abc"})
     assert len(moved) == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -468,7 +474,7 @@ def test_one_file_is_split_and_two_are_not(checkout: Path, give: Callable[..., P
     made(train, name="two", dev=dev)
     assert find_task("two").split is None
     assert find_task("two").raw == {"train": "data/dataset/two.train.jsonl", "dev": "data/dataset/two.dev.jsonl"}
-    with pytest.raises(ToolError, match="FROM and DEV are one file"):
+    with pytest.raises(ToolError, match="--from and --dev are one file"):
         made(train, name="three", dev=train)
     with pytest.raises(ToolError, match=r"b\.txt: no reader reads it"):
         made(train, name="three", dev=give(BIO.encode(), "b.txt"))
@@ -563,13 +569,13 @@ def test_llamafactorys_own_parser_takes_the_run_and_the_task_converts(
 
 def test_make_calls_it_with_what_was_said() -> None:
     shown = subprocess.run(
-        ["make", "-n", "new", "TASK=x", "FROM=my file.jsonl", "DEV=d.jsonl", "MODEL=a/b", "READER=bio"],
+        ["make", "-n", "new", "TASK=x", "ARGS=--from 'my file.jsonl' --dev d.jsonl --model a/b --reader bio"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert 'tools.data.scaffold.new x --from "my file.jsonl" --dev "d.jsonl" --reader bio --model "a/b"' in shown
+    assert "./ner new x --from 'my file.jsonl' --dev d.jsonl --model a/b --reader bio" in shown
 
 
 def test_no_reader_is_an_error_of_its_own_with_what_was_tried(give: Callable[..., Path]) -> None:

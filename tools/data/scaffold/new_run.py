@@ -1,9 +1,8 @@
-"""A run for a new task, as text: one of the runs that are here, comments and all, with what must differ replaced.
+"""Writes a run for a new task as text: the run in conf/ that is most like it, comments included, with other values in some lines.
 
-In: a base model as a user names it, the task's name and kind. Out: the text of `conf/<model>-<task>-<ner|cls>-lora-sft.yaml`. `python -m tools.data.scaffold.new` writes
-it; by hand:
+In: a base model as a user names it, the task's name and kind. Out: the text of `conf/<model>-<task>-<ner|cls>-lora-sft.yaml`.
 
-    .venv/train/bin/python -c "from tools.data.scaffold.new_run import base_model; print(base_model('Qwen/Qwen2.5-7B-Instruct'))"
+    ./ner new contracts --from train.txt --model Qwen/Qwen2.5-7B-Instruct
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Base:
 
     @property
     def name(self) -> str:
-        """What a run's name begins with."""
+        """The beginning of a run's name."""
         return self.folder.name
 
     @property
@@ -54,7 +53,7 @@ class Base:
 
     @property
     def positions(self) -> int | None:
-        """How many tokens the model can take, where its config is here and says so."""
+        """The number of tokens that the model can take; None where its config isn't here or doesn't state it."""
         config = read_json(self.folder / "config.json") if (self.folder / "config.json").is_file() else {}
         found = config.get("max_position_embeddings") if isinstance(config, dict) else None
         return found if isinstance(found, int) else None
@@ -66,9 +65,9 @@ class Base:
 
 
 def base_model(word: str | None) -> Base:
-    """The base model that `word` names: a folder, the name of one in models/, or owner/name on a hub.
+    """Returns the base model that `word` names: a folder, the name of one in models/, or owner/name on a hub. Raises ToolError for anything else.
 
-    Without one it is Qwen2.5-7B-Instruct if it is here, else the embedded model. Raises ToolError for a name that is none of these.
+    Without a word it is Qwen2.5-7B-Instruct where that is in models/, else the embedded model.
     """
     usual = MODELS / USUAL.partition("/")[2]
     if not word:
@@ -84,27 +83,27 @@ def base_model(word: str | None) -> Base:
 
 
 def template_of(base: Base, asked: str | None) -> str:
-    """LLaMA-Factory's name for the base model's chat format. Raises ToolError where only a person can say."""
+    """Returns LLaMA-Factory's name for the base model's chat format. Raises ToolError where the model's name doesn't tell it and nothing is `asked`."""
     if asked:
         return asked
     for pattern, template in TEMPLATES.items():
         if re.match(pattern, base.name.casefold()):
             return template
     raise ToolError(
-        f"base model {base.folder}: which chat format? Its name isn't one of Qwen's text models; say ARGS=\"--template NAME\" (without make: --template NAME), NAME as"
+        f"base model {base.folder}: which chat format? Its name isn't one of Qwen's text models. Give it with --template NAME (make: ARGS=\"--template NAME\"), NAME as"
         " in the list of models in LLaMA-Factory's README."
     )
 
 
 def run_path(base: Base, task: str, kind: str) -> Path:
-    """The run's file. Raises ToolError for a model whose name no run can begin with."""
+    """Returns the run's file. Raises ToolError for a model whose name can't begin a run's name."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", base.name, re.ASCII) or base.name.startswith(SERVE):
         raise ToolError(f"base model {base.folder}: a run's name begins with '{base.name}', which must be letters, digits, '.', '_' and '-'.")
     return RUNS / f"{base.name}-{task}-{METHOD[kind]}.yaml"
 
 
 def run_text(base: Base, template: str, task: str, kind: str, longest: int | None) -> str:
-    """The text of the run. `longest` is the longest row's length in tokens, where it could be measured."""
+    """Returns the text of the run. `longest` is the longest row's number of tokens, or None where it wasn't measured."""
     source = _source(base, kind)
     text = read_text(source)
     path = run_path(base, task, kind)
@@ -113,7 +112,7 @@ def run_text(base: Base, template: str, task: str, kind: str, longest: int | Non
     text = _replaced(text, source, "template", template, "the chat format; must be the base model's own")
     text = _replaced(text, source, "dataset", f"alpaca_{task}_train")
     text = _replaced(text, source, "output_dir", f"data/outputs/{path.stem}")
-    text = _replaced(text, source, "warmup_steps", _value(text, "warmup_steps"), "below 1 a share of all steps in which the rate rises")
+    text = _replaced(text, source, "warmup_steps", _value(text, "warmup_steps"), "below 1: the share of all steps in which the rate rises")
     if base.is_tiny:
         text = _replaced(text, source, "eval_dataset", f"alpaca_{task}_dev")
         text = _replaced(text, source, "num_train_epochs", "6.0", "passes over the training rows")
@@ -121,21 +120,21 @@ def run_text(base: Base, template: str, task: str, kind: str, longest: int | Non
     about = "tokens; a longer row loses the end of its prompt"
     if longest is None:
         return _replaced(text, source, "cutoff_len", _value(text, "cutoff_len"), f"{about}: `make check TASK={task} CONF=…` counts such rows")
-    return _replaced(text, source, "cutoff_len", str(cutoff_of(longest, base)), f"{about}; the longest has {longest:,} as the prompt is now")
+    return _replaced(text, source, "cutoff_len", str(cutoff_of(longest, base)), f"{about}; the longest has {longest:,} with the present prompt")
 
 
 def cutoff_of(longest: int, base: Base) -> int:
-    """A cutoff_len with room for a prompt that grows by a quarter, no more than the model can take: a multiple of 64, as the collator pads to 8."""
+    """Returns a cutoff_len with a quarter more room, in case the prompt grows: a multiple of 64, and at most what the model can take."""
     return min(max(256, -(-longest * 5 // (4 * 64)) * 64), base.positions or longest * 2)
 
 
 def as_run(path: Path, base: Base, template: str) -> Run:
-    """As much of a run as measuring rows takes, before it is written."""
+    """Returns the part of the run that measuring rows needs, before the run is written."""
     return Run(path, {"model_name_or_path": str(base.folder), "template": template, "output_dir": f"data/outputs/{path.stem}"})
 
 
 def _source(base: Base, kind: str) -> Path:
-    """The run that is most like the new one."""
+    """Returns the run in conf/ that is most like the new one."""
     if base.is_tiny:
         return TINY_RUN
     if kind == "classification":
@@ -147,7 +146,7 @@ def _source(base: Base, kind: str) -> Path:
 def _header(base: Base, task: str, path: Path, source: Path) -> str:
     about = "to see every step work on your data without a GPU, not for the score" if base.is_tiny else "LoRA on all linear layers"
     lines = [f"{base.name} on the task {task}: {about}.", ""]
-    lines += [f"  make download MODEL={base.hub}"] if base.hub else []
+    lines += [f"  make download ARGS={base.hub}"] if base.hub else []
     lines += [f"  make data TASK={task}", f"  make train CONF={path}", ""]
     lines += [f"Made by `make new` from {source}; every value is yours to change. Expected score: not measured yet."]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n"
@@ -159,10 +158,10 @@ def _value(text: str, key: str) -> str:
 
 
 def _replaced(text: str, source: Path, key: str, value: str, comment: str | None = None) -> str:
-    """The run with another value, and perhaps another comment, in a key's line."""
+    """Returns the run's text with another value, and another comment where one is given, in a key's line."""
     found = re.findall(rf"^{key}: *[^#\n]*?(?: +# (.*))?$", text, re.MULTILINE)
     if len(found) != 1:
-        raise ToolError(f"{source}: new runs are made from it, and it has {len(found)} lines `{key}:`; exactly one is needed.")
+        raise ToolError(f"{source}: new runs are made from this file. It has {len(found)} lines `{key}:`, and exactly one is needed.")
     comment = found[0] if comment is None else comment
     line = f"{key}: {value}"
     if comment:

@@ -1,9 +1,8 @@
-"""A task file and its prompt, as text, from what stands in the raw files.
+"""Writes a task file and its prompt as text, from the rows of the raw files.
 
-In: the task's name, its raw files, and what their reader found in them. Out: the text of `conf/task/<task>.yaml` and of `data/prompts/<task>_prompt.txt`.
-`python -m tools.data.scaffold.new` writes both; by hand:
+In: the task's name, its raw files, and what their reader found in them. Out: the texts of `conf/task/<task>.yaml` and `data/prompts/<task>_prompt.txt`.
 
-    .venv/train/bin/python -c "from tools.data.scaffold.new_task import scalar; print(scalar('no'), scalar('人名'))"
+    ./ner new contracts --from data/dataset/sample.train.jsonl
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SYSTEM = {
     "ner": "你是一个文本实体识别领域的专家，擅长从自然语言中提取不同类别的实体名称。",
     "classification": "你是一个文本分类领域的专家，你会接收到一段文本和几个潜在的分类选项，请输出文本内容的正确类型。",
 }
-# What YAML 1.1, 1.2 or OmegaConf would read as something other than text.
+# Words that YAML 1.1, YAML 1.2 or OmegaConf doesn't read as text.
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "infinity", "nan"}
 _PLAIN = re.compile(r"[^\W\d_](?:[\w -]*[\w-])?")
 _PLAIN_PATH = re.compile(r"[^\W\d_][\w./-]*")
@@ -34,7 +33,7 @@ _PLAIN_PATH = re.compile(r"[^\W\d_][\w./-]*")
 
 @dataclass(frozen=True)
 class Draft:
-    """What a new task is about. `raw` maps a split to its file; `share` of them becomes dev where there is only one; `labels` are counted, in their order."""
+    """A task to be written. `raw` maps a split to its file; of a single file, `share` of the texts becomes dev; `labels` are counted and in their order."""
 
     name: str
     kind: str
@@ -42,12 +41,12 @@ class Draft:
     raw: dict[str, str]
     labels: Counter[str]
     share: float | None = None
-    offered: int = 0  # options that the rows bring along, where each row has its own: then the task lists no labels
-    dropped: list[str] = field(default_factory=list)
+    offered: int = 0  # different options, where every row has its own: then the task lists no labels
+    dropped: list[str] = field(default_factory=list)  # labels that no task can have
 
     @property
     def names(self) -> dict[str, str]:
-        """Each label's name in prompt and answer: itself, unless a prompt that lists the labels couldn't hold it."""
+        """Each label's name in prompt and answer: the label itself where a prompt can hold it."""
         names: dict[str, str] = {}
         for label in self.labels:
             name = wanted = readable(label)
@@ -60,17 +59,17 @@ class Draft:
 
     @property
     def prompt(self) -> str:
-        """Where the prompt's file belongs."""
+        """The place of the prompt's file."""
         return prompt_path(self.name)
 
 
 def prompt_path(name: str) -> str:
-    """Where a task's prompt belongs."""
+    """Returns the place of a task's prompt."""
     return f"data/prompts/{name}_prompt.txt"
 
 
 def kind_of(readings: list[Reading], asked: str | None, name: str) -> str:
-    """'ner' or 'classification', by what is annotated. Raises ToolError for a file that has both, or neither, or not what is asked for."""
+    """Returns 'ner' or 'classification', by the annotation. Raises ToolError for files with both and no `asked`, with neither, or without `asked`."""
     found = {"ner": sum(r.entities.total() for r in readings), "classification": sum(r.classes.total() for r in readings)}
     if not any(found.values()):
         raise ToolError(
@@ -79,21 +78,21 @@ def kind_of(readings: list[Reading], asked: str | None, name: str) -> str:
         )
     if asked and not found[asked]:
         other = next(kind for kind in KINDS if found[kind])
-        raise ToolError(f"{name}: no row has {'an entity' if asked == 'ner' else 'a class'}; --kind {other} is what its annotation says.", WANTING)
+        raise ToolError(f"{name}: no row has {'an entity' if asked == 'ner' else 'a class'}; --kind {other} fits its annotation.", WANTING)
     if asked:
         return asked
     if all(found.values()):
         raise ToolError(
-            f'{name}: {found["ner"]:,} entities, and {found["classification"]:,} rows with a class; what is the task about? Say ARGS="--kind ner" or'
-            ' ARGS="--kind classification" (without make: --kind …).'
+            f"{name}: {found['ner']:,} entities, and {found['classification']:,} rows with a class; what is the task about? Choose --kind ner or --kind classification"
+            ' (make: ARGS="--kind ner").'
         )
     return next(kind for kind in KINDS if found[kind])
 
 
 def labels_of(readings: list[Reading], kind: str, order: str, name: str) -> tuple[Counter[str], list[str], int]:
-    """(labels with their counts, labels that no task can have, number of options where every row brings its own: then there are no labels).
+    """Returns (labels with their counts, labels that no task can have, number of options). Where every row has its own options there are no labels.
 
-    Order 'frequency': the most frequent first, equals by first appearance; 'first': by first appearance. Raises ToolError for so many that they are no labels.
+    Order 'frequency' is the most frequent first, equals by first appearance; 'first' is by first appearance. Raises ToolError for no label, or more than MOST.
     """
     counts: Counter[str] = sum((r.entities if kind == "ner" else r.classes for r in readings), Counter())
     if kind == "classification" and all(r.with_options == r.rows for r in readings):
@@ -115,7 +114,7 @@ def labels_of(readings: list[Reading], kind: str, order: str, name: str) -> tupl
 
 
 def task_text(draft: Draft) -> str:
-    """The text of the task file."""
+    """Returns the text of the task file."""
     lines = [
         f"# {draft.name}: made by `make new`; every value is yours to change.",
         "#",
@@ -144,10 +143,10 @@ def task_text(draft: Draft) -> str:
 
 
 def prompt_text(draft: Draft) -> str:
-    """The text of the prompt's file: a `str.format` template, the text last, so that a server keeps what stands before it."""
+    """Returns the text of the prompt's file, a `str.format` template. The row's text comes last, so that a server can reuse its work on the rest."""
     if draft.kind == "classification" and draft.offered:
         return "文本：{text}\n类型选项：{options}\n正确类型：\n"
-    # One a line: behind each there is room for what it means.
+    # One a line, so that the user can write each one's meaning behind it.
     labels = "\n".join(f"- {name}" for name in draft.names.values())
     if draft.kind == "classification":
         return (
@@ -167,14 +166,14 @@ def prompt_text(draft: Draft) -> str:
 
 
 def readable(label: str) -> str:
-    """A label as a prompt can hold it: without braces (the prompt is a template), commas (they part labels), control tokens, control characters and edges."""
+    """Returns a label as a prompt can hold it: no braces (the prompt is a template), commas (they part labels), control tokens, control characters or outer spaces."""
     name = neutralise(label).translate({ord("{"): "｛", ord("}"): "｝", ord(","): "，"})
     name = "".join(c if c.isprintable() or c == "\u3000" else " " for c in name).strip()
     return {"": "label", "???": "？？？"}.get(name, name)  # '???' is OmegaConf's own word for what is missing
 
 
 def scalar(value: str, plain: re.Pattern[str] = _PLAIN) -> str:
-    """Text as a YAML scalar: bare where no reader of YAML could take it for anything else, in double quotes otherwise."""
+    """Returns text as a YAML scalar: in double quotes where some reader of YAML might not read it as text."""
     if plain.fullmatch(value) and value.casefold() not in _WORDS and value.isprintable():
         return value
     escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if plain is _PLAIN_PATH else value  # OmegaConf fills in ${…}
@@ -187,12 +186,12 @@ def _escape(character: str) -> str:
 
 def _label_lines(draft: Draft) -> list[str]:
     if not draft.labels:
-        return [_commented("labels: []", "whatever the rows' options are")]
+        return [_commented("labels: []", "each row has its own options")]
     names = draft.names
     if all(label == name for label, name in names.items()):
-        lines = [_commented("labels:", "listed in the prompt, too; behind each, how often it stands in the raw files")]
+        lines = [_commented("labels:", "the prompt lists them too; behind each, its number in the raw files")]
         return lines + [_commented(f"  - {scalar(label)}", f"{count:,}") for label, count in draft.labels.items()]
-    lines = [_commented("labels:", "the raw files' own: the name in prompt and answer; behind each, how often it stands in the raw files")]
+    lines = [_commented("labels:", "label in the raw files: name in prompt and answer; behind each, its number in the raw files")]
     return lines + [_commented(f"  {scalar(label)}: {scalar(names[label])}", f"{count:,}") for label, count in draft.labels.items()]
 
 

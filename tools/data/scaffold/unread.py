@@ -1,8 +1,8 @@
-"""What to say of a file that no reader reads: what it looks like, which formats are known, and the command that makes one of them of it.
+"""Describes a file that no reader reads: what it looks like, the known formats, and a command that converts it to one of them.
 
-In: the file, and what each reader made of its first rows. Out: a message. `python -m tools.data.scaffold.new` shows it; by hand:
+In: the file, and the first rows as each reader reads them. Out: a message.
 
-    .venv/train/bin/python -c "from pathlib import Path; from tools.data.scaffold.unread import looks_like; print(looks_like(Path('README.md')))"
+    ./ner new contracts --from README.md
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from tempfile import TemporaryDirectory
 
 from tools.data.readers.lines import text_lines
 from tools.data.readers.row import BadRow, shown
-from tools.data.scaffold.guess import FORMS, HEAD, Reading, first_object, is_list, read
+from tools.data.scaffold.forms import FORMS
+from tools.data.scaffold.guess import HEAD, Reading, first_object, is_list, read
 from tools.text import one_line
 
 PAGE = "docs/own-data.md"
 PYTHON = ".venv/train/bin/python -c"
-# What a file's first bytes say, where it isn't text at all.
+# The first bytes of files that aren't text.
 MAGIC = {
     b"PK\x03\x04": "a zip archive, as .xlsx files are too: unpack it, or save the sheet as CSV",
     b"\x1f\x8b": "compressed with gzip: unpack it with `gunzip`",
@@ -34,17 +35,17 @@ MAGIC = {
 
 
 def explain(path: Path, readings: list[Reading], name: str) -> str:
-    """Why nothing reads the file (called `name`): what was seen in it, each known format, and what its reader says where the file could be meant to be of it."""
+    """Returns why nothing reads the file, which messages call `name`: its look, and each known format with its reader's first complaint."""
     looks = looks_like(path, name)
     lines = [f"{name}: no reader reads it.", looks or _first_line(path)]
     if not looks and _is_unannotated(readings):
         return "\n".join([*lines, _missing_annotation(path, readings)])
     faults = {} if looks else {reading.reader: reading for reading in readings}
-    return "\n".join([*lines, "The formats that are known:", *_known(faults), f"More on each: {PAGE}"])
+    return "\n".join([*lines, "The known formats:", *_known(faults), f"More on each: {PAGE}"])
 
 
 def looks_like(path: Path, name: str = "") -> str:
-    """What a file is that isn't one of the formats, with the way from there; empty where nothing can be said."""
+    """Returns what a file looks like that has none of the formats, and how to convert it; an empty string where it looks like nothing known."""
     name = name or str(path)
     with open(path, "rb") as file:
         head = file.read(1 << 16)
@@ -58,7 +59,7 @@ def looks_like(path: Path, name: str = "") -> str:
 
 
 def _list_of_rows(path: Path, name: str) -> str:
-    """A JSON list whose elements one of the JSON Lines readers would take."""
+    """Returns the command for a JSON list whose elements a reader of JSON Lines takes; an empty string for another list."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError):
@@ -76,7 +77,7 @@ def _list_of_rows(path: Path, name: str) -> str:
 
 
 def _table(path: Path, name: str) -> str:
-    """A table with a header, as a text editor or a spreadsheet saves it."""
+    """Returns the command for a table with a header, as a spreadsheet saves it; an empty string for anything else."""
     head = [line.text for line in islice(text_lines(path), 5) if not isinstance(line, BadRow)]
     for separator, kind in ((",", "CSV"), ("\t", "tab-separated columns")):
         try:
@@ -92,7 +93,7 @@ def _table(path: Path, name: str) -> str:
             command = f'{PYTHON} "{program}" {shlex.quote(name)} {shlex.quote(str(Path(name).with_suffix(".jsonl")))}'
             columns = one_line(", ".join(map(shown, rows[0])))
             return (
-                f"It looks like {kind} with the header {columns}. This makes a text and its class a line of it, with your columns' names in place of"
+                f"It looks like {kind} with the header {columns}. This command writes a text and its class a line; put your columns' names in place of"
                 f" TEXT and CLASS: {command}"
             )
     return ""
@@ -104,12 +105,12 @@ def _first_line(path: Path) -> str:
         return "It has no line."
     if is_list(path) and (row := first_object(path)):
         return f"It is a JSON list, and its first row has the fields {one_line(', '.join(map(shown, row)))}."
-    said = line.reason if isinstance(line, BadRow) else shown(line.text)
-    return f"Its line {line.line}: {one_line(said)}"
+    content = line.reason if isinstance(line, BadRow) else shown(line.text)
+    return f"Its line {line.line}: {one_line(content)}"
 
 
 def _is_unannotated(readings: list[Reading]) -> bool:
-    """Whether the rows are as every reader would have them, but for the annotation."""
+    """Returns whether every reader misses nothing but the annotation."""
     return all(reading.refused["unannotated"] > reading.refusals / 2 for reading in readings)
 
 
@@ -120,7 +121,7 @@ def _missing_annotation(path: Path, readings: list[Reading]) -> str:
         wanting = [reading for reading in wanting if reading.reader == "classification"]
     lines = [f"Its rows have the fields {', '.join(map(shown, row))} and no annotation to learn from:"] if row else ["Its rows have no annotation:"]
     lines += [f"  {reading.reader}: {one_line(reading.first_bad.reason)}" for reading in wanting if reading.first_bad]
-    return "\n".join([*lines, f"Annotate them first, or rename the field that has the answer: {PAGE} shows each format."])
+    return "\n".join([*lines, f"Annotate them first, or rename the field that holds the annotation: {PAGE} shows each format."])
 
 
 def _known(faults: dict[str, Reading]) -> list[str]:
@@ -131,5 +132,5 @@ def _known(faults: dict[str, Reading]) -> list[str]:
         if fault and fault.first_bad and fault.first_bad.kind not in ("json", "encoding"):
             lines.append(" " * 18 + f"line {fault.first_bad.line} here: {one_line(fault.first_bad.reason)}")
         if fault and fault.rows:
-            lines.append(" " * 18 + f"it reads {fault.rows:,} of the first {fault.rows + fault.refusals:,} rows: READER={reader} takes them")
+            lines.append(" " * 18 + f"it reads {fault.rows:,} of the first {fault.rows + fault.refusals:,} rows: --reader {reader} takes them")
     return lines
