@@ -1,11 +1,14 @@
 """`make clean`: what can be made again goes, all else stays."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tools.clean import clean
+from tools.files import ROOT
 
 
 @pytest.fixture
@@ -82,3 +85,11 @@ def test_the_environments_go_when_they_are_asked_for(checkout: Path) -> None:
     clean(checkout, environments=True)
     assert not (checkout / ".venv").exists()
     assert clean(checkout, environments=True) == 0
+
+
+def test_plain_python_is_enough_and_leaves_generated_files(checkout: Path) -> None:
+    code = f"from pathlib import Path; from tools.clean import clean; clean(Path({str(checkout)!r}))"
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (checkout / ".pytest_cache").exists()
+    assert (checkout / "data/dataset/alpaca/alpaca_here_train.json").exists()
