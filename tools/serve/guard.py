@@ -1,6 +1,6 @@
-"""Asks for the key on every path: vLLM's own check covers /v1 and a few others, and /invocations would generate for anybody.
+"""Asks for the key on every path. vLLM's own check covers /v1 and a few other paths; /invocations would generate for anybody.
 
-In: an ASGI request within vLLM's process. Out: vLLM's answer, or 401. Needs nothing but the standard library, for it runs in vLLM's environment.
+In: an ASGI request within vLLM's process. Out: vLLM's answer, or 401. It runs in vLLM's environment, so it needs the standard library alone.
 
     VLLM_API_KEY=… python -m vllm.entrypoints.openai.api_server … --middleware tools.serve.guard.Guard
 """
@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-OPEN = ("/health", "/ping")  # what a load balancer asks, which holds no key
+OPEN = ("/health", "/ping")  # asked by load balancers, which hold no key
 REFUSAL = b'{"error": "Unauthorized"}'
 
 Scope = Mapping[str, Any]
@@ -23,14 +23,14 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """ASGI middleware (asgi.readthedocs.io, version 3): without `Authorization: Bearer <VLLM_API_KEY>` nothing but OPEN is answered."""
+    """ASGI middleware (asgi.readthedocs.io, version 3) that answers only OPEN without `Authorization: Bearer <VLLM_API_KEY>`."""
 
     def __init__(self, app: App) -> None:
         self.app = app
         self.wanted = hashlib.sha256(os.environ["VLLM_API_KEY"].encode()).digest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it; a browser's preflight (OPTIONS) carries no key and gets no data."""
+        """Passes a request on, or refuses it. A browser's preflight (OPTIONS) carries no key and gets no data."""
         if scope["type"] not in ("http", "websocket") or scope.get("method") == "OPTIONS" or scope["path"] in OPEN or self._has_key(scope):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
