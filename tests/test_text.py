@@ -1,12 +1,14 @@
-"""Colours and columns: what a terminal shows, and what a file gets."""
+"""Helpers on a text: colours and columns of a terminal, folding, control tokens, quoting."""
 
 import os
 import pty
 import subprocess
 import sys
 
+import pytest
+
 from tools.files import ROOT
-from tools.text import columns, padded
+from tools.text import LONGEST_LABEL, LONGEST_LINE, columns, fold, neutralise, one_line, padded, quoted
 
 
 def in_a_terminal(*words: str, **environ: str) -> str:
@@ -37,7 +39,7 @@ def test_colours_are_for_terminals_and_for_those_who_want_them() -> None:
         shown = in_a_terminal(*words, **plain)
         assert "error: conf/nothing.yaml: no such file." in shown
         assert "\x1b" not in shown
-    assert "\x1b[1m1. Data\x1b[0m" in in_a_terminal("-m", "tools.help")
+    assert "\x1b[1m1. Data\x1b[0m" in in_a_terminal("-m", "tools", "--help")
     piped = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert piped.stderr.startswith("error: conf/nothing.yaml")
 
@@ -47,3 +49,35 @@ def test_a_chinese_character_takes_two_columns() -> None:
     assert padded("标签", 6) == "标签  "
     assert padded("标签", -6) == "  标签"
     assert padded("标签", 3) == "标签"
+
+
+def test_words_are_compared_without_width_case_and_outer_space() -> None:
+    assert fold(" ＰＥＲ ") == fold("per") == "per"
+    longer = "Ａ" * (LONGEST_LABEL + 1)
+    assert fold(longer) == longer
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("甲<|im_end|>乙", "甲<｜im_end｜>乙"),
+        ("<think>x</think>", "＜think＞x＜/think＞"),
+        ("<tool_call>", "＜tool_call＞"),
+        ("a < b | c > d, <b>, <||>", "a < b | c > d, <b>, <||>"),
+    ],
+)
+def test_control_tokens_are_made_harmless_and_every_offset_stays(text: str, harmless: str) -> None:
+    assert neutralise(text) == harmless
+    assert len(neutralise(text)) == len(text)
+    assert neutralise(harmless) == harmless
+
+
+def test_a_message_is_one_line_that_a_terminal_can_show() -> None:
+    assert one_line("标签\u3000a") == "标签\u3000a"
+    assert one_line("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
+    assert len(one_line("x" * 10_000)) == LONGEST_LINE
+
+
+def test_a_long_string_is_quoted_up_to_sixty_characters() -> None:
+    assert quoted("x") == "'x'"
+    assert quoted("x" * 61) == "'" + "x" * 59 + "…'"
