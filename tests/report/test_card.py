@@ -18,8 +18,9 @@ from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.files import ROOT, read_json, sha256, write_json
 from tools.predict.predictions import META
-from tools.report.card import ASIDE, NAME, TEMPLATE, cell, code, fence, is_generated, is_ours, write
-from tools.report.card_facts import public_text, public_values
+from tools.predict.questions import Asking
+from tools.report.card import MARK, NAME, TEMPLATE, cell, code, fence, write
+from tools.report.card_public import public, public_text
 
 LABELS = ["name", "address", "company"]
 ROWS = [{"text": one.text, "label": {e.label: {e.text: [[e.start, e.end - 1]]} for e in one.entities}} for one in sentences(40)]
@@ -49,7 +50,7 @@ def trained(tmp_path: Path) -> Trained:
     def make(task: Task, name: str = "a", adapter: dict[str, Any] | None = None, **values: Any) -> Run:
         convert(task, tmp_path / "dataset")
         alpaca = tmp_path / "dataset" / "alpaca"
-        this = Run(
+        run = Run(
             Path(f"conf/{name}.yaml"),
             {
                 **{"model_name_or_path": str(tmp_path / "models/base-7B"), "output_dir": str(tmp_path / "outputs" / name)},
@@ -57,9 +58,9 @@ def trained(tmp_path: Path) -> Trained:
                 **{"learning_rate": 1e-4, "cutoff_len": 512, "template": "qwen", "bf16": True, **values},
             },
         )
-        folder = this.output_dir
+        folder = run.output_dir
         folder.mkdir(parents=True)
-        this.resolved.write_text(yaml.safe_dump(this.values, allow_unicode=True))
+        run.resolved.write_text(yaml.safe_dump(run.values, allow_unicode=True))
         write_json(folder / "adapter_config.json", {**ADAPTER, **(adapter or {})})
         (folder / "adapter_model.safetensors").write_bytes(b"weights")
         write_json(folder / "train_results.json", {"epoch": 3.0, "train_loss": 0.25, "train_runtime": 100.0, "train_samples_per_second": 1.2})
@@ -67,13 +68,13 @@ def trained(tmp_path: Path) -> Trained:
         write_json(folder / "trainer_state.json", {"global_step": 10, "log_history": history})
         files = [alpaca / f"alpaca_{task.name}_train.json"]
         manifest = {
-            **{"run": name, "command": f"/home/bob/.venv/bin/llamafactory-cli train {this.resolved}", "commit": "ab" * 20 + "+"},
+            **{"run": name, "command": f"/home/bob/.venv/bin/llamafactory-cli train {run.resolved}", "commit": "ab" * 20 + "+"},
             **{"started": "2026-01-01T00:00:00+00:00", "exit_code": 0, "sha256": {str(file): sha256(file) for file in files}},
             **{"versions": {"torch": "2.13.0", "trl": None}, "attempts": [{}]},
             "machine": {"platform": "Linux-6.1-bobs-laptop-x86_64", "cores": 8, "gpus": ["NVIDIA H100, 81559 MiB, 580"]},
         }
         write_json(folder / "manifest.json", manifest)
-        return this
+        return run
 
     return make
 
@@ -82,33 +83,24 @@ def trained(tmp_path: Path) -> Trained:
 def scored(evaluation: Evaluate) -> Callable[..., Path]:
     """An evaluation of one of the run's models on DEV, as it would be made now."""
 
-    def make(this: Run, task: Task, which: str = "adapter", decoding: str = "free", errors: float = 0.4, **meta: Any) -> Path:
-        variant = which if decoding == "free" else f"{'' if which == 'adapter' else which + '-'}schema"
-        weights = {"adapter_sha256": sha256(this.output_dir / "adapter_model.safetensors")} if which != "base" else {}
-        if which.startswith("merged"):
-            weights = {"merged_sha256": sha256(this.output_dir / which / "export.json")}
-        values = {
-            "prompt_sha256": sha256(task.prompt),
-            "base_model": this.base_model,
-            "decoding": decoding,
-            "sampling": {"temperature": 0.0, "max_tokens": 512},
-        }
-        folder = evaluation(task, DEV, noisy(DEV, errors, 1), this.name, variant, **{**values, **weights, **meta})
-        write_json(folder / META, {**read_json(folder / META), "which": which})
-        assert folder.parents[1] == this.output_dir
+    def make(run: Run, task: Task, which: str = "adapter", decoding: str = "free", errors: float = 0.4, **meta: Any) -> Path:
+        now = Asking(run, task, "dev", run.variant(which), decoding).conditions("a", "toy 1").to_dict()
+        kept = {name: now[name] for name in now.keys() - {"run", "task", "split", "which", "decoding"}}
+        folder = evaluation(task, DEV, noisy(DEV, errors, 1), run.name, which, decoding, **{**kept, **meta})
+        assert folder.parents[1] == run.output_dir
         return folder
 
     return make
 
 
-def merge(this: Run) -> None:
-    write_json(this.merged / "config.json", {})
-    weights = this.output_dir / "adapter_model.safetensors"
-    write_json(this.merged / "export.json", {"adapter": ".", "adapter_sha256": sha256(weights), "base_model": "/home/bob/models/base-7B"})
+def merge(run: Run) -> None:
+    folder = run.variant("merged").folder
+    write_json(folder / "config.json", {})
+    write_json(folder / "export.json", run.variant("adapter").origin_here().to_dict())
 
 
-def card_of(this: Run, task: Task, which: str = "adapter", **options: Any) -> str:
-    return write(this, task, which, "dev", **options)[0].read_text(encoding="utf-8")
+def card_of(run: Run, task: Task, which: str = "adapter", **options: Any) -> str:
+    return write(run, task, which, "dev", **options).read_text(encoding="utf-8")
 
 
 def parsed(text: str) -> list[Any]:
@@ -139,43 +131,44 @@ def halves(text: str) -> tuple[str, str]:
 
 
 def test_the_cards_figures_are_the_scores_and_the_records(task: Task, trained: Trained, scored: Callable[..., Path]) -> None:
-    this = trained(task)
-    score = read_json(scored(this, task) / "score.json")
-    for half in halves(card_of(this, task)):
+    run = trained(task)
+    score = read_json(scored(run, task) / "score.json")
+    for half in halves(card_of(run, task)):
         for name, protocol in score["protocols"].items():
-            assert f"\n- `{name}`, micro F1: {protocol['micro']['f1']:.4f} (" in half
+            assert f"\n- `{name}`, micro F1: {protocol['micro']['f1']:.4f}\n" in half
         by_first = {row[0]: row[1:] for table in tables(half) for row in table}
         for label, counts in score["labels"].items():
             low, high = score["intervals"]["labels"][label]
-            expected = [*(f"{counts[key]:.4f}" for key in ("precision", "recall", "f1")), f"{low:.4f} – {high:.4f}", str(counts["support"])]
+            f1 = f"{counts['f1']:.4f} [{low:.4f}, {high:.4f}]"
+            expected = [f"{counts['precision']:.4f}", f"{counts['recall']:.4f}", f1, str(counts["support"])]
             assert by_first[label] == expected
-        assert f"{score['micro']['f1']:.4f}" in next(row for name, row in by_first.items() if name in ("micro average", "微平均"))
-        assert by_first["lora_rank"][1] == "12" and by_first["learning_rate"][1] == "0.0001" and by_first["bf16 / fp16"][1] == "bf16"
+        assert f"{score['micro']['f1']:.4f} [" in next(row[2] for name, row in by_first.items() if name in ("micro average", "微平均"))
+        values = yaml.safe_load(half.split("```yaml\n")[1].split("\n```")[0])
+        assert (values["lora_rank"], values["learning_rate"], values["bf16"]) == (12, 0.0001, True)
         results = {name: row[0] for name, row in by_first.items() if len(row) == 1}
-        assert {"0.2500", "0.1250", "0.3125", "10", "100"} <= set(results.values())
-        assert next(value for name, value in results.items() if "/" in name) == "12.0"  # 1.2 rows a second, 100 seconds, 10 steps
-        assert by_first["alpaca_toy_train.json"][1:] == ["40", sha256(this.dataset / "alpaca/alpaca_toy_train.json")]
+        assert {"0.25", "0.125", "0.3125", "10", "100"} <= set(results.values())
+        assert "12" in results.values()  # rows a step: 1.2 rows a second, 100 seconds, 10 steps
+        assert by_first["alpaca_toy_train.json"][1:] == ["40", sha256(run.dataset / "alpaca/alpaca_toy_train.json")]
         assert (
-            by_first["adapter"][0] == "free" and by_first["adapter"][-1] == read_json(this.output_dir / "eval/toy_dev" / META)["examples_sha256"][:12]
+            by_first["adapter"][0] == "free" and by_first["adapter"][-1] == read_json(run.output_dir / "eval/toy_dev" / META)["examples_sha256"][:12]
         )
-        counted = next(table for table in tables(half) if table[0][1:] == ["train", "dev"])[1:]
-        assert [row[2] for row in counted] == [str(score["labels"][label]["support"]) for label in LABELS] + ["30"]
+        assert by_first["labels, and their names in answers" if "Label" in by_first else "标签及其在回答中的名称"] == ["name, address, company"]
 
 
 def test_the_english_and_the_chinese_part_have_the_same_headings_tables_and_code(task: Task, trained: Trained, scored: Callable[..., Path]) -> None:
-    this = trained(task)
-    scored(this, task)
-    english, chinese = halves(card_of(this, task))
-    assert len(re.findall("^### ", english, re.MULTILINE)) == len(re.findall("^### ", chinese, re.MULTILINE)) == 8
+    run = trained(task)
+    scored(run, task)
+    english, chinese = halves(card_of(run, task))
+    assert len(re.findall("^### ", english, re.MULTILINE)) == len(re.findall("^### ", chinese, re.MULTILINE)) == 7
     assert [[len(row) for row in table] for table in tables(english)] == [[len(row) for row in table] for table in tables(chinese)]
     numbers = [sorted(re.findall(r"\d+\.\d{4}", half)) for half in (english, chinese)]
-    assert numbers[0] == numbers[1] and len(numbers[0]) > 30
+    assert numbers[0] == numbers[1] and len(numbers[0]) > 25
     shown = [child.content for half in (english, chinese) for token in parsed(half) for child in (token.children or []) if child.type == "text"]
     assert not [one for one in shown if "**" in one], "between Chinese punctuation and a letter, ** is no emphasis"
     blocks = [[token.content for token in parsed(half) if token.type == "fence"] for half in (english, chinese)]
-    assert blocks[0] == blocks[1] and len(blocks[0]) >= 8
+    assert blocks[0] == blocks[1] and len(blocks[0]) == 7
     pairs = re.findall(r't\("((?:[^"\\]|\\.)*)",\s*"((?:[^"\\]|\\.)*)"\)', TEMPLATE.read_text())
-    assert len(pairs) > 80
+    assert len(pairs) > 50
     for first, second in pairs:
         assert len(re.findall(r"%s", first)) == len(re.findall(r"%s", second)), first
         assert not re.search(r"[\u4e00-\u9fff]", first) and (re.search(r"[\u3000-\u9fff\uff00-\uffef]", second) or first == second), first
@@ -183,56 +176,45 @@ def test_the_english_and_the_chinese_part_have_the_same_headings_tables_and_code
 
 def test_the_prompt_stands_word_for_word_in_text_request_and_code(task: Task, trained: Trained) -> None:
     task.prompt.write_text('找出 {labels}：\n```json\n[{{"label": "\'…"}}]\n```\n{text}\n尾 $HOME `id` JSON\nJSON\n')
-    this = trained(task)
+    run = trained(task)
     user = '找出 name, address, company：\n```json\n[{"label": "\'…"}]\n```\n{text}\n尾 $HOME `id` JSON\nJSON'
-    text = card_of(this, task)
+    text = card_of(run, task)
     assert "The first training row was made with exactly this prompt." in text
     for half in halves(text):
         blocks = [token for token in parsed(half) if token.type == "fence"]
         assert user + "\n" in [block.content for block in blocks] and "你是专家。\n" in [block.content for block in blocks]
-        curl = next(block.content for block in blocks if block.content.startswith("curl"))
-        body = curl.split("<<'JSON'\n")[1].rsplit("\nJSON", 1)[0]
-        request = json.loads(body)
-        assert request["messages"][0]["content"] == "你是专家。"
-        assert request["messages"][1]["content"] == user.replace("{text}", "请把这里换成要处理的文本。")
-        made = subprocess.run(["bash", "-c", curl.replace(curl.split("<<")[0], "cat ", 1)], capture_output=True, text=True, check=True)
-        assert json.loads(made.stdout) == request, "the shell changes nothing in it"
+        wanted = [{"role": "system", "content": "你是专家。"}, {"role": "user", "content": user.replace("{text}", "请把这里换成要处理的文本。")}]
         for block in blocks:
             if block.info == "python":
                 lines = [line for line in block.content.splitlines() if re.match(r"SYSTEM|PROMPT|text|user|messages", line)]
                 names: dict[str, Any] = {}
                 exec("\n".join(lines), names)
-                assert names["messages"] == request["messages"]
+                assert names["messages"] == wanted
                 compile(block.content, "card", "exec")
 
 
 def test_a_prompt_that_training_did_not_see_is_said_to_be_another(task: Task, trained: Trained) -> None:
-    this = trained(task)
+    run = trained(task)
     task.prompt.write_text("换了：{text}\n")
-    text = card_of(this, task)
+    text = card_of(run, task)
     assert "made with another prompt than the task has now" in text and "提示词与任务现在的不同" in text
-    convert(task, this.dataset)  # now the files on the disk aren't the trained ones
-    text = card_of(this, task)
+    convert(task, run.dataset)  # now the files on the disk aren't the trained ones
+    text = card_of(run, task)
     assert "whether they were made with this prompt couldn't be checked" in text and "not known: changed since, or not here" in text
 
 
 def test_missing_torn_and_stale_evaluations_are_named_and_never_shown_as_figures(task: Task, trained: Trained, scored: Callable[..., Path]) -> None:
-    this = trained(task)
-    text = card_of(this, task)
-    assert (
-        "no up-to-date evaluation" in text
-        and "missing: `make eval CONF=conf/a.yaml`" in text
-        and "missing: `make eval CONF=conf/a.yaml BASE=1`" in text
-    )
-    assert "MERGED=1" not in text and "model-index" not in text
-    folder = scored(this, task)
+    run = trained(task)
+    text = card_of(run, task)
+    assert "no up-to-date evaluation of this model on the split dev.** `make eval CONF=conf/a.yaml`" in text and "model-index" not in text
+    folder = scored(run, task)
     f1 = f"{read_json(folder / 'score.json')['micro']['f1']:.4f}"
-    scored(this, task, "base", errors=1.0)
-    scored(this, task, decoding="schema", errors=0.1)
-    merge(this)
-    scored(this, task, "merged", errors=0.4)
-    text = card_of(this, task)
-    assert "missing" not in tables(text)[-1][-1] and f1 in text and "| adapter | schema |" in text and "| merged | free |" in text
+    scored(run, task, "base", errors=1.0)
+    scored(run, task, decoding="schema", errors=0.1)
+    merge(run)
+    scored(run, task, "merged", errors=0.4)
+    text = card_of(run, task)
+    assert f1 in text and "| adapter | schema |" in text and "| merged | free |" in text
     assert "out of date" not in text
     meta = read_json(folder / META)
     for change, said in (
@@ -245,90 +227,78 @@ def test_missing_torn_and_stale_evaluations_are_named_and_never_shown_as_figures
         write_json(folder / META, {**meta, **change})
         score = read_json(folder / "score.json")
         write_json(folder / "score.json", {**score, "version": change.get("task_version", task.version)})
-        text = card_of(this, task)
+        text = card_of(run, task)
         assert f"out of date ({said}): `make eval CONF=conf/a.yaml`" in text, change
         assert "no up-to-date evaluation" in text and f"**{f1}**" not in text
         write_json(folder / "score.json", score)
     write_json(folder / META, meta)
-    (this.output_dir / "adapter_model.safetensors").write_bytes(b"trained anew")
-    text = card_of(this, task)
-    assert (
-        text.count("the model was made anew, or is gone") == 3 and "| base | free | dev | 0" in text
-    )  # adapter, its schema, merged; the base model is what it was
+    (run.output_dir / "adapter_model.safetensors").write_bytes(b"trained anew")
+    text = card_of(run, task)
+    # the adapter, its schema decoding and the merged model; the base model is what it was
+    assert text.count("the model was made anew, or is gone") == 3 and "| base | free | dev | 0" in text
     (folder / "score.json").unlink()
-    assert "| adapter | free | dev | not finished: `make eval CONF=conf/a.yaml` |" in card_of(this, task)
-
-
-def test_the_parity_of_other_evaluations_is_not_shown(task: Task, trained: Trained, scored: Callable[..., Path]) -> None:
-    this = trained(task)
-    merge(this)
-    f1 = [read_json(scored(this, task, which) / "score.json")["micro"]["f1"] for which in ("adapter", "merged")]
-    model = {"model": "merged", "rows": 30, "same_answers": 29, "micro_f1": f1[1], "difference": f1[1] - f1[0]}
-    parity = {"task": "toy", "split": "dev", "adapter_micro_f1": f1[0], "models": [model]}
-    write_json(this.output_dir / "parity.json", parity)
-    assert "| merged | 29 / 30 |" in card_of(this, task)
-    write_json(this.output_dir / "parity.json", {**parity, "adapter_micro_f1": 0.5})
-    text = card_of(this, task)
-    assert "29 / 30" not in text and "`make parity CONF=conf/a.yaml`" in text
+    assert "| adapter | free | dev |" not in card_of(run, task)
 
 
 def test_merged_and_quantised_models_have_cards_of_their_own_and_stale_ones_none(task: Task, trained: Trained, scored: Callable[..., Path]) -> None:
-    this = trained(task)
-    merge(this)
-    score = read_json(scored(this, task, "merged", errors=0.2) / "score.json")
-    path, _ = write(this, task, "merged", "dev", base_model="Qwen/Base-7B")
+    run = trained(task)
+    merge(run)
+    score = read_json(scored(run, task, "merged", errors=0.2) / "score.json")
+    path = write(run, task, "merged", "dev", base_model="Qwen/Base-7B")
     head = yaml.safe_load(path.read_text().split("---")[1])
-    assert path == this.merged / NAME and (head["library_name"], head["base_model_relation"]) == ("transformers", "finetune")
+    assert path == run.variant("merged").folder / NAME and (head["library_name"], head["base_model_relation"]) == ("transformers", "finetune")
     assert head["model-index"][0]["results"][0]["metrics"][0]["value"] == score["micro"]["f1"]
     assert "vllm serve . --served-model-name a" in path.read_text() and "PeftModel" not in path.read_text()
-    quantised = this.quantized("awq")
+    quantised = run.variant("merged-awq").folder
     write_json(quantised / "config.json", {})
-    record = read_json(this.merged / "export.json") | {"method": "awq", "scheme": "W4A16, asymmetric", "group_size": 64, "calibration": {"rows": 256}}
+    record = read_json(run.variant("merged").record) | {
+        "method": "awq",
+        "scheme": "W4A16, asymmetric",
+        "group_size": 64,
+        "calibration": {"rows": 256},
+    }
     write_json(quantised / "quantize.json", record)
-    path, _ = write(this, task, "merged-awq", "dev", base_model="Qwen/Base-7B")
+    path = write(run, task, "merged-awq", "dev", base_model="Qwen/Base-7B")
     head = yaml.safe_load(path.read_text().split("---")[1])
     assert head["base_model_relation"] == "quantized" and "awq" in head["tags"] and "awq: W4A16, asymmetric, groups of 64" in path.read_text()
-    assert "missing: `make eval CONF=conf/a.yaml QUANTIZED=awq`" in path.read_text()
-    (this.output_dir / "adapter_model.safetensors").write_bytes(b"trained anew")
+    assert "** `make eval CONF=conf/a.yaml WHICH=merged-awq`" in path.read_text()
+    (run.output_dir / "adapter_model.safetensors").write_bytes(b"trained anew")
     before = path.read_bytes()
     for which in ("merged", "merged-awq"):
         with pytest.raises(ToolError, match="older adapter"):
-            write(this, task, which, "dev")
+            write(run, task, which, "dev")
     assert path.read_bytes() == before
 
 
 def test_the_best_checkpoints_card_stands_in_its_own_folder(task: Task, trained: Trained, scored: Callable[..., Path]) -> None:
-    this = trained(task)
-    best = this.output_dir / "checkpoint-5"
+    run = trained(task)
+    best = run.output_dir / "checkpoint-5"
     for name, content in (("adapter_config.json", json.dumps({**ADAPTER, "r": 60})), ("adapter_model.safetensors", "others")):
         best.mkdir(exist_ok=True)
         (best / name).write_text(content)
-    write_json(this.best_record, {"checkpoint": "checkpoint-5"})
-    scored(this, task, "best", adapter_sha256=sha256(best / "adapter_model.safetensors"))
-    path, _ = write(this, task, "best", "dev")
+    run.variant("best").write_best({"checkpoint": "checkpoint-5"})
+    scored(run, task, "best")
+    path = write(run, task, "best", "dev")
     text = path.read_text()
     assert path == best / NAME and "the weights of checkpoint-5, not those of the last step" in text and "--max-lora-rank 64 " in text
-    assert "make serve CONF=conf/a.yaml BEST=1" in text and "model-index" in text and "missing: `make eval CONF=conf/a.yaml`" in text
+    assert "make serve CONF=conf/a.yaml WHICH=best" in text and "model-index" in text
 
 
 def test_an_adapter_that_vllm_refuses_has_no_serving_command(task: Task, trained: Trained) -> None:
     text = card_of(trained(task, adapter={"use_dora": True}), task)
     assert "vLLM doesn't take this adapter" in text and "vllm serve" not in text
     prefix = card_of(trained(task, "b", adapter={"peft_type": "PREFIX_TUNING", "r": None}, finetuning_type="prefix"), task)
-    assert "ENGINE=hf" in prefix and "vllm serve" not in prefix and "p-tuning-v2" in prefix and "LoRA" not in prefix.split("###")[1]
+    assert 'ARGS="--engine hf"' in prefix and "vllm serve" not in prefix and "p-tuning-v2" in prefix and "LoRA" not in prefix.split("###")[1]
     assert "--max-lora-rank 16 " in card_of(trained(task, "c"), task)  # the adapter's rank is 12
 
 
 def test_names_that_labels_have_in_answers_stand_beside_them(write_task: Callable[..., Path], trained: Trained, scored: Callable[..., Path]) -> None:
     task = load_task(write_task(ROWS, labels={"name": "人名", "address": "地点", "company": "公司"}))
-    this = trained(task)
-    score = read_json(scored(this, task) / "score.json")
-    text = card_of(this, task)
+    run = trained(task)
+    score = read_json(scored(run, task) / "score.json")
+    text = card_of(run, task)
     assert '[{"label": "人名", "text": "…"}]' in text
-    for half in halves(text):
-        counted = next(table for table in tables(half) if table[0][2:] == ["train", "dev"])
-        assert [row[:2] for row in counted[1:-1]] == [["name", "人名"], ["address", "地点"], ["company", "公司"]]
-        assert [row[3] for row in counted[1:]] == [*(str(counts["support"]) for counts in score["labels"].values()), "30"]
+    assert text.count("name = 人名, address = 地点, company = 公司 |") == 2 and f"{score['micro']['f1']:.4f}" in text
 
 
 def test_a_classification_has_its_accuracy_and_the_options_in_the_prompt(
@@ -340,17 +310,17 @@ def test_a_classification_has_its_accuracy_and_the_options_in_the_prompt(
     path = write_task(rows, kind="classification", reader="classification", labels=None)
     Path(json.loads(path.read_text())["prompt"]).write_text("文本：{text}\n选项：{options}\n")
     task = load_task(path)
-    this = trained(task)
+    run = trained(task)
     gold = [Example(f"toy-dev-{n}", f"文{n}", [], ["Art", "Eco|nomy"][n % 2], ["Art", "Eco|nomy"]) for n in range(6)]
     meta = {
         "prompt_sha256": sha256(task.prompt),
-        "base_model": this.base_model,
-        "adapter_sha256": sha256(this.output_dir / "adapter_model.safetensors"),
+        "base_model": run.base_model,
+        "adapter_sha256": sha256(run.output_dir / "adapter_model.safetensors"),
     }
     evaluation(task, gold, ["Art", "Art", "Art", "Eco|nomy", "我不知道", "Eco|nomy"], **meta)
-    text = card_of(this, task)
+    text = card_of(run, task)
     assert "accuracy: 0.6667" in text and "text-classification" in text and "名实体" not in halves(text)[1].split("###")[1]
-    assert ["Eco|nomy", "1.0000", "0.6667", "0.8000"] in [row[:4] for table in tables(text) for row in table]
+    assert ["Eco|nomy", "1.0000", "0.6667"] in [row[:3] for table in tables(text) for row in table]
     assert "文本：{text}\n选项：{options}" in text and '.replace("{options}", ", ".join(options)).replace("{text}", text)' in text
     from huggingface_hub import ModelCard
 
@@ -364,15 +334,15 @@ def test_the_hubs_library_reads_back_what_was_written(task: Task, trained: Train
     from huggingface_hub import ModelCard, metadata_load
     from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
 
-    from tools.report.card_facts import facts
+    from tools.report.card_facts import gather
     from tools.report.card_metadata import metadata
 
-    this = trained(task)
+    run = trained(task)
     for decoding in ("free", "schema"):
-        scored(this, task, decoding=decoding, errors=0.3 if decoding == "free" else 0.1)
+        scored(run, task, decoding=decoding, errors=0.3 if decoding == "free" else 0.1)
     options = {"base_model": "Qwen/Qwen2.5-7B-Instruct", "license": "apache-2.0", "datasets": ["owner/data"]}
-    path, _ = write(this, task, "adapter", "dev", **options)
-    said = metadata(facts(this, task, "adapter", "dev", options["base_model"]), options["license"], options["datasets"])
+    path = write(run, task, "adapter", "dev", **options)
+    said = metadata(gather(run, task, "adapter", "dev", options["base_model"]), options["license"], options["datasets"])
     loaded = ModelCard.load(path)
     assert loaded.data.to_dict() == said.to_dict() and loaded.data.eval_results == said.eval_results and len(said.eval_results) == 8
     assert str(loaded).replace("\r\n", "\n") == path.read_text()
@@ -381,7 +351,7 @@ def test_the_hubs_library_reads_back_what_was_written(task: Task, trained: Train
     name, results = model_index_to_eval_results(raw["model-index"])
     assert (name, eval_results_to_model_index(name, results)) == ("a", raw["model-index"])
     assert {(one.dataset_split, one.dataset_type) for one in results} == {("dev", "owner/data")}
-    assert results[0].dataset_revision == sha256(task.examples("dev", this.dataset))
+    assert results[0].dataset_revision == sha256(task.examples("dev", run.dataset))
     assert {key: raw[key] for key in ("base_model", "base_model_relation", "license", "library_name", "pipeline_tag", "language", "datasets")} == {
         **{"base_model": "Qwen/Qwen2.5-7B-Instruct", "base_model_relation": "adapter", "license": "apache-2.0", "library_name": "peft"},
         **{"pipeline_tag": "text-generation", "language": ["zh"], "datasets": ["owner/data"]},
@@ -389,8 +359,8 @@ def test_the_hubs_library_reads_back_what_was_written(task: Task, trained: Train
 
 
 def test_a_base_model_stands_in_the_head_only_where_its_name_on_a_hub_is_known(task: Task, trained: Trained, tmp_path: Path) -> None:
-    def head(this: Run) -> Any:
-        return yaml.safe_load(card_of(this, task).split("---")[1])
+    def head(run: Run) -> Any:
+        return yaml.safe_load(card_of(run, task).split("---")[1])
 
     local = trained(task)
     assert "base_model" not in head(local) and "its name on a hub isn't known" in card_of(local, task) and "`base-7B`" in card_of(local, task)
@@ -410,11 +380,11 @@ def test_a_base_model_stands_in_the_head_only_where_its_name_on_a_hub_is_known(t
 
 
 def test_a_licence_is_named_only_where_base_model_and_data_agree(task: Task, trained: Trained, tmp_path: Path) -> None:
-    def licence(this: Run) -> str:
-        return str(yaml.safe_load(card_of(this, task).split("---")[1])["license"])
+    def licence(run: Run) -> str:
+        return str(yaml.safe_load(card_of(run, task).split("---")[1])["license"])
 
-    this = trained(task)
-    assert licence(this) == "unknown"
+    run = trained(task)
+    assert licence(run) == "unknown"
     card = tmp_path / "models/base-7B/README.md"
     card.parent.mkdir(parents=True)
     for text, expected in (
@@ -423,7 +393,7 @@ def test_a_licence_is_named_only_where_base_model_and_data_agree(task: Task, tra
         ("---\n: {[\n---\n", "unknown"),
     ):
         card.write_text(text)
-        assert licence(this) == expected
+        assert licence(run) == expected
 
 
 # What it must not say, and what must not break it
@@ -444,9 +414,9 @@ def test_no_secret_address_account_or_local_path_is_in_a_card(task: Task, traine
         **{"cache_dir": "/home/bob/cache dir/hf", "deepspeed": "~bob/ds/zero2.json", "adapter_name_or_path": "/home/bob/x/old, ../../bob/y/older"},
         **{"run_name": "hf_" + "y" * 30, "media_dir": "https://bob:QQ4@example.com/m", "num_virtual_tokens": 7, "split_special_tokens": False},
     }
-    this = trained(task, **secrets)
-    scored(this, task, engine=f"toy {tmp_path}/vllm")
-    text = card_of(this, task)
+    run = trained(task, **secrets)
+    scored(run, task, engine=f"toy {tmp_path}/vllm")
+    text = card_of(run, task)
     for word in ("QQ", "hf_x", "hf_y", "bob", "gpu7", "gpu8", str(tmp_path), "/home", str(Path.home()) + "/"):
         assert word not in text, word
     values = yaml.safe_load(re.search(r"```yaml\n(.*?)\n```", text, re.DOTALL)[1])  # type: ignore[index]
@@ -455,7 +425,7 @@ def test_no_secret_address_account_or_local_path_is_in_a_card(task: Task, traine
     assert values["model_name_or_path"] == "base-7B" and values["media_dir"] == "https://example.com/m"
     assert public_text("see https://github.com/a/b, owner/name, 10/20 and 人/物") == "see https://github.com/a/b, owner/name, 10/20 and 人/物"
     assert public_text("from file:///srv/bob/x.json (and /data/bob/y)") == "from x.json (and y)" and public_text("models/../../bob/z") == "z"
-    assert public_values({"resume_from_checkpoint": None, "lora_rank": 8}) == {"resume_from_checkpoint": None, "lora_rank": 8}
+    assert public({"resume_from_checkpoint": None, "lora_rank": 8}) == {"resume_from_checkpoint": None, "lora_rank": 8}
 
 
 def test_hostile_labels_and_texts_stay_text(write_task: Callable[..., Path], trained: Trained, evaluation: Evaluate) -> None:
@@ -468,18 +438,18 @@ def test_hostile_labels_and_texts_stay_text(write_task: Callable[..., Path], tra
             system="系统 ``` <script> ~~~\n# 不是标题\n---",
         )
     )
-    this = trained(task)
+    run = trained(task)
     from tools.example import Entity, Example
 
     gold = [Example(f"t-{n}", "林晓", [Entity(label, "林晓", 0, 2)]) for n, label in enumerate(HOSTILE)]
     outputs = [json.dumps([{"label": label, "text": "林晓"}], ensure_ascii=False) for label in HOSTILE]
     meta = {
         "prompt_sha256": sha256(task.prompt),
-        "base_model": this.base_model,
-        "adapter_sha256": sha256(this.output_dir / "adapter_model.safetensors"),
+        "base_model": run.base_model,
+        "adapter_sha256": sha256(run.output_dir / "adapter_model.safetensors"),
     }
     evaluation(task, gold, outputs, **meta, engine="vllm | <i>1</i>")
-    text = card_of(this, task)
+    text = card_of(run, task)
     assert yaml.safe_load(text.split("\n---\n")[0].removeprefix("---\n"))["model-index"][0]["name"] == "a"
     tokens = parsed(text.split("\n---\n", 1)[1])
     html = [token.content for token in tokens if token.type.startswith("html")] + [
@@ -490,7 +460,7 @@ def test_hostile_labels_and_texts_stay_text(write_task: Callable[..., Path], tra
     links = {child.attrs["href"] for token in tokens for child in (token.children or []) if child.type == "link_open"}
     assert links == {"#english", "#%E4%B8%AD%E6%96%87"}
     headings = [tokens[n + 1].content for n, token in enumerate(tokens) if token.type == "heading_open"]
-    assert headings[:3] == ["a", "English", "What it is"] and len(headings) == 3 + 16
+    assert headings[:3] == ["a", "English", "What it is"] and len(headings) == 3 + 14
     rows = [row for table in tables(text) for row in table]
     for label in HOSTILE:
         shown = label.replace("\n", " ").replace("\u202e", "⟨U+202E⟩")
@@ -514,58 +484,49 @@ def test_no_backticks_end_a_block() -> None:
 # Where it goes
 
 
-def test_the_same_run_gives_the_same_bytes_and_an_edited_card_is_kept(task: Task, trained: Trained) -> None:
-    this = trained(task)
-    path, aside = write(this, task, "adapter", "dev")
+def test_the_same_run_gives_the_same_bytes_and_a_card_of_somebody_elses_is_kept(task: Task, trained: Trained) -> None:
+    run = trained(task)
+    path = write(run, task, "adapter", "dev")
     first = path.read_bytes()
-    assert aside is None and is_ours(first.decode())
-    assert write(this, task, "adapter", "dev") == (path, None) and path.read_bytes() == first
-    for number, edit in enumerate(
-        (lambda text: text.replace("license: unknown", "license: mit"), lambda text: text + "\n我的话\n", lambda text: "# 我的\n"), 1
-    ):
-        edited = edit(first.decode())
+    assert write(run, task, "adapter", "dev") == path and path.read_bytes() == first
+    for edited in (first.decode().replace(f"{MARK}\n", "").replace("license: unknown", "license: mit"), "# 我的\n", ""):
         path.write_text(edited)
-        _, aside = write(this, task, "adapter", "dev")
-        assert aside == path.with_name(ASIDE if number == 1 else f"{ASIDE}-{number}") and aside.read_text() == edited
+        with pytest.raises(ToolError, match=r"README\.md: `make card` didn't write it, so it stays.*: make card CONF=conf/a\.yaml ARGS=--fresh"):
+            write(run, task, "adapter", "dev")
+        assert path.read_text() == edited
+        write(run, task, "adapter", "dev", fresh=True)
         assert path.read_bytes() == first
-    assert len(list(path.parent.glob(f"{ASIDE}*"))) == 3
 
 
-def test_what_the_libraries_left_is_replaced_and_what_was_filled_in_is_kept(task: Task, trained: Trained, tmp_path: Path) -> None:
+def test_the_cards_that_the_libraries_leave_are_written_over(task: Task, trained: Trained, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.modelcard import TrainingSummary
 
-    lines = [{"Training Loss": 0.5, "Epoch": 1.0, "Step": 5, "Validation Loss": 0.4}]
     summary = {"model_name": "a", "license": "other", "tags": ["llama-factory", "lora"], "finetuned_from": "models/x", "dataset": "alpaca_toy_train"}
-    for extra in ({}, {"eval_results": {"Loss": 0.4}, "eval_lines": lines}):
-        made = TrainingSummary(**summary, **extra, hyperparameters={"learning_rate": 0.001, "seed": 42}, source="trainer").to_model_card()
-        assert is_generated(made)
-        assert not is_generated(made.replace("More information needed", "它做什么", 1)) and not is_generated(
-            made.replace("license: other", "license: mit")
-        )
-        assert not is_generated(made + "\n我的话\n")
+    trainers = TrainingSummary(**summary, hyperparameters={"learning_rate": 0.001, "seed": 42}, source="trainer").to_model_card()
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(ROOT / "models/tiny-qwen2"))
     adapter = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
     adapter.create_or_update_model_card(str(tmp_path))  # PEFT's own, as in a checkpoint's folder
-    left = (tmp_path / NAME).read_text()
-    assert is_generated(left) and not is_generated(left.replace("[More Information Needed]", "我", 1))
-    (tmp_path / NAME).write_text(made)
+    pefts = (tmp_path / NAME).read_text()
+    (tmp_path / NAME).write_text(trainers)
     adapter.create_or_update_model_card(str(tmp_path))  # PEFT's versions laid over the Trainer's, as LLaMA-Factory leaves it
-    assert "PEFT" in (tmp_path / NAME).read_text() and is_generated((tmp_path / NAME).read_text())
-    this = trained(task)
-    (this.output_dir / NAME).write_text(left)
-    assert write(this, task, "adapter", "dev")[1] is None and is_ours((this.output_dir / NAME).read_text())
+    both = (tmp_path / NAME).read_text()
+    assert "PEFT" in both and both != trainers
+    run = trained(task)
+    for left in (trainers, pefts, both):
+        (run.output_dir / NAME).write_text(left)
+        assert MARK in write(run, task, "adapter", "dev").read_text()
 
 
 def test_a_run_without_an_adapter_or_a_manifest_says_so(task: Task, trained: Trained) -> None:
-    this = trained(task)
-    (this.output_dir / "manifest.json").unlink()
-    assert "There is no manifest.json" in card_of(this, task)
+    run = trained(task)
+    (run.output_dir / "manifest.json").unlink()
+    assert "There is no manifest.json" in card_of(run, task)
     for name in ("adapter_model.safetensors", "train_results.json"):
-        (this.output_dir / name).rename(this.output_dir / f"{name}.gone")
+        (run.output_dir / name).rename(run.output_dir / f"{name}.gone")
         with pytest.raises(ToolError, match=r"make train CONF=conf/a\.yaml") as lacking:
-            write(this, task, "adapter", "dev")
+            write(run, task, "adapter", "dev")
         assert lacking.value.exit_code == 2
 
 
@@ -575,8 +536,8 @@ def test_the_command_writes_the_card_of_a_run_and_imports_nothing_heavy(
     conf = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
     lacking = tool("card", conf, f"output_dir={tmp_path}/{Path(conf).stem}")
     assert lacking.returncode == 2 and "make train" in lacking.stderr and not list(tmp_path.iterdir())
-    base = tool("card", conf, "--model", "base")
-    assert base.returncode == 2 and "invalid choice: 'base'" in base.stderr
+    base = tool("card", conf, "--which", "base")
+    assert base.returncode == 2 and "--which base: the base model has a card of its own" in base.stderr
     heavy = "import sys, tools.report.card; print({'torch', 'transformers', 'peft', 'pandas', 'huggingface_hub', 'jinja2'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout.strip() == "set()"
 

@@ -17,8 +17,9 @@ from tools.conf.task import Task, find_task, load_task
 from tools.errors import ToolError
 from tools.files import write_text
 from tools.predict.predictions import FILE, META
-from tools.report.compare import compare, leaderboard, save, save_leaderboard, show, show_leaderboard
+from tools.report.compare import compare, save, show
 from tools.report.evaluations import Evaluation, find_evaluations, named_evaluation, read_evaluation
+from tools.report.leaderboard import leaderboard, save_leaderboard, table
 
 GOLD = sentences(120)
 RIGHT = [answer(one.pairs()) for one in GOLD]
@@ -239,7 +240,7 @@ def test_the_leaderboard_keeps_apart_what_does_not_compare_and_says_why(task: Ta
     blocks = leaderboard(found)
     assert [[one.name for one in block] for block in blocks] == [["high:merged", "middle", "low"], ["prompted"], ["old"]]
     assert problems == []
-    shown = show_leaderboard(blocks).splitlines()
+    shown = table(blocks).splitlines()
     headings = [line for line in shown if line.startswith("toy dev: ")]
     assert "not comparable" not in headings[0]
     assert headings[1].endswith("not comparable with the block above: prompt abababab… and cdcdcdcd…")
@@ -274,7 +275,7 @@ def test_a_torn_folder_is_named_and_not_skipped(task: Task, evaluation: Evaluate
     assert [one.name for one in found] == ["whole"]
     assert len(problems) == 1 and says in problems[0] and "torn" in problems[0]
     assert find_evaluations(tmp_path / "outputs", "clue") == ([], [])
-    assert says in show_leaderboard(leaderboard(found), problems)
+    assert says in table(leaderboard(found), problems)
 
 
 def test_the_command_compares_refuses_and_lists(tool: Callable[..., subprocess.CompletedProcess[str]], evaluation: Evaluate, tmp_path: Path) -> None:

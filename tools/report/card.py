@@ -13,6 +13,7 @@ import argparse
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ def card(facts: Facts, license: str | None = None, datasets: Sequence[str] = ())
     import jinja2
     import yaml
 
+    quoted = partial(json.dumps, ensure_ascii=False)
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined, keep_trailing_newline=True)
-    environment.globals |= {"cell": cell, "code": code, "fence": fence, "number": _number, "whole": _whole, "quote": quote, "quoted": _quoted}
+    environment.globals |= {"cell": cell, "code": code, "fence": fence, "number": _number, "whole": "{:,}".format, "quote": quote, "quoted": quoted}
     body = environment.from_string(read_text(TEMPLATE)).render(
         **vars(facts),
         english=lambda english, chinese: english,
@@ -100,14 +102,6 @@ def fence(text: str, language: str) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, int | float) else "–"
-
-
-def _whole(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else "–"
-
-
-def _quoted(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

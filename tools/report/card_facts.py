@@ -62,7 +62,7 @@ class Adapter:
     alpha: Any
     targets: list[str]
     sha256: str
-    kept: str  # the checkpoint whose weights it has, '' for the last step's
+    checkpoint: str  # the checkpoint whose weights it has, '' for the last step's
     refused: str
 
     @property
@@ -196,16 +196,9 @@ def _adapter(run: Run, variant: Variant) -> Adapter:
         alpha=config.get("lora_alpha"),
         targets=sorted(targets) if isinstance(targets, list) else [str(targets)] if targets else [],
         sha256=origin.adapter_sha256 if origin else sha256(source.weights),
-        kept=_kept(run) if folder == run.output_dir else folder.name,
+        checkpoint="" if folder == run.output_dir else folder.name,
         refused=refused,
     )
-
-
-def _kept(run: Run) -> str:
-    """Returns the checkpoint that `load_best_model_at_end` put back, or ''."""
-    path = run.output_dir / "trainer_state.json"
-    best = read_json(path).get("best_model_checkpoint") if run.trained().values.get("load_best_model_at_end") and path.is_file() else None
-    return last_component(str(best)) if best else ""
 
 
 def _data(trained: Run, record: manifest.Manifest | None) -> list[DataFile]:

@@ -10,13 +10,11 @@ won and lost), or leaderboard.md and leaderboard.csv. Scores of different task v
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from tools.answers.parse import Pair
 from tools.conf.task import TASKS, Task, find_task
@@ -24,11 +22,12 @@ from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example, read_examples
 from tools.files import Transaction, need_file, sha256, write_json
 from tools.predict.predictions import FILE, read_predictions
-from tools.report.evaluations import MUST_BE_EQUAL, OUTPUTS, Evaluation, differences, find_evaluations, named_evaluation
+from tools.report.evaluations import OUTPUTS, Evaluation, differences, find_evaluations, named_evaluation
+from tools.report.leaderboard import leaderboard, save_leaderboard, table
 from tools.score.bootstrap import LEVEL, interval, resample
 from tools.score.protocols import NO_LABEL
 from tools.score.rows import known_labels, rows
-from tools.text import columns, padded
+from tools.text import columns, padded, whole_number
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -185,7 +184,7 @@ def _difference(observed: ndarray, drawn: ndarray) -> Difference:
 def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], samples: int = SAMPLES, seed: int = SEED) -> Result:
     """Compares each evaluation with the first.
 
-    A row is won where the second has fewer errors, lost where it has more. Raises ToolError (1) for evaluations that differ in anything that MUST_BE_EQUAL, and for
+    A row is won where the second has fewer errors, lost where it has more. Raises ToolError (1) for evaluations that differ in anything of MUST_BE_EQUAL, and for
     examples that aren't theirs.
     """
     if len(evaluations) < 2:
@@ -318,80 +317,6 @@ def save(result: Result, out: Path) -> None:
     write_json(out / "compare.json", {**result, "comparisons": figures})
 
 
-HEADINGS = ("Run", "Micro F1", "95 % interval", "Macro F1", "Unseen F1", "Rows", "Base model")
-
-
-def leaderboard(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
-    """Returns the evaluations in blocks that may be compared: the newest task version first, in a block the highest micro F1 first."""
-
-    def order(one: Evaluation) -> tuple[Any, ...]:
-        return one.meta.task, -one.meta.task_version, *map(str, one.key[1:]), -one.score["micro"]["f1"], one.name
-
-    return [list(block) for _, block in groupby(sorted(evaluations, key=order), key=lambda one: one.key)]
-
-
-def _heading(block: Sequence[Evaluation], before: Sequence[Evaluation] | None) -> str:
-    meta = block[0].meta
-    heading = f"{meta.task} {meta.split}: task version {meta.task_version}, examples {meta.examples_sha256[:8]}, prompt {str(meta.prompt_sha256)[:8]}"
-    if before and before[0].meta.task == meta.task:
-        heading += f" – not comparable with the block above: {'; '.join(differences(before[0], block[0]))}"
-    return heading
-
-
-def _cells(one: Evaluation) -> list[str]:
-    between, unseen = _interval(one), _unseen(one)
-    return [
-        one.name,
-        f"{one.score['micro']['f1']:.4f}",
-        f"{between[0]:.4f}–{between[1]:.4f}" if between else "–",
-        f"{one.score['macro']['f1']:.4f}",
-        f"{unseen:.4f}" if unseen is not None else "–",
-        f"{one.score['rows']:,}",
-        str(one.meta.base_model or "–"),
-    ]
-
-
-def _interval(one: Evaluation) -> list[float] | None:
-    return one.score["intervals"]["micro"] if "intervals" in one.score else None
-
-
-def _unseen(one: Evaluation) -> float | None:
-    return one.score["unseen"]["f1"] if "unseen" in one.score else None
-
-
-def show_leaderboard(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[str] = (), markdown: bool = False) -> str:
-    """Returns the blocks as text or Markdown tables, each under a heading that says why it stands apart; `problems` are listed at the end."""
-    lines: list[str] = []
-    for number, block in enumerate(blocks):
-        heading = _heading(block, blocks[number - 1] if number else None)
-        table = [list(HEADINGS), *map(_cells, block)]
-        if markdown:
-            lines += [f"## {heading}", "", _bar(table[0]), _bar(["---"] * len(HEADINGS)), *map(_bar, table[1:]), ""]
-        else:
-            widths = [max(map(columns, column)) for column in zip(*table, strict=True)]
-            lines += [heading, *("  ".join(map(padded, row, widths)).rstrip() for row in table), ""]
-    if problems:
-        lines += ["Left out:", *(f"- {problem}" for problem in problems)]
-    return "\n".join(lines).rstrip()
-
-
-def _bar(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def save_leaderboard(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[str], out: Path) -> None:
-    """Writes leaderboard.md and leaderboard.csv into `out`. Two lines of the CSV compare where their first columns (MUST_BE_EQUAL) are equal."""
-    with Transaction() as new:
-        new.open(out / "leaderboard.md").write(show_leaderboard(blocks, problems, markdown=True) + "\n")
-        table = csv.writer(new.open(out / "leaderboard.csv"), lineterminator="\n")
-        table.writerow([*MUST_BE_EQUAL, "run", "variant", "micro_f1", "low", "high", "macro_f1", "unseen_f1", "rows", "base_model", "folder"])
-        for one in (one for block in blocks for one in block):
-            low, high = _interval(one) or (None, None)
-            scores = [one.score["micro"]["f1"], low, high, one.score["macro"]["f1"], _unseen(one), one.score["rows"]]
-            variant = one.name.partition(":")[2] or "adapter"
-            table.writerow([*one.key, one.variant.run, variant, *scores, one.meta.base_model or "", one.folder])
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the evaluations, and how they are compared."""
     parser.add_argument(
@@ -404,9 +329,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", metavar="NAME", help="default: the split of the runs; leaderboard: all splits")
     parser.add_argument("--outputs", type=Path, default=OUTPUTS, metavar="DIR", help=f"the folder of the runs (default: {OUTPUTS})")
     parser.add_argument("--examples", type=Path, metavar="FILE", help="default: examples/<task>_<split>.jsonl beside the first run's `dataset_dir`")
-    parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"samples of the bootstrap (default: {SAMPLES})")
-    parser.add_argument("--seed", type=int, default=SEED, metavar="N", help=f"seed of the bootstrap (default: {SEED})")
-    parser.add_argument("--show", type=int, default=SHOW, metavar="N", help=f"won and lost rows to print (default: {SHOW})")
+    parser.add_argument(
+        "--samples", type=whole_number(1, 1_000_000), default=SAMPLES, metavar="N", help=f"samples of the bootstrap (default: {SAMPLES})"
+    )
+    parser.add_argument("--seed", type=whole_number(0, 2**32 - 1), default=SEED, metavar="N", help=f"seed of the bootstrap (default: {SEED})")
+    parser.add_argument("--show", type=whole_number(0, 1_000_000), default=SHOW, metavar="N", help=f"won and lost rows to print (default: {SHOW})")
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"the folder of the files (default: {OUT})")
 
 
@@ -437,6 +364,6 @@ def _leaderboard(args: argparse.Namespace) -> None:
         asked = f" of {args.task}{' ' + args.split if args.split else ''} (tasks: {known})" if args.task else ""
         all_at_once([f"{args.outputs}: no evaluation{asked} in it. To make one: make eval CONF=conf/<run>.yaml", *problems])
     blocks = leaderboard(evaluations)
-    print(show_leaderboard(blocks, problems))
+    print(table(blocks, problems))
     save_leaderboard(blocks, problems, args.out)
     print(f"→ {args.out / 'leaderboard.md'}, {args.out / 'leaderboard.csv'}")

@@ -35,6 +35,7 @@ from tools.score.protocols import Counts
 from tools.score.rows import rows
 from tools.score.score_file import FILE as SCORE
 from tools.score.score_file import Figures, Score, read_score
+from tools.text import whole_number
 
 NAME = "report.html"
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -210,7 +211,7 @@ def write(task: Task, examples: Path, folder: Path, train: Path | None = None, k
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the number of rows and the folder."""
-    parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help=f"rows to show, the worst first (default: {ROWS})")
+    parser.add_argument("--rows", type=whole_number(1, 1_000_000), default=ROWS, metavar="N", help=f"rows to show, the worst first (default: {ROWS})")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="an evaluation's folder (default: the run's own)")
 
 
