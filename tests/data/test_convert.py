@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -142,6 +143,24 @@ def test_skipped_rows_are_written_beside_the_output_with_their_reasons(write_tas
     assert [example.id for example in read_examples(tmp_path / "out/examples/toy_train.jsonl")] == ["toy-train-000001", "toy-train-000006"]
     convert(load_task(write_task([CELTIC])), tmp_path / "out")
     assert not (tmp_path / "out/examples/toy_train.skipped.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["examples/toy_train.jsonl", "examples/toy_dev.skipped.jsonl", "alpaca/alpaca_toy_dev.json"])
+def test_a_raw_file_is_never_overwritten(write_task: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    raw = tmp_path / "out" / name
+    raw.parent.mkdir(parents=True)
+    raw.write_text(json.dumps(CELTIC))
+    with pytest.raises(ToolError, match="is a raw file of the task and would be overwritten"):
+        convert(load_task(write_task(raw={"train": str(raw), "dev": "README.md"})), tmp_path / "out")
+    assert raw.read_text() == json.dumps(CELTIC)
+
+
+def test_the_command_that_mends_is_one_that_can_be_given(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_task([{"text": 1}])
+    with pytest.raises(ToolError, match=re.escape(f"To see all faults: ./ner check {path}. To mend what can be mended: ./ner check {path} --fix.")):
+        convert(load_task(path), tmp_path)
+    with pytest.raises(ToolError, match=r'To see all faults: make check TASK=clue\. To mend what can be mended: make check TASK=clue ARGS="--fix"'):
+        convert(load_task(Path("conf/task/clue.yaml"), [f"raw.train={tmp_path / 'train.jsonl'}", "raw.dev=null"]), tmp_path)
 
 
 def test_a_killed_conversion_leaves_the_old_files_whole_and_the_next_one_clears_up(write_task: Callable[..., Path], tmp_path: Path) -> None:

@@ -6,11 +6,20 @@ import pytest
 from tools.data import repeats
 from tools.data.readers.row import RawRow
 from tools.data.repeats import Repeat, Repeats, Seen, Tally, annotation, digest, normalised
+from tools.errors import ToolError
 from tools.example import Entity
 
 
 def row(line: int, text: str, *labels: str) -> RawRow:
     return RawRow(line, text, [Entity(label, text[0], 0, 1) for label in labels])
+
+
+def test_a_full_disk_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Seen()
+    seen._table.execute("PRAGMA max_page_count=8")
+    with pytest.raises(ToolError, match=r"SQLite's temporary file: database or disk is full\. Make room, or name another folder"):
+        for number in range(10_000):
+            seen.before(row(number, f"第{number}句"))
 
 
 @pytest.fixture

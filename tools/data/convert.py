@@ -24,7 +24,7 @@ from tools.data.faults import errors
 from tools.data.readers import Reader
 from tools.data.readers.row import BadRow, RawRow
 from tools.data.repeats import Seen
-from tools.data.sources import Source, named_tasks, of_kind, present, sources_of, split_of
+from tools.data.sources import Source, command, named_tasks, of_kind, present, sources_of, split_of
 from tools.data.stamp import INFO, stamp
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example
@@ -123,8 +123,8 @@ def convert(task: Task, out: Path) -> list[SplitWriter]:
 
 def row_problem(row: RawRow, task: Task) -> str:
     """Returns why a readable row can't become an example; empty if it can."""
-    found = dict.fromkeys(message for _, message in errors(row, task))
-    return " ".join(islice(found, SHOWN_OF_A_ROW)) if found else ""
+    found = [*errors(row, task)]
+    return " ".join(islice(dict.fromkeys(message for _, message in found), SHOWN_OF_A_ROW)) if found else ""
 
 
 def alpaca_name(task: Task, split: str) -> str:
@@ -165,8 +165,8 @@ def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str
 def _refusal(bad: list[str], task: Task, good: int) -> ToolError:
     more = [f"… and {len(bad) - SHOWN} more bad rows."] if len(bad) > SHOWN else []
     summary = (
-        f"{task.path}: {len(bad)} of {good + len(bad)} rows can't be used; nothing was written. To see all faults: make check TASK={task.name}."
-        f" To mend what can be mended: make check TASK={task.name} ARGS=--fix. To leave these rows out: on_error=skip (make: ARGS=on_error=skip)."
+        f"{task.path}: {len(bad)} of {good + len(bad)} rows can't be used; nothing was written. To see all faults: {command('check', task)}."
+        f" To mend what can be mended: {command('check', task, ['--fix'])}. To leave these rows out: on_error=skip (make: ARGS=on_error=skip)."
     )
     return ToolError("\n".join([*bad[:SHOWN], *more, summary]), WANTING)
 

@@ -20,7 +20,7 @@ Fault = tuple[str, str]
 
 def errors(row: RawRow, task: Task) -> Iterator[Fault]:
     """Yields every fault for which a row can't become an example; none for most rows."""
-    text = row.text
+    text, known = row.text, task.names
     if not text or text.isspace():
         yield "empty-text", f"the text is empty: {shown(text)}."
     if half := LONE_SURROGATE.search(text):
@@ -33,9 +33,7 @@ def errors(row: RawRow, task: Task) -> Iterator[Fault]:
         for entity in misplaced(row):
             kind = "empty-entity" if is_empty(entity, len(text)) else "offsets"
             yield kind, f"{named(entity)} isn't at [{entity.start}, {entity.end}); {_there(row, entity)}."
-        for entity in row.entities:
-            if entity.label not in task.names:
-                yield _unknown(entity.label, task)
+        yield from [_unknown(entity.label, task) for entity in row.entities if entity.label not in known]
 
 
 def is_empty(entity: Entity, length: int) -> bool:

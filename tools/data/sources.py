@@ -9,12 +9,14 @@ module, so they see the same rows.
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from tools.conf.run import Run
 from tools.conf.task import TASKS, Shares, Task, load_task
 from tools.data.readers import READERS, Reader
 from tools.data.readers.row import BadRow, RawRow
@@ -104,6 +106,15 @@ def sources_of(task: Task) -> tuple[Reader, dict[str, Source]]:
             problems.append(str(error))
     all_at_once(problems)
     return READERS[task.reader], sources
+
+
+def command(verb: str, task: Task, words: Sequence[str] = (), run: Run | None = None) -> str:
+    """Returns the command that calls a verb for a task, a make command if make can name it: `make check TASK=clue CONF=conf/<run>.yaml ARGS="--fix"`."""
+    words = [*words, *(["--args", *run.overrides] if run and run.overrides else [])]
+    if task.path == TASKS / task.path.name:
+        conf = f" CONF={run.path}" if run else ""
+        return f"make {verb} TASK={task.name}{conf}" + (f' ARGS="{shlex.join(words)}"' if words else "")
+    return shlex.join(["./ner", verb, str(task.path), *(["--conf", str(run.path)] if run else []), *words])
 
 
 def of_kind(row: RawRow, task: Task) -> RawRow:

@@ -30,6 +30,11 @@ def test_an_example_is_read_back_as_it_was_written(tmp_path: Path, example: Exam
     assert read(tmp_path / "a.jsonl", example.to_json()) == [RawRow(1, example.text, example.entities, example.label, example.options)]
 
 
+def test_a_row_with_entities_and_a_class_keeps_both_for_the_tasks_kind(tmp_path: Path) -> None:
+    row = {"text": "张三", "entities": [PERSON], "label": "Art"}
+    assert read(tmp_path / "a.jsonl", json.dumps(row)) == [RawRow(1, "张三", [Entity("name", "张三", 0, 2)], "Art")]
+
+
 def test_an_id_is_not_asked_for(tmp_path: Path) -> None:
     assert read(tmp_path / "a.jsonl", json.dumps({"text": "张三", "entities": [PERSON]})) == [RawRow(1, "张三", [Entity("name", "张三", 0, 2)])]
 

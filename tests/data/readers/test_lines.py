@@ -128,7 +128,17 @@ def test_what_is_not_a_json_object_is_a_bad_row(tmp_path: Path, data: bytes, kin
     assert reason in row.reason
 
 
+@pytest.mark.parametrize(
+    "value", ['{"a": 1, "b": 2, "a": 3}', '[{"name": {"甲": [[0, 0]]}, "name": {"乙": [[1, 1]]}}]', ' {"a": {"k": "x", "k": "y"}}']
+)
+def test_a_key_that_stands_twice_with_different_values_loses_none_in_silence(tmp_path: Path, value: str) -> None:
+    first, second = rows(tmp_path, f'{value}\n{{"a": [1], "a": [1]}}\n'.encode())
+    assert isinstance(first, BadRow)
+    assert (first.kind, "stands twice in one object" in first.reason) == ("json", True)
+    assert isinstance(second, RawRow)
+
+
 def test_what_json_allows_passes_unharmed(tmp_path: Path) -> None:
-    data = rb'{"a": NaN, "b": [Infinity, 1e999], "c": 1, "c": 2, "d": "\ud800 \u0000 \ud83d\ude00"}'
+    data = rb'{"a": NaN, "b": [Infinity, 1e999], "c": 1, "c": 1, "d": "\ud800 \u0000 \ud83d\ude00"}'
     [row] = rows(tmp_path, data)
     assert row == RawRow(1, json.dumps(json.loads(data)), [])

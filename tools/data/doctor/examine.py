@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tools.conf.run import Run, load_run
-from tools.conf.task import DATASET, TASKS, Task, find_task
+from tools.conf.task import DATASET, Task, find_task
 from tools.data.doctor.diagnosis import Diagnosis, diagnose, open_sources
 from tools.data.doctor.findings import ERROR, NOTE, WARNING
 from tools.data.doctor.mend import MendedCopy
-from tools.data.sources import named_tasks, present
+from tools.data.sources import command, named_tasks, present
 from tools.errors import WANTING
 from tools.files import Transaction
 
@@ -102,18 +101,9 @@ def _next(diagnosis: Diagnosis, copy: MendedCopy | None, words: list[str]) -> st
         trained = diagnosis.splits.trained
         if not copy.accounts[trained].rows_out:
             return f"correct the raw files: no row of {trained} could be mended"
-        return _command("data", task, copy.words_instead_of(words))
+        return command("data", task, copy.words_instead_of(words))
     if diagnosis.findings.mendable():
-        return _command("check", task, ["--fix", *words], run) + "   (writes a mended copy), or correct the raw files"
+        return command("check", task, ["--fix", *words], run) + "   (writes a mended copy), or correct the raw files"
     if diagnosis.findings.total(ERROR):
-        return "do what stands behind each →, then " + _command("check", task, words, run)
-    return _command("data", task, words)
-
-
-def _command(verb: str, task: Task, words: list[str], run: Run | None = None) -> str:
-    """Returns the make command of a task in conf/task/, and the ./ner command of one that make can't name."""
-    words = [*words, *(["--args", *run.overrides] if run and run.overrides else [])]
-    if task.path == TASKS / task.path.name:
-        conf = f" CONF={run.path}" if run else ""
-        return f"make {verb} TASK={task.name}{conf}" + (f' ARGS="{shlex.join(words)}"' if words else "")
-    return shlex.join(["./ner", verb, str(task.path), *(["--conf", str(run.path)] if run else []), *words])
+        return "do what stands behind each →, then " + command("check", task, words, run)
+    return command("data", task, words)

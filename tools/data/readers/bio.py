@@ -1,18 +1,18 @@
-"""One token and its tag a line, a blank line between sentences: BIO, IOB1 (IO), BMES, BIOES and BILOU.
+"""Reads one token and its tag a line, a blank line between sentences: BIO, IOB1 (IO), BMES, BIOES and BILOU.
 
     菲 B-GPE
     律 I-GPE
     ， O
 
-In: the token is all before the last separator, even if it is a space, U+3000 or the separator itself; where the file has more columns (CoNLL), it is the
-first and the tag the last. The separator (any string), the columns and whether tags read B-LABEL, B_LABEL or LABEL-B are told by the first thousand lines.
-`-DOCSTART-` lines are passed over. M means I, L means E, U and W mean S. Out: one RawRow a sentence, its text the tokens joined without a space; one
-BadRow where a line of the sentence has no token and tag.
+In: the token is everything before the last separator, even a space, U+3000 or the separator itself. In a file of more columns (CoNLL), the token is the first
+column and the tag the last. The first thousand lines tell the separator (any string), the columns, and whether tags are written B-LABEL, B_LABEL or LABEL-B.
+`-DOCSTART-` lines are passed over. M means I, L means E, U and W mean S. Out: one RawRow a sentence, whose text is the tokens joined without a space; one
+BadRow for a sentence with a line that has no token and tag.
 
 Tags that contradict each other are repaired, and each repair is noted in the row:
 a tag that continues an entity which isn't open, or has another label, begins a new one (I becomes B, E becomes S);
 in a file that has end tags, an entity without one ends where the next tag doesn't continue it.
-In a file whose B tags only part neighbours of one label (IOB1), or that has none (IO), an I that begins an entity is as it should be.
+In a file whose B tags only separate neighbours of one label (IOB1), or that has none (IO), an I that begins an entity needs no repair.
 
 Source: CoNLL-2002/2003; sentences as in ChineseNER corpora (Resume NER, MSRA, Weibo).
 """
@@ -36,13 +36,13 @@ HEAD = 1000
 _MEANS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S", "O": "O"}
 _PREFIX = re.compile(r"(?P<letter>[BIMELSUW])[-_](?P<label>.+)")
 _SUFFIX = re.compile(r"(?P<label>.+)[-_](?P<letter>[BIMELSUW])")
-# What isn't part of a word may part a token from its tag; '-' and '_' are part of tags.
+# Characters that aren't part of a word may separate a token from its tag; '-' and '_' are part of tags.
 _BETWEEN = re.compile(r"[^\w-]+")
 _BLANK = " \t\v\f"
 
 
 class Tag(NamedTuple):
-    """A tag taken apart: `letter` is one of B, I, E, S, O; `label` is empty for O; `written` is the tag as the file has it."""
+    """A tag's parts. `letter` is one of B, I, E, S, O; `label` is empty for O; `written` is the file's own tag."""
 
     letter: str
     label: str
@@ -51,7 +51,7 @@ class Tag(NamedTuple):
 
 @dataclass(frozen=True)
 class Notation:
-    """How a file is written: what parts its columns, and how many there are; where a tag's letter stands; which tags are to be expected."""
+    """A file's notation: the separator and number of its columns, the place of a tag's letter, and the tags that it uses."""
 
     separator: str = " "
     columns: int = 2
@@ -60,7 +60,7 @@ class Notation:
     begins_with_i: bool = False  # IOB1, IO
 
     def split(self, line: str) -> tuple[str, str] | None:
-        """(token, tag) of a line, or None."""
+        """Returns (token, tag) of a line, or None."""
         line = line.rstrip(_BLANK)
         if not self.separator.strip(" "):
             return _split_at_spaces(line, self.columns)
@@ -68,18 +68,18 @@ class Notation:
         return (parts[0], parts[-1]) if len(parts) == self.columns and parts[0] else None
 
     def tag(self, line: str) -> tuple[str, Tag] | None:
-        """(token, tag taken apart) of a line, or None if it hasn't both."""
+        """Returns (token, parsed tag) of a line, or None if it hasn't both."""
         parts = self.split(line)
         tag = parts and _tag(parts[1], self.suffix)
         return (parts[0], tag) if parts and tag else None
 
     def rewritten(self, tag: Tag, letter: str) -> str:
-        """The tag with another letter, as the file would write it."""
+        """Returns the tag with another letter, in the file's notation."""
         return tag.written[:-1] + letter if self.suffix else letter + tag.written[1:]
 
 
 def read_bio(path: Path) -> Iterator[RawRow | BadRow]:
-    """One RawRow or BadRow for each sentence of a file of tagged tokens."""
+    """Yields one RawRow or BadRow for each sentence of a file of tagged tokens."""
     lines = _lines(path)
     head = list(islice(lines, HEAD))
     notation = _notation([line for line in head if isinstance(line, Line)])
@@ -88,7 +88,7 @@ def read_bio(path: Path) -> Iterator[RawRow | BadRow]:
 
 
 def notation_of(path: Path) -> Notation:
-    """How a file is written, as its first lines tell."""
+    """Returns a file's notation."""
     return _notation([line for line in islice(_lines(path), HEAD) if isinstance(line, Line)])
 
 
@@ -97,7 +97,7 @@ def _lines(path: Path) -> Iterator[Line | BadRow]:
 
 
 def _notation(lines: list[Line]) -> Notation:
-    """What the first lines tell about the whole file."""
+    """Returns the notation of the file that begins with these lines."""
     separators = Counter(string for line in lines if (string := _separator(line.text.rstrip(_BLANK))))
     separator = separators.most_common(1)[0][0] if separators else " "
     columns = _columns(lines, separator)
@@ -110,7 +110,7 @@ def _notation(lines: list[Line]) -> Notation:
 
 
 def _separator(line: str) -> str:
-    """What stands between the token and something that reads like a tag, or nothing. The first character belongs to the token, whatever it is."""
+    """Returns the string between the token and a tag, or an empty string. The first character always belongs to the token."""
     suffixed = re.fullmatch(r"[-_][BIMELSUW]", line[-2:])
     for between in _BETWEEN.finditer(line, 1):
         left = len(line) - between.end()
@@ -120,7 +120,7 @@ def _separator(line: str) -> str:
 
 
 def _columns(lines: list[Line], separator: str) -> int:
-    """More than two only if nearly all lines have as many; a token that holds the separator is no column."""
+    """Returns the number of columns: more than two only if nearly all lines have as many, since a token may hold the separator."""
     spaces = not separator.strip(" ")
     rests = [line.text.rstrip(_BLANK)[1:] for line in lines]
     counts = Counter(len(re.split(" +", rest)) if spaces else rest.count(separator) + 1 for rest in rests)
@@ -129,7 +129,7 @@ def _columns(lines: list[Line], separator: str) -> int:
 
 
 def _b_begins(tagged: list[tuple[int, Tag]]) -> bool:
-    """Whether a B stands where nothing of its label is open: then an I isn't meant to begin an entity."""
+    """Returns whether a B stands where no entity of its label is open. Then an I isn't meant to begin an entity."""
     first = [tag for _, tag in tagged[:1]]
     inner = (tag for (last, before), (line, tag) in pairwise(tagged) if line != last + 1 or before.label != tag.label)
     return any(tag.letter == "B" for tag in chain(first, inner))
@@ -138,7 +138,7 @@ def _b_begins(tagged: list[tuple[int, Tag]]) -> bool:
 def _sentences(lines: Iterable[Line | BadRow]) -> Iterator[list[Line | BadRow]]:
     sentence: list[Line | BadRow] = []
     for line in lines:
-        # What was passed over between two lines is a blank line or a document's start.
+        # Between two lines, a blank line or a document's start was passed over.
         if sentence and line.line != sentence[-1].line + 1:
             yield sentence
             sentence = []
@@ -173,7 +173,7 @@ def _untagged(line: Line, notation: Notation) -> BadRow:
 
 @dataclass
 class _Spans:
-    """The entities of a sentence, built token by token."""
+    """Builds the entities of a sentence token by token."""
 
     notation: Notation
     tokens: list[str] = field(default_factory=list)
@@ -216,7 +216,7 @@ def _tag(written: str, suffix: bool) -> Tag | None:
 
 
 def _split_at_spaces(line: str, columns: int) -> tuple[str, str] | None:
-    """(first, last) of the columns, any number of spaces being one separator: files are aligned by hand. A space may be the first column."""
+    """Returns (first, last) of the columns. Any number of spaces is one separator, as in files aligned by hand; a space may be the first column."""
     tag = ""
     for column in range(columns - 1):
         rest, _, last = line.rpartition(" ")

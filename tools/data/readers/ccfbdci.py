@@ -1,4 +1,4 @@
-"""CCFBDCI's format, one object a line, span ends exclusive:
+"""Reads CCFBDCI's format, one object a line, span ends exclusive:
 
 {"text": "…", "entities": [{"start_idx": 0, "end_idx": 3, "entity_text": "菲律宾", "entity_label": "GPE", "entity_names": […]}], "data_source": "CCFBDCI"}
 
@@ -17,7 +17,7 @@ from tools.data.readers.row import BadRow, RawRow
 
 
 def read_ccfbdci(path: Path) -> Iterator[RawRow | BadRow]:
-    """One RawRow or BadRow for each non-blank line of a CCFBDCI file."""
+    """Yields one RawRow or BadRow for each non-blank line of a CCFBDCI file."""
     return json_rows(path, _row)
 
 

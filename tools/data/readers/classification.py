@@ -1,6 +1,6 @@
-"""A text and its class, one object a line: {"text": "…", "category": ["Economy", "Art"], "output": "Economy"}, or {"text": "…", "label": "Economy"}.
+"""Reads texts and their classes, one object a line: {"text": "…", "category": ["Economy", "Art"], "output": "Economy"}, or {"text": "…", "label": "Economy"}.
 
-`category` are the options that the row's prompt offers, where they differ per row. Out: one RawRow or BadRow a line, the class as the file has it.
+`category` lists the options that the row's prompt offers, if they differ per row. Out: one RawRow or BadRow a line, the class as the file writes it.
 Source: zh_cls_fudan-news (modelscope.cn/datasets/swift/zh_cls_fudan-news).
 """
 
@@ -16,7 +16,7 @@ from tools.data.readers.row import BadRow, RawRow
 
 
 def read_classification(path: Path) -> Iterator[RawRow | BadRow]:
-    """One RawRow or BadRow for each non-blank line of a classification file."""
+    """Yields one RawRow or BadRow for each non-blank line of a classification file."""
     return json_rows(path, _row)
 
 

@@ -1,4 +1,4 @@
-"""CLUENER2020's format: {"text": "…", "label": {"name": {"叶老桂": [[9, 11]]}}}, one object a line, span ends INCLUSIVE.
+"""Reads CLUENER2020's format: {"text": "…", "label": {"name": {"叶老桂": [[9, 11]]}}}, one object a line, span ends INCLUSIVE.
 
 Out: one RawRow or BadRow a line, ends exclusive. Source: the README of CLUENER2020 (github.com/CLUEbenchmark/CLUENER2020).
 """
@@ -16,7 +16,7 @@ from tools.example import Entity
 
 
 def read_cluener(path: Path) -> Iterator[RawRow | BadRow]:
-    """One RawRow or BadRow for each non-blank line of a CLUENER file."""
+    """Yields one RawRow or BadRow for each non-blank line of a CLUENER file."""
     return json_rows(path, _row)
 
 
@@ -32,11 +32,7 @@ def _entities(labels: Any) -> Iterator[Entity]:
         raise Unusable(f"'label' must map label → entity → [[start, end], …], it is {shown(labels)}.")
     for label, found in labels.items():
         for text, spans in found.items():
-            if not isinstance(spans, list) or not spans or not all(_is_span(span) for span in spans):
-                raise Unusable(f"the spans of {shown(text)} ({shown(label)[1:-1]}) must be [[start, end], …], they are {shown(spans)}.")
-            for start, end in spans:
-                yield Entity(label, text, start, end + 1)
-
-
-def _is_span(span: Any) -> bool:
-    return isinstance(span, list) and len(span) == 2 and is_offset(span[0]) and is_offset(span[1])
+            for span in spans if isinstance(spans, list) and spans else (None,):
+                if not (isinstance(span, list) and len(span) == 2 and is_offset(span[0]) and is_offset(span[1])):
+                    raise Unusable(f"the spans of {shown(text)} ({shown(label)[1:-1]}) must be [[start, end], …], they are {shown(spans)}.")
+                yield Entity(label, text, span[0], span[1] + 1)

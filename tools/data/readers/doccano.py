@@ -1,11 +1,11 @@
-"""doccano's JSONL exports, one object a line, span ends exclusive:
+"""Reads doccano's JSONL exports, one object a line, span ends exclusive:
 
 {"id": 1, "text": "…", "label": [[0, 3, "GPE"]]}                                                            sequence labelling
 {"id": 1, "text": "…", "entities": [{"id": 7, "label": "GPE", "start_offset": 0, "end_offset": 3}], "relations": []}    … with relations
 {"id": 1, "text": "…", "label": ["Economy"]}                                                                one class
 
-Older exports call the text `data`, or the labels `labels`. Everything else (Comments, relations) is passed over. Out: one RawRow or BadRow a line; an
-entity's string is what stands at its offsets, since the export has none. Source: doccano's export (github.com/doccano/doccano).
+Older exports call the text `data`, or the labels `labels`. Other fields (Comments, relations) are passed over. Out: one RawRow or BadRow a line; an
+entity's string is taken from the text, since the export has none. Source: doccano's export (github.com/doccano/doccano).
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from tools.example import Entity
 
 
 def read_doccano(path: Path) -> Iterator[RawRow | BadRow]:
-    """One RawRow or BadRow for each non-blank line of a doccano export."""
+    """Yields one RawRow or BadRow for each non-blank line of a doccano export."""
     return json_rows(path, _row)
 
 
 def _row(line: int, row: dict[str, Any]) -> RawRow:
     text = string(row, "data" if "text" not in row and "data" in row else "text")
-    if row.get("entities") is not None:
+    labels = next((row[key] for key in ("label", "labels") if row.get(key) is not None), None)
+    if row.get("entities") and labels:
+        raise Unusable("both 'entities' and 'label' hold annotation; only one of them can be read.")
+    if row.get("entities") is not None and not labels:
         found = [(offset(item, "start_offset"), offset(item, "end_offset"), string(item, "label")) for item in objects(row, "entities")]
         return RawRow(line, text, _entities(text, found))
-    labels = row.get("label", row.get("labels"))
     if labels is None:
         raise Unusable("neither 'label' nor 'entities': the row isn't annotated.", "unannotated")
     if isinstance(labels, list) and all(_is_span(span) for span in labels):

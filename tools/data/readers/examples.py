@@ -1,9 +1,9 @@
-"""The project's own examples as raw files, one object a line:
+"""Reads the project's own examples as raw files, one object a line:
 
 {"text": "…", "entities": [{"label": "name", "text": "叶老桂", "start": 9, "end": 12}]}
-{"text": "…", "label": "Economy", "options": ["Economy", "Art"]}     (classification; `options` where they differ per row)
+{"text": "…", "label": "Economy", "options": ["Economy", "Art"]}     (classification; `options` if they differ per row)
 
-Out: one RawRow or BadRow a line. An `id` may be there; it is not read, since ids come from the task and the row. Source: tools/example.py.
+Out: one RawRow or BadRow a line. An `id` is passed over: ids come from the task and the row. A row may have both entities and a class; the task's kind decides. Source: tools/example.py.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from tools.data.readers.row import BadRow, RawRow
 
 
 def read_canonical(path: Path) -> Iterator[RawRow | BadRow]:
-    """One RawRow or BadRow for each non-blank line of a file of examples."""
+    """Yields one RawRow or BadRow for each non-blank line of a file of examples."""
     return json_rows(path, _row)
 
 
 def _row(line: int, row: dict[str, Any]) -> RawRow:
-    text = string(row, "text")
-    if row.get("label") is not None:
-        return RawRow(line, text, [], string(row, "label"), strings(row, "options") if row.get("options") is not None else None)
-    if row.get("entities") is None:
+    text, label, options = string(row, "text"), None, None
+    if row.get("label") is None and row.get("entities") is None:
         raise Unusable("neither 'entities' nor 'label': the row isn't annotated.", "unannotated")
-    return RawRow(line, text, [entity(item, "label", "text", "start", "end") for item in objects(row, "entities")])
+    if row.get("label") is not None:
+        label, options = string(row, "label"), strings(row, "options") if row.get("options") is not None else None
+    found = objects(row, "entities") if row.get("entities") is not None else []
+    return RawRow(line, text, [entity(item, "label", "text", "start", "end") for item in found], label, options)

@@ -1,6 +1,6 @@
-"""What a reader of JSON asks of a row's fields: the value if it has the right type, else Unusable, which says what is there instead.
+"""Takes typed values out of a JSON row: the value if it has the right type, else Unusable, whose reason shows the value that is there.
 
-No `true` is a number, and no null is a string. The caller turns Unusable into a BadRow.
+`true` is not a number, and null is not a string. The caller turns Unusable into a BadRow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _FARTHEST = 2**53
 
 
 class Unusable(Exception):
-    """This row can't become an example. `kind` is a BadRow's."""
+    """Raised for a row that can't become an example. `kind` is a BadRow's."""
 
     def __init__(self, reason: str, kind: str = "type") -> None:
         super().__init__(reason)
@@ -24,7 +24,7 @@ class Unusable(Exception):
 
 
 def string(item: dict[str, Any], key: str) -> str:
-    """The string `item[key]`."""
+    """Returns the string `item[key]`."""
     value = item.get(key)
     if not isinstance(value, str):
         raise _wrong(item, key, "a string")
@@ -32,7 +32,7 @@ def string(item: dict[str, Any], key: str) -> str:
 
 
 def offset(item: dict[str, Any], key: str) -> int:
-    """The whole number `item[key]`."""
+    """Returns the whole number `item[key]`."""
     value = item.get(key)
     if not is_offset(value):
         raise _wrong(item, key, "a whole number")
@@ -40,7 +40,7 @@ def offset(item: dict[str, Any], key: str) -> int:
 
 
 def strings(item: dict[str, Any], key: str) -> list[str]:
-    """The list of strings `item[key]`."""
+    """Returns the list of strings `item[key]`."""
     value = item.get(key)
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise _wrong(item, key, "a list of strings")
@@ -48,7 +48,7 @@ def strings(item: dict[str, Any], key: str) -> list[str]:
 
 
 def objects(item: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """The list of objects `item[key]`."""
+    """Returns the list of objects `item[key]`."""
     value = item.get(key)
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise _wrong(item, key, "a list of objects")
@@ -56,17 +56,17 @@ def objects(item: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def entity(item: dict[str, Any], label: str, text: str, start: str, end: str) -> Entity:
-    """The entity whose parts stand in `item` under these keys."""
+    """Returns the entity whose parts stand in `item` under these keys."""
     return Entity(string(item, label), string(item, text), offset(item, start), offset(item, end))
 
 
 def is_offset(value: Any) -> TypeGuard[int]:
-    """Whether a value can be meant as an offset: a whole number of a size that a text can have."""
+    """Returns whether a value can be an offset: a whole number of a size that a text can have."""
     return type(value) is int and -_FARTHEST < value < _FARTHEST
 
 
 def slice_of(text: str, start: int, end: int) -> str:
-    """What stands at [start, end); nothing where that isn't within the text, so that the check of offsets finds it."""
+    """Returns the text at [start, end); empty if that isn't within the text, so that the check of offsets finds it."""
     return text[start:end] if 0 <= start < end <= len(text) else ""
 
 

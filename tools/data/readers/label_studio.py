@@ -1,11 +1,11 @@
-"""Label Studio's exports: JSON, a list of tasks, each with its annotations' results; or JSON-MIN, a list of rows with the results beside the text.
+"""Reads Label Studio's exports: JSON, a list of tasks, each with its annotations' results; or JSON-MIN, a list of rows with the results beside the text.
 
 [{"data": {"text": "…"}, "annotations": [{"result": [{"type": "labels", "value": {"start": 0, "end": 3, "text": "菲律宾", "labels": ["GPE"]}}]}]}]
 [{"text": "…", "label": [{"start": 0, "end": 3, "text": "菲律宾", "labels": ["GPE"]}], "annotation_id": 1, …}]
 
-`choices` are a text's class. One task a line is read too; old exports say `completions`. The first annotation that wasn't cancelled counts. Ends are
-exclusive; older versions count UTF-16 units, so offsets that fit the string only that way are converted. Out: one RawRow or BadRow a task. A list is read
-whole, then task by task: what stands before a fault is kept, and the fault ends it.
+`choices` are a text's class. One task a line is read too; old exports write `completions`. The first annotation that wasn't cancelled counts. Ends are
+exclusive; older versions count UTF-16 units, so offsets that fit the string only in these units are converted. Out: one RawRow or BadRow a task. A list is
+read into memory whole, then task by task: the tasks before a fault in its JSON are kept, and the fault ends it.
 
 Source: labelstud.io/guide/task_format and /guide/export; github.com/HumanSignal/label-studio/issues/1347 for the offsets.
 """
@@ -28,14 +28,14 @@ from tools.files import json_problem, need_file
 _DECODER = json.JSONDecoder()
 _NO_COMMA = "',' or ']' is needed"
 _SPACE = re.compile(r"[ \t\n\r]*")
-# What JSON-MIN writes beside a task's data and its results.
+# JSON-MIN's own fields beside a task's data and its results.
 _ABOUT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
-# JSON-MIN writes a single choice as a bare string, under the control's name in the labelling set-up: these are its own templates' names.
+# JSON-MIN writes a single choice as a bare string, under the control's name in the labelling set-up. These are the names in its templates.
 _CHOICE_NAMES = ("label", "choice", "sentiment")
 
 
 def read_label_studio(path: Path) -> Iterator[RawRow | BadRow]:
-    """One RawRow or BadRow for each task of a Label Studio export."""
+    """Yields one RawRow or BadRow for each task of a Label Studio export."""
     with open(need_file(path), "rb") as handle:
         is_list = handle.read(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     return _list_rows(path) if is_list else json_rows(path, _row)
@@ -48,7 +48,7 @@ def _list_rows(path: Path) -> Iterator[RawRow | BadRow]:
 
 
 def _decode(data: bytes) -> tuple[str, BadRow | None]:
-    """The text as far as it is UTF-8, and why it ends there if it does."""
+    """Returns the text up to the first byte that isn't UTF-8, and the fault there, if any."""
     try:
         return data.decode("utf-8"), None
     except UnicodeDecodeError as error:
@@ -56,7 +56,7 @@ def _decode(data: bytes) -> tuple[str, BadRow | None]:
 
 
 def _elements(text: str, fault: BadRow | None) -> Iterator[tuple[int, Any] | BadRow]:
-    """(line, value) of each element of the list that `text` holds, and at the first fault a BadRow; `fault` says why `text` ends early, if it does."""
+    """Yields (line, value) of each element of the list in `text`, and a BadRow at the first fault. `fault` is the reason why `text` ends early, if it does."""
     position = _skip(text, text.index("[") + 1)
     line, counted = 1, 0
     more = not text.startswith("]", position)
@@ -84,7 +84,7 @@ def _skip(text: str, position: int) -> int:
 
 
 def _broken(line: int, text: str, error: ValueError | RecursionError, fault: BadRow | None) -> BadRow:
-    """The element at `line`, or what follows it, isn't JSON: because the text ends there, or for its own sake."""
+    """Returns the BadRow of an element at `line` that isn't JSON, or is followed by something else: the file was cut off there, or the JSON is wrong."""
     problem = f"not JSON: {json_problem(error)}"
     if not isinstance(error, json.JSONDecodeError):
         return BadRow(line, f"{problem}.", "json")
@@ -95,7 +95,7 @@ def _broken(line: int, text: str, error: ValueError | RecursionError, fault: Bad
 
 
 def _at_end(text: str, error: json.JSONDecodeError) -> bool:
-    """Whether the decoder failed because the text ends. It names the beginning of a string or word that isn't whole, and a whole list ends in ']'."""
+    """Returns whether the decoder failed because the text ends. It names the beginning of an incomplete string or word; a complete list ends in ']'."""
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
         return True
     return error.msg != _NO_COMMA and not text.endswith("]")
@@ -111,7 +111,7 @@ def _row(line: int, row: dict[str, Any]) -> RawRow:
 
 
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """The results of the first annotation that counts."""
+    """Returns the results of the first annotation that wasn't cancelled."""
     key = "annotations" if task.get("annotations") is not None else "completions"
     annotations = objects(task, key) if task.get(key) is not None else []
     kept = next((one for one in annotations if one.get("was_cancelled") is not True), None)
@@ -122,7 +122,7 @@ def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _minimal_row(line: int, row: dict[str, Any]) -> RawRow:
-    """A JSON-MIN row; one whose annotation is empty has no key for it, only the annotation's id."""
+    """Returns the RawRow of a JSON-MIN row. An empty annotation has no key of its own there, only the annotation's id."""
     found = {key: results for key, value in row.items() if (results := _minimal_results(key, value)) is not None}
     data = {key: value for key, value in row.items() if key not in found and key not in _ABOUT}
     text = _text(data, [])
@@ -132,7 +132,7 @@ def _minimal_row(line: int, row: dict[str, Any]) -> RawRow:
 
 
 def _minimal_results(key: str, value: Any) -> list[dict[str, Any]] | None:
-    """A JSON-MIN field as the results of an annotation, or None if it is something else."""
+    """Returns a JSON-MIN field as the results of an annotation, or None if it is another field."""
     if key in _CHOICE_NAMES and isinstance(value, str):
         return [{"value": {"choices": [value]}}]
     if isinstance(value, dict) and "choices" in value:
@@ -148,10 +148,10 @@ def _text(data: dict[str, Any], results: list[dict[str, Any]]) -> str:
     if isinstance(data.get("text"), str):
         return data["text"]
     found = [key for key, value in data.items() if isinstance(value, str)]
-    if len(found) > 1:  # a task of several fields names the one that was labelled
+    if len(found) > 1:  # the results of a task with several fields name the labelled one
         found = list({name: None for result in results if isinstance(name := result.get("to_name"), str) and name in found})
     if len(found) != 1:
-        raise Unusable(f"which field is the text? There is no 'text' string, and no other is the only one: {shown(data)}.")
+        raise Unusable(f"the text isn't clear: there is no string 'text', and not exactly one other string field: {shown(data)}.")
     return string(data, found[0])
 
 
@@ -175,7 +175,7 @@ def _labelled(line: int, text: str, results: list[dict[str, Any]]) -> RawRow:
 
 
 def _entities(text: str, value: dict[str, Any]) -> list[Entity]:
-    """One entity for each label of a span; the span's string is what stands there if the export has none."""
+    """Returns one entity for each label of a span. The string is taken from the text if the export has none."""
     start, end = offset(value, "start"), offset(value, "end")
     if value.get("text") is None:
         return [Entity(label, slice_of(text, start, end), start, end) for label in strings(value, "labels")]
@@ -185,7 +185,7 @@ def _entities(text: str, value: dict[str, Any]) -> list[Entity]:
 
 
 def _in_code_points(text: str, start: int, end: int, written: str) -> tuple[int, int]:
-    """The offsets as they are if `written` stands there; else converted from UTF-16 units if it stands there by those; else as they are."""
+    """Returns the offsets converted from UTF-16 units if `written` stands there only in these units; the offsets as they are otherwise."""
     if text[start:end] == written or not 0 <= start < end:
         return start, end
     units = text.encode("utf-16-le", "surrogatepass")

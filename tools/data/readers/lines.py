@@ -1,7 +1,7 @@
-"""The lines of a raw file, whatever bytes it holds: bytes in, numbered text or a BadRow out; for JSON Lines, rows out.
+"""Reads the lines of a raw file, whatever bytes it holds: bytes in, numbered text or a BadRow out; rows of a JSON Lines file too.
 
-Lines end at LF, and a CR before it goes with it; U+2028 and its like are text. A UTF-8 byte-order mark at the start is dropped. Blank lines (nothing but
-ASCII whitespace) are passed over; the numbers of the others show where they were.
+A line ends at LF, and a CR before it belongs to the end; U+2028 and similar characters are text. A UTF-8 byte-order mark at the start is dropped. Blank lines
+(nothing but ASCII whitespace) are passed over, and count in the numbers of the others.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tools.data.readers.fields import Unusable
 from tools.data.readers.row import BadRow, RawRow, shown
 from tools.files import encoding_problem, json_problem, need_file
 
-_raw_decode = json.JSONDecoder().raw_decode
 CUT = "the file ends in the middle of this row"
 # UTF-32's little-endian mark begins with UTF-16's, so it stands first.
 _WIDE = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+Parse = Callable[[int, dict[str, Any]], RawRow]
 
 
 class Line(NamedTuple):
-    """A line's number (from 1) and its text without its end; `ended` is False for a last line that has no LF, where the file may have been cut."""
+    """A line's number (from 1) and its text without its end. `ended` is False for a last line without LF, where the file may have been cut off."""
 
     line: int
     text: str
@@ -31,7 +31,7 @@ class Line(NamedTuple):
 
 
 def text_lines(path: Path) -> Iterator[Line | BadRow]:
-    """Each line of the file that isn't blank; a BadRow for one that can't be read, and a single one for a file in UTF-16."""
+    """Yields each line of the file that isn't blank; a BadRow for a line that can't be read, and a single one for a file in UTF-16."""
     with open(need_file(path), "rb") as handle:
         for number, raw in enumerate(handle, 1):
             if number == 1:
@@ -48,14 +48,14 @@ def wide_encoding(head: bytes) -> str:
     return next((name for mark, name in _WIDE.items() if head.startswith(mark)), "")
 
 
-def json_rows(path: Path, parse: Callable[[int, dict[str, Any]], RawRow]) -> Iterator[RawRow | BadRow]:
-    """What `parse(line, object)` makes of each line of a JSON Lines file, or why it can't."""
+def json_rows(path: Path, parse: Parse) -> Iterator[RawRow | BadRow]:
+    """Yields the row that `parse(line, object)` makes of each line of a JSON Lines file, or a BadRow with the reason why it can't."""
     for line in text_lines(path):
         yield line if isinstance(line, BadRow) else _json_row(line, parse)
 
 
-def row_of(line: int, value: Any, parse: Callable[[int, dict[str, Any]], RawRow]) -> RawRow | BadRow:
-    """What `parse(line, value)` makes of a decoded value, or why it can't."""
+def row_of(line: int, value: Any, parse: Parse) -> RawRow | BadRow:
+    """Returns the row that `parse(line, value)` makes of a decoded value, or a BadRow with the reason why it can't."""
     if not isinstance(value, dict):
         return BadRow(line, f"a JSON object is needed, this is {shown(value)}.")
     try:
@@ -65,7 +65,7 @@ def row_of(line: int, value: Any, parse: Callable[[int, dict[str, Any]], RawRow]
 
 
 def not_utf8(line: int, error: UnicodeDecodeError, ended: bool) -> BadRow:
-    """The row whose bytes aren't UTF-8. The last bytes of a file may be the beginning of a character: then it was cut there."""
+    """Returns the BadRow of bytes that aren't UTF-8. At the end of a file they may be the beginning of a character: the file was cut off there."""
     if not ended and error.reason == "unexpected end of data":
         return BadRow(line, f"{CUT}, and of a character.", "truncated")
     return BadRow(line, f"{encoding_problem(error)}.", "encoding")
@@ -81,22 +81,35 @@ def _decode(number: int, raw: bytes, ended: bool) -> Line | BadRow:
     return Line(number, text, ended)
 
 
-def _json_row(line: Line, parse: Callable[[int, dict[str, Any]], RawRow]) -> RawRow | BadRow:
+def _json_row(line: Line, parse: Parse) -> RawRow | BadRow:
     try:
         value = _loads(line.text)
+    except Unusable as fault:
+        return BadRow(line.line, fault.reason, fault.kind)
     except (ValueError, RecursionError) as error:
         where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         problem = f"not JSON: {json_problem(error)}{where}"
-        # A number of too many digits, or too deep a list, is what it is, wherever the file ends.
+        # A number of too many digits, or too deep a list, is a fault wherever the file ends.
         cut = bool(where) and not line.ended
         return BadRow(line.line, f"{CUT} ({problem})." if cut else f"{problem}.", "truncated" if cut else "json")
     return row_of(line.line, value, parse)
 
 
 def _loads(text: str) -> Any:
-    """json.loads, faster for what nearly every line is: a value with no whitespace around it."""
+    """Does what json.loads does, faster for nearly every line: a value without whitespace around it."""
     try:
-        value, end = _raw_decode(text)
-    except ValueError:  # json.loads says it better
-        return json.loads(text)
-    return value if end == len(text) else json.loads(text)
+        value, end = _DECODER.raw_decode(text)
+    except ValueError:  # `decode` has the better message
+        return _DECODER.decode(text)
+    return value if end == len(text) else _DECODER.decode(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns a JSON object. Raises Unusable if a key stands twice with different values: json would keep the last and lose the others."""
+    values = dict(pairs)
+    if len(values) < len(pairs) and (lost := [key for key, value in pairs if value is not values[key] and value != values[key]]):
+        raise Unusable(f"the key {shown(lost[0])} stands twice in one object, with different values.", "json")
+    return values
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
