@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 from tools.errors import ToolError, choices
-from tools.text import paint
+from tools.text import paint, whole_number
 from tools.variant import WORDS, variant_word
 
 
@@ -82,9 +82,13 @@ SHARED: dict[str, Callable[[argparse.ArgumentParser], object]] = {
     ),
     "task": _option("--task", metavar="NAME", help="default: the task that the run trains"),
     "split": _option("--split", default="dev", metavar="NAME", help="the data split (default: dev; make: SPLIT=…)"),
-    "port": _option("--port", type=int, default=8000, metavar="N", help="the server's port on this machine (default: 8000; make: PORT=…)"),
+    "port": _option(
+        "--port", type=whole_number(1, 65535), default=8000, metavar="N", help="the server's port on this machine (default: 8000; make: PORT=…)"
+    ),
     "url": _option("--url", metavar="URL", help="a server that runs already, such as http://127.0.0.1:8000/v1 (default: start one at --port)"),
-    "concurrency": _option("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests under way at once (default: {CONCURRENCY})"),
+    "concurrency": _option(
+        "--concurrency", type=whole_number(1, 100_000), default=CONCURRENCY, metavar="N", help=f"requests under way at once (default: {CONCURRENCY})"
+    ),
 }
 
 

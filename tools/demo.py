@@ -23,6 +23,7 @@ from tools.errors import WANTING, ToolError
 from tools.predict.server import serving
 from tools.process import call
 from tools.score.score_file import Score, read_score
+from tools.text import whole_number
 from tools.variant import Variant
 
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
@@ -86,7 +87,7 @@ def _read(outcome: Outcome, variant: Variant, task: str) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's own options."""
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the demo's run")
-    parser.add_argument("--port", type=int, help="default: any free one")
+    parser.add_argument("--port", type=whole_number(1, 65535), help="default: any free one")
 
 
 def main(args: argparse.Namespace) -> None:

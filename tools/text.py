@@ -1,15 +1,17 @@
-"""Helpers on one text: comparing it, making it harmless to a chat template, and showing it on a terminal.
+"""Helpers on one text: comparing it, making it harmless to a chat template, reading a number from it, and showing it on a terminal.
 
-In: a text. Out: the text folded, neutralised, on one line, quoted, padded or painted.
+In: a text. Out: the text folded, neutralised, on one line, quoted, padded or painted; or the number.
 
     NO_COLOR=1 make
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import TextIO
 
 LONGEST_LABEL = 200  # characters; folding a longer text could take time that isn't linear
@@ -49,6 +51,17 @@ def one_line(message: str) -> str:
 def quoted(value: str) -> str:
     """Returns a string in quotes, cut at LONGEST_QUOTE."""
     return f"'{value}'" if len(value) <= LONGEST_QUOTE else f"'{value[: LONGEST_QUOTE - 1]}…'"
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Returns argparse's `type` for a whole number from `low` to `high`."""
+
+    def read(word: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", word) or not low <= int(word) <= high:
+            raise argparse.ArgumentTypeError(f"{quoted(word)} is no whole number from {low:,} to {high:,}")
+        return int(word)
+
+    return read
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:

@@ -24,6 +24,7 @@ from tools.predict.engines import ENGINES, ONLY, Engine, Options
 from tools.predict.journal import Journal
 from tools.predict.predictions import FILE, META, Conditions, Prediction, PredictionsMeta, read_meta, read_predictions, write_meta
 from tools.predict.questions import SAMPLING, Asking, Question, prompts_hash
+from tools.text import whole_number
 
 
 def predict(asking: Asking, out: Path, options: Options) -> Path:
@@ -143,10 +144,14 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoding", choices=DECODINGS, default="free", help="schema: only the task's own format can be answered (default: free)")
     parser.add_argument("--fresh", action="store_true", help="ask every row, also those that were answered before")
     parser.add_argument(
-        "--batch-size", type=int, default=plain.batch_size, metavar="N", help=f"hf: rows that are answered together (default: {plain.batch_size})"
+        "--batch-size",
+        type=whole_number(1, 100_000),
+        default=plain.batch_size,
+        metavar="N",
+        help=f"hf: rows that are answered together (default: {plain.batch_size})",
     )
     parser.add_argument("--debug", action="store_true", help="hf: show one row's way from prompt to answer")
-    parser.add_argument("--limit", type=int, metavar="N", help="hf: answer only the first N rows, and score nothing")
+    parser.add_argument("--limit", type=whole_number(1, 1_000_000_000), metavar="N", help="hf: answer only the first N rows, and score nothing")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

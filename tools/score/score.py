@@ -25,6 +25,7 @@ from tools.score.protocols import FIVEFOLD, NO_LABEL, OCCURRENCES, PRIMARY, Coun
 from tools.score.score_file import FILE, Floor, ProtocolFigures, Published, Score, write_score
 from tools.score.table import STRICT, show, table
 from tools.score.tally import Setting, Tally, tally_files
+from tools.text import whole_number
 
 
 def evaluate(
@@ -142,8 +143,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--occurrences", choices=OCCURRENCES, default=OCCURRENCES[0], help="where a predicted string stands in the text (default: all)"
     )
-    parser.add_argument("--samples", type=int, default=bootstrap.SAMPLES, metavar="N", help=f"bootstrap samples (default: {bootstrap.SAMPLES})")
-    parser.add_argument("--seed", type=int, default=bootstrap.SEED, metavar="N", help=f"the bootstrap's (default: {bootstrap.SEED})")
+    parser.add_argument(
+        "--samples", type=whole_number(1, 1_000_000), default=bootstrap.SAMPLES, metavar="N", help=f"bootstrap samples (default: {bootstrap.SAMPLES})"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**32 - 1), default=bootstrap.SEED, metavar="N", help=f"the bootstrap's (default: {bootstrap.SEED})"
+    )
 
 
 def main(args: argparse.Namespace) -> None:

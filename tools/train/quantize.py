@@ -19,6 +19,7 @@ from tools.conf.run import Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, choices
 from tools.files import ROOT, need_file, one_at_a_time, read_json, replacing, sha256, write_json
 from tools.process import call
+from tools.text import whole_number
 from tools.train.datasets import datasets
 from tools.train.export import check_chat
 from tools.train.weights import tensors
@@ -192,7 +193,12 @@ def _bytes(model: Path) -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the method and the number of calibrating rows."""
     parser.add_argument("--method", default="awq", metavar="|".join(QUANTIZATIONS), help="4 bits (awq, gptq) or 8 (fp8) (default: awq)")
-    parser.add_argument("--samples", type=int, metavar="N", help=f"rows of the training data to calibrate on (default: {SAMPLES}; fp8 needs none)")
+    parser.add_argument(
+        "--samples",
+        type=whole_number(1, 1_000_000),
+        metavar="N",
+        help=f"rows of the training data to calibrate on (default: {SAMPLES}; fp8 needs none)",
+    )
 
 
 def main(args: argparse.Namespace) -> None:
