@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -145,9 +146,11 @@ def main(words: Sequence[str] | None = None) -> int | None:
             raise
         raise ToolError(f"./ner {name}: the package '{error.name}' isn't installed here. To install what it needs: make setup") from None
     parser = parser_of(name, module)
-    args, unknown = parser.parse_known_intermixed_args(rest)
-    if unknown and not verb.passes_on:
-        known = [word for action in parser._actions for word in action.option_strings]
+    known = [word for action in parser._actions for word in action.option_strings]
+    if not verb.passes_on and (unknown := [word for word in rest if re.match("--?[a-zA-Z]", word) and word.partition("=")[0] not in known]):
         raise ToolError(f"./ner {name}: unknown option '{unknown[0]}'.{choices(unknown[0].partition('=')[0], known)}")
-    args.passed_on = unknown
+    args, others = parser.parse_known_intermixed_args(rest)
+    if others and not verb.passes_on:
+        raise ToolError(f"./ner {name}: takes no word '{others[0]}'. To see the words: ./ner {name} --help")
+    args.passed_on = others
     return module.main(args)

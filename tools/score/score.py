@@ -134,7 +134,7 @@ def _add_classes(result: Score, counts: Tally) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the task, the files, and the options of protocols and bootstrap."""
-    parser.add_argument("task", type=Path, metavar="conf/task/<task>.yaml")
+    parser.add_argument("task", type=Path, metavar="conf/task/<task>.yaml", help="the task (make: TASK=…)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="laid over the task's file")
     parser.add_argument("--examples", type=Path, required=True, metavar="FILE", help="the gold: data/dataset/examples/<task>_<split>.jsonl")
     parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="the answers that ./ner predict wrote")
