@@ -15,7 +15,6 @@ several ways.
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,7 @@ from tools.data.sources import of_kind, split_of
 from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.files import Transaction
-from tools.text import one_line
+from tools.text import fold, one_line
 
 # The account's words for each kind of fault that was mended, and for each kind of dropped row.
 DONE = {
@@ -213,9 +212,5 @@ def _mend_class(row: RawRow, task: Task, done: Counter[str]) -> RawRow:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     """Returns the only known name that differs from `name` in just case, width and outer whitespace, or `name` itself."""
-    same = [] if name in known else [other for other in known if _folded(other) == _folded(name)]
+    same = [] if name in known else [other for other in known if fold(other) == fold(name)]
     return same[0] if len(same) == 1 else name
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
