@@ -1,1 +1,4 @@
-"""How the embedded base model and the sample dataset were made; nothing else in the project needs this room."""
+"""Makes the embedded base model and the two sample datasets. Nothing else in the project imports it.
+
+PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.sample --out data/dataset
+"""

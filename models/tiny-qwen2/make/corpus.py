@@ -1,11 +1,11 @@
-"""Chinese text and tasks in chat form, the tiny model's whole pre-training diet.
+"""Generates the text that the tiny model is pre-trained on: Chinese sentences, and tasks in chat form.
 
-In: a seeded `random.Random` and the size of the text. Out: a `Sample` (system line, prompt, answer), or plain text. The text teaches words and how sentences
-go on; the tasks to copy a span exactly, to follow what the prompt asks, to write JSON, and to stop. None of them finds entities: what is to be given is marked
-(a tag, a bracket, two cue words), named by the prompt (a list of words), or told by its characters (numbers, clauses between punctuation); the labels are
-made up, and the names of the NER tasks' labels appear only as words to be copied.
+In: a seeded `random.Random` and the size of the text. Out: a `Sample` (system line, prompt, answer), or plain text. Plain text teaches words and sentences. The tasks
+teach to copy a span exactly, to follow the prompt, to write JSON, and to stop. No task finds entities: each answer is marked in the text (a tag, a bracket, two cue
+words), listed in the prompt, or recognised by its characters (numbers, clauses between punctuation). The labels are made up; the names of the NER tasks' labels appear only
+as words to be copied.
 
-    python -m make.corpus --count 20
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.corpus --count 20
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WORDS = words(
     让 给 对 从 到 向 为 以 于 有 没有 不
     """
 )
-# The NER labels' names as mere words, so that their tokens aren't strangers; `label_name` never makes one of them a label.
+# The NER labels' names as words of the text, so that the model knows their tokens. `label_name` never returns one.
 LABEL_WORDS = ("name", "organization", "scene", "company", "movie", "book", "government", "position", "address", "game")
 SYLLABLES = (
     "ba",
@@ -78,7 +78,7 @@ BRACKETS = (("【", "】"), ("《", "》"), ("「", "」"), ("『", "』"), ("["
 
 @dataclass(frozen=True)
 class Sample:
-    """One conversation to learn from, of which only the answer is learned; or, without a prompt, plain text, of which everything is."""
+    """A conversation, of which only the answer is learned; or, without a prompt, plain text, all of which is learned."""
 
     system: str
     prompt: str
@@ -86,19 +86,19 @@ class Sample:
 
     @property
     def given(self) -> str:
-        """What stands before the learned part, in Qwen's chat format."""
+        """The part before the learned one, in Qwen's chat format."""
         if not self.prompt:
             return "<|endoftext|>"
         return f"<|im_start|>system\n{self.system}<|im_end|>\n<|im_start|>user\n{self.prompt}<|im_end|>\n<|im_start|>assistant\n"
 
     @property
     def learned(self) -> str:
-        """The answer or the text, with its end."""
+        """The answer or the text, with its end token."""
         return self.answer + ("<|im_end|>\n" if self.prompt else "<|endoftext|>")
 
 
 def plane(first: int, last: int) -> str:
-    """The characters of GB2312's rows `first` to `last`, given as lead bytes."""
+    """Returns the characters of GB2312's rows `first` to `last`, which are lead bytes."""
     return "".join(bytes([row, cell]).decode("gb2312", "ignore") for row in range(first, last + 1) for cell in range(0xA1, 0xFF))
 
 
@@ -107,30 +107,30 @@ RARE_HANZI = plane(0xD8, 0xF7)
 
 
 def hanzi(rng: Random, length: int) -> str:
-    """A made-up word: frequent characters mostly, the others of GB2312 often enough to learn them."""
+    """Returns a made-up word: mostly frequent characters, and the others of GB2312 often enough to learn them."""
     pools = rng.choices((FREQUENT, COMMON_HANZI, RARE_HANZI), (66, 30, 4), k=length)
     return "".join(rng.choice(pool) for pool in pools)
 
 
 def latin(rng: Random) -> str:
-    """A made-up Latin word, in one of the usual cases."""
+    """Returns a made-up Latin word in lower case, upper case or with a capital."""
     word = "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(1, 2)))
     return rng.choice((word, word.upper(), word.capitalize()))
 
 
 def digits(rng: Random) -> str:
-    """A number as it stands in news: a year, a share, a price, a full-width figure."""
+    """Returns a number as news have it: a plain one, a percentage, a decimal, or one in full-width digits."""
     number = str(rng.randint(0, 10 ** rng.randint(1, 5)))
     return rng.choice((number, number + "%", number + "." + str(rng.randint(0, 9)), number.translate({48 + n: 0xFF10 + n for n in range(10)})))
 
 
 def strange(rng: Random) -> str:
-    """A character from anywhere in the basic plane or an emoji, since text that people send has them."""
+    """Returns a character from anywhere in the basic plane, or an emoji; users' text has them."""
     return chr(rng.choice((rng.randint(0xA1, 0x2FFF), rng.randint(0x3001, 0xD7FF), rng.randint(0xFF01, 0xFF5E), rng.randint(0x1F300, 0x1F64F))))
 
 
 def word(rng: Random) -> str:
-    """One word or mark of running text."""
+    """Returns one word or mark of running text."""
     kind = rng.choices(("known", "made", "mark", "latin", "digits", "escaped", "label", "strange"), (42, 36, 11, 3, 3, 2, 2, 1))[0]
     if kind == "known":
         return rng.choice(WORDS)
@@ -146,7 +146,7 @@ def word(rng: Random) -> str:
 
 
 def running(rng: Random, size: int) -> str:
-    """Running text of about `size` characters."""
+    """Returns running text of about `size` characters."""
     text = ""
     while len(text) < size:
         text += word(rng)
@@ -154,7 +154,7 @@ def running(rng: Random, size: int) -> str:
 
 
 def span(rng: Random) -> str:
-    """What an answer copies: one to about fourteen characters, hanzi mostly, sometimes with a quote or a backslash inside."""
+    """Returns a span for an answer to copy: 1 to about 14 characters, mostly hanzi, sometimes with a quote or a backslash inside."""
     length = min(1 + int(rng.expovariate(0.3)), 14)
     kind = rng.random()
     if kind < 0.55:
@@ -165,20 +165,20 @@ def span(rng: Random) -> str:
 
 
 def label_name(rng: Random) -> str:
-    """A label that means nothing: a made-up Latin word, or two hanzi."""
+    """Returns a label without a meaning: a made-up Latin word, or two hanzi."""
     while (name := latin(rng).lower() if rng.random() < 0.5 else hanzi(rng, 2)) in LABEL_WORDS:
         pass
     return name
 
 
 def spans(rng: Random, size: int) -> list[str]:
-    """Different spans for a text of about `size` characters, now and then none."""
+    """Returns different spans for a text of about `size` characters; an empty list 8 % of the time."""
     wanted = 0 if rng.random() < 0.08 else rng.randint(1, max(1, min(6, size // 8)))
     return list(dict.fromkeys(span(rng) for _ in range(wanted)))
 
 
 def thread(rng: Random, pieces: list[str], size: int) -> str:
-    """The pieces in their order, with running text before, between and after them."""
+    """Returns a text with the pieces in their order, and running text before, between and after them."""
     gap = max(2, (size - sum(map(len, pieces))) // (len(pieces) + 1))
     text = running(rng, rng.randint(0, 2 * gap)) if rng.random() < 0.8 or not pieces else ""
     for piece in pieces:
@@ -188,24 +188,24 @@ def thread(rng: Random, pieces: list[str], size: int) -> str:
 
 @cache
 def famous() -> dict[str, list[str]]:
-    """The often met names in `sentence`'s sentences; other ones than the sample dataset's."""
+    """Returns the names that recur in `sentence`'s sentences. They differ from the sample dataset's."""
     return famous_entities(Random("pretraining"))
 
 
 def sentence(rng: Random) -> tuple[str, list[tuple[int, int]]]:
-    """A sentence from the clauses that the sample dataset is made of too, and where its names stand (first, past the last), without their kinds."""
+    """Returns a sentence made from the sample dataset's clauses, and its names' places (first, past the last) without their labels."""
     text, entities = fill(rng, outline(rng), famous())
     return text, sorted((first, last + 1) for strings in entities.values() for places in strings.values() for first, last in places)
 
 
 def cut_places(rng: Random, text: str) -> list[tuple[int, int]]:
-    """Up to four stretches of a text at any places, which have nothing to do with words."""
+    """Returns up to four stretches of a text at random places, without regard to words."""
     edges = sorted(rng.sample(range(len(text) + 1), 2 * rng.randint(0 if rng.random() < 0.1 else 1, min(4, len(text) // 4))))
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def cut_out(rng: Random) -> tuple[list[str], list[str]]:
-    """Some stretches of a sentence, and what stands before, between and after them: names, or any places, which have nothing to do with words."""
+    """Returns some stretches of a sentence, and the pieces before, between and after them. The stretches are names, or lie at random places."""
     text, names = sentence(rng)
     if rng.random() < 0.5:
         edges = [edge for place in names if rng.random() < 0.8 for edge in place]
@@ -217,7 +217,7 @@ def cut_out(rng: Random) -> tuple[list[str], list[str]]:
 
 
 def with_marks(rng: Random, size: int, mark: Callable[[str], str]) -> tuple[str, list[str]]:
-    """A text with marked spans, and the spans: words in running text, or any stretches of a sentence."""
+    """Returns a text with marked spans, and the spans: words in running text, or stretches of a sentence."""
     if rng.random() < SENTENCES:
         found, rest = cut_out(rng)
         return rest[0] + "".join(mark(text) + after for text, after in zip(found, rest[1:], strict=True)), found
@@ -226,26 +226,26 @@ def with_marks(rng: Random, size: int, mark: Callable[[str], str]) -> tuple[str,
 
 
 def as_json(value: list[str] | list[dict[str, str]]) -> str:
-    """An answer as the project writes answers."""
+    """Returns an answer in the project's JSON."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def labelled(rng: Random, asks: tuple[str, ...], pairs: list[tuple[str, str]]) -> tuple[str, str]:
-    """The question and the answer of a task that has labels: which field comes first is as the question says."""
+    """Returns question and answer of a task with labels. The question gives the order of the two fields."""
     fields = rng.choice((("label", "text"), ("text", "label")))
     ask = rng.choice(asks).replace("FIELDS", "和".join(fields))
     return ask, as_json([{field: {"label": label, "text": text}[field] for field in fields} for label, text in pairs])
 
 
 def repeat(rng: Random, size: int) -> tuple[str, str]:
-    """Say the sentence again."""
+    """Returns the task to repeat the sentence."""
     text = sentence(rng)[0] if rng.random() < SENTENCES else running(rng, rng.randint(2, size))
     ask = rng.choice(("重复下面这句话：\n{}", "照抄：{}", "原样输出这句话。\n{}", "Repeat: {}", "请把后面的文字再写一遍\n文字：{}"))
     return ask.format(text), text
 
 
 def bracketed(rng: Random, size: int) -> tuple[str, str]:
-    """List what one kind of bracket holds, whatever other brackets hold."""
+    """Returns the task to list the contents of one kind of bracket, and not of another kind."""
     mine, other = rng.sample((*BRACKETS[:1], *BRACKETS[2:6]), 2)
     text, found = with_marks(rng, size, lambda text: mine[0] + text + mine[1])
     if rng.random() < 0.3:
@@ -255,7 +255,7 @@ def bracketed(rng: Random, size: int) -> tuple[str, str]:
 
 
 def tagged(rng: Random, size: int) -> tuple[str, str]:
-    """Give the spans between tags, with the tags as labels."""
+    """Returns the task to give the spans between tags, with the tags as labels."""
     names = [label_name(rng) for _ in range(rng.randint(1, 5))]
     labels: list[str] = []
 
@@ -274,7 +274,7 @@ def tagged(rng: Random, size: int) -> tuple[str, str]:
 
 
 def ruled(rng: Random, size: int) -> tuple[str, str]:
-    """Label spans by their brackets, as the prompt says which bracket means which label."""
+    """Returns the task to label spans by their brackets; the prompt maps brackets to labels."""
     brackets = rng.sample(BRACKETS, rng.randint(2, 4))
     names = [label_name(rng) for _ in brackets]
     chosen = [(rng.randrange(len(brackets)), text) for text in spans(rng, size)]
@@ -286,7 +286,7 @@ def ruled(rng: Random, size: int) -> tuple[str, str]:
 
 
 def cued(rng: Random, size: int) -> tuple[str, str]:
-    """Label what stands between two cue words, as the prompt says which cues mean which label."""
+    """Returns the task to label the spans between two cue words; the prompt maps cues to labels."""
     names = [label_name(rng) for _ in range(rng.randint(1, 3))]
     cues = rng.sample(WORDS[:150], 2 * len(names))
     chosen = [(rng.randrange(len(names)), hanzi(rng, rng.randint(2, 7))) for _ in spans(rng, size)]
@@ -301,20 +301,20 @@ def cued(rng: Random, size: int) -> tuple[str, str]:
 
 
 def clauses(rng: Random, size: int) -> tuple[str, str]:
-    """Cut a sentence up at its punctuation."""
+    """Returns the task to cut a sentence at its punctuation."""
     text = "".join(sentence(rng)[0] for _ in range(rng.randint(1, 2)))
     found = [piece for piece in re.split("[，。！？；……、：]", text) if piece.strip()]
     return rng.choice(("按标点把句子分开，用JSON列出各段：\n{}", "句子：{}\n用JSON列表列出标点之间的每一段。")).format(text), as_json(found)
 
 
 def numbers(rng: Random, size: int) -> tuple[str, str]:
-    """List the numbers of a sentence."""
+    """Returns the task to list the numbers of a sentence."""
     text = "".join(sentence(rng)[0] for _ in range(rng.randint(1, 2)))
     return rng.choice(("用JSON列出句中的数字：\n{}", "句子：{}\n数字有哪些？用JSON列表回答。")).format(text), as_json(re.findall("[0-9]+", text))
 
 
 def glossary(rng: Random, size: int) -> tuple[str, str]:
-    """Find the words of a list that the prompt gives, with the labels that it gives, or without; some of them aren't in the text."""
+    """Returns the task to find the prompt's words in the text, with the prompt's labels or without. Some of the words aren't in the text."""
     text, names = sentence(rng)
     places = names if rng.random() < 0.5 else cut_places(rng, text)
     inside = [text[first:last] for first, last in places if rng.random() < 0.85]
@@ -345,7 +345,7 @@ TASKS: dict[str, tuple[Callable[[Random, int], tuple[str, str]], int]] = {
 
 
 def passage(rng: Random, size: int) -> Sample:
-    """Plain text of about `size` characters, to be read on: sentences one after the other."""
+    """Returns plain text of at least `size` characters: sentences one after the other."""
     text = ""
     while len(text) < size:
         text += sentence(rng)[0]
@@ -353,14 +353,14 @@ def passage(rng: Random, size: int) -> Sample:
 
 
 def make_sample(rng: Random, size: int, only: str | None = None) -> Sample:
-    """One sample with a text of about `size` characters, of the task `only` or of one drawn by its weight."""
+    """Returns a sample with a text of about `size` characters, of the task `only`, or of one drawn by weight."""
     name = only or rng.choices(list(TASKS), [weight for _, weight in TASKS.values()])[0]
     prompt, answer = TASKS[name][0](rng, size)
     return Sample(rng.choice(SYSTEMS), prompt, answer)
 
 
 def main() -> None:
-    """Print some samples."""
+    """Prints some samples."""
     import argparse
     import random
 

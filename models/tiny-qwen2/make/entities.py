@@ -1,8 +1,8 @@
-"""Invented entities of CLUENER's ten labels, put together from parts so that few of them are met twice.
+"""Invents entities of CLUENER's ten labels, put together from parts, so that few of them recur.
 
 In: a seeded `random.Random`. Out: one string. `MAKERS` has a maker for each label.
 
-    python -m make.entities --count 8
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.entities --count 8
 """
 
 from __future__ import annotations
@@ -101,13 +101,13 @@ LETTERS = "ABCDEFGHKLMNPRSTVXZ"
 
 
 def place(rng: Random) -> str:
-    """The name of a place, without what kind of place it is."""
+    """Returns the name of a place, without its kind (city, lake)."""
     first, second = rng.choice(PLACE_FIRST), rng.choice(PLACE_SECOND)
     return first + second if first != second else first + "关"
 
 
 def name(rng: Random) -> str:
-    """A person: surname and given name, or a foreigner's."""
+    """Returns a person: a Chinese surname and given name, or a foreign name."""
     if rng.random() < 0.14:
         first, last = ("".join(rng.sample(FOREIGN, rng.randint(2, 3))) for _ in range(2))
         return last if rng.random() < 0.6 else first + "·" + last
@@ -115,12 +115,12 @@ def name(rng: Random) -> str:
 
 
 def scene(rng: Random) -> str:
-    """A place of interest."""
+    """Returns a place of interest."""
     return place(rng) + rng.choice(LANDSCAPE)
 
 
 def company(rng: Random) -> str:
-    """A firm, by its full or its short name."""
+    """Returns a firm, by its full or its short name."""
     kind = rng.random()
     if kind < 0.12:
         return place(rng) + rng.choice(("银行", "证券", "航空", "人寿", "集团", "电视台", "日报社"))
@@ -131,7 +131,7 @@ def company(rng: Random) -> str:
 
 
 def organization(rng: Random) -> str:
-    """A team, a society, a school or a hospital."""
+    """Returns a team, a society, a school or a hospital."""
     kind = rng.random()
     if kind < 0.35:
         return place(rng) + rng.choice(("", rng.choice(COMPANY_FIRST))) + rng.choice(TEAM_LAST)
@@ -141,14 +141,14 @@ def organization(rng: Random) -> str:
 
 
 def government(rng: Random) -> str:
-    """An office of a town or of a state."""
+    """Returns an office of a town or of a state."""
     if rng.random() < 0.2:
         return rng.choice(STATE_FIRST) + rng.choice(STATE_LAST)
     return place(rng) + rng.choice(("市", "县", "区", "省")) + rng.choice(BUREAU)
 
 
 def position(rng: Random) -> str:
-    """What somebody is."""
+    """Returns a job title."""
     kind = rng.random()
     if kind < 0.5:
         return (rng.choice(REGION) if rng.random() < 0.6 else "") + rng.choice(DEPARTMENT) + rng.choice(ROLE)
@@ -158,7 +158,7 @@ def position(rng: Random) -> str:
 
 
 def address(rng: Random) -> str:
-    """Where something is, from a province down to a house number."""
+    """Returns an address, from a province down to a house number."""
     parts = [place(rng) + rng.choice(("省", "市", "县", "自治州"))] if rng.random() < 0.55 else []
     if rng.random() < 0.45 or not parts:
         parts.append(place(rng) + rng.choice(("区", "镇", "乡", "村", "新区", "开发区", "街道")))
@@ -169,7 +169,7 @@ def address(rng: Random) -> str:
 
 
 def quoted(rng: Random, title: str) -> str:
-    """A title in its marks, a few times with a quoted word or a backslash in it, which JSON has to escape."""
+    """Returns a title in 《》, in 8 % of cases with a quoted word or a backslash in it, which JSON has to escape."""
     kind = rng.random()
     if kind < 0.06:
         title = f'"{title[:2]}"{title[2:]}'
@@ -179,14 +179,14 @@ def quoted(rng: Random, title: str) -> str:
 
 
 def book(rng: Random) -> str:
-    """A book's title, in 《》."""
+    """Returns a book's title, in 《》."""
     if rng.random() < 0.6:
         return quoted(rng, rng.choice(TOPIC) + rng.choice(TOPIC_LAST))
     return quoted(rng, rng.choice(NOUN) + rng.choice(("与", "和")) + rng.choice(NOUN))
 
 
 def movie(rng: Random) -> str:
-    """A film's title, in 《》."""
+    """Returns a film's title, in 《》."""
     kind = rng.random()
     if kind < 0.4:
         return quoted(rng, place(rng) + rng.choice(CRIME) + rng.choice(("", "", "2", "3", "：" + rng.choice(NOUN))))
@@ -196,7 +196,7 @@ def movie(rng: Random) -> str:
 
 
 def game(rng: Random) -> str:
-    """A game's title, in 《》 half the time."""
+    """Returns a game's title, in 《》 half the time."""
     title = rng.choice(REALM) + rng.choice(REALM_LAST) + rng.choice(("", "", "2", "3", "Ⅱ", "：" + rng.choice(REALM)))
     return quoted(rng, title) if rng.random() < 0.5 else title
 
@@ -217,7 +217,7 @@ MAKERS: dict[str, Callable[[Random], str]] = {
 
 
 def main() -> None:
-    """Print some entities of every label."""
+    """Prints some entities of every label."""
     import argparse
     import random
 

@@ -1,9 +1,9 @@
-"""Pre-train the tiny Qwen2 on the text and tasks of `make.corpus`, from scratch or on from a model of before.
+"""Pre-trains the tiny Qwen2 on the text and tasks of `make.corpus`, from scratch or from an earlier model.
 
 In: a seed and a number of steps. Out: a model folder that transformers, LLaMA-Factory and vLLM read as any Qwen2.5-Instruct (bf16 weights, tokenizer,
 chat template), with its loss curve as `loss.csv` and `loss.png`. The files replace those of the same name when all are written.
 
-    python -m make.pretrain --out models/tiny-qwen2
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.pretrain --out models/tiny-qwen2
 """
 
 from __future__ import annotations
@@ -26,29 +26,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 IGNORED = -100
-# Steps of the first lesson, and the share of the later ones that keep to short texts.
-REPETITIONS = 300
-EASY = 0.15
+REPETITIONS = 300  # steps of the first lesson
+EASY = 0.15  # share of the later steps that have short texts only
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is made of. The defaults are the first call's of those that made the model in the repository; its README has them all."""
+    """The settings of a pre-training. The defaults are those of the first of three calls that made the embedded model; its README lists all three."""
 
     steps: int = 5500
     seed: int = 42
     tokens: int = 4096  # a batch's tokens, padding included: more is steadier and slower
     rate: float = 3e-3  # peak learning rate
     warmup: int = 100
-    longest: int = 50  # characters of a text; now and then it's a paragraph
-    paragraphs: float = 0.04  # how often
+    longest: int = 50  # characters of a text that isn't a paragraph
+    paragraphs: float = 0.04  # share of samples that are paragraphs
     reading: float = 0.4  # share of samples that are plain text, once the easy lessons are over
-    start: Path | None = None  # a model of before to go on from, past the first lesson
+    start: Path | None = None  # an earlier model to go on from; the first lesson is left out
     compile: bool = False
 
 
 def build_model(tokenizer: Any, seed: int) -> Any:
-    """A Qwen2 of 3.8 million parameters with random weights; the vocabulary is padded to a multiple of 64."""
+    """Returns a Qwen2 of 3.8 million parameters with random weights. The vocabulary is padded to a multiple of 64."""
     import torch
     from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
@@ -75,10 +74,10 @@ def build_model(tokenizer: Any, seed: int) -> Any:
 
 
 def look_back(model: Any, strength: float = 4.0) -> None:
-    """Let two heads of the first layer begin by looking at the previous token and at the one before it.
+    """Sets two heads of the first layer to look at the previous token and at the one before it.
 
-    Copying needs such a head before anything else, and finding it by chance is what takes a small model thousands of steps. Rotary positions make it a
-    matter of two biases: a key's is constant, a query's is turned back by one token or by two.
+    Copying needs such a head, and a small model takes thousands of steps to find it by chance. With rotary positions two biases are enough: the key's is constant, the
+    query's is turned back by one token or by two.
     """
     import torch
 
@@ -94,7 +93,7 @@ def look_back(model: Any, strength: float = 4.0) -> None:
 
 
 def load_model(folder: Path) -> Any:
-    """A model that an earlier call wrote, in float32 to be trained further."""
+    """Returns a model that an earlier call wrote, in float32 for further training."""
     import torch
     from transformers import Qwen2ForCausalLM
 
@@ -102,7 +101,7 @@ def load_model(folder: Path) -> Any:
 
 
 def encode(tokenizer: Any, samples: list[Sample]) -> list[tuple[list[int], int]]:
-    """Each sample's token ids, and how many of them are the prompt's and not learned."""
+    """Returns each sample's token ids, and the number of prompt tokens at their start, which aren't learned."""
     pairs = zip(
         tokenizer([sample.given for sample in samples])["input_ids"], tokenizer([sample.learned for sample in samples])["input_ids"], strict=True
     )
@@ -110,7 +109,7 @@ def encode(tokenizer: Any, samples: list[Sample]) -> list[tuple[list[int], int]]
 
 
 def repetitions(tokenizer: Any, plan: Plan) -> Iterator[tuple[Any, Any]]:
-    """The first lesson: rows of 6 to 40 random tokens that repeat; all but the first round is learned, so that copying is found within 200 steps."""
+    """Yields the first lesson's batches: rows of 6 to 40 random tokens that repeat. All but the first round is learned; copying is learned within 200 steps."""
     import torch
 
     rng = random.Random(plan.seed)
@@ -125,7 +124,7 @@ def repetitions(tokenizer: Any, plan: Plan) -> Iterator[tuple[Any, Any]]:
 
 
 def lesson(rng: random.Random, progress: float, plan: Plan) -> Sample:
-    """A sample for this point of the later lessons: all tasks, on short texts first, then on longer ones, at times a paragraph, and plain text."""
+    """Returns a sample of the later lessons at `progress` (0 to 1): tasks on short texts first, then on longer ones and paragraphs, and plain text."""
     if progress >= EASY and rng.random() < plan.reading:
         return passage(rng, rng.randint(10, 120))
     if progress >= EASY and rng.random() < plan.paragraphs:
@@ -134,7 +133,7 @@ def lesson(rng: random.Random, progress: float, plan: Plan) -> Sample:
 
 
 def tasks(tokenizer: Any, plan: Plan) -> Iterator[tuple[Any, Any]]:
-    """Batches of about `plan.tokens` tokens, of samples of like length, in random order within each stretch of steps."""
+    """Yields batches of about `plan.tokens` tokens, of samples of similar length, in random order within each 1,024 samples."""
     rng = random.Random(plan.seed)
     steps = plan.steps - (0 if plan.start else REPETITIONS)
     made = 0
@@ -152,7 +151,7 @@ def tasks(tokenizer: Any, plan: Plan) -> Iterator[tuple[Any, Any]]:
 
 
 def collate(batch: list[tuple[list[int], int]], pad: int) -> tuple[Any, Any]:
-    """Input ids, padded on the right to a multiple of 8, and the target of every position (`IGNORED` where nothing is learned)."""
+    """Returns input ids, padded on the right to a multiple of 8, and the target of every position (`IGNORED` where nothing is learned)."""
     import torch
 
     width = -(-max(len(ids) for ids, _ in batch) // 8) * 8
@@ -165,9 +164,9 @@ def collate(batch: list[tuple[list[int], int]], pad: int) -> tuple[Any, Any]:
 
 
 def answer_loss(model: Any, inputs: Any, targets: Any) -> tuple[Any, Any]:
-    """Cross-entropy over the answers' tokens, and the share of them that is predicted right.
+    """Returns the cross-entropy over the learned tokens, and the share of them that is predicted right.
 
-    Causal attention needs no mask here: the padding is on the right, where no learned position looks.
+    No attention mask is needed: the padding is on the right, and causal attention looks left.
     """
     import torch
 
@@ -180,7 +179,7 @@ def answer_loss(model: Any, inputs: Any, targets: Any) -> tuple[Any, Any]:
 
 
 def build_optimizers(model: Any, plan: Plan) -> list[Any]:
-    """Muon for the layers' matrices, which finds copying in far fewer steps than AdamW; AdamW for embeddings, norms and biases."""
+    """Returns Muon for the layers' matrices, which learns copying in far fewer steps than AdamW, and AdamW for embeddings, norms and biases."""
     import torch
 
     matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
@@ -192,12 +191,12 @@ def build_optimizers(model: Any, plan: Plan) -> list[Any]:
 
 
 def schedule(step: int, plan: Plan) -> float:
-    """The learning rate's factor: linear warm-up, level, linear fall to zero over the last 40 %."""
+    """Returns the learning rate's factor: linear warm-up, a constant part, and a linear fall to zero over the last 40 %."""
     return min((step + 1) / plan.warmup, 1.0, (plan.steps - step) / (0.4 * plan.steps))
 
 
 def train(model: Any, tokenizer: Any, plan: Plan) -> list[tuple[int, float, float, float]]:
-    """Train in place. Returns (step, loss, share of right tokens, seconds so far), averaged over 25 steps each."""
+    """Trains the model in place. Returns (step, loss, share of right tokens, seconds so far) for each 25 steps, averaged."""
     import torch
     from tqdm import tqdm
 
@@ -229,7 +228,7 @@ def train(model: Any, tokenizer: Any, plan: Plan) -> list[tuple[int, float, floa
 
 
 def continued(before: Path, curve: list[tuple[int, float, float, float]]) -> list[tuple[int, float, float, float]]:
-    """The curve of the model of before, then this one's, its steps and seconds counted on."""
+    """Returns the earlier model's curve followed by this one's, whose steps and seconds are counted on."""
     with before.open(encoding="utf-8") as file:
         earlier = [(int(step), float(loss), float(right), float(seconds)) for step, loss, right, seconds in list(csv.reader(file))[1:]]
     steps, _, _, seconds = earlier[-1]
@@ -237,7 +236,7 @@ def continued(before: Path, curve: list[tuple[int, float, float, float]]) -> lis
 
 
 def write_curve(curve: list[tuple[int, float, float, float]], folder: Path) -> None:
-    """The loss curve as `loss.csv` and `loss.png`."""
+    """Writes the loss curve as `loss.csv` and `loss.png`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -255,7 +254,7 @@ def write_curve(curve: list[tuple[int, float, float, float]], folder: Path) -> N
 
 
 def save(model: Any, tokenizer: Any, curve: list[tuple[int, float, float, float]], out: Path) -> None:
-    """Write everything to a temporary neighbour, then move file by file into `out`."""
+    """Writes everything to a temporary folder beside `out`, then moves it file by file into `out`."""
     import torch
 
     out.mkdir(parents=True, exist_ok=True)
@@ -271,7 +270,7 @@ def save(model: Any, tokenizer: Any, curve: list[tuple[int, float, float, float]
 
 
 def main() -> None:
-    """Pre-train the tiny base model."""
+    """Pre-trains the tiny base model."""
     import argparse
 
     parser = argparse.ArgumentParser(prog="python -m make.pretrain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,9 +1,9 @@
-"""The sample dataset: made-up Chinese sentences with made-up entities, in CLUENER's own format.
+"""Writes the sample dataset: made-up Chinese sentences with made-up entities, in CLUENER's own format.
 
 In: a seed. Out: `sample.train.jsonl` and `sample.dev.jsonl`, one `{"text": …, "label": {label: {entity: [[first, last]]}}}` a line, `last` being the
 place of the entity's last character. The same seed writes the same bytes.
 
-    python -m make.sample --out data/dataset
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.sample --out data/dataset
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.files import Transaction
 from make.entities import MAKERS
 from make.sentences import CLAUSES, OPENERS, PLAIN
+from tools.files import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 SLOT = re.compile(r"\{([a-z]+)\d*\}")
 SHORTEST, LONGEST = 8, 60
 MOST_ENTITIES = 6
-# How many of the sentences with so many entities are kept (with more: as many as of the last): one is the rule in a sample that a tiny model can learn.
+# The share of sentences with 0, 1, 2, and 3 or more entities that is kept. With one entity in most sentences a tiny model can learn the sample.
 KEPT = (0.75, 1.0, 0.5, 0.3)
 SPLITS = {"train": 2000, "dev": 300}
-# Entities that are met again and again, as some are in real text; the rest are made afresh for each place.
+# Entities that recur, as some do in real text; the others are invented for each place.
 FAMOUS_PER_LABEL = 12
 FAMOUS_SHARE = 0.1
 
@@ -36,12 +36,12 @@ Entities = dict[str, dict[str, list[list[int]]]]
 
 
 def famous_entities(rng: random.Random) -> dict[str, list[str]]:
-    """A few entities of every label."""
+    """Returns the recurring entities of every label."""
     return {label: [make(rng) for _ in range(FAMOUS_PER_LABEL)] for label, make in MAKERS.items()}
 
 
 def outline(rng: random.Random) -> str:
-    """A sentence with its places still open: a clause or two, with what may stand before, between and after them."""
+    """Returns a sentence whose places are still open: one or two clauses, with an opener, a mark between and a mark at the end."""
     kind = rng.random()
     if kind < 0.09:
         clauses = rng.sample(PLAIN, rng.randint(1, 2))
@@ -59,12 +59,12 @@ def outline(rng: random.Random) -> str:
 
 
 def renumber(clause: str) -> str:
-    """The clause with places of its own, so that a second clause has other entities than the first."""
+    """Returns the clause with other numbers at its places, so that a second clause gets other entities than the first."""
     return re.sub(r"\{([a-z]{3,})(\d*)\}", lambda slot: f"{{{slot[1]}{int(slot[2] or 1) + 3}}}", clause)
 
 
 def fill(rng: random.Random, text: str, famous: dict[str, list[str]]) -> tuple[str, Entities]:
-    """Fill the places in from the left, and say where the entities came to stand."""
+    """Fills a text's places from the left. Returns the sentence, and the places of its entities."""
     chosen: dict[str, str] = {}
     entities: Entities = {}
     parts: list[str] = []
@@ -84,14 +84,14 @@ def fill(rng: random.Random, text: str, famous: dict[str, list[str]]) -> tuple[s
 
 
 def filling(rng: random.Random, kind: str, famous: dict[str, list[str]]) -> str:
-    """What goes into one place: a number, or an entity."""
+    """Returns a number or an entity for one place."""
     if kind in ("n", "m"):
         return str(rng.randint(2, 98) if kind == "n" else rng.randint(1, 9))
     return rng.choice(famous[kind]) if rng.random() < FAMOUS_SHARE else MAKERS[kind](rng)
 
 
 def is_exact(text: str, entities: Entities) -> bool:
-    """Whether every place where an entity's string stands is annotated, and no string has two labels or lies within another."""
+    """Returns whether every occurrence of an entity's string is annotated, and no string has two labels or lies within another."""
     strings = [string for spans in entities.values() for string in spans]
     if len(strings) != len(set(strings)) or any(one != other and one in other for one in strings for other in strings):
         return False
@@ -99,12 +99,12 @@ def is_exact(text: str, entities: Entities) -> bool:
 
 
 def occurrences(text: str, string: str) -> list[int]:
-    """Where the string begins in the text, overlaps included."""
+    """Returns the places where the string begins in the text, overlaps included."""
     return [start for start in range(len(text)) if text.startswith(string, start)]
 
 
 def rows(seed: int) -> Iterator[tuple[str, Entities]]:
-    """Rows without end, no text twice."""
+    """Yields rows without end, no text twice."""
     rng = random.Random(seed)
     famous = famous_entities(rng)
     seen: set[str] = set()
@@ -118,7 +118,7 @@ def rows(seed: int) -> Iterator[tuple[str, Entities]]:
 
 
 def write(out: Path, seed: int) -> None:
-    """Write all splits, together."""
+    """Writes all splits, which appear together."""
     rows_left = rows(seed)
     with Transaction() as new:
         for split, count in SPLITS.items():
@@ -128,7 +128,7 @@ def write(out: Path, seed: int) -> None:
 
 
 def command(prog: str, description: str | None, write: Callable[[Path, int], None]) -> None:
-    """The command of a module that makes a dataset: `write` gets the folder and the seed."""
+    """Runs the command of a module that makes a dataset: `write` gets the folder and the seed."""
     import argparse
 
     parser = argparse.ArgumentParser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,7 +1,9 @@
-"""The clauses that the sample dataset's sentences are composed of.
+"""Holds the clauses of the sample dataset's sentences.
 
-`{label}` is a place for an entity; `{label2}` is another entity of the same label, and the same place twice is the same entity twice. `CLAUSES` hold at
-least one entity, `PLAIN` none; `OPENERS` stand before a clause. Nothing runs here: `make.sample` fills the clauses in.
+`{label}` is a place for an entity, `{label2}` a place for another entity of the same label; the same place twice is the same entity twice. `CLAUSES` have at least one
+entity each, `PLAIN` none; `OPENERS` stand before a clause. `make.sample` fills the clauses in.
+
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.sample --out data/dataset
 """
 
 CLAUSES = """

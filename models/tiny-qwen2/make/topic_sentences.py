@@ -1,7 +1,9 @@
-"""The clauses that the topics dataset's sentences are composed of, by topic; places for entities as in `make.sentences`.
+"""Holds the clauses of the topics dataset's sentences, by topic. Their places for entities are as in `make.sentences`.
 
-Topics share entities and words on purpose (a match can be of football or of a game, a price that of a share or of a ticket), so that no single word or kind of
-name tells the topic. Nothing runs here: `make.topics` fills the clauses in.
+Topics share entities and words on purpose (a match can be of football or of a game, a price that of a share or of a ticket), so that no single word or label gives the
+topic away. `make.topics` fills the clauses in.
+
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.topics --out data/dataset
 """
 
 CLAUSES: dict[str, list[str]] = {

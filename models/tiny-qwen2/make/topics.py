@@ -1,8 +1,8 @@
-"""The topics dataset: made-up Chinese sentences, each with its topic, for text classification.
+"""Writes the topics dataset: made-up Chinese sentences, each with its topic, for text classification.
 
 In: a seed. Out: `topics.train.jsonl` and `topics.dev.jsonl`, one `{"text": …, "label": topic}` a line. The same seed writes the same bytes.
 
-    python -m make.topics --out data/dataset
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.topics --out data/dataset
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.files import Transaction
 from make.sample import command, famous_entities, fill, renumber
 from make.sentences import OPENERS, PLAIN
 from make.topic_sentences import CLAUSES
+from tools.files import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHORTEST, LONGEST = 8, 60
 SPLITS = {"train": 2000, "dev": 300}
-# The last clauses of each topic stand in dev alone: how the topic of a sentence is told whose like was never seen.
-HELD_OUT = 4
-# What may stand beside a clause of any topic.
+HELD_OUT = 4  # the last clauses of each topic, which are in dev only: they show how well unseen sentences are classified
+# Clauses that fit beside a clause of any topic.
 BESIDE = [clause for clause in PLAIN if "比赛" not in clause]
 
 
 def clauses_of(topic: str, split: str) -> list[str]:
-    """The clauses that a split's sentences are made of: dev has all of them."""
+    """Returns the clauses of a split's sentences: all of them in dev, all but HELD_OUT in train."""
     return CLAUSES[topic][:-HELD_OUT] if split == "train" else CLAUSES[topic]
 
 
 def outline(rng: random.Random, clauses: list[str]) -> str:
-    """A sentence with its places still open: one or two clauses of a topic, or one beside a clause that tells nothing."""
+    """Returns a sentence whose places are still open: one or two clauses of a topic, or one beside a clause without a topic."""
     kind = rng.random()
     if kind < 0.4:
         chosen = [rng.choice(clauses)]
@@ -51,7 +50,7 @@ def outline(rng: random.Random, clauses: list[str]) -> str:
 
 
 def rows(rng: random.Random, split: str, famous: dict[str, list[str]], seen: set[str]) -> Iterator[tuple[str, str]]:
-    """Rows (text, topic) without end, no text twice nor one of `seen`."""
+    """Yields rows (text, topic) without end, none of them twice or in `seen`."""
     topics = list(CLAUSES)
     while True:
         topic = rng.choice(topics)
@@ -62,7 +61,7 @@ def rows(rng: random.Random, split: str, famous: dict[str, list[str]], seen: set
 
 
 def write(out: Path, seed: int) -> None:
-    """Write all splits, together."""
+    """Writes all splits, which appear together."""
     rng = random.Random(seed)
     famous, seen = famous_entities(rng), set[str]()
     with Transaction() as new:

@@ -1,16 +1,18 @@
-"""The tiny model's vocabulary: byte-level BPE in Qwen2's own form, with merges that are written down instead of counted.
+"""Builds the tiny model's vocabulary: byte-level BPE in Qwen2's own form, with merges that follow from word lists instead of a corpus.
 
-In: nothing but the word lists below. Out: a `Qwen2Tokenizer` with Qwen2.5's special tokens and chat template.
-Every Chinese character is one token (frequent) or two (the others: a two-byte head and a tail byte), wherever it stands, so that a span has the same
-tokens in a sentence and in an answer; only the constant parts of prompts and of the JSON answer have tokens longer than a character.
+In: the word lists below. Out: a `Qwen2Tokenizer` with Qwen2.5's special tokens and chat template. Every Chinese character has one token (frequent ones) or two (a two-byte head
+and a tail byte), wherever it stands, so that a span has the same tokens in a sentence and in an answer. Only the constant parts of prompts and of the JSON answer have
+tokens longer than a character.
 
-    python -m make.pretrain --out models/tiny-qwen2 --steps 0     # the tokenizer with an untrained model
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m make.pretrain --out /tmp/untrained --steps 0
 """
 
 from __future__ import annotations
 
 import itertools
 from typing import TYPE_CHECKING, Any
+
+from tools.chat.qwen import PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,7 +56,7 @@ FREQUENT = (
     "江型王按格养易置派层片始却专状育厂京识适属包火住调满县局照参红细引听该铁价严龙飞游戏球赛季员星银店城网络司经理首席裁董览馆桥湖河岛街巷村镇站园寺塔剧片导演"
     "作品杂志读评委谈签售乐玩版款服英雄冠杯胜负俱"
 )
-# And those of the made-up sentences and names that are still missing.
+# The other characters of the made-up sentences and names.
 MADE_UP = (
     "师昨云医副告客房景票练编航远雨佳卖友夜排推田篮续财费举停助双古台启嘉围夺奇州故旅早映晚末棋森汽源环男监纪署职股获营觉讲谁谷足软钟防阳限险雪丰乡介份假兴击判券"
     "协博卡叶吧士夏失女字宁守宋官审宣察居岁峰庆德恋恒息投拍招授控摄救春智暴望松析枫架桂案梁检植歌永沉泉泽洋测浦润涨漫澜燕疑破神秘绍缘罗聘船范荐蓝警讯诉词译豆货购"
@@ -66,7 +68,7 @@ MADE_UP = (
     "追送逻逼遍遥邓邦邱邹邻郑郭配酒醒钢钱锋错镜闷闻阴阵阿陈陵随隐雷霞露霸靠韦韩顾预颖额食饮饰驾魂魏魔鱼鲁鲸鸣鹏鹤鹭鹿麦黄黑默鼎鼓"
 )
 
-# What a run of tokens should not be spent on: the two NER prompts' constant parts, chat roles, and the skeleton of a JSON answer.
+# Texts that should cost few tokens: the two NER prompts' constant parts, chat roles, and the skeleton of a JSON answer.
 CONSTANT = (
     "system\nuser\nassistant\n",
     "你是一个文本实体识别领域的专家，擅长从自然语言中提取不同类别的实体名称。",
@@ -84,9 +86,6 @@ CONSTANT = (
 
 # Heads (the first two of three UTF-8 bytes) of punctuation: general, CJK, full-width forms. Hanzi U+4E00–U+9FFF have heads of their own.
 PUNCTUATION = "“”‘’…—·、。《》【】「」『』〈〉！（），：；？～％＂＼０Ａａ￥"
-
-# Qwen2's pre-tokenizer cuts text into the pieces that a merge can never cross.
-PRETOKEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 CHAT_TEMPLATE = """{%- if tools %}
     {{- '<|im_start|>system\\n' }}
@@ -146,26 +145,26 @@ CHAT_TEMPLATE = """{%- if tools %}
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a list that is written as running text."""
+    """Returns the words of a list that is written as running text."""
     return tuple(text.split())
 
 
 def byte_characters() -> dict[int, str]:
-    """GPT-2's table from a byte to the printable character that stands for it in a byte-level vocabulary."""
+    """Returns GPT-2's table from a byte to the printable character that stands for it in a byte-level vocabulary."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [byte for byte in range(256) if byte not in printable]
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + place) for place, byte in enumerate(hidden)}
 
 
 class Merges:
-    """A growing list of BPE merges. `spell` says how they cut a pre-token, `join` adds what is missing to make it one token."""
+    """A growing list of BPE merges. `spell` cuts a pre-token with them; `join` adds the merges that make it one token."""
 
     def __init__(self) -> None:
         self.table = byte_characters()
         self.rank: dict[tuple[str, str], int] = {}
 
     def spell(self, word: str) -> list[str]:
-        """The tokens of one pre-token under the merges so far."""
+        """Returns the tokens of one pre-token under the merges so far."""
         parts = [self.table[byte] for byte in word.encode("utf-8")]
         while len(parts) > 1:
             pairs = list(itertools.pairwise(parts))
@@ -177,26 +176,26 @@ class Merges:
         return parts
 
     def join(self, word: str, limit: int = 1) -> None:
-        """Merge from the left until the word has at most `limit` tokens."""
+        """Merges from the left until the word has at most `limit` tokens."""
         while len(parts := self.spell(word)) > limit:
             self.rank[(parts[0], parts[1])] = len(self.rank)
 
     def head(self, character: str) -> None:
-        """Merge the first two bytes of a three-byte character, which then has two tokens."""
+        """Merges the first two bytes of a three-byte character, which then has two tokens."""
         self.join(character, limit=2)
 
 
 def pretokens(texts: Iterable[str]) -> Iterator[str]:
-    """The pieces of the texts within which merges can happen."""
+    """Yields the pieces of the texts, which merges never cross."""
     from tokenizers import Regex, pre_tokenizers
 
-    split = pre_tokenizers.Split(Regex(PRETOKEN), behavior="isolated", invert=False)
+    split = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated", invert=False)
     for text in texts:
         yield from (piece for piece, _ in split.pre_tokenize_str(text))
 
 
 def build_merges() -> Merges:
-    """Heads of all hanzi and of full-width punctuation, then frequent characters, then the constant parts, short ones first."""
+    """Returns the merges: heads of all hanzi and of full-width punctuation, then frequent characters, then the constant parts, short ones first."""
     merges = Merges()
     for code in range(0x4E00, 0xA000, 64):
         merges.head(chr(code))
@@ -212,7 +211,7 @@ def build_merges() -> Merges:
 
 
 def build_tokenizer() -> Any:
-    """A transformers `Qwen2Tokenizer` over the merges, with Qwen2.5's added tokens and chat template."""
+    """Returns a transformers `Qwen2Tokenizer` over the merges, with Qwen2.5's added tokens and chat template."""
     from tokenizers import AddedToken
     from transformers import Qwen2Tokenizer
 
