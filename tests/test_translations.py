@@ -17,6 +17,7 @@ from tools.files import ROOT
 
 HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 LINK = re.compile(r"\[([^\]\[]+)\]\(([^)\s]+)\)")
 FIGURE = re.compile(r"(?<![A-Za-z0-9_.])(\d+(?:,\d{3})*(?:\.\d+)*)(?: ?(M(?![A-Za-z])|million|billion|万|亿))?")
 TIMES = {"M": 10**6, "million": 10**6, "billion": 10**9, "万": 10**4, "亿": 10**8}
@@ -34,8 +35,8 @@ class Block:
 
     @property
     def prose(self) -> str:
-        """What is read: without code and without the targets of links."""
-        return "" if self.kind.startswith("fence") else LINK.sub(r"\1", CODE.sub(" ", "\n".join(self.lines)))
+        """The text that a reader sees: without code, comments and the targets of links."""
+        return "" if self.kind.startswith("fence") else LINK.sub(r"\1", CODE.sub(" ", COMMENT.sub(" ", "\n".join(self.lines))))
 
 
 @dataclass(frozen=True)
