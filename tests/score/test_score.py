@@ -422,12 +422,12 @@ def test_the_floor_and_the_published_figures_stand_beside_the_score(files: tuple
     "figure", [{"model": "x"}, {"model": "x", "split": "dev", "metric": "macro", "f1": 79.2, "source": "y"}, "BERT", {"model": "x", "f1": "high"}]
 )
 def test_a_published_figure_without_split_metric_and_source_is_refused(write_task: Callable[..., Path], figure: Any) -> None:
-    with pytest.raises(ToolError, match="published figure 1"):
+    with pytest.raises(ToolError, match=r"`published[.\w]*` \(entry 1\)|'published.\w+' \(entry 1\)"):
         load_task(write_task(published=[figure]))
 
 
 def test_the_published_figures_of_cluener_name_their_split_and_metric() -> None:
-    figures = {(one["model"], one["split"], one["metric"]): one["f1"] for one in find_task("clue").published}
+    figures = {(one.model, one.split, one.metric): one.f1 for one in find_task("clue").published}
     assert figures["RoBERTa-wwm-large-ext", "test", "macro"] == 0.8042
     assert figures["Qwen2.5-7B-Instruct + LoRA", "dev", "macro"] == 0.792
 
@@ -437,6 +437,17 @@ def test_a_gold_label_that_the_task_does_not_have_is_an_error_and_not_a_miss(fil
     examples.write_text(example("toy-dev-000001", "甲", ("planet", "甲", 0)).to_json() + "\n")
     done = tool("score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
     assert (done.returncode, "toy_dev.jsonl:1: " in done.stderr, "no label 'planet'" in done.stderr) == (1, True, True), done.stderr
+
+
+def test_an_example_whose_offsets_hold_another_text_is_refused(files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path) -> None:
+    task, examples, predictions = files
+    rows = [json.loads(line) for line in examples.read_text(encoding="utf-8").splitlines()]
+    wrong = next(row for row in rows if row["entities"])
+    wrong["entities"][0]["start"] += 1
+    wrong["entities"][0]["end"] += 1
+    examples.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    done = tool("score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
+    assert (done.returncode, "is not the entity's" in done.stderr) == (1, True), done.stderr
 
 
 def test_first_occurrences_are_an_option_of_the_command(files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path) -> None:
@@ -472,7 +483,7 @@ def test_rows_read_from_files_by_the_short_way_are_counted_as_any_other_row_is(
         output = json.dumps(items, ensure_ascii=rng.random() < 0.1)
         broken = (output[:-1], output + " ", output.replace("}, {", "},{"), output.replace("}, {", "}; {"), f"答案：{output}", "", None)
         outputs.append(rng.choice(broken) if rng.random() < 0.1 else output)
-    examples.append(example("tag", "甲乙", ("PER", "<think>", 0)))  # an entity that isn't what stands in its text
+    examples.append(example("tag", "<think>乙", ("PER", "<think>", 0)))
     outputs.append(json.dumps([{"name": "＜think＞", "type": "人名"} if answered else {"label": "人名", "text": "＜think＞"}], ensure_ascii=False))
     predictions = [Prediction(e.id, output, rng.choice(["stop"] * 9 + ["length"])) for e, output in zip(examples, outputs, strict=True)][5:]
     files = tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"

@@ -202,6 +202,8 @@ def _plain(gold: bytes, answer: bytes, setting: Setting) -> tuple[Sides, str] | 
     for label, string, start, end in entities:
         if not (type(label) is type(string) is str and type(start) is type(end) is int and label in known) or "<" in string:
             return None
+        if start < 0 or text[start:end] != string or not string:
+            return None
         gold_pairs.add((label, string))
         gold_spans.add((label, start, end))
     if (pairs := parse_plain(output, setting.task)) is None:
