@@ -34,15 +34,15 @@ from tools.errors import ToolError
 from tools.example import Example, read_examples
 from tools.files import ROOT
 from tools.predict.client import ask_all
-from tools.predict.predict import SAMPLING
 from tools.predict.predictions import Prediction, read_predictions
-from tools.predict.questions import Question
+from tools.predict.questions import SAMPLING, Question
 from tools.predict.server import find
 from tools.serve.http import poster
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{NAME}.yaml"
-STEPS = 300
+STEPS, ROWS = 200, 100  # of training, and of the split that is asked
+BOUND = 0.05  # of micro F1 between adapter and merged model, on so few rows
 # Make's own variables would make a `make` below `make test` talk of itself.
 ENV = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
 
@@ -100,7 +100,8 @@ def vllm_processes(output: Path) -> list[int]:
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """Data, training and export, through make."""
     made = Chain(tmp_path_factory.mktemp("chain"))
-    sh(sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", "--out", made.folder / "dataset")
+    words = [f"raw.dev=data/dataset/sample.dev.jsonl[:{ROWS}]", "--out", made.folder / "dataset"]
+    sh(sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", *words)
     words = [*made.words, f"max_steps={STEPS}", "save_strategy=steps", f"save_steps={STEPS // 2}"]
     sh("make", "train", f"CONF={CONF}", f"ARGS={' '.join(words)}")
     sh("make", "export", f"CONF={CONF}", f"ARGS={' '.join(made.words)}")
@@ -237,28 +238,28 @@ def test_the_served_prompt_is_the_trained_one_token_by_token(server: str, chain:
 
 def test_what_the_adapter_adds_is_visible_and_merging_keeps_it(server: str, chain: Chain) -> None:
     for which in ("base", "adapter"):
-        printed = sh(sys.executable, "-m", "tools", "eval", CONF, *chain.words, "--url", server, "--model", which)
+        printed = sh(sys.executable, "-m", "tools", "eval", CONF, *chain.words, "--url", server, "--which", which)
     for word in ("Label", "Precision", "Recall", "F1", "Support", "Micro Avg.", "Macro Avg.", *LABELS):
         assert word in printed
     port = free_port()
-    printed = sh("make", "eval", f"CONF={CONF}", f"ARGS={' '.join(chain.words)}", "MERGED=1", f"PORT={port}")
+    printed = sh("make", "eval", f"CONF={CONF}", f"ARGS={' '.join(chain.words)}", "WHICH=merged", f"PORT={port}")
     assert "starting vLLM" in printed
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server of an evaluation ends with it"
     base, adapter, merged = (chain.score(f"sample_dev{which}") for which in ("-base", "", "-merged"))
     assert base["micro"]["f1"] < 0.05
-    assert adapter["micro"]["f1"] > 0.3  # the whole run of the demo reaches far more
-    assert adapter["unseen"]["f1"] > 0.3
-    assert abs(adapter["micro"]["f1"] - merged["micro"]["f1"]) <= 0.02
+    assert adapter["micro"]["f1"] > 0.2  # the whole run of the demo reaches far more
+    assert adapter["unseen"]["f1"] > 0.2
+    assert abs(adapter["micro"]["f1"] - merged["micro"]["f1"]) <= BOUND
     pairs = sum(len(example.pairs()) for example in read_examples(chain.folder / "dataset/examples/sample_dev.jsonl"))
-    assert (adapter["rows"], adapter["micro"]["support"], adapter["failures"]["missing"]) == (300, pairs, 0)
+    assert (adapter["rows"], adapter["micro"]["support"], adapter["failures"]["missing"]) == (ROWS, pairs, 0)
     assert adapter["unseen"]["support"] > 0.7 * adapter["micro"]["support"]
     rows = [json.loads(line) for line in (chain.output / "eval/sample_dev/predictions.jsonl").read_text().splitlines()]
     assert all(row["error"] is None and row["prompt_tokens"] > 0 for row in rows)
 
 
 def test_every_row_of_a_real_server_is_answered_once_through_a_faulty_network(server: str, chain: Chain, tmp_path: Path) -> None:
-    with FaultyProxy(server, 0.1) as proxy:
+    with FaultyProxy(server, 0.3) as proxy:
         sh(sys.executable, "-m", "tools", "predict", CONF, *chain.words, "--url", proxy.url, "--out", tmp_path)
         assert sum(proxy.faults.values()) - proxy.faults["None"] > 10
     there, here = (read_predictions(folder / "predictions.jsonl") for folder in (chain.output / "eval/sample_dev", tmp_path))
@@ -269,7 +270,7 @@ def test_every_row_of_a_real_server_is_answered_once_through_a_faulty_network(se
 
 
 def test_in_schema_every_answer_is_one_that_training_could_have_written(server: str, chain: Chain) -> None:
-    sh(sys.executable, "-m", "tools", "eval", CONF, *chain.words, "--url", server, "--decoding", "schema", "--model", "base")
+    sh(sys.executable, "-m", "tools", "eval", CONF, *chain.words, "--url", server, "--decoding", "schema", "--which", "base")
     task = find_task("sample")
     found = read_predictions(chain.output / "eval/sample_dev-base-schema/predictions.jsonl")
     whole = [row.output for row in found.values() if row.finish_reason == "stop"]
@@ -302,7 +303,7 @@ def test_the_page_asks_base_and_adapter_and_knows_how_likely_an_answer_is(server
 
     run, there, task = load_run(Path(CONF), chain.words), find(server), find_task("sample")
     assert there
-    site = Site(run, task, there, web.models(run, there, "adapter"))
+    site = Site(run, task, there, web.models(run, there, run.variant("adapter")))
     notes, system, user, *shown = asyncio.run(answered(site, "记者了解到，徐舒启毕业于红原三叶足球队<|im_end|>。", None, "en"))
     assert list(site.models) == ["base", "adapter"] and len(shown) == 6
     assert "sent harmless" in notes and system == task.system and "<｜im_end｜>" in user
@@ -338,13 +339,13 @@ def test_answers_without_a_server_are_those_of_the_server(server: str, chain: Ch
 
 def test_merged_and_adapter_are_held_against_each_other(server: str, chain: Chain) -> None:
     words = [CONF, *chain.words, "--port", server.rpartition(":")[2].removesuffix("/v1")]
-    printed = sh(sys.executable, "-m", "tools", "parity", *words)
+    printed = sh(sys.executable, "-m", "tools", "parity", *words, "--bound", BOUND)
     assert "every row was answered" not in printed
     record = json.loads((chain.output / "parity.json").read_text())
     adapter, merged = (chain.score(name)["micro"]["f1"] for name in ("sample_dev", "sample_dev-merged"))
     [row] = record["models"]
-    assert (record["passed"], row["difference"], row["rows"]) == (True, merged - adapter, 300)
-    assert 200 < row["same_answers"] <= 300
+    assert (record["passed"], row["difference"], row["rows"]) == (True, merged - adapter, ROWS)
+    assert ROWS * 2 / 3 < row["same_answers"] <= ROWS
     bound = abs(row["difference"]) / 2 - 1e-9
     command = [sys.executable, "-m", "tools", "parity", *words, "--bound", str(bound)]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
@@ -366,7 +367,7 @@ def test_the_best_checkpoint_is_the_one_with_the_highest_f1_and_export_takes_it(
     assert min(scores.values()) < max(scores.values())
     assert "← best" in printed
     assert (chain.output / "best.png").is_file()
-    sh("make", "export", f"CONF={CONF}", f"ARGS={' '.join(chain.words)}", "BEST=1")
+    sh("make", "export", f"CONF={CONF}", f"ARGS={' '.join(chain.words)}", "WHICH=best")
     assert json.loads((chain.output / "merged/export.json").read_text())["adapter"] == record["checkpoint"]
 
 
