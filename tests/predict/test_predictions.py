@@ -23,8 +23,16 @@ def test_an_adapters_record_names_no_merged_model(tmp_path: Path) -> None:
     assert "merged_sha256" not in json.loads((tmp_path / "meta.json").read_text())
 
 
-@pytest.mark.parametrize("values", ["[]", "{}", '{"run": "r", "task": "t", "task_version": true, "split": "dev"}'])
-def test_a_file_that_is_no_record_is_named(tmp_path: Path, values: str) -> None:
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ("[]", "Input should be"),
+        ("{", "Invalid JSON"),
+        ('{"run": "r", "task": "t", "split": "dev"}', "task_version: Field required"),
+        ('{"run": "r", "task": "t", "task_version": true, "split": "dev"}', "task_version: Input should be a valid integer"),
+    ],
+)
+def test_a_file_that_is_no_record_is_named(tmp_path: Path, values: str, what: str) -> None:
     (tmp_path / "meta.json").write_text(values)
-    with pytest.raises(ToolError, match=r"meta\.json: no record of predictions.*task_version"):
+    with pytest.raises(ToolError, match=rf"meta\.json: no record of predictions: {what}"):
         read_meta(tmp_path / "meta.json")

@@ -263,7 +263,7 @@ def test_the_leaderboard_keeps_apart_what_does_not_compare_and_says_why(task: Ta
         ("score.json", "[]", "not a score"),
         ("score.json", '{"rows": 3, "micro": {"f1": null}, "macro": {"f1": 1}}', "not a score"),
         ("score.json", '{"task": "toy", "version": true}', "not a score"),
-        (META, '{"task": "toy"}', "no record of predictions: `run`, `task_version`, `split`"),
+        (META, '{"task": "toy"}', "no record of predictions: run: Field required"),
         (META, "null", "no record of predictions"),
     ],
 )

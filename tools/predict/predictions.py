@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.errors import WANTING, ToolError
-from tools.files import read_json, read_jsonl, write_json
+from tools.files import read_jsonl, read_text, write_json
 
 FILE = "predictions.jsonl"
 META = "predictions.meta.json"
@@ -88,18 +88,16 @@ class PredictionsMeta(Conditions):
     fingerprint: str = ""
 
 
-NEEDED = {"run": str, "task": str, "task_version": int, "split": str}
-TEXTS = ("model", "which", "base_model", "decoding", "engine", "examples_sha256", "prompts_sha256", "fingerprint")
-
-
 def read_meta(path: Path) -> PredictionsMeta:
     """Reads predictions.meta.json; unknown keys are left aside. Raises ToolError (1) for a file that isn't such a record."""
-    values = read_json(path)
-    wrong = [name for name, kind in NEEDED.items() if not isinstance(values, dict) or type(values.get(name)) is not kind]
-    wrong += [name for name in TEXTS if not wrong and not isinstance(values.get(name, ""), str)]
-    if wrong:
-        raise ToolError(f"{path}: no record of predictions: `{'`, `'.join(wrong)}` is missing or of another type. Predict again.", WANTING)
-    return PredictionsMeta(**{name.name: values[name.name] for name in fields(PredictionsMeta) if name.name in values})
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(PredictionsMeta).validate_json(read_text(path), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ToolError(f"{path}: no record of predictions: {place + ': ' if place else ''}{first['msg']}. Predict again.", WANTING) from None
 
 
 def write_meta(path: Path, meta: PredictionsMeta) -> None:
