@@ -1,4 +1,4 @@
-"""What a training costs under the documents' settings and under conf/overlay/fast.yaml, on this machine, as a table; and what the wrapper adds.
+"""Measures what a training costs under the documents' settings and under conf/overlay/fast.yaml, and what the launcher adds, on this machine, as a table.
 
 In: CLUENER2020's train split, a base model (the embedded one, or random weights in another model's shape for a GPU). Out: a Markdown page in bench/results/.
 The same rows, the same number of samples, the same effective batch and learning rate for all; LoRA's settings are each document's own.
@@ -26,12 +26,14 @@ from tools.chat.token_ids import token_counter
 from tools.conf.run import load_run
 from tools.conf.task import load_task
 from tools.data.convert import convert
-from tools.errors import ToolError, run
+from tools.errors import ToolError
+from tools.errors import run as run_tool
 from tools.files import read_json, write_text
 from tools.train.datasets import datasets
+from tools.train.engines.table import llamafactory_cli
 from tools.train.machine import gpus
 from tools.train.plan import Plan, make_plan
-from tools.train.train import llamafactory_cli, to_yaml
+from tools.train.train import to_yaml
 
 FIRST = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft-peft.yaml")
 SECOND = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft.yaml")
@@ -44,7 +46,7 @@ SETTINGS = {
 }
 BASE = Path("models/tiny-qwen2")
 EVAL_BATCH = 8
-# A model's shape, whose weights are random: what a step costs doesn't depend on what they are.
+# Shapes of models with random weights: the cost of a step depends on the shape alone.
 SHAPES = {
     "qwen2.5-7b": {
         "vocab_size": 152064,
@@ -88,7 +90,7 @@ class Cost:
 
 
 def values_of(conf: Path, overlays: list[str], base: Path, dataset: Path, out: Path, steps: int, batch: int, rate: float) -> dict[str, Any]:
-    """A document's run on this base and these rows, with the common effective batch, number of samples and learning rate."""
+    """Returns a document's values on this base and these rows, with the common effective batch, number of samples and learning rate."""
     values = load_run(conf, overlays).values
     accumulation = max(1, batch // values["per_device_train_batch_size"])
     own_batch = values["per_device_train_batch_size"] * values["gradient_accumulation_steps"]
@@ -116,12 +118,12 @@ def values_of(conf: Path, overlays: list[str], base: Path, dataset: Path, out: P
 
 
 def train(values: dict[str, Any], out: Path, conf: Path) -> Cost:
-    """Train natively, and read what it cost."""
+    """Trains natively and returns what it cost."""
     file = out / conf.name
     write_text(file, to_yaml(values))
-    this = load_run(file)
-    count = token_counter(this)
-    plan = make_plan(this, [length for dataset in datasets(this)[0] for length in count(dataset.rows)])
+    run = load_run(file)
+    count = token_counter(run)
+    plan = make_plan(run, [length for dataset in datasets(run)[0] for length in count(dataset.rows)])
     log = out / "log"
     with open(log, "w", encoding="utf-8") as handle:
         process = subprocess.Popen(
@@ -130,13 +132,15 @@ def train(values: dict[str, Any], out: Path, conf: Path) -> Cost:
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise ToolError(f"{file}: the training failed.\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}", 1)
-    seconds = read_json(this.output_dir / "all_results.json")["train_runtime"]
-    return Cost(plan, seconds, _vram(this.output_dir) or usage.ru_maxrss * 1024, held_out_loss(values, out, conf))
+    seconds = read_json(run.output_dir / "all_results.json")["train_runtime"]
+    return Cost(plan, seconds, _vram(run.output_dir) or usage.ru_maxrss * 1024, held_out_loss(values, out, conf))
 
 
 def held_out_loss(values: dict[str, Any], out: Path, conf: Path) -> float:
-    """The held-out rows' loss after a training. transformers averages it over batches, each of which is a mean over tokens: what a run says of itself depends
-    on how many rows it takes at a time, so all are asked in the same way."""
+    """Returns the held-out rows' loss after a training.
+
+    transformers averages the loss over batches, each of which is a mean over tokens, so a run's own figure depends on its batch. Here all runs are evaluated with one batch.
+    """
     folder = Path(values["output_dir"])
     asked = {"do_train": False, "do_eval": True, "adapter_name_or_path": str(folder), "per_device_eval_batch_size": EVAL_BATCH, "plot_loss": False}
     file = out / f"eval-{conf.name}"
@@ -148,7 +152,7 @@ def held_out_loss(values: dict[str, Any], out: Path, conf: Path) -> float:
 
 
 def overhead(values: dict[str, Any], out: Path, turns: int = 3) -> tuple[float, float]:
-    """Median seconds of a training of one step, (native, through tools.train.train), the run having been checked before; turn by turn."""
+    """Returns the median seconds of a training of one step, (native, by ./ner train). The run has passed its checks before; the two take turns."""
     taken: dict[str, list[float]] = {"native": [], "ours": []}
     file = out / SECOND.name
     write_text(file, to_yaml({**values, "max_steps": 1, "do_eval": False, "eval_strategy": "no", "max_samples": 64}))
@@ -165,7 +169,7 @@ def overhead(values: dict[str, Any], out: Path, turns: int = 3) -> tuple[float, 
 
 
 def random_base(shape: str, folder: Path) -> Path:
-    """A model folder with random bf16 weights in the named shape, and the embedded model's tokenizer."""
+    """Returns a model folder with random bf16 weights in the named shape and the embedded model's tokenizer."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -206,7 +210,7 @@ def report(base: str, costs: dict[str, Cost], added: tuple[float, float]) -> str
 
 
 def _vram(folder: Path) -> int:
-    """Peak GPU memory in bytes as LLaMA-Factory logged it; 0 without a GPU."""
+    """Returns the peak GPU memory in bytes as LLaMA-Factory logged it; 0 without a GPU."""
     lines = (folder / "trainer_log.jsonl").read_text(encoding="utf-8").splitlines()
     return int(max((json.loads(line).get("vram_allocated", 0) for line in lines), default=0) * 2**30)
 
@@ -237,4 +241,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_tool(main)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.train.passed import let_pass
 from tools.conf.run import load_run
 from tools.errors import ToolError
 from tools.files import ROOT
@@ -208,6 +209,7 @@ def killed(machines: list[tuple[str, str]] | str, dataset: Path, tmp_path_factor
     """
     out = tmp_path_factory.mktemp("killed") / "a folder" / RUN  # llamafactory-cli would split it at the space
     words = [f"output_dir={out}", f"dataset_dir={dataset}", "max_steps=200"]
+    let_pass(CONF, [*WORDS, *words])
     ours = {"TEST_JOB": str(out)}  # a rank of somebody else's job must not be killed
     if isinstance(machines, str):
         jobs = [launch(*words, "--nproc", "2", env=ours)]
@@ -256,8 +258,9 @@ def test_two_processes_resume_the_killed_job_and_reach_what_one_process_reaches(
     killed: tuple[Path, list[int], list[str]], one_process: list[float], dataset: Path
 ) -> None:
     out, _, _ = killed
-    words = [f"output_dir={out}", f"dataset_dir={dataset}", "--nproc", "2", "max_steps=4", f"resume_from_checkpoint='{out}/checkpoint-2'"]
-    with launch(*words) as job:
+    words = [f"output_dir={out}", f"dataset_dir={dataset}", "max_steps=4", f"resume_from_checkpoint='{out}/checkpoint-2'"]
+    let_pass(CONF, [*WORDS, *words])
+    with launch(*words, "--nproc", "2") as job:
         printed, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == 0, printed[-3000:]
     assert losses(out) == pytest.approx(one_process, rel=1e-4)
@@ -273,7 +276,9 @@ def test_only_the_first_machine_writes_into_the_output_folder(dataset: Path, tmp
         return 0
 
     monkeypatch.setattr("tools.train.train.call", call)
-    run = load_run(Path(CONF), [f"output_dir={tmp_path}/{RUN}", f"dataset_dir={dataset}"])
+    words = [f"output_dir={tmp_path}/{RUN}", f"dataset_dir={dataset}"]
+    let_pass(CONF, words)
+    run = load_run(Path(CONF), words)
     train(run, how=Processes("1", nnodes=2, node_rank=1, master_addr="10.0.0.1", master_port=29500))
     assert given == [to_yaml(resolved_values(run, None))]
     assert list(tmp_path.iterdir()) == []

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.test_process import gone
+from tests.train.passed import let_pass
 from tools.files import ROOT
 from tools.train.checkpoints import checkpoints, fault
+from tools.variant import Origin
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{NAME}.yaml"
@@ -75,7 +77,10 @@ def weights(folder: Path) -> dict:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    done = train(folder, dataset, "conf/overlay/tensorboard.yaml", "conf/overlay/swanlab.yaml", f"swanlab_logdir={folder}/swanlog")
+    trackers = ["conf/overlay/tensorboard.yaml", "conf/overlay/swanlab.yaml", f"swanlab_logdir={folder}/swanlog"]
+    for more in ([], trackers):
+        let_pass(CONF, [*words(folder, dataset), *more])
+    done = train(folder, dataset, *trackers)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -119,7 +124,7 @@ def test_both_trackers_write_beside_the_run_without_an_account_or_a_network(unin
 def test_a_finished_run_is_neither_trained_again_nor_lost(uninterrupted: Path, dataset: Path) -> None:
     before = (uninterrupted / NAME / "adapter_model.safetensors").read_bytes()
     done = train(uninterrupted, dataset)
-    assert (done.returncode, "this run is finished" in done.stderr, "FRESH=1" in done.stderr) == (2, True, True), done.stderr
+    assert (done.returncode, "this run is finished" in done.stderr, "ARGS=--fresh" in done.stderr) == (2, True, True), done.stderr
     assert (uninterrupted / NAME / "adapter_model.safetensors").read_bytes() == before
 
 
@@ -158,11 +163,11 @@ def test_a_killed_export_leaves_no_half_model_and_the_next_one_is_whole(uninterr
     output = uninterrupted / NAME
     export = [sys.executable, "-m", "tools", "export", CONF, *words(uninterrupted, dataset)]
     with subprocess.Popen(export, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while not any((output / ".merged.new").glob("*")):
+        while not list(output.glob(".merged.*/*")):
             assert process.poll() is None
             time.sleep(0.0005)
         os.kill(process.pid, signal.SIGKILL)
     assert not (output / "merged").exists()
     subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
-    assert (output / "merged/export.json").is_file()
-    assert not (output / ".merged.new").exists()
+    assert Origin.of(output / "merged/export.json").adapter == "adapter"
+    assert not list(output.glob(".merged.*"))
