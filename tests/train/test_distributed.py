@@ -100,7 +100,7 @@ def test_ray_is_left_to_llamafactory_cli() -> None:
 @pytest.mark.parametrize(
     ("words", "how", "message"),
     [
-        ("conf/overlay/zero2.yaml", Processes(), "works only through torchrun. Say --nproc"),
+        ("conf/overlay/zero2.yaml", Processes(), "works through torchrun only. Say --nproc"),
         ("conf/overlay/zero3.yaml use_cpu=true", Processes("2"), "accelerate leaves out `deepspeed` without a word"),
         ("deepspeed=gone.json", Processes("2"), "`deepspeed: gone.json`: no such file"),
         ("conf/overlay/fsdp.yaml", Processes("2"), "`fsdp` needs GPUs"),

@@ -104,7 +104,7 @@ def problems(run: Run, how: Processes) -> list[str]:
     values, found = run.values, []
     sharded = [key for key in ("deepspeed", "fsdp") if values.get(key)]
     if sharded and not how.nproc:
-        found.append(f"{run.path}: `{sharded[0]}` works only through torchrun. Say --nproc <processes>; 1 will do.")
+        found.append(f"{run.path}: `{sharded[0]}` works through torchrun only. Say --nproc <processes>; 1 will do.")
     if len(sharded) > 1:
         found.append(f"{run.path}: `deepspeed` and `fsdp` both divide the model. Keep one of them.")
     if sharded and values.get("use_cpu"):
