@@ -27,13 +27,12 @@ from tools.errors import WANTING, ToolError, run
 from tools.files import need_file, write_text
 
 TASK = "conf/task/clue.yaml"
-# Runs a module as `python -m` does and leaves its own highest resident memory (kB) in a file; wait4's ru_maxrss would count what the parent held at the fork.
+# Runs a verb and leaves the process's highest resident memory (kB) in a file; wait4's ru_maxrss would count what the parent held at the fork.
 PEAK = """
 import atexit, re, runpy, sys
-peak, module = sys.argv[1:3]
+peak = sys.argv.pop(1)
 atexit.register(lambda: open(peak, "w").write(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]))
-sys.argv[:3] = [module]
-runpy.run_module(module, run_name="__main__", alter_sys=True)
+runpy.run_module("tools", run_name="__main__", alter_sys=True)
 """
 
 
@@ -86,7 +85,7 @@ def speed(data: Path, repeats: int) -> Speed:
 
 
 def whole_command(data: Path, repeats: int) -> float:
-    """Seconds of `python -m tools.data.convert` from start to end, the best of `repeats`."""
+    """Seconds of `./ner data` from start to end, the best of `repeats`."""
     taken = Times()
     for _ in range(repeats):
         with TemporaryDirectory() as out, taken.turn():
@@ -99,8 +98,8 @@ def size(data: Path, rows: int) -> Iterator[Cost]:
     with TemporaryDirectory() as folder:
         raw, out = Path(folder) / "raw.jsonl", Path(folder) / "out"
         multiply(data, rows, raw)
-        yield _cost("tools.data.convert", rows, [TASK, *_only(raw), "--out", str(out)], Path(folder))
-        yield _cost("tools.data.doctor.examine", rows, [TASK, *_only(raw), "--out", str(out / "check")], Path(folder))
+        yield _cost("data", rows, [TASK, *_only(raw), "--out", str(out)], Path(folder))
+        yield _cost("check", rows, [TASK, *_only(raw), "--out", str(out / "check")], Path(folder))
 
 
 def multiply(data: Path, rows: int, out: Path) -> None:
@@ -125,7 +124,7 @@ def report(fast: Speed, command: float, costs: list[Cost]) -> str:
         f"| conversion in the same process, files and all | {min(fast.converted.wall):.3f} s | |",
         f"| speed of the second as a share of the first's | {min(fast.bare.wall) / min(fast.converted.wall):.2f} | at least 0.33 |",
         f"| the same in CPU time | {min(fast.bare.cpu) / min(fast.converted.cpu):.2f} | |",
-        f"| `python -m tools.data.convert`, start-up included | {command:.2f} s | under 2 s |",
+        f"| `./ner data`, start-up included | {command:.2f} s | under 2 s |",
     ]
     if costs:
         lines += [
@@ -136,15 +135,15 @@ def report(fast: Speed, command: float, costs: list[Cost]) -> str:
             "|---|---|---|---|---|",
         ]
     for cost in sorted(costs, key=lambda cost: (cost.command, cost.rows)):
-        lines.append(f"| `{cost.command}` | {cost.rows:,} | {cost.seconds:.1f} | {cost.seconds / cost.rows * 1e6:.0f} | {cost.peak:.0f} |")
+        lines.append(f"| `./ner {cost.command}` | {cost.rows:,} | {cost.seconds:.1f} | {cost.seconds / cost.rows * 1e6:.0f} | {cost.peak:.0f} |")
     return "\n".join(lines) + "\n"
 
 
-def _cost(module: str, rows: int, words: list[str], folder: Path) -> Cost:
+def _cost(verb: str, rows: int, words: list[str], folder: Path) -> Cost:
     taken, peak = Times(), folder / "peak"
     with taken.turn():
-        _call([sys.executable, "-c", PEAK, str(peak), module, *words], (0, WANTING) if module.endswith("check") else (0,))
-    return Cost(module, rows, taken.wall[0], int(peak.read_text()) * 1024 / 1e6)
+        _call([sys.executable, "-c", PEAK, str(peak), verb, *words], (0, WANTING) if verb == "check" else (0,))
+    return Cost(verb, rows, taken.wall[0], int(peak.read_text()) * 1024 / 1e6)
 
 
 def _call(command: list[str], allowed: tuple[int, ...] = (0,)) -> None:
