@@ -32,19 +32,8 @@ ENGINES_FOLDER = Path(__file__).parent / "engines"
 RENAMED = {"group_by_length": "train_sampling_strategy: group_by_length", "evaluation_strategy": "eval_strategy", "no_cuda": "use_cpu"}
 # No type check refuses 0 or -1 for these.
 POSITIVE = (
-    "lora_rank",
-    "lora_alpha",
-    "cutoff_len",
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-    "num_train_epochs",
-    "learning_rate",
-    "preprocessing_num_workers",
-    "save_steps",
-    "eval_steps",
-    "logging_steps",
-    "max_samples",
+    *("lora_rank", "lora_alpha", "cutoff_len", "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"),
+    *("num_train_epochs", "learning_rate", "preprocessing_num_workers", "save_steps", "eval_steps", "logging_steps", "max_samples"),
 )
 LARGEST = 1e15
 SHARES = ("lora_dropout",)

@@ -12,11 +12,13 @@ import platform
 import shlex
 import subprocess
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from tools.conf.run import Run, dataset_names
 from tools.conf.task import find_task
@@ -70,11 +72,8 @@ def read(output_dir: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        values = _known(Manifest, read_json(path))
-        attempts = [Attempt(**_known(Attempt, attempt)) for attempt in values.get("attempts") or []]
-        machine = Machine(**_known(Machine, values.get("machine") or {}))
-        return Manifest(**{**values, "attempts": attempts, "machine": machine})
-    except TypeError:
+        return TypeAdapter(Manifest).validate_python(read_json(path))
+    except ValidationError:
         raise ToolError(f"{path}: not the record of a training.", WANTING) from None
 
 
@@ -113,13 +112,6 @@ def inputs(run: Run) -> dict[str, str]:
     with suppress(ToolError):  # a run on the user's own datasets has no task here
         files.append(find_task(run.task).prompt)
     return {str(path): sha256(path) for path in files if path.is_file()}
-
-
-def _known(kind: Any, values: Any) -> dict[str, Any]:
-    """Returns the values that `kind` has a field for: a later release may write more. Raises TypeError for anything but a mapping."""
-    if not isinstance(values, dict):
-        raise TypeError(values)
-    return {one.name: values[one.name] for one in fields(kind) if one.name in values}
 
 
 def _now() -> str:

@@ -21,20 +21,8 @@ from tools.train.plan import Plan
 
 # Values that may differ between an interrupted training and the one that goes on from it: they don't change what is learned.
 FREE = {
-    "output_dir",
-    "overwrite_output_dir",
-    "resume_from_checkpoint",
-    "overwrite_cache",
-    "preprocessing_num_workers",
-    "dataloader_num_workers",
-    "logging_steps",
-    "save_steps",
-    "save_strategy",
-    "save_total_limit",
-    "plot_loss",
-    "report_to",
-    "run_name",
-    "ddp_timeout",
+    *("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "overwrite_cache", "preprocessing_num_workers", "dataloader_num_workers"),
+    *("logging_steps", "save_steps", "save_strategy", "save_total_limit", "plot_loss", "report_to", "run_name", "ddp_timeout"),
     "per_device_eval_batch_size",
 }
 

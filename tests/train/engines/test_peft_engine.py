@@ -14,7 +14,8 @@ from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.files import read_json, sha256
 from tools.train import arguments
-from tools.train.engines import peft_engine, peft_rows
+from tools.train.engines import peft_engine
+from tools.train.engines.table import ENGINES
 
 CONFS = sorted(Path("conf/peft").rglob("*.yaml"))
 ADAPTER = "adapter_model.safetensors"
@@ -105,7 +106,7 @@ def columns(rows: Any) -> list[tuple[list[int], list[int], list[int]]]:
 def test_token_ids_and_labels_are_llamafactorys_own(write_run: Callable[..., Path], values: dict[str, Any]) -> None:
     path = write_run(**values)
     parsed = peft_engine.parse(path)
-    tokenizer, train, test = peft_rows.encoded(parsed.model, parsed.data, parsed.training)
+    tokenizer, train, test = peft_engine.encoded(parsed.model, parsed.data, parsed.training)
     theirs = of_llamafactory(path)
     assert columns(train) == columns(theirs["train_dataset"])
     assert train.column_names == ["input_ids", "attention_mask", "labels"]
@@ -269,7 +270,7 @@ def test_our_own_runs_have_no_problems(path: Path) -> None:
     from tools.train.engines.peft_arguments import ARGUMENTS
 
     values = load_run(path).values
-    assert [*arguments.problems(load_run(path)), *peft_engine.problems(load_run(path))] == []
+    assert [*arguments.problems(load_run(path)), *ENGINES["peft"].problems(load_run(path))] == []
     # transformers refuses bf16 where there is neither a GPU nor use_cpu: the one thing about this machine that isn't about the run.
     parsed = peft_engine.Parsed(*HfArgumentParser(ARGUMENTS).parse_dict({**values, "use_cpu": True}))
     assert (parsed.method.finetuning_type, parsed.training.learning_rate) == (values["finetuning_type"], values["learning_rate"])

@@ -14,22 +14,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools.conf.overlays import load_yaml
 from tools.conf.run import Run
-from tools.errors import ToolError, all_at_once
+from tools.errors import WANTING, ToolError, all_at_once
 from tools.errors import run as run_tool
 from tools.files import need_file
 from tools.train import arguments
 from tools.train.datasets import datasets
-from tools.train.engines import peft_rows
 from tools.train.engines.table import ENGINES
 from tools.variant import FINISHED
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from llamafactory.hparams import DataArguments
     from peft import PeftConfig, PeftModel
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from tools.train.engines.peft_arguments import MethodOptions, ModelOptions, TrainingOptions
 
+KEPT = ("input_ids", "attention_mask", "labels")  # columns of a row; the labels of its prompt are -100
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2"}
 
 
@@ -55,7 +56,7 @@ def train(path: Path) -> Path:
     if training.should_save:
         (output / FINISHED).unlink(missing_ok=True)
     set_seed(training.seed)
-    tokenizer, rows, test = peft_rows.encoded(parsed.model, parsed.data, training)
+    tokenizer, rows, test = encoded(parsed.model, parsed.data, training)
     trainer = _trainer(parsed, tokenizer, rows, test)
     result = trainer.train(resume_from_checkpoint=_checkpoint(training))
     trainer.save_model()
@@ -88,6 +89,36 @@ def parse(path: Path) -> Parsed:
     # The switch is LLaMA-Factory's; PEFT 0.18 keeps a prefix in the cache of keys and values, which checkpointing drops.
     training.gradient_checkpointing = not parsed.model.disable_gradient_checkpointing and parsed.method.finetuning_type != "prefix"
     return parsed
+
+
+def encoded(
+    model: ModelOptions, data: DataArguments, training: TrainingOptions
+) -> tuple[PreTrainedTokenizerBase, Dataset, Dataset | dict[str, Dataset] | None]:
+    """Returns (tokenizer, training rows, evaluation rows or None), as `llamafactory-cli train` makes them of the same arguments.
+
+    Raises ToolError for rows that LLaMA-Factory can't read.
+    """
+    from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.hparams import ModelArguments
+    from llamafactory.model import load_tokenizer
+
+    theirs = ModelArguments(model_name_or_path=model.model_name_or_path, trust_remote_code=model.trust_remote_code)
+    loaded = load_tokenizer(theirs)
+    template = get_template_and_fix_tokenizer(loaded["tokenizer"], data)
+    try:
+        found = get_dataset(template, theirs, data, training, stage="sft", **loaded)
+    except (ValueError, RuntimeError) as error:  # an odd format, or no row at all
+        raise ToolError(f"{data.dataset_dir}: LLaMA-Factory can't read the rows: {error}", WANTING) from None
+    test = found.get("eval_dataset")
+    return (
+        loaded["tokenizer"],
+        _only(found["train_dataset"]),
+        {k: _only(v) for k, v in test.items()} if isinstance(test, dict) else test and _only(test),
+    )
+
+
+def _only(rows: Dataset) -> Dataset:
+    return rows.select_columns(list(KEPT))
 
 
 def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
