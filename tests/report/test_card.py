@@ -161,6 +161,7 @@ def test_the_english_and_the_chinese_part_have_the_same_headings_tables_and_code
     english, chinese = halves(card_of(run, task))
     assert len(re.findall("^### ", english, re.MULTILINE)) == len(re.findall("^### ", chinese, re.MULTILINE)) == 7
     assert [[len(row) for row in table] for table in tables(english)] == [[len(row) for row in table] for table in tables(chinese)]
+    assert not re.search(r"\|\n[^|\n]", english + chinese), "a line right below a table would be a row of it"
     numbers = [sorted(re.findall(r"\d+\.\d{4}", half)) for half in (english, chinese)]
     assert numbers[0] == numbers[1] and len(numbers[0]) > 25
     shown = [child.content for half in (english, chinese) for token in parsed(half) for child in (token.children or []) if child.type == "text"]
