@@ -59,32 +59,36 @@ def datasets(run: Run) -> tuple[list[Dataset], list[Dataset]]:
 
 
 def _dataset(run: Run, folder: Path, info: dict[str, Any], name: str) -> Dataset:
-    place = folder / "dataset_info.json"
-    if name not in info:
-        return Dataset(name, problems=[f"{run.path}: no dataset '{name}' in {place}.{choices(name, info)} To write it: make data"], read=False)
-    entry = info[name]
-    if not isinstance(entry, dict):
-        return Dataset(name, problems=[f"{place}: '{name}' must be an object with a file_name, this is {json.dumps(entry)[:60]}."], read=False)
-    if any(key in entry for key in HUBS):
-        return Dataset(name, read=False)
-    if not isinstance(entry.get("file_name"), str):
-        return Dataset(name, problems=[f"{place}: '{name}' names no file_name."], read=False)
-    path = folder / entry["file_name"]
-    if os.path.normpath(entry["file_name"]).startswith(("..", "/")):
-        return Dataset(
-            name, path, problems=[f"{place}: '{name}' names {entry['file_name']}, which is outside {folder}; put the file there."], read=False
-        )
-    if not path.exists():
-        return Dataset(name, path, problems=[f"{path}: no such file (dataset '{name}'). To write it: make data"], read=False)
-    if path.is_dir() or path.suffix not in (".json", ".jsonl") or entry.get("formatting", "alpaca") != "alpaca":
-        return Dataset(name, path, read=False)
     try:
+        path, entry = _place(run, folder, info, name)
+        if path is None or path.is_dir() or path.suffix not in (".json", ".jsonl") or entry.get("formatting", "alpaca") != "alpaca":
+            return Dataset(name, path, read=False)
         raw = _objects(path)
     except ToolError as error:
-        return Dataset(name, path, problems=[str(error)], read=False)
+        return Dataset(name, problems=[str(error)], read=False)
     mapped = {**dict.fromkeys(DEFAULT_COLUMNS), **entry["columns"]} if isinstance(entry.get("columns"), dict) else {**DEFAULT_COLUMNS}
-    problems = [*_column_problems(place, name, mapped, raw), *_row_problems(path, mapped, raw)]
+    problems = [*_column_problems(folder / "dataset_info.json", name, mapped, raw), *_row_problems(path, mapped, raw)]
     return Dataset(name, path, [] if problems else [_row(mapped, row) for row in raw], problems, read=not problems)
+
+
+def _place(run: Run, folder: Path, info: dict[str, Any], name: str) -> tuple[Path | None, dict[str, Any]]:
+    """Returns a dataset's file, None for one on a hub, and its entry in dataset_info.json. Raises ToolError where either is missing or wrong."""
+    place = folder / "dataset_info.json"
+    if name not in info:
+        raise ToolError(f"{run.path}: no dataset '{name}' in {place}.{choices(name, info)} To write it: make data")
+    entry = info[name]
+    if not isinstance(entry, dict):
+        raise ToolError(f"{place}: '{name}' must be an object with a file_name, this is {json.dumps(entry)[:60]}.")
+    if any(key in entry for key in HUBS):
+        return None, entry
+    if not isinstance(entry.get("file_name"), str):
+        raise ToolError(f"{place}: '{name}' names no file_name.")
+    path = folder / entry["file_name"]
+    if os.path.normpath(entry["file_name"]).startswith(("..", "/")):
+        raise ToolError(f"{place}: '{name}' names {entry['file_name']}, which is outside {folder}. Put the file there.")
+    if not path.exists():
+        raise ToolError(f"{path}: no such file (dataset '{name}'). To write it: make data")
+    return path, entry
 
 
 def _objects(path: Path) -> list[dict[str, Any]]:

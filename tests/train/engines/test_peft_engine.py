@@ -274,7 +274,7 @@ def test_our_own_runs_have_no_problems(path: Path) -> None:
     # transformers refuses bf16 where there is neither a GPU nor use_cpu: the one thing about this machine that isn't about the run.
     parsed = peft_engine.Parsed(*HfArgumentParser(ARGUMENTS).parse_dict({**values, "use_cpu": True}))
     assert (parsed.method.finetuning_type, parsed.training.learning_rate) == (values["finetuning_type"], values["learning_rate"])
-    for words in ("not a native LLaMA-Factory file", f"make train CONF={path}"):
+    for words in ("`make train` trains it with transformers' Trainer and PEFT", f"make train CONF={path}"):
         assert words.lower() in path.read_text().lower()
 
 
