@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests import toy_server
-from tools.conf.task import Task
+from tools.conf.run import Run
+from tools.conf.task import Task, load_task
+from tools.data.convert import convert
 from tools.example import Entity, Example
 from tools.files import sha256, write_json, write_text
 from tools.predict.predictions import FILE, META, Prediction
-from tools.predict.questions import SAMPLING
+from tools.predict.questions import SAMPLING, Asking
+from tools.report.card import write as write_card
 from tools.score.score import evaluate
 from tools.variant import Variant
-
-task = toy_server.task  # a fixture
 
 NAMES = ["林晓", "周建国", "阿依古丽", "欧阳娜", "陈一鸣", "王小川", "海棠", "孟繁星"]
 PLACES = ["北京市", "北京", "云岭县", "青石镇", "长乐路", "河西区", "南湾", "东港"]
@@ -70,6 +71,12 @@ def noisy(examples: Sequence[Example], errors: float, seed: int) -> list[str | N
 
 
 @pytest.fixture
+def task(write_task: Callable[..., Path]) -> Task:
+    """A NER task with LABELS."""
+    return load_task(write_task(labels=LABELS))
+
+
+@pytest.fixture
 def evaluation(tmp_path: Path) -> Evaluate:
     """Write examples, predictions, their meta and the score of a run below tmp_path, and return the evaluation's folder."""
 
@@ -100,3 +107,76 @@ def evaluation(tmp_path: Path) -> Evaluate:
         return folder
 
     return write
+
+
+ROWS = [{"text": one.text, "label": {e.label: {e.text: [[e.start, e.end - 1]]} for e in one.entities}} for one in sentences(40)]
+DEV = sentences(30, seed=3)
+ADAPTER = {
+    "peft_type": "LORA",
+    "r": 12,
+    "lora_alpha": 24,
+    "lora_dropout": 0.0,
+    "target_modules": ["q_proj", "v_proj"],
+    "base_model_name_or_path": "/home/bob/base",
+}
+Trained = Callable[..., Run]
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Trained:
+    """A run's folder as a training leaves it, below tmp_path: the base model's folder, data, adapter, records, and a README.md of LLaMA-Factory's."""
+
+    def make(task: Task, name: str = "a", adapter: dict[str, Any] | None = None, **values: Any) -> Run:
+        convert(task, tmp_path / "dataset")
+        alpaca = tmp_path / "dataset" / "alpaca"
+        run = Run(
+            Path(f"conf/{name}.yaml"),
+            {
+                **{"model_name_or_path": str(tmp_path / "models/base-7B"), "output_dir": str(tmp_path / "outputs" / name)},
+                **{"dataset_dir": str(alpaca), "dataset": f"alpaca_{task.name}_train", "finetuning_type": "lora", "lora_rank": 12},
+                **{"learning_rate": 1e-4, "cutoff_len": 512, "template": "qwen", "bf16": True, **values},
+            },
+        )
+        folder = run.output_dir
+        folder.mkdir(parents=True)
+        run.resolved.write_text(yaml.safe_dump(run.values, allow_unicode=True))
+        write_json(folder / "adapter_config.json", {**ADAPTER, **(adapter or {})})
+        (folder / "adapter_model.safetensors").write_bytes(b"weights")
+        write_json(folder / "train_results.json", {"epoch": 3.0, "train_loss": 0.25, "train_runtime": 100.0, "train_samples_per_second": 1.2})
+        history = [{"loss": 0.5, "step": 5}, {"eval_loss": 0.3125, "step": 10}, {"loss": 0.125, "step": 10}]
+        write_json(folder / "trainer_state.json", {"global_step": 10, "log_history": history})
+        files = [alpaca / f"alpaca_{task.name}_train.json"]
+        manifest = {
+            **{"run": name, "command": f"/home/bob/.venv/bin/llamafactory-cli train {run.resolved}", "commit": "ab" * 20 + "+"},
+            **{"started": "2026-01-01T00:00:00+00:00", "exit_code": 0, "sha256": {str(file): sha256(file) for file in files}},
+            **{"versions": {"torch": "2.13.0", "trl": None}, "attempts": [{}]},
+            "machine": {"platform": "Linux-6.1-bobs-laptop-x86_64", "cores": 8, "gpus": ["NVIDIA H100, 81559 MiB, 580"]},
+        }
+        write_json(folder / "manifest.json", manifest)
+        return run
+
+    return make
+
+
+@pytest.fixture
+def scored(evaluation: Evaluate) -> Callable[..., Path]:
+    """An evaluation of one of the run's models on DEV, as it would be made now."""
+
+    def make(run: Run, task: Task, which: str = "adapter", decoding: str = "free", errors: float = 0.4, **meta: Any) -> Path:
+        now = Asking(run, task, "dev", run.variant(which), decoding).conditions("a", "toy 1").to_dict()
+        kept = {name: now[name] for name in now.keys() - {"run", "task", "split", "which", "decoding"}}
+        folder = evaluation(task, DEV, noisy(DEV, errors, 1), run.name, which, decoding, **{**kept, **meta})
+        assert folder.parents[1] == run.output_dir
+        return folder
+
+    return make
+
+
+def merge(run: Run) -> None:
+    folder = run.variant("merged").folder
+    write_json(folder / "config.json", {})
+    write_json(folder / "export.json", run.variant("adapter").origin_here().to_dict())
+
+
+def card_of(run: Run, task: Task, which: str = "adapter", **options: Any) -> str:
+    return write_card(run, task, which, "dev", **options).read_text(encoding="utf-8")

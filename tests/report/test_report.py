@@ -15,7 +15,7 @@ import pytest
 from tests.browser import browser, opened
 from tests.report.conftest import Evaluate, answer, example, noisy, sentences
 from tools.conf.run import Run
-from tools.conf.task import Task, find_task, load_task
+from tools.conf.task import Task, find_task
 from tools.errors import ToolError
 from tools.evaluate.evaluate import score as finish
 from tools.example import Example
@@ -40,11 +40,6 @@ HOSTILE = [
     "[" * 100_000,
     json.dumps([{"label": "标" * 300_000, "text": "文"}, *({"label": f"x{k}", "text": "文" * (1 + k % 3)} for k in range(5000))]),
 ]
-
-
-@pytest.fixture
-def task(write_task: Callable[..., Path]) -> Task:
-    return load_task(write_task(labels=["name", "address", "company"]))
 
 
 def gold_of(task: Task, folder: Path) -> Path:
