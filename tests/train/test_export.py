@@ -1,3 +1,6 @@
+"""What a merge must be to be taken, and what it records."""
+
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -9,6 +12,7 @@ import yaml
 
 from tools.conf.run import Run
 from tools.errors import ToolError
+from tools.files import one_at_a_time, read_json
 from tools.train.export import check, export
 
 BASE = Path("models/tiny-qwen2")
@@ -118,3 +122,34 @@ def test_an_adapter_without_weights_to_merge_says_what_to_do_instead(tmp_path: P
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "PREFIX_TUNING"}')
     with pytest.raises(ToolError, match=r"PREFIX_TUNING adapters have no weights to merge.*--engine hf"):
         export(run, run.variant("adapter"))
+
+
+@pytest.mark.parametrize("word", ["merged", "base", "merged-awq"])
+def test_only_an_adapter_is_merged(run_: Run, word: str) -> None:
+    with pytest.raises(ToolError, match=rf"--which {word}: only an adapter can be merged\. Choices: adapter, best, checkpoint-<step>"):
+        export(run_, run_.variant(word))
+
+
+def test_an_export_waits_for_no_training_of_the_same_run(run_: Run) -> None:
+    with one_at_a_time(run_.output_dir, "training"), pytest.raises(ToolError, match=r"in use by training.*To start the export, wait"):
+        export(run_, run_.variant("adapter"))
+    assert (run_.variant("merged").folder / "old").read_text() == "old"
+
+
+def test_the_merged_model_records_the_adapter_that_it_was_made_from(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def merge(command: list, log: IO[str]) -> int:
+        shutil.copytree(BASE, yaml.safe_load(Path(command[-1]).read_text())["export_dir"], dirs_exist_ok=True)
+        return 0
+
+    monkeypatch.setattr("tools.train.export.call", merge)
+    monkeypatch.setattr("tools.train.export.check", lambda merged, base: 7)
+    shutil.copytree(run_.output_dir, run_.output_dir / "checkpoint-2", ignore=shutil.ignore_patterns("merged", "checkpoint-2"))
+    (run_.output_dir / "checkpoint-2/adapter_model.safetensors").write_bytes(b"second")
+    for word, data in (("adapter", b"x"), ("checkpoint-2", b"second")):
+        export(run_, run_.variant(word))
+        record = read_json(run_.variant("merged").record)
+        assert (record["adapter"], record["adapter_sha256"], record["changed_tensors"]) == (word, hashlib.sha256(data).hexdigest(), 7)
+        assert run_.variant("merged").need()
+        assert run_.variant("merged").source().word == word
+    (run_.output_dir / "checkpoint-2/adapter_model.safetensors").write_bytes(b"third")
+    assert "made from an older adapter" in run_.variant("merged").stale()

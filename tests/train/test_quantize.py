@@ -19,7 +19,7 @@ from bench.quantize import COMPARE
 from tools.conf.run import Run, load_run
 from tools.demo import free_port
 from tools.errors import ToolError
-from tools.files import read_json, sha256, write_json
+from tools.files import one_at_a_time, read_json, sha256, write_json
 from tools.predict.server import model_name, serving
 from tools.serve import preflight
 from tools.serve.preflight import plan
@@ -145,7 +145,7 @@ def test_vllm_serves_the_awq_model_under_the_runs_name(quantized: Run) -> None:
 
 
 def test_what_is_served_quantised_must_come_from_the_adapter_that_is_there(run_: Run) -> None:
-    with pytest.raises(ToolError, match=r"Not quantised yet: make quantize CONF=.* --method gptq"):
+    with pytest.raises(ToolError, match=r"Not quantised yet: make quantize CONF=.*--method gptq"):
         plan(run_, run_.variant("merged-gptq"), 8000)
     shutil.copytree(run_.output_dir / "merged", folder_of(run_, "gptq"))
     write_json(folder_of(run_, "gptq") / "quantize.json", read_json(run_.variant("merged").record))
@@ -154,6 +154,22 @@ def test_what_is_served_quantised_must_come_from_the_adapter_that_is_there(run_:
     (run_.output_dir / "adapter_model.safetensors").write_bytes(b"another")
     with pytest.raises(ToolError, match=r"merged-gptq: made from an older adapter.*--method gptq"):
         plan(run_, run_.variant("merged-gptq"), 8000)
+
+
+def test_a_quantised_model_is_stale_once_another_adapter_was_merged(run_: Run) -> None:
+    merged, gptq = run_.variant("merged"), run_.variant("merged-gptq")
+    shutil.copytree(merged.folder, gptq.folder)
+    write_json(gptq.record, read_json(merged.record))
+    assert gptq.need()
+    origin = Origin(CONF.stem, str(BASE), "checkpoint-2", "0" * 64)
+    write_json(merged.record, origin.to_dict())
+    with pytest.raises(ToolError, match=r"merged-gptq: made from another merged model.*make quantize CONF=.*--method gptq"):
+        plan(run_, gptq, 8000)
+
+
+def test_a_quantisation_waits_for_no_export_of_the_same_run(run_: Run) -> None:
+    with one_at_a_time(run_.output_dir, "export"), pytest.raises(ToolError, match=r"in use by export.*To start the quantisation, wait"):
+        quantize(run_, "fp8")
 
 
 def test_fp8_isnt_served_where_vllm_has_no_fast_kernel_for_it(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +251,7 @@ def as_sharegpt(run: Run) -> None:
         ("agq", lambda run: None, r"unknown method 'agq'\. Did you mean 'awq'\? Available: awq, fp8, gptq", 2),
         ("awq", lambda run: shutil.rmtree(run.output_dir / "merged"), f"Not merged yet: make export CONF={CONF}", 2),
         ("awq", stale, f"made from an older adapter than the one in .*make export CONF={CONF}", 2),
-        ("awq", lambda run: (run.output_dir / "adapter_model.safetensors").unlink(), f"make train CONF={CONF}", 2),
+        ("awq", lambda run: run.variant("merged").record.unlink(), f"export.json: no such file.*make export CONF={CONF}", 2),
         ("fp8", lambda run: mark_quantised(run.output_dir / "merged"), "quantised already", 2),
         ("gptq", shorten, "3 rows, 256 are to calibrate; To take them all: --samples 3", 2),
         ("gptq", as_sharegpt, "dataset alpaca_sample_train isn't a local Alpaca file", 2),
