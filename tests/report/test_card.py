@@ -67,8 +67,8 @@ def test_the_cards_figures_are_the_scores_and_the_records(task: Task, trained: T
         values = yaml.safe_load(half.split("```yaml\n")[1].split("\n```")[0])
         assert (values["lora_rank"], values["learning_rate"], values["bf16"]) == (12, 0.0001, True)
         results = {name: row[0] for name, row in by_first.items() if len(row) == 1}
-        assert {"0.25", "0.125", "0.3125", "10", "100"} <= set(results.values())
-        assert "12" in results.values()  # rows a step: 1.2 rows a second, 100 seconds, 10 steps
+        assert {"0.2500", "0.1250", "0.3125", "10", "100"} <= set(results.values())
+        assert "12.0" in results.values()  # rows a step: 1.2 rows a second, 100 seconds, 10 steps
         assert by_first["alpaca_toy_train.json"][1:] == ["40", sha256(run.dataset / "alpaca/alpaca_toy_train.json")]
         assert (
             by_first["adapter"][0] == "free" and by_first["adapter"][-1] == read_json(run.output_dir / "eval/toy_dev" / META)["examples_sha256"][:12]

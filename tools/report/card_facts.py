@@ -183,11 +183,8 @@ def _adapter(run: Run, variant: Variant) -> Adapter:
     source = variant.source().source()  # quantised → merged → adapter
     folder = source.folder if source.folder.is_dir() else run.output_dir
     config = read_json(need_file(folder / "adapter_config.json", f"make train CONF={run.path}"))
-    rank, kind, targets = (
-        max([config.get("r") or 0, *(config.get("rank_pattern") or {}).values()]),
-        str(config.get("peft_type")),
-        config.get("target_modules"),
-    )
+    kind, targets = str(config.get("peft_type")), config.get("target_modules")
+    rank = max([config.get("r") or 0, *(config.get("rank_pattern") or {}).values()])
     refused = kind if kind != "LORA" else next((what for key, what in REFUSED if config.get(key)), f"rank {rank}" if rank > RANKS[-1] else "")
     origin = variant.origin()
     return Adapter(
@@ -219,22 +216,20 @@ def _results(trained: Run, record: manifest.Manifest | None) -> list[tuple[Words
     state = read_json(path) if path.is_file() else {}
     losses, evaluated = ([entry[key] for entry in state.get("log_history", []) if key in entry] for key in ("loss", "eval_loss"))
     steps, seconds, speed = state.get("global_step"), done.get("train_runtime"), done.get("train_samples_per_second")
-    found: list[tuple[Words, Any]] = [
-        (("steps", "步数"), steps),
-        (
-            ("rows a step, all processes together", "每步行数，所有进程合计"),
-            round(speed * seconds / steps, 1) if steps and seconds and speed else None,
-        ),
-        (("loss, mean of all steps", "损失，全部步的平均"), done.get("train_loss")),
-        (("loss, last logged", "损失，最后一次记录"), losses[-1] if losses else None),
-        (("loss on held-out rows, last", "留出行的损失，最后一次"), evaluated[-1] if evaluated else None),
-        (("seconds, of the last attempt", "秒数，最后一次尝试"), seconds),
+    trained_rows = speed * seconds if seconds and speed else None
+    found = [
+        (("steps", "步数"), f"{steps:,}" if steps else ""),
+        (("rows a step, all processes together", "每步行数，所有进程合计"), f"{trained_rows / steps:.1f}" if steps and trained_rows else ""),
+        (("loss, mean of all steps", "损失，全部步的平均"), f"{done['train_loss']:.4f}" if "train_loss" in done else ""),
+        (("loss, last logged", "损失，最后一次记录"), f"{losses[-1]:.4f}" if losses else ""),
+        (("loss on held-out rows, last", "留出行的损失，最后一次"), f"{evaluated[-1]:.4f}" if evaluated else ""),
+        (("seconds, of the last attempt", "秒数，最后一次尝试"), f"{seconds:,.0f}" if seconds else ""),
     ]
     if record:
         machine = [record.machine.platform.split("-")[0], f"{record.machine.cores} CPU", *(gpu.split(",")[0] for gpu in record.machine.gpus)]
-        found += [(("attempts", "尝试次数"), len(record.attempts)), (("machine", "机器"), ", ".join(machine))]
-        found.append((("software", "软件"), ", ".join(f"{name} {version}" for name, version in record.versions.items() if version)))
-    return [(words, f"{value:.4g}" if isinstance(value, float) else str(value)) for words, value in found if value is not None]
+        software = ", ".join(f"{name} {version}" for name, version in record.versions.items() if version)
+        found += [(("attempts", "尝试次数"), str(len(record.attempts))), (("machine", "机器"), ", ".join(machine)), (("software", "软件"), software)]
+    return [one for one in found if one[1]]
 
 
 def _length(trained: Run) -> int:
