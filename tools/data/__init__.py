@@ -1,1 +1,1 @@
-"""Raw annotation → canonical examples → the Alpaca files that LLaMA-Factory reads. Knows no model."""
+"""Raw annotation → canonical examples → the Alpaca files that LLaMA-Factory reads. This room knows no model."""

@@ -37,7 +37,7 @@ COLUMNS = {"prompt": "input", "system": "instruction", "response": "output"}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the words of `./ner data`."""
-    parser.add_argument("words", nargs="+", metavar="TASK.yaml|key=value", help="task files; key=value overrides the task's own (make: TASK=…)")
+    parser.add_argument("words", nargs="*", metavar="TASK.yaml|key=value", help="task files; key=value overrides the task's own (make: TASK=…)")
     parser.add_argument("--out", type=Path, default=DATASET, metavar="DIR", help=f"the dataset folder (default: {DATASET})")
 
 

@@ -1,1 +1,1 @@
-"""The data doctor's parts: what it looks for, how it measures, mends and draws. `tools.data.doctor.examine` is the command."""
+"""The data doctor's parts: the faults that it finds, and how it measures, mends and draws. `./ner check` is its command."""

@@ -1,11 +1,9 @@
-"""Pictures of a dataset: how often each label is annotated, and how long texts and rows are, split by split.
+"""Draws a dataset's pictures: how often each label is annotated, and how long texts and rows are, split by split.
 
-In: the counts that `python -m tools.data.doctor.examine` makes of each split. Out: labels.png, text_lengths.png and token_lengths.png in a folder, those that there
-is something to draw for.
+In: the doctor's counts of each split. Out: labels.png, text_lengths.png and token_lengths.png in a folder, without those that there are no counts for.
+Chinese is set in Noto Sans SC (SIL Open Font License) from the package zhplot: no font of the system is needed.
 
-    python -m tools.data.doctor.examine conf/task/clue.yaml --plots
-
-Chinese is set in Noto Sans SC (SIL Open Font License), which the package zhplot brings along: no font of the system is needed.
+    ./ner check conf/task/clue.yaml --plots
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FONT_PACKAGE, FONT_FILE = "zhplot", "fonts/NotoSansSC-Regular.ttf"
-# Okabe and Ito's palette, which colour-blind readers can tell apart too.
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 CUTOFF_COLOUR = "#D55E00"
 SHOWN = 50  # labels in the picture; more would be too small to read
@@ -36,11 +34,10 @@ Stats = Mapping[str, Mapping[str, Any]]
 
 
 def draw(stats: Stats, out: Path, cutoff_len: int | None = None) -> list[Path]:
-    """Draw what `stats` holds into the folder `out`, each file in one move; an earlier picture that there is nothing for now is removed.
+    """Draws the pictures into the folder `out`, and removes an earlier picture that there are no counts for now. Returns the files.
 
-    `stats` is {split: {"rows": n, "labels": {label: times}, "text_lengths": {characters: rows}, "token_lengths": {tokens: rows}}}; more keys don't matter, and
-    lengths may be text, as JSON has them. `cutoff_len`, in tokens, is drawn beside the token lengths. Returns the files written. Raises ToolError where
-    matplotlib or the font isn't installed.
+    `stats` is {split: {"rows": n, "labels": {label: times}, "text_lengths": {characters: rows}, "token_lengths": {tokens: rows}}}; other keys are passed over,
+    and lengths may be text, as in JSON. `cutoff_len`, in tokens, is drawn beside the token lengths. Raises ToolError if matplotlib or the font isn't installed.
     """
     font = font_file()
     from matplotlib import rc_context
@@ -60,31 +57,31 @@ def draw(stats: Stats, out: Path, cutoff_len: int | None = None) -> list[Path]:
 
 
 def font_file() -> Path:
-    """Where the packaged Chinese font is. Raises ToolError where a package is missing."""
+    """Returns the packaged Chinese font. Raises ToolError if a package is missing."""
     for package in ("matplotlib", FONT_PACKAGE):
         if find_spec(package) is None:
-            raise ToolError(f"{package} isn't in {sys.executable}; `make setup` makes the environment, .venv/train/bin/python runs this tool.")
-    # The package isn't imported: that would change matplotlib's settings.
+            raise ToolError(f"{package} isn't in {sys.executable}; to install it: make setup. `./ner` then runs in that environment.")
+    # Importing the package would change matplotlib's settings.
     found = find_spec(FONT_PACKAGE)
     assert found and found.submodule_search_locations
     return Path(found.submodule_search_locations[0]) / FONT_FILE
 
 
 def glyphs(font: Path) -> set[int]:
-    """The code points that a font has a glyph for."""
+    """Returns the code points that a font has a glyph for."""
     from matplotlib.ft2font import FT2Font
 
     return set(FT2Font(str(font)).get_charmap())
 
 
 def readable(name: str, known: set[int]) -> str:
-    """A label's name as it can be drawn: a box for each character that the font lacks, and not too long."""
+    """Returns a label's name as it can be drawn: cut, with a box for each character that the font lacks."""
     boxed = "".join(char if ord(char) in known else NO_GLYPH for char in name)
     return boxed if len(boxed) <= NAME_LENGTH else boxed[: NAME_LENGTH - 1] + "…"
 
 
 def histogram(lengths: Mapping[Any, int], width: int, bins: int) -> list[float]:
-    """Each bin's share of the rows in per cent; bin i holds the lengths from i·width to (i+1)·width - 1."""
+    """Returns each bin's share of the rows in per cent; bin i holds the lengths from i·width to (i+1)·width - 1."""
     counts = [0] * bins
     for length, rows in lengths.items():
         counts[int(length) // width] += rows
@@ -93,7 +90,7 @@ def histogram(lengths: Mapping[Any, int], width: int, bins: int) -> list[float]:
 
 
 def median(lengths: Mapping[Any, int]) -> int:
-    """The lower median of a histogram {length: rows}."""
+    """Returns the lower median of a histogram {length: rows}."""
     middle, seen = (sum(lengths.values()) + 1) // 2, 0
     for length in sorted(lengths, key=int):
         seen += lengths[length]
@@ -149,12 +146,12 @@ def _draw_cutoff(axes: Axes, cutoff_len: int, longest: int, over: int) -> None:
     label = f"cutoff_len {cutoff_len:,}: {over:,} rows are longer"
     if cutoff_len <= 2 * longest:
         axes.axvline(cutoff_len, color=CUTOFF_COLOUR, linestyle="--", label=label)
-    else:  # so far out that the lengths would shrink to a stroke
+    else:  # the lengths would shrink to a stroke
         axes.plot([], [], " ", label=label)
 
 
 def _axes(height: float) -> Axes:
-    from matplotlib.figure import Figure  # without pyplot, whose state is everyone's
+    from matplotlib.figure import Figure  # pyplot would keep global state
 
     return Figure(figsize=(9, height), layout="constrained").subplots()
 
@@ -166,7 +163,7 @@ def _finish(axes: Axes, title: str, x: str, y: str) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # beside the axes: bars may fill them
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # bars may fill the axes
     return figure
 
 
