@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from tools.data.readers import READERS
 from tools.data.readers.bio import notation_of
 from tools.data.readers.row import BadRow, RawRow
-from tools.data.scaffold.forms import FORMS
+from tools.data.scaffold.forms import FORMS, about
 from tools.errors import WANTING, ToolError, choices
 from tools.text import one_line, quoted
 
@@ -174,7 +174,7 @@ def _why(path: Path, reading: Reading) -> str:
         return _tagged(path, line)
     row = first_object(path, line)
     where = "the first task" if is_list(path) else f"line {line}"
-    return f"{where} holds {one_line(FORMS[reading.reader].tells(row))}" if row else f"{where} is read so"
+    return f"{where} holds {one_line(about(reading.reader, row))}" if row else f"{where} is read so"
 
 
 def _tagged(path: Path, line: int) -> str:

@@ -60,12 +60,7 @@ class Draft:
     @property
     def prompt(self) -> str:
         """The place of the prompt's file."""
-        return prompt_path(self.name)
-
-
-def prompt_path(name: str) -> str:
-    """Returns the place of a task's prompt."""
-    return f"data/prompts/{name}_prompt.txt"
+        return f"data/prompts/{self.name}_prompt.txt"
 
 
 def kind_of(readings: list[Reading], asked: str | None, name: str) -> str:
