@@ -1,4 +1,4 @@
-"""Compares runs row by row: is the difference more than chance, and which rows were won and lost? Without runs it prints a task's leaderboard.
+"""Compares evaluations row by row: the difference of F1 with its interval and p-value, and the rows won and lost. Without runs it prints a task's leaderboard.
 
 In: evaluations (score.json, predictions.jsonl, predictions.meta.json) and their examples. Out: a table, and below --out compare.json and compare.jsonl (the rows
 won and lost), or leaderboard.md and leaderboard.csv. Scores of different task versions, splits, examples or prompts are refused.
@@ -135,8 +135,8 @@ def paired_bootstrap(
 
     Each sample draws the rows of the test set with replacement, the same rows for both systems, and counts both F1 anew (Koehn 2004, Statistical Significance
     Tests for Machine Translation Evaluation). The interval is the percentile interval of the difference. The p-value is two-sided (Berg-Kirkpatrick, Burkett and
-    Klein 2012, An Empirical Investigation of Statistical Significance in NLP, algorithm 1): the share of samples whose difference is as far from the observed one
-    as that is from 0. It is (1 + number) / (1 + samples), which is never 0 (Davison and Hinkley 1997, section 4.2).
+    Klein 2012, An Empirical Investigation of Statistical Significance in NLP, algorithm 1): the share of samples whose difference is as far from the observed
+    difference as the observed difference is from 0. It is (1 + number) / (1 + samples), which is never 0 (Davison and Hinkley 1997, section 4.2).
     """
     import numpy
 
@@ -182,9 +182,9 @@ def _difference(observed: ndarray, drawn: ndarray) -> Difference:
 
 
 def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], samples: int = SAMPLES, seed: int = SEED) -> Result:
-    """Compares each evaluation with the first.
+    """Compares each evaluation with the first. A row is won where the second has fewer errors, and lost where it has more.
 
-    A row is won where the second has fewer errors, lost where it has more. Raises ToolError (1) for evaluations that differ in anything of MUST_BE_EQUAL, and for
+    Raises ToolError (1) for evaluations that differ in anything of MUST_BE_EQUAL, and for
     examples that aren't theirs.
     """
     if len(evaluations) < 2:
@@ -193,7 +193,10 @@ def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], sampl
     all_at_once([_refusal(first, other) for other in others if differences(first, other)], WANTING)
     need_file(examples, f"To write it: make data TASK={task.name}; or name the file with --examples.")
     if sha256(examples) != first.meta.examples_sha256:
-        raise ToolError(f"{examples}: these aren't the examples that {first.name} was evaluated on. Evaluate again: {first.again}", WANTING)
+        raise ToolError(
+            f"{examples}: these aren't the examples that {first.name} was evaluated on. Name those with --examples, or evaluate again: {first.again}",
+            WANTING,
+        )
     gold = list(read_examples(examples))
     if not gold:
         raise ToolError(f"{examples}: no examples in it.", WANTING)

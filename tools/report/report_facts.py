@@ -54,7 +54,7 @@ class Marked(TypedDict):
 
 
 class ShownRow(Marked):
-    """One row of the page, each part cut to its cap; the `…_cut` numbers say how much was cut. `class` are a classification's gold and predicted class."""
+    """One row of the page, each part cut to its cap; the `…_cut` numbers count what was cut. `classes` are a classification's gold and predicted class."""
 
     id: str
     errors: int
@@ -71,29 +71,20 @@ class ShownRow(Marked):
     error: str | None
 
 
-class PartFigures(Figures):
-    """A part's rows, and what the protocol 'set' counts in them."""
+class Bucket(Figures):
+    """The figures of the `rows` texts that have `shortest` to `longest` characters."""
 
     rows: int
-
-
-class Bucket(PartFigures):
-    """The texts of `shortest` to `longest` characters."""
-
     shortest: int
     longest: int
 
 
 @dataclass
 class Part:
-    """A part of the evaluation: its rows, and its pairs by the protocol 'set'."""
+    """The texts of one length: their number, and their pairs by the protocol 'set'."""
 
     rows: int = 0
     counts: Counts = field(default_factory=Counts)
-
-    def figures(self) -> PartFigures:
-        """Returns the rows, the counts and their ratios."""
-        return {"rows": self.rows, **self.counts.to_dict()}
 
 
 class Examined(NamedTuple):
@@ -224,4 +215,4 @@ def buckets(lengths: Mapping[int, Part]) -> list[Bucket]:
         part.rows += one.rows
         part.counts = Counts(part.counts.tp + one.counts.tp, part.counts.fp + one.counts.fp, part.counts.fn + one.counts.fn)
         passed += one.rows
-    return [{"shortest": members[0], "longest": members[-1], **part.figures()} for members, part in found.values()]
+    return [{"shortest": members[0], "longest": members[-1], "rows": part.rows, **part.counts.to_dict()} for members, part in found.values()]
