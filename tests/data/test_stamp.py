@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import CELTIC
-from tools.conf.task import load_task
+from tools.conf.task import find_task, load_task
 from tools.data.convert import convert
 from tools.data.stamp import problems
-from tools.files import sha256
+from tools.files import ROOT, sha256
 
 NAMES = ["alpaca_toy_train", "alpaca_toy_dev"]
 OTHER = {"text": "叶老桂去过长滩岛。", "label": {"name": {"叶老桂": [[0, 2]]}}}
@@ -63,7 +64,7 @@ def test_a_conversion_killed_between_two_moves_is_noticed(
     found = problems(converted, NAMES)
     # In order of moving: examples and Alpaca file of train, then of dev, then dataset_info.json.
     assert len(found) == (moved + 1) // 2
-    assert all("make data TASK=toy" in problem for problem in found)
+    assert all(f"./ner data TASK.yaml --out {converted}" in problem for problem in found)
     convert(task, converted)
     assert problems(converted, NAMES) == []
 
@@ -73,7 +74,7 @@ def test_a_hand_edited_alpaca_file_is_told_with_both_ways_out(converted: Path) -
     path.write_text(path.read_text().replace("苏格兰", "英格兰"))
     [problem] = problems(converted, NAMES)
     assert problem.startswith(f"{path}: was changed after conversion wrote it")
-    assert "make data TASK=toy" in problem
+    assert f"./ner data TASK.yaml --out {converted}" in problem
     assert "an entry of its own" in problem
     own = path.rename(path.with_name("mine.json"))
     info = converted / "alpaca" / "dataset_info.json"
@@ -110,3 +111,15 @@ def test_a_missing_file_is_left_to_the_step_that_reads_it(converted: Path) -> No
     (converted / "examples/toy_train.jsonl").unlink()
     (converted / "alpaca/alpaca_toy_dev.json").unlink()
     assert problems(converted, NAMES) == []
+
+
+@pytest.mark.parametrize(("out", "words"), [("data/dataset", ""), ("other", ' ARGS="--out other"')])
+def test_the_next_command_writes_to_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, words: str) -> None:
+    for folder in ("conf", "data/prompts"):
+        shutil.copytree(folder, tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    examples = Path(out) / "examples" / "sample_dev.jsonl"
+    convert(find_task("sample", [f"raw.{split}={ROOT / f'data/dataset/sample.{split}.jsonl'}" for split in ("train", "dev")]), Path(out))
+    examples.write_text(examples.read_text() + "\n")
+    [problem] = problems(Path(out), ["alpaca_sample_dev"])
+    assert problem.endswith(f"To write both again: make data TASK=sample{words}")

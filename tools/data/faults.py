@@ -1,8 +1,6 @@
 """Finds what makes a row unusable: conversion refuses such a row, the doctor counts it as an error, and a mended copy leaves it out.
 
 In: a row as its reader yields it, and its task. Out: (kind, message) of each fault; a kind is a key of tools.data.doctor.findings.KINDS.
-
-    ./ner check conf/task/clue.yaml
 """
 
 from __future__ import annotations

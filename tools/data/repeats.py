@@ -2,9 +2,6 @@
 
 In: texts with their place. Out: the place of the first equal text (`Seen`, which conversion asks row by row), or every repeat, conflict and leak between splits
 (`Repeats`, which the doctor asks after the last row). SQLite keeps the tables, and removes the file by itself.
-
-    >>> Seen().before(RawRow(1, "甲", [])) is None
-    True
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.conf.run import DATASET_NAME
+from tools.conf.task import DATASET, TASKS
 from tools.files import read_json, sha256
 
 INFO = "dataset_info.json"
@@ -42,7 +43,9 @@ def problems(dataset: Path, names: Sequence[str]) -> list[str]:
 
 
 def _problems(dataset: Path, task: str, split: str, info: Path, entry: dict[str, Any]) -> list[str]:
-    again = f"make data TASK={task}"
+    again = f"make data TASK={task}" if (TASKS / f"{task}.yaml").is_file() else "./ner data TASK.yaml"
+    if dataset != DATASET:
+        again += f' ARGS="--out {dataset}"' if again.startswith("make") else f" --out {dataset}"
     examples = dataset / "examples" / f"{task}_{split}.jsonl"
     alpaca = info.parent / str(entry.get("file_name"))
     if _changed(examples, entry["stamp"].get("examples_sha256")):

@@ -1,8 +1,6 @@
 """Holds each row's token count against the run's `cutoff_len`, with the run's own tokenizer.
 
-In: a run, and examples in any number. Out: the token count of each, and the longest.
-
-    ./ner check conf/task/clue.yaml --conf conf/<run>.yaml
+In: a run, and examples in any number. Out: the token count of each, and the longest. `./ner check TASK.yaml --conf conf/<run>.yaml` reports them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Passes once over a task's raw files: every row through its reader and every check, then the checks that need all rows together.
 
 In: a task whose sources are open (`open_sources`), and perhaps a run whose cutoff_len its rows are held against. Out: a Diagnosis, with findings and each
-split's counts. Memory doesn't grow with the rows: tools.data.repeats keeps in a file what must be remembered of each.
-
-    ./ner check conf/task/clue.yaml
+split's counts, which `./ner check` prints. Memory doesn't grow with the rows: tools.data.repeats keeps in a file what must be remembered of each.
 """
 
 from __future__ import annotations
@@ -55,6 +53,12 @@ def open_sources(task: Task, folder: Path) -> tuple[Reader, list[OpenSource]]:
     return read, [
         OpenSource(split, source.path, readable[source.path][0], replace(source, path=readable[source.path][1])) for split, source in sources.items()
     ]
+
+
+def raw_paths(splits: Splits, files: list[OpenSource]) -> dict[str, Path]:
+    """Returns each split's raw file; the splits that a task divides off have the divided one."""
+    own = {file.split: file.path for file in files}
+    return {name: own.get(name, files[0].path) for name in splits.names}
 
 
 class Diagnosis:
@@ -137,7 +141,7 @@ def _add_encoding(findings: Findings, file: OpenSource) -> None:
 
 def _add_faults_of_all_rows(diagnosis: Diagnosis, files: list[OpenSource]) -> None:
     findings, splits = diagnosis.findings, diagnosis.splits
-    paths = {name: next((file.path for file in files if file.split == name), files[0].path) for name in splits.names}
+    paths = raw_paths(splits, files)
     for name, counts in splits.counts.items():
         if not counts.rows:
             findings.add("no-rows", Place(name, paths[name], 1), f"{name}: no readable row, {counts.bad_rows:,} bad ones.")

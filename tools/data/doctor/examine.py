@@ -87,7 +87,7 @@ def _print(diagnosis: Diagnosis, copy: MendedCopy | None, pictures: list[Path], 
         print("", *table, "", sep="\n")
     if copy:
         for split, account in copy.accounts.items():
-            print(f"{task.name} {split}, mended: {account.summary(copy.paths[split])}")
+            print(f"{task.name} {split}, mended: {account}")
     for picture in pictures:
         print(f"drawn: {picture}")
     print(f"{findings.total(ERROR):,} errors, {findings.total(WARNING):,} warnings → {out / 'report.json'}")

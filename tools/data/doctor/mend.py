@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tools.conf.task import Task
-from tools.data.doctor.diagnosis import Diagnosis, OpenSource
+from tools.data.doctor.diagnosis import Diagnosis, OpenSource, raw_paths
 from tools.data.doctor.offsets import Reading, Survey, agrees
 from tools.data.doctor.row_faults import CONTROL
 from tools.data.faults import errors, is_empty
@@ -50,40 +50,52 @@ FATES = {"repeat": "equal rows dropped", "leak": "rows dropped from the training
 
 @dataclass
 class Account:
-    """What became of a split's rows, and what was mended in the rows that stay."""
+    """One split's part of the copy: its files, what became of its rows, and what was mended in the rows that stay."""
 
+    raw: Path
+    path: Path
+    left_out_path: Path
     rows_in: int = 0
     rows_out: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     left_out: int = 0
     done: Counter[str] = field(default_factory=Counter)
 
-    def summary(self, path: Path) -> str:
-        """Returns the account of the copy at `path` as lines to print."""
-        total = f"{self.rows_in:,} rows in = {self.rows_out:,} rows out + {self.dropped.total():,} dropped + {self.left_out:,} left out → {path}"
+    def list_row(self, line: int, what: str, reason: str, new: Transaction) -> None:
+        """Lists a row that isn't in the copy."""
+        row = {"file": str(self.raw), "line": line, "what": what, "reason": one_line(reason)}
+        new.open(self.left_out_path).write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def leave_out(self, line: int, reason: str, new: Transaction) -> None:
+        """Counts and lists a row that can't be mended."""
+        self.left_out += 1
+        self.list_row(line, "left out", reason, new)
+
+    def __str__(self) -> str:
+        total = f"{self.rows_in:,} rows in = {self.rows_out:,} rows out + {self.dropped.total():,} dropped + {self.left_out:,} left out → {self.path}"
         dropped = [f"  {count:,} {FATES[fate]}" for fate, count in self.dropped.items()]
         return "\n".join([total, *dropped, *(f"  {count:,} {DONE[kind]}" for kind, count in self.done.items())])
 
 
 class MendedCopy:
-    """The files of a mended copy in the folder `out`; `write` fills them. Raises ToolError if one would overwrite a raw file."""
+    """A mended copy in the folder `out`; `write` fills its files. Raises ToolError if one would overwrite a raw file."""
 
     def __init__(self, diagnosis: Diagnosis, read: Reader, files: list[OpenSource], out: Path) -> None:
-        self.task, self._read, self._files = diagnosis.task, read, files
-        self.accounts = {split: Account() for split in diagnosis.splits.names}
-        self.paths = {split: out / f"{split}.mended.jsonl" for split in self.accounts}
-        self.left_out = {split: out / f"{split}.left_out.jsonl" for split in self.accounts}
-        self._surveys = diagnosis.surveys
-        self._source = {split: next((f.path for f in files if f.split == split), files[0].path) for split in self.accounts}
+        self.task, self._read, self._files, self._surveys = diagnosis.task, read, files, diagnosis.surveys
+        self.accounts = {
+            split: Account(raw, out / f"{split}.mended.jsonl", out / f"{split}.left_out.jsonl")
+            for split, raw in raw_paths(diagnosis.splits, files).items()
+        }
+        self._paths = [path for account in self.accounts.values() for path in (account.path, account.left_out_path)]
         raw = {file.path.resolve() for file in files}
-        if taken := [str(path) for path in (*self.paths.values(), *self.left_out.values()) if path.resolve() in raw]:
+        if taken := [str(path) for path in self._paths if path.resolve() in raw]:
             raise ToolError(f"{', '.join(taken)}: is a raw file of the task and would be overwritten; choose another folder with --out.")
 
     def write(self, new: Transaction) -> None:
-        """Mend every row, then write those that stay and list the others."""
+        """Reads all rows once more and fills the files."""
         from tqdm import tqdm
 
-        for path in (*self.paths.values(), *self.left_out.values()):
+        for path in self._paths:
             new.remove(path)  # of an earlier call, unless it is written again
         repeats = Repeats(list(self.accounts))
         for file in self._files:
@@ -93,46 +105,37 @@ class MendedCopy:
         for split, line, payload, fate, why in repeats.verdicts():
             account = self.accounts[split]
             if fate == "keep":
-                new.open(self.paths[split]).write(payload.decode() + "\n")
+                new.open(account.path).write(payload.decode() + "\n")
                 account.rows_out += 1
             elif fate == "conflict":
-                self._leave_out(split, line, why, new)
+                account.leave_out(line, why, new)
             else:
                 account.dropped[fate] += 1
-                self._list(split, line, "dropped", why, new)
+                account.list_row(line, "dropped", why, new)
         repeats.close()
 
     def words_instead_of(self, words: list[str]) -> list[str]:
         """Returns a command's key=value words, changed so that the task reads the copy instead of its raw files."""
         replaced = {"reader", "split", *(f"raw.{split}" for split in self.accounts)}
         kept = [word for word in words if word.split("=")[0] not in replaced and not word.startswith("split.")]
-        raw = [f"raw.{split}={self.paths[split] if account.rows_out else 'null'}" for split, account in self.accounts.items()]
+        raw = [f"raw.{split}={account.path if account.rows_out else 'null'}" for split, account in self.accounts.items()]
         return [*kept, "reader=jsonl", *raw, *(["split=null"] if self.task.split else [])]
 
     def _mend(self, file: OpenSource, number: int, row: RawRow | BadRow, repeats: Repeats, new: Transaction) -> None:
         if isinstance(row, BadRow):
             self.accounts[file.split].rows_in += 1
-            self._leave_out(file.split, row.line, row.reason, new)
+            self.accounts[file.split].leave_out(row.line, row.reason, new)
             return
-        survey = self._surveys.get(file.path)
-        mended, done = mend(of_kind(row, self.task), self.task, survey)
+        mended, done = mend(of_kind(row, self.task), self.task, self._surveys.get(file.path))
         split = split_of(mended, file.split, self.task)
         account = self.accounts[split]
         account.rows_in += 1
         if reasons := [message for _, message in errors(mended, self.task)]:
-            self._leave_out(split, row.line, " ".join(reasons), new)
+            account.leave_out(row.line, " ".join(reasons), new)
             return
         account.done += done
         example = Example(f"{self.task.name}-{split}-{number:06d}", mended.text, mended.entities, mended.label, mended.options)
         repeats.add(split, number, mended, example.to_json().encode())
-
-    def _leave_out(self, split: str, line: int, reason: str, new: Transaction) -> None:
-        self.accounts[split].left_out += 1
-        self._list(split, line, "left out", reason, new)
-
-    def _list(self, split: str, line: int, what: str, reason: str, new: Transaction) -> None:
-        row = {"file": str(self._source[split]), "line": line, "what": what, "reason": one_line(reason)}
-        new.open(self.left_out[split]).write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def mend(row: RawRow, task: Task, survey: Survey | None = None) -> tuple[RawRow, Counter[str]]:

@@ -1,9 +1,7 @@
 """Looks for one other reading of a file's offsets under which every wrong one agrees with its text.
 
 In: a row's text and an entity whose string isn't at its offsets. Out: for each file, how many entities each reading mends, and the reading that mends all.
-The doctor reports it, and --fix uses it.
-
-    ./ner check conf/task/clue.yaml --fix
+`./ner check` reports it, and --fix uses it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Finds what is wrong with the parts that every row shares: the rendered prompt, the system line and the labels' names.
 
-In: a task. Out: (file, line, message) for each fault, and the prompt's renderer if the prompt can be rendered.
-
-    ./ner check conf/task/clue.yaml
+In: a task. Out: (file, line, message) for each fault, and the prompt's renderer if the prompt can be rendered. `./ner check` reports them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Finds all faults of one readable row: the errors of tools.data.faults, and what only looks wrong.
 
-In: a row as its reader yields it, and its task. Out: (kind of tools.data.doctor.findings, message) of each fault, none for most rows.
-
-    ./ner check conf/task/clue.yaml
+In: a row as its reader yields it, and its task. Out: (kind of tools.data.doctor.findings, message) of each fault, none for most rows. `./ner check` counts them.
 """
 
 from __future__ import annotations

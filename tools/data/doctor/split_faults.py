@@ -1,8 +1,6 @@
 """Counts what each split holds, and finds what no single row shows: labels that are rare or never trained, texts that repeat, conflict or leak.
 
-In: each row of each split, then the table of repeats. Out: findings, and the counts that report.json has for each split.
-
-    ./ner check conf/task/clue.yaml
+In: each row of each split, then the table of repeats. Out: findings, and the counts that report.json has for each split. `./ner check` prints both.
 """
 
 from __future__ import annotations
