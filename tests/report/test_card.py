@@ -208,14 +208,14 @@ def test_the_same_run_gives_the_same_bytes_and_a_card_of_somebody_elses_is_kept(
     assert write(run, task, "adapter", "dev") == path and path.read_bytes() == first
     for edited in (first.decode().replace(f"{MARK}\n", "").replace("license: unknown", "license: mit"), "# 我的\n", ""):
         path.write_text(edited)
-        with pytest.raises(ToolError, match=r"README\.md: `make card` didn't write it, so it stays.*: make card CONF=conf/a\.yaml ARGS=--fresh"):
+        with pytest.raises(ToolError, match=r"README\.md: somebody wrote it, so it stays.*: make card CONF=conf/a\.yaml ARGS=--fresh"):
             write(run, task, "adapter", "dev")
         assert path.read_text() == edited
         write(run, task, "adapter", "dev", fresh=True)
         assert path.read_bytes() == first
 
 
-def test_the_cards_that_the_libraries_leave_are_written_over(task: Task, trained: Trained, tmp_path: Path) -> None:
+def test_the_cards_that_the_libraries_leave_are_written_over_unless_somebody_filled_them_in(task: Task, trained: Trained, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.modelcard import TrainingSummary
@@ -231,6 +231,14 @@ def test_the_cards_that_the_libraries_leave_are_written_over(task: Task, trained
     both = (tmp_path / NAME).read_text()
     assert "PEFT" in both and both != trainers
     run = trained(task)
+    for filled in (
+        trainers.replace("More information needed", "它做什么", 1),
+        pefts.replace("is/does. -->\n", "is/does. -->\n\n它做什么", 1),
+        both.replace("More information needed", "它做什么", 1),
+    ):
+        (run.output_dir / NAME).write_text(filled)
+        with pytest.raises(ToolError, match="somebody wrote it"):
+            write(run, task, "adapter", "dev")
     for left in (trainers, pefts, both):
         (run.output_dir / NAME).write_text(left)
         assert MARK in write(run, task, "adapter", "dev").read_text()

@@ -28,11 +28,11 @@ from tools.report.card_public import public, public_text
 NAME = "README.md"
 TEMPLATE = Path(__file__).with_suffix(".md")
 MARK = "<!-- `make card` writes this page anew. To keep your own changes, remove this line. -->"
-# A README.md with one of these lines is written over: a card of ours, of transformers' Trainer, and of PEFT.
+# A README.md that has one of these is written over: a card of ours, and what nobody filled in of transformers' Trainer and of PEFT.
 GENERATED = (
     MARK,
-    "generated automatically according to the information the Trainer had access to",
-    "<!-- Provide a quick summary of what the model is/does. -->",
+    "## Model description\n\nMore information needed\n\n## Intended uses & limitations\n\nMore information needed\n",
+    "<!-- Provide a quick summary of what the model is/does. -->\n\n\n\n## Model Details\n",
 )
 
 
@@ -76,8 +76,8 @@ def write(
     facts = gather(run, task, word, split, base_model)
     path = facts.variant.folder / NAME
     there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else MARK
-    if not fresh and not any(line in there for line in GENERATED):
-        raise ToolError(f"{path}: `make card` didn't write it, so it stays. To write over it: {facts.variant.command('card')} ARGS=--fresh")
+    if not fresh and not any(part in there for part in GENERATED):
+        raise ToolError(f"{path}: somebody wrote it, so it stays. To write over it: {facts.variant.command('card')} ARGS=--fresh")
     write_text(path, card(facts, license, datasets))
     return path
 
