@@ -31,7 +31,7 @@ from tools.conf.nothing import NOTHING
 from tools.conf.overlays import available, container, merge
 from tools.errors import ToolError, all_at_once, choices
 from tools.files import need_file
-from tools.text import fold
+from tools.text import fold, one_line
 from tools.variant import CHECKPOINT, WORDS
 
 TASKS = Path("conf/task")
@@ -42,8 +42,8 @@ SPLIT_NAME = re.compile(r"[A-Za-z0-9-]+")
 QUOTE_IT = "quote what YAML would read as something else (no, on, 1)"
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
 Share = Annotated[float, Field(gt=0, lt=1)]
-# The end of a model's evaluation folder, `<task>_<split>-<model>[-schema]`: a split that ends so would share the folder.
-MODELS_ENDING = re.compile(rf"-(?:{'|'.join([*WORDS, CHECKPOINT.pattern.replace('?P<step>', '?:'), 'schema'])})$")
+# The end of the evaluation folder of a model other than the adapter, `<task>_<split>-<model>[-schema]`: a split that ends so would share the folder.
+MODELS_ENDING = re.compile(rf"-(?:{'|'.join([*WORDS[1:], CHECKPOINT.pattern.replace('?P<step>', '?:'), 'schema'])})$")
 # pydantic's kinds of error in the words of YAML.
 WANTED = {
     "string_type": "text",
@@ -58,13 +58,17 @@ WANTED = {
 Spellings = dict[str, tuple[str, str]]
 
 
-def _key(en: str, zh: str, *, default: Any = ..., told: tuple[str, str] | None = None, **constraints: Any) -> Any:
-    """Returns a field with its description in English and Chinese. `told` is the default in the docs' table where the value itself doesn't say enough."""
+def _key(en: str, zh: str, *, default: Any = ..., shown_default: tuple[str, str] | None = None, **constraints: Any) -> Any:
+    """Returns a field with its description in English and Chinese. The docs' table shows `shown_default` in place of the value."""
     if callable(default):
         constraints["default_factory"] = default
     elif default is not ...:
         constraints["default"] = default
-    return Field(description=en, json_schema_extra={"zh": zh, **({"default_en": told[0], "default_zh": told[1]} if told else {})}, **constraints)
+    return Field(
+        description=en,
+        json_schema_extra={"zh": zh, **({"default_en": shown_default[0], "default_zh": shown_default[1]} if shown_default else {})},
+        **constraints,
+    )
 
 
 class _Strict(BaseModel):
@@ -170,7 +174,9 @@ class Task(_Strict):
     """
 
     kind: Kind = _key("`ner` or `classification`: what an answer is, and how it is scored", "`ner` 或 `classification`：回答是什么，怎样评分")
-    source: str = _key("where the data comes from and its licence; changes nothing", "数据来源与许可；不影响结果", default="", told=("empty", "空"))
+    source: str = _key(
+        "where the data comes from and its licence; changes nothing", "数据来源与许可；不影响结果", default="", shown_default=("empty", "空")
+    )
     raw: Annotated[dict[str, Text], BeforeValidator(_splits)] = _key(
         "split → raw file, e.g. `{train: …, dev: …}`; a path may end in a slice of rows, `train.jsonl[:-1000]`. A split's name is letters, digits and `-`",
         "划分 → 原始文件，如 `{train: …, dev: …}`；路径末尾可以带行切片，如 `train.jsonl[:-1000]`。划分名只能用字母、数字和 `-`",
@@ -205,7 +211,7 @@ class Task(_Strict):
         " ones cost tokens in each answer",
         "列表，或从原始标签到提示词与回答中名称的映射（`{PER: 人名}`）。含义明确的名称对小模型有帮助；名称太长，每个回答都多花 token",
         default=dict,
-        told=("needed; may be empty for `classification`", "必填；`classification` 可为空"),
+        shown_default=("needed; may be empty for `classification`", "必填；`classification` 可为空"),
         alias="labels",
         validate_default=True,
     )
@@ -223,7 +229,7 @@ class Task(_Strict):
         "how an answer is written; the order of `label` and `text` here is their order in the JSON",
         "回答的写法；这里 `label` 与 `text` 的先后就是 JSON 里的先后",
         default=Answer,
-        told=("see below", "见下"),
+        shown_default=("see below", "见下"),
     )
     version: int = _key(
         "raise it when prompt, split, aliases or scorer change: scores of different versions are never compared",
@@ -395,7 +401,7 @@ def _problems(error: ErrorDetails) -> list[str]:
         return [f"unknown key '{name}'{entry}.{choices(keys[-1], PARTS[keys[0]].model_fields)}".rstrip(".")]
     if kind == "literal_error":
         allowed = re.findall(r"'(\w+)'", error["ctx"]["expected"])
-        return [f"unknown {name} '{value}'.{choices(str(value), allowed)}".rstrip(".")]
+        return [f"unknown {name} '{one_line(str(value))}'.{choices(str(value), allowed)}".rstrip(".")]
     if kind == "string_pattern_mismatch":
         return [f"`{name}`{entry} must be text, and not empty"]
     quote = f"; {QUOTE_IT}" if kind == "string_type" and isinstance(value, bool | int | float) else ""
@@ -404,4 +410,5 @@ def _problems(error: ErrorDetails) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    return repr(value)[:60]
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
