@@ -134,11 +134,9 @@ def alpaca_name(task: Task, split: str) -> str:
 
 def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str, SplitWriter]) -> list[str]:
     """Writes every row of a raw file into its split. Returns 'file:line: reason' for each refused row; empty strings after the first SHOWN."""
-    from tqdm import tqdm
-
     bad: list[str] = []
     seen = Seen() if task.split else None
-    for number, row in tqdm(source.rows(read), desc=f"{task.name} {name}", unit=" rows", disable=None, leave=False):
+    for number, row in source.rows(read, f"{task.name} {name}"):
         if isinstance(row, BadRow):
             reason = row.reason
         else:

@@ -43,13 +43,16 @@ class Source:
             return cls(Path(value))
         return cls(Path(match["path"]), _bound(match["start"]), _bound(match["stop"]))
 
-    def rows(self, read: Reader) -> Iterator[tuple[int, RawRow | BadRow]]:
-        """Yields (row number in the whole file from 1, row) of the slice. A negative bound costs one more pass, to count the rows."""
+    def rows(self, read: Reader, title: str) -> Iterator[tuple[int, RawRow | BadRow]]:
+        """Yields (row number in the whole file from 1, row) of the slice, with a progress bar. A negative bound costs one more pass, to count the rows."""
+        from tqdm import tqdm
+
         start, stop = self.start or 0, self.stop
         if start < 0 or (stop or 0) < 0:
             total = sum(1 for _ in read(self.path))
             start, stop, _ = slice(self.start, self.stop).indices(total)
-        return islice(enumerate(read(self.path), 1), start, max(start, stop) if stop is not None else None)
+        rows = islice(enumerate(read(self.path), 1), start, max(start, stop) if stop is not None else None)
+        return iter(tqdm(rows, desc=title, unit=" rows", disable=None, leave=False))
 
 
 def _bound(digits: str | None) -> int | None:
@@ -93,13 +96,9 @@ def sources_of(task: Task) -> tuple[Reader, dict[str, Source]]:
     """Returns the task's reader and each split's source. Raises one ToolError with everything that is missing or wrong."""
     sources = {split: Source.parse(value) for split, value in task.raw.items()}
     problems = []
-    if not sources:
-        problems.append(f"{task.path}: `raw` names no file. Name one for at least one split: raw.train=FILE")
     if task.reader not in READERS:
         problems.append(f"{task.path}: unknown reader '{task.reader}'.{choices(task.reader, READERS)}")
     for split, source in sources.items():
-        if not re.fullmatch(r"[A-Za-z0-9-]+", split):
-            problems.append(f"{task.path}: raw.{split}: a split's name is letters, digits and '-'; it becomes part of file names.")
         try:
             need_file(source.path, f"{task.path} names it as raw.{split}; put it there, or say where it is: raw.{split}=PATH")
         except ToolError as error:

@@ -111,8 +111,6 @@ class Diagnosis:
 
 def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None = None) -> Diagnosis:
     """Examines all rows of all files, with a progress bar. Raises ToolError if the prompt's file or the run's tokenizer is missing."""
-    from tqdm import tqdm
-
     diagnosis = Diagnosis(task)
     render, prompt_found = prompt_faults(task)
     for path, line, message in prompt_found:
@@ -121,7 +119,7 @@ def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None 
         diagnosis.cutoff = Cutoff(run, task, render, diagnosis.measured)
     for file in files:
         _add_encoding(diagnosis.findings, file)
-        for number, row in tqdm(file.source.rows(read), desc=f"{task.name} {file.split}", unit=" rows", disable=None, leave=False):
+        for number, row in file.source.rows(read, f"{task.name} {file.split}"):
             diagnosis.add(file, number, row)
     if diagnosis.cutoff:
         diagnosis.cutoff.flush()

@@ -73,52 +73,28 @@ _ERRORS = {
     "prompt": ("faults of the prompt", "Every row shows the prompt and the system line to the model."),
     "cutoff": ("rows longer than cutoff_len", "LLaMA-Factory silently cuts off their end (text or answer), or drops them when it packs."),
     "offsets": ("entities whose string isn't at their offsets", "Conversion refuses the row. Correct the string or the offsets."),
-    "unknown-label": (
-        "labels that the task doesn't list",
-        "Add them to the task's `labels`, or correct the annotation. --fix corrects case, width and outer spaces.",
-    ),
+    "unknown-label": ("labels that the task doesn't list", "Add them to `labels`, or correct them. --fix corrects case, width and outer spaces."),
     "class": ("classes that are not among the row's options", "The prompt offers no such answer. --fix corrects case, width and outer spaces."),
     "empty-text": ("rows with an empty text", "They teach nothing. --fix leaves them out."),
     "empty-entity": ("entities without a character", "The annotated span is empty or only whitespace. --fix drops the entity."),
     "surrogate": ("rows with half a character (lone surrogate)", "No tokenizer and no UTF-8 file takes it. --fix replaces it by U+FFFD."),
-    "conflict": (
-        "texts that one split annotates in several ways",
-        "Training on both teaches neither. With `split:` conversion keeps the first. Correct them; --fix leaves all of them out and lists them.",
-    ),
-    "leak": (
-        "texts of an evaluation split that stand in the training split",
-        "A score on trained texts measures memory. --fix drops them from the training split.",
-    ),
+    "conflict": ("texts that one split annotates in several ways", "Correct them. --fix leaves all out; conversion with `split:` keeps the first."),
+    "leak": ("texts of an evaluation split that stand in the training split", "Their score measures memory. --fix drops them from training."),
 }
 _WARNINGS = {
     "bom": ("files with a byte-order mark", "This report and conversion drop the mark; other tools may fail on it."),
     "two-labels": ("strings under two labels in one row", "The answer lists the string twice. Correct it if only one label is right."),
     "overlap": ("pairs of overlapping entities, neither inside the other", "At least one boundary is doubtful."),
-    "edges": (
-        "entities with whitespace at an edge",
-        "The model learns to answer the whitespace, and a trimmed answer counts as wrong. --fix trims it.",
-    ),
+    "edges": ("entities with whitespace at an edge", "The model learns the whitespace, and a trimmed answer counts as wrong. --fix trims it."),
     "repeated-entity": ("entities that a row lists more than once", "The answer names each (label, string) once. --fix drops the repeats."),
     "repaired": ("tags that contradict each other", "This report and conversion repair them by the rule in tools/data/readers/bio.py."),
-    "leak-normalised": (
-        "texts that stand in the training split but for width and whitespace",
-        "They are equal after NFKC without whitespace: the model has seen them, so scores are too high.",
-    ),
+    "leak-normalised": ("texts that stand in the training split but for width and whitespace", "The model has seen them, so scores are too high."),
     "leak-evaluation": ("texts that stand in two evaluation splits", "A model chosen on one of them is then measured on the same texts."),
-    "duplicate": (
-        "rows that repeat an earlier row's text",
-        "Within one split; each repeat weighs the text once more. With `split:` conversion keeps the first. --fix drops equal rows.",
-    ),
-    "control-token": (
-        "rows with a chat model's control token in the text",
-        "Conversion and prediction make its bars or brackets full-width, so that it stays text.",
-    ),
+    "duplicate": ("rows that repeat an earlier row's text", "Each weighs the text once more. --fix drops equal rows; `split:` keeps the first."),
+    "control-token": ("rows with a chat model's control token in the text", "Conversion and prediction make it full-width, so that it stays text."),
     "control": ("rows with control characters", "They are rarely intended. --fix replaces them by a space."),
     "replacement": ("rows with U+FFFD (�)", "A character was lost in an earlier conversion; only the source has it."),
-    "text-braces": (
-        "rows with braces of a template in the text",
-        "{{, }} or {text} looks like a template that was never filled in; LLaMA-Factory itself replaces {{idx}}.",
-    ),
+    "text-braces": ("rows with braces of a template in the text", "A template may not have been filled in; LLaMA-Factory itself replaces {{idx}}."),
     "options-repeat": ("rows that offer an option twice", "--fix drops the repeats."),
     "unseen-label": ("labels that are evaluated but never trained", "They stand in an evaluation split and not in the training split."),
     "unused-label": ("labels that never occur", "The prompt or the options offer them, and no row teaches them."),
@@ -128,13 +104,10 @@ _NOTES = {
     "nested": ("pairs of overlapping entities, one inside the other (nested)", "Answers can hold both; a tagger of flat spans can't."),
     "under-annotated": (
         "strings that stand in their text more often than they are annotated",
-        "Counted for each (row, label, string). The answer holds each string once, so it doesn't change.",
+        "The answer holds each string once, so it doesn't change.",
     ),
     "no-entity": ("rows without an entity", "They teach the model to answer []. Many of them make it answer [] too often."),
-    "zero-width": (
-        "rows with invisible characters",
-        "Zero-width spaces and joiners, direction marks, U+FEFF inside a text: they count as characters.",
-    ),
+    "zero-width": ("rows with invisible characters", "Zero-width spaces and joiners, direction marks and U+FEFF inside a text count as characters."),
 }
 KINDS = {
     kind: Kind(severity, *words) for severity, kinds in ((ERROR, _ERRORS), (WARNING, _WARNINGS), (NOTE, _NOTES)) for kind, words in kinds.items()

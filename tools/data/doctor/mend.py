@@ -93,13 +93,11 @@ class MendedCopy:
 
     def write(self, new: Transaction) -> None:
         """Reads all rows once more and fills the files."""
-        from tqdm import tqdm
-
         for path in self._paths:
             new.remove(path)  # of an earlier call, unless it is written again
         repeats = Repeats(list(self.accounts))
         for file in self._files:
-            for number, row in tqdm(file.source.rows(self._read), desc=f"mend {file.split}", unit=" rows", disable=None, leave=False):
+            for number, row in file.source.rows(self._read, f"mend {file.split}"):
                 self._mend(file, number, row, repeats, new)
         repeats.index()
         for split, line, payload, fate, why in repeats.verdicts():
