@@ -19,7 +19,7 @@ from typing import Any
 
 from tools.chat import template
 from tools.chat.token_ids import token_counter
-from tools.conf.run import Run, dataset_names
+from tools.conf.run import Run
 from tools.data import stamp
 from tools.errors import ToolError, choices
 from tools.files import write_json
@@ -65,11 +65,11 @@ def examine(run: Run, how: Processes | None = None) -> Examination:
         *ENGINES[run.engine].problems(run),
     ]
     found.train, found.evaluation = datasets(run)
-    faults = [problem for dataset in [*found.train, *found.evaluation] for problem in dataset.problems]
-    found.problems += faults or _stamp_problems(run)
-    if any(not dataset.read and not dataset.problems for dataset in found.train):
-        names = ", ".join(dataset.name for dataset in found.train if not dataset.read)
-        found.remarks.append(f"{names}: not a local Alpaca file (JSON or JSON Lines), so its rows aren't examined and no plan is made.")
+    named = [*found.train, *found.evaluation]
+    faults = [problem for dataset in named for problem in dataset.problems]
+    found.problems += faults or stamp.problems(run.dataset, [dataset.name for dataset in named])
+    if elsewhere := ", ".join(dataset.name for dataset in found.train if not dataset.read and not dataset.problems):
+        found.remarks.append(f"{elsewhere}: not a local Alpaca file (JSON or JSON Lines), so its rows aren't examined and no plan is made.")
     if not found.problems:
         _add_rows(found)
     if not found.problems:
@@ -83,12 +83,6 @@ def tracker_problems(run: Run) -> list[str]:
     names = value if isinstance(value, list) else [str(value)]
     absent = [str(name) for name in names if name not in ("none", "all") and importlib.util.find_spec(str(name).split(".")[0]) is None]
     return [f"{run.path}: report_to: {name}: no such package here.{choices(name, ('none', 'tensorboard', 'swanlab'))}" for name in absent]
-
-
-def _stamp_problems(run: Run) -> list[str]:
-    """Returns a message for each data file that isn't the one that the conversion wrote."""
-    names = [*dataset_names(run.values.get("dataset")), *dataset_names(run.values.get("eval_dataset"))]
-    return stamp.problems(run.dataset, names)
 
 
 def _add_rows(found: Examination) -> None:
