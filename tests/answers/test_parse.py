@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import real
 from tools.answers import parse as module
-from tools.answers.parse import RULES, parse, parse_class, parse_plain
+from tools.answers.classes import parse_class
+from tools.answers.parse import RULES, parse, parse_plain
 from tools.answers.scan import scan
 from tools.chat.prompt import answer
 from tools.conf.task import Answer, Task, find_task, load_task

@@ -1,31 +1,29 @@
-"""From a model's raw answer to (label, string) pairs, or to a class.
+"""Reads a raw answer as (label, string) pairs.
 
-In: the answer's text. Out: what it says, and which rules beyond the trained format were needed to see it. Text is never run as code, and no answer takes more than
-time linear in its length.
+In: the answer's text, a task, and the sentence if it is known. Out: the pairs, and the rules beyond the trained format that were needed. Text is never run as code, and
+the time is linear in the answer's length.
 
-    python -c "from tools.conf import find_task; from tools.answers.parse import parse; print(parse('答案：{\\'name\\': [\\'张三\\']}', find_task('clue')))"
+    .venv/train/bin/python -c "from tools.conf.task import find_task; from tools.answers.parse import parse; print(parse('答案：{\\'name\\': [\\'张三\\']}', find_task('clue')))"
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
 from typing import Any
 
-from tools.answers.field_names import LABEL_FIELDS, WRAPPERS
+from tools.answers import Pair
 from tools.answers.label_lines import read_lines
-from tools.answers.reading import Pair, Reading
+from tools.answers.reading import Reading
 from tools.answers.scan import Scanned, scan
-from tools.conf.task import Task, spellings_of
-from tools.text import fold, neutralise
+from tools.conf.task import Task
+from tools.text import fold
 
-__all__ = ["RULES", "Pair", "Parsed", "parse", "parse_class"]  # a class is the pair (label, "")
-
-# Each rule that can be needed beyond the trained format, with what it does.
+# Rule → what it does. Each can be needed beyond the trained format.
 RULES = {
     "thinking": "what was thought aloud before the answer (`<think>…</think>`) is left out",
     "fence": "a code fence (``` or ~~~) around the answer is taken off",
@@ -65,26 +63,18 @@ RULES = {
 }
 
 _decode = json.JSONDecoder(object_pairs_hook=tuple).decode
-_BLANK = " \t\r\n\u3000\u00a0\ufeff\u200b\u2028\u2029\x00"
+BLANK = " \t\r\n\u3000\u00a0\ufeff\u200b\u2028\u2029\x00"
+AROUND = "\"'“”‘’「」『』`*_~#。.!！,，;；:：()（）[]【】{} \t\r\n\u3000"  # what may stand around a word
+WORD = re.compile(r"\w")
 _THINKING = re.compile(r"<(/?)(?:think|thinking|thought|thoughts|reasoning|reflection)>", re.IGNORECASE)
 _FENCE = re.compile(r"```[A-Za-z0-9_+-]{0,20}|~~~[A-Za-z0-9_+-]{0,20}")
-_WORD = re.compile(r"\w")
-_AROUND = "\"'“”‘’「」『』`*_~#。.!！,，;；:：()（）[]【】{} \t\r\n\u3000"
-# "该句子中没有找到任何实体": what may stand before the sentinel is a few words about the sentence.
+# "该句子中没有找到任何实体": a few words about the sentence may stand before the sentinel.
 _ABOUT = re.compile(
     r"(?:[^\n\"'“”:。.!?]{0,40}?(?:文本|句子|句话|句|段落|段话|输入|原文|内容)[^\n\"'“”:。.!?,]{0,6},?|(?:抱歉|对不起|好的|答案|结果)[,:是为]*)\s*(?:我|并)?"
 )
 _RESULT = re.compile(
     r"(?:最终)?(?:提取|识别|抽取|输出)?(?:出)?(?:的)?(?:命名)?(?:答案|结果|实体|实体列表|输出)(?:是|为)?|answer|output|result|entities"
 )
-# "类别：X", "答案是X": what says that a class follows; an answer is surer than a class that is only spoken of.
-_LEAD_INS = [
-    re.compile(rf"(?:{words})[^\n:：是为]{{0,8}}?(?:应该是|应该为|应为|是|为|[:：=]|\bis\b)[:：]?\s*+([^\n，,。；;]{{1,80}})", re.IGNORECASE)
-    for words in (
-        "答案|answer",
-        "类别|类型|分类|标签|属于|category|class|label|type|topic",
-    )
-]
 _ABOUT_ENGLISH = re.compile(
     r"(?:(?:there (?:are|is|were)|i found|found)\s+)?(.{1,40}?)(?:\s+(?:(?:were|was|are|is) )?(?:found|identified|present|mentioned|detected))?(?:\s+in (?:the|this) (?:given |input )?(?:text|sentence|input))?"
 )
@@ -92,9 +82,9 @@ _ABOUT_ENGLISH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What an answer says: its unique pairs in its order, or None when it is unparsable, and the rules that were needed (keys of RULES), () for the trained format.
+    """A parsed answer: its unique pairs in their order, or None for an unparsable answer, and the rules that were needed (keys of RULES), () for the trained format.
 
-    A label that the task knows is the task's own, whatever name the answer used; another label is as it was written. `cut`: the answer ends within a value.
+    A label that the task knows is the task's own, whatever name the answer used; another label stays as it was written. `cut`: the answer ends within a value.
     """
 
     pairs: list[Pair] | None
@@ -103,14 +93,14 @@ class Parsed:
 
 
 def parse(output: str, task: Task, text: str | None = None) -> Parsed:
-    """The pairs of an answer to a NER task, in whatever shape it is written; never raises.
+    """Returns the pairs of an answer to a NER task, whatever its form. Never raises.
 
-    `text` is the sentence as the model saw it, where it is known: it decides whether "无" is an entity, and which side of a pair is the label where the task's labels
-    don't. Nothing that could be read: `pairs` is None, never an empty list in silence.
+    `text` is the sentence as the model saw it, if it is known. It decides whether "无" is an entity, and which side of a pair is the label where the task's labels
+    don't decide it. An answer that can't be read has `pairs` None, never an empty list.
     """
     if (plain := parse_plain(output, task)) is not None:
         return Parsed(list(dict.fromkeys(plain)))
-    answer = output.strip(_BLANK)
+    answer = output.strip(BLANK)
     try:
         value = _decode(answer)
     except (ValueError, RecursionError):
@@ -120,20 +110,20 @@ def parse(output: str, task: Task, text: str | None = None) -> Parsed:
 
 
 def parse_plain(output: str, task: Task) -> list[Pair] | None:
-    """The pairs of an answer that is the trained one byte for byte, with the task's own labels; None for any other, which `parse` reads."""
+    """Returns the pairs of an answer that equals the trained one byte for byte, with known labels; None for any other answer, which `parse` reads."""
     if output == "[]":
         return []
     if not output.startswith("[{"):
         return None
-    fields = task.answer
-    pattern, around = _plain_pattern(*(fields.text, fields.label) if fields.text_first else (fields.label, fields.text))
+    fields, text_first = task.answer, task.answer.text_first
+    pattern, around = _plain_pattern(*(fields.text, fields.label) if text_first else (fields.label, fields.text))
     spellings, sentinels, pairs, length = task.spellings, task.sentinels, [], 0
     for label, text in pattern.findall(output, 1):
         length += around + len(label) + len(text)
-        if fields.text_first:
+        if text_first:
             label, text = text, label
         hit = spellings.get(label)
-        if not hit or hit[1] or text in sentinels or (text.isascii() and (not text or fold(text) in sentinels)):
+        if not hit or hit[1] or _may_be_nothing(text, sentinels):
             return None
         pairs.append((hit[0], text))
     # Objects that lie one behind the other from the second character to the last leave no room for anything else.
@@ -142,15 +132,20 @@ def parse_plain(output: str, task: Task) -> list[Pair] | None:
 
 @lru_cache(maxsize=64)
 def _plain_pattern(first: str, second: str) -> tuple[re.Pattern[str], int]:
-    """Finds an object of these two fields and what follows it in a list; and how long that is beside the two strings."""
+    """Returns a pattern of an object of these two fields and the separator behind it, and the length of both without the two strings."""
     string = r'([^"\\\x00-\x1f]*+)'
     before, between = (f'{json.dumps(field, ensure_ascii=False)}: "' for field in (first, second))
     before, between = "{" + before, '", ' + between
     return re.compile(f'{re.escape(before)}{string}{re.escape(between)}{string}"}}(?:, (?={{)|\\]\\Z)'), len(before) + len(between) + 4
 
 
+def _may_be_nothing(text: str, sentinels: frozenset[str]) -> bool:
+    """Tells whether an entity's text says "nothing", which only `Reading` can decide. Sentinels in Latin letters are compared folded."""
+    return text in sentinels or (text.isascii() and (not text or fold(text) in sentinels))
+
+
 def _strict(value: Any, task: Task) -> list[Pair] | None:
-    """The pairs of an answer in exactly the trained format; None where any rule is needed."""
+    """Returns the pairs of an answer in exactly the trained format; None where any rule is needed."""
     if type(value) is not list:
         return None
     label_field, text_field, spellings, sentinels = task.answer.label, task.answer.text, task.spellings, task.sentinels
@@ -163,7 +158,7 @@ def _strict(value: Any, task: Task) -> list[Pair] | None:
             first, label, second, text = second, text, first, label
         if first != label_field or second != text_field or type(label) is not str or type(text) is not str:
             return None
-        if text in sentinels or (text.isascii() and (not text or fold(text) in sentinels)):
+        if _may_be_nothing(text, sentinels):
             return None
         hit = spellings.get(label)
         if hit and not hit[1]:
@@ -176,27 +171,30 @@ def _strict(value: Any, task: Task) -> list[Pair] | None:
 
 
 def _decoded(value: Any, answer: str, task: Task, text: str | None) -> Parsed:
-    """An answer that is valid JSON, but not in the trained format."""
-    if isinstance(value, str) and value.strip() and ("[" in value or "{" in value):
-        inner = _tolerant(value.strip(_BLANK), task, text)
-        return Parsed(inner.pairs, _named({*inner.rules, "quoted_json"}), inner.cut)
-    return _from_values(Scanned([value], "", set()), value if isinstance(value, str) else answer, task, text)
+    """Reads an answer that is valid JSON, but not in the trained format."""
+    if not isinstance(value, str):
+        return _from_values(Scanned([value], "", set()), answer, task, text)
+    if value.strip() and ("[" in value or "{" in value):
+        inner = _tolerant(value.strip(BLANK), task, text)
+        return named(inner.pairs, {*inner.rules, "quoted_json"}, inner.cut)
+    return _from_values(Scanned([value], "", set()), value, task, text)
 
 
 def _tolerant(answer: str, task: Task, text: str | None) -> Parsed:
-    """Any other answer."""
-    body, rules = _after_thinking(answer)
+    """Reads an answer that is not JSON as a whole."""
+    body, rules = after_thinking(answer)
     if body is None:
-        return Parsed(None, _named(rules), cut=True)
+        return named(None, rules, cut=True)
     parsed = _from_values(scan(body), body, task, text)
     if parsed.pairs is None and ('\\"' in body or "&quot;" in body):
         again = _from_values(scan(unescape(body).replace('\\"', '"')), body, task, text)
         if again.pairs is not None:
             parsed, rules = again, rules | {"quoted_json"}
-    return Parsed(parsed.pairs, _named({*parsed.rules, *rules}), parsed.cut)
+    return named(parsed.pairs, {*parsed.rules, *rules}, parsed.cut)
 
 
 def _from_values(found: Scanned, answer: str, task: Task, text: str | None) -> Parsed:
+    """Reads an answer by the values that stand in it; without any pair there, by its words."""
     reading = Reading(task, text)
     for value in found.values:
         reading.read(value)
@@ -206,132 +204,49 @@ def _from_values(found: Scanned, answer: str, task: Task, text: str | None) -> P
         return _in_words(found.outside if has_objects else answer, task, text, found.cut)
     rules = found.rules | reading.rules
     outside = _FENCE.sub("", found.outside)
-    rules.update(["fence"] if len(outside) != len(found.outside) else [])
-    if left := outside.strip(_BLANK + ",，;；"):
-        rules.add("chatter" if _WORD.search(left) or not any(bracket in left for bracket in "[]{}") else "repaired")
-    rules.update(["several_lists"] if sum(isinstance(value, list) for value in found.values) > 1 else [])
+    if len(outside) != len(found.outside):
+        rules.add("fence")
+    if left := outside.strip(BLANK + ",，;；"):
+        rules.add("chatter" if WORD.search(left) or not any(bracket in left for bracket in "[]{}") else "repaired")
+    if sum(isinstance(value, list) for value in found.values) > 1:
+        rules.add("several_lists")
     if found.cut:
         rules = (rules | {"cut_off"}) - {"partial_items"}
-    return Parsed(pairs, _named(rules), found.cut)
+    return named(pairs, rules, found.cut)
 
 
 def _in_words(words: str, task: Task, text: str | None, cut: bool) -> Parsed:
-    """An answer without a value that could be read: a word for "nothing", or lines."""
+    """Reads an answer without any JSON value of use: a word for "nothing", or lines."""
     if _says_nothing(words, task):
         return Parsed([], ("nothing",))
     reading = Reading(task, text)
     read_lines(_FENCE.sub("", words), reading)
-    return Parsed(reading.pairs(), _named(reading.rules), cut)
+    return named(reading.pairs(), reading.rules, cut)
 
 
 def _says_nothing(words: str, task: Task) -> bool:
     if len(words) > 200:
         return False
-    bare = fold(_FENCE.sub("", words).strip(_AROUND))
+    bare = fold(_FENCE.sub("", words).strip(AROUND))
     head, _, tail = bare.rpartition(":")
     english = _ABOUT_ENGLISH.fullmatch(bare)
     return bool(
         bare in task.sentinels
-        or (tail.strip(_AROUND) in task.sentinels and _RESULT.fullmatch(head.strip(_AROUND)))
+        or (tail.strip(AROUND) in task.sentinels and _RESULT.fullmatch(head.strip(AROUND)))
         or (english and english[1] in task.sentinels)
-        or _rest(bare, task)
+        # A sentence about the text that ends in a sentinel; one of two characters may be part of another word.
+        or any(len(word) > 2 and bare.endswith(word) and _ABOUT.fullmatch(bare[: -len(word)]) for word in task.sentinels)
     )
 
 
-def _rest(bare: str, task: Task) -> bool:
-    """Whether a sentence about the text ends in a sentinel that can't be part of another word."""
-    return any(len(word) > 2 and bare.endswith(word) and _ABOUT.fullmatch(bare[: -len(word)]) for word in task.sentinels)
+def after_thinking(answer: str) -> tuple[str | None, set[str]]:
+    """Returns the text after the last thought, or None where a thought has no end, and the rule that this took."""
+    tags = deque(_THINKING.finditer(answer), maxlen=1)
+    if not tags:
+        return answer.strip(BLANK), set()
+    return (answer[tags[0].end() :].strip(BLANK) if tags[0][1] else None), {"thinking"}
 
 
-def _after_thinking(answer: str) -> tuple[str | None, set[str]]:
-    """What comes after the last thought, None when that has no end."""
-    end, is_open, thought = 0, False, False
-    for tag in _THINKING.finditer(answer):
-        thought, is_open = True, not tag[1]
-        if tag[1]:
-            end = tag.end()
-    return (None if is_open else answer[end:].strip(_BLANK)), {"thinking"} if thought else set()
-
-
-def _named(rules: set[str]) -> tuple[str, ...]:
-    return tuple(sorted(rules))
-
-
-def parse_class(output: str, task: Task, options: Sequence[str]) -> Parsed:
-    """The class that an answer names, as the pair (class, ""); never raises.
-
-    It is one of `options` where the answer is one, by name, alias or file label, says so behind 类别：or in JSON, or mentions exactly one of them; else the answer itself
-    without quotes and full stop, which is then no option. Unparsable when no letter is left.
-    """
-    answer = output.strip(_BLANK)
-    if (hit := task.spellings.get(answer)) and not hit[1]:
-        return Parsed([(hit[0], "")])
-    if answer in options:
-        return Parsed([(answer, "")])
-    body, rules = _after_thinking(answer)
-    if body is None or not _WORD.search(body.strip(_AROUND)):
-        return Parsed(None, _named(rules), cut=body is None)
-    spellings = _class_spellings(task, options)
-    for words, rule in _class_words(body):
-        hits = {
-            hit[0]: (hit[1] if word in spellings else "label_spelling") for word in words if (hit := spellings.get(word) or spellings.get(fold(word)))
-        }
-        if len(hits) == 1:
-            (label, spelling), *_ = hits.items()
-            return Parsed([(label, "")], _named((rules | {spelling, rule}) - {""}))
-        if hits and rule == "lead_in":
-            break  # it contradicts itself
-    exact = tuple(sorted(word for word, (_, how) in spellings.items() if word and how != "label_spelling"))
-    mentioned = {spellings[found[0]][0] for found in _mentions(exact).finditer(body)} if exact else set()
-    if len(mentioned) == 1:
-        return Parsed([(mentioned.pop(), "")], _named(rules | {"mentioned"}))
-    if len(words := _json_words(body)) == 1:
-        return Parsed([(words[0], "")], _named(rules | {"json_class"}))
-    return Parsed([(_unquoted(body) or body, "")], _named(rules))
-
-
-def _class_words(answer: str) -> Iterator[tuple[list[str], str]]:
-    """Where a class may stand, the surest places first: (the words there, the rule that this takes)."""
-    yield [answer], ""
-    yield [_unquoted(answer), answer.strip(_AROUND)], "quotes"
-    yield _json_words(answer), "json_class"
-    for lead_in in [] if answer.startswith(("{", "[", "```")) else _LEAD_INS:
-        yield [found[1].strip(_AROUND) for found in lead_in.finditer(answer)], "lead_in"
-    yield [line.strip(_AROUND) for line in answer.splitlines()], "first_line"
-
-
-def _json_words(answer: str) -> list[str]:
-    """The strings of an answer in JSON that may be a class: those in a field for one, or the only one."""
-    words: list[str] = []
-    for value in scan(answer).values:
-        for item in value if isinstance(value, list) else [value]:
-            pairs = item if type(item) is tuple else [("label", item)]
-            inner = [(key, one) for key, some in pairs for one in (some if isinstance(some, list) else [some]) if isinstance(one, str)]
-            words += [one for key, one in inner if len(inner) == 1 or fold(key) in LABEL_FIELDS or fold(key) in WRAPPERS]
-    return [word.strip() for word in words]
-
-
-def _unquoted(answer: str) -> str:
-    return answer.strip().strip("\"'“”‘’「」`。.").strip()
-
-
-def _class_spellings(task: Task, options: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """As Task.spellings, for these options."""
-    names = {option: task.names.get(option, option) for option in options}
-    aliases = {label: words for label, words in task.aliases.items() if label in names}
-    known = spellings_of(names, aliases)
-    for option, name in names.items():
-        known.setdefault(neutralise(name), (option, ""))
-    return known
-
-
-@lru_cache(maxsize=256)
-def _mentions(words: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds any of the words in a text: the longest that fits, not as part of a longer Latin word, and not where it is denied."""
-    longest_first = sorted(words, key=len, reverse=True)
-    return re.compile(r"(?<!不是)(?<!不属于)(?<!并非)(?<!not )(?:" + "|".join(map(_whole, longest_first)) + ")")
-
-
-def _whole(word: str) -> str:
-    before, after = (r"(?<![A-Za-z0-9_])" if word[0].isascii() else ""), (r"(?![A-Za-z0-9_])" if word[-1].isascii() else "")
-    return before + re.escape(word) + after
+def named(pairs: list[Pair] | None, rules: set[str], cut: bool = False) -> Parsed:
+    """Returns a Parsed with its rules in order."""
+    return Parsed(pairs, tuple(sorted(rules)), cut)

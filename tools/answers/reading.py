@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tools.answers import Pair
 from tools.answers.field_names import LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
 from tools.answers.scan import MAX_DEPTH, scan
 from tools.conf.task import Task
 from tools.text import fold
-
-Pair = tuple[str, str]
 
 _REMARK = re.compile(r"([^()]+?)\s*\(([a-z0-9_ \-]+)\)")
 SEPARATORS = re.compile(r"[、,，;；|/]")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from tools.answers.parse import Pair
+from tools.answers import Pair
 from tools.conf.task import TASKS, Task, find_task
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example, read_examples

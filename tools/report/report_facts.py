@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Any, NamedTuple, TypedDict
 
-from tools.answers.parse import Pair
+from tools.answers import Pair
 from tools.conf.task import Task
 from tools.score.mistakes import Mistake, counted, mistakes
 from tools.score.protocols import Counts, occurrences

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.answers.parse import Pair
+from tools.answers import Pair
 from tools.example import Example, read_examples
 from tools.text import neutralise
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-from tools.answers.parse import Pair
+from tools.answers import Pair
 from tools.score.protocols import occurrences
 from tools.score.rows import Row
 from tools.text import neutralise

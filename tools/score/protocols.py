@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tools.answers.parse import Pair
+from tools.answers import Pair
 from tools.score.rows import Row
 from tools.score.score_file import Figures, PartialFigures
 from tools.text import neutralise

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tools.answers.parse import Pair, parse, parse_class
+from tools.answers import Pair
+from tools.answers.classes import parse_class
+from tools.answers.parse import parse
 from tools.conf.task import Task
 from tools.example import Example
 from tools.predict.predictions import Prediction
