@@ -1,3 +1,4 @@
+import argparse
 import json
 import re
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from tests.conftest import CELTIC, CELTIC_TEXT, real
 from tools.conf.task import load_task
-from tools.data.convert import convert
+from tools.data.convert import add_options, convert
 from tools.errors import ToolError
 from tools.example import read_examples
 from tools.files import ROOT
@@ -54,6 +55,12 @@ def test_the_documents_example_comes_out_exactly(tool: Callable, tmp_path: Path)
     assert (name, entry["file_name"]) == ("alpaca_clue_train", "alpaca_clue_train.json")
     assert entry["columns"] == {"prompt": "input", "system": "instruction", "response": "output"}
     assert "{{" not in (tmp_path / "out/alpaca/alpaca_clue_train.json").read_text()
+
+
+def test_the_dataset_folder_of_the_repository_is_the_default() -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    assert parser.parse_args(["conf/task/sample.yaml"]).out == Path("data/dataset")
 
 
 def test_a_second_call_writes_the_same_bytes(tmp_path: Path) -> None:

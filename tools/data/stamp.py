@@ -55,7 +55,7 @@ def _problems(dataset: Path, task: str, split: str, info: Path, entry: dict[str,
     if _changed(alpaca, entry["stamp"].get("alpaca_sha256")):
         return [
             f"{alpaca}: was changed after conversion wrote it, so it no longer belongs to {examples}. To write it again: {again}. To train on it as it is:"
-            f" rename it, and give it an entry of its own in {info}, without a stamp."
+            f" rename it, give it an entry of its own in {info} without a stamp, and name that entry in the run: dataset=NAME"
         ]
     return []
 

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from tools.data.readers.row import shown
 from tools.example import Entity
 
+T = TypeVar("T")
 # No text is so long; larger numbers may have too many digits to be printed.
 _FARTHEST = 2**53
 
@@ -41,18 +42,12 @@ def offset(item: dict[str, Any], key: str) -> int:
 
 def strings(item: dict[str, Any], key: str) -> list[str]:
     """Returns the list of strings `item[key]`."""
-    value = item.get(key)
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise _wrong(item, key, "a list of strings")
-    return value
+    return _list_of(str, item, key, "a list of strings")
 
 
 def objects(item: dict[str, Any], key: str) -> list[dict[str, Any]]:
     """Returns the list of objects `item[key]`."""
-    value = item.get(key)
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise _wrong(item, key, "a list of objects")
-    return value
+    return _list_of(dict, item, key, "a list of objects")
 
 
 def entity(item: dict[str, Any], label: str, text: str, start: str, end: str) -> Entity:
@@ -68,6 +63,13 @@ def is_offset(value: Any) -> TypeGuard[int]:
 def slice_of(text: str, start: int, end: int) -> str:
     """Returns the text at [start, end); empty if that isn't within the text, so that the check of offsets finds it."""
     return text[start:end] if 0 <= start < end <= len(text) else ""
+
+
+def _list_of(kind: type[T], item: dict[str, Any], key: str, wanted: str) -> list[T]:
+    value = item.get(key)
+    if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
+        raise _wrong(item, key, wanted)
+    return value
 
 
 def _wrong(item: dict[str, Any], key: str, wanted: str) -> Unusable:
