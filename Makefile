@@ -33,27 +33,21 @@ OF_RUN = $(CONF) $(ARGS) $(WHICH_OPTION) $(TASK_OPTION)
 .DEFAULT_GOAL := help
 
 ##@ First steps
-
 .PHONY: help
 help: ## print this help
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
-
 .PHONY: setup
 setup: ## install both environments
 	$(SETUP)
-
 .PHONY: setup-train
 setup-train:
 	$(SETUP) train
-
 .PHONY: setup-quantize
 setup-quantize:
 	$(SETUP) train quantize
-
 .PHONY: demo
 demo: setup ## the whole chain on the embedded model and the sample data
 	./ner demo $(ARGS)
-
 .PHONY: test
 test: setup setup-quantize ## lint, imports, types, unit tests, and the whole chain on a small setting
 	.venv/train/bin/ruff check .
@@ -61,85 +55,67 @@ test: setup setup-quantize ## lint, imports, types, unit tests, and the whole ch
 	.venv/train/bin/lint-imports
 	.venv/train/bin/mypy
 	OMP_NUM_THREADS=1 .venv/train/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_chain.py tests
-
 .PHONY: clean
 clean: ## remove what can be made again; never raw files, models or runs
 	./ner clean $(ARGS)
 
 ##@ 1. Data
-
 .PHONY: download
 download: setup-train ## a base model into models/ (ARGS=Qwen/Qwen2.5-7B-Instruct)
 	./ner download $(ARGS)
-
 .PHONY: new
 new: setup-train ## a new task from an annotated file (TASK=name ARGS="--from FILE")
 	./ner new $(TASK) $(ARGS)
-
 .PHONY: data
 data: setup-train ## raw annotation → examples and Alpaca files (TASK=clue; default: every task whose raw files are here)
 	./ner data $(TASKS) $(ARGS)
-
 .PHONY: check
 check: setup-train ## what is wrong with raw files (TASK=clue), or with a run and what it costs (CONF=…)
 	./ner check $(if $(TASK),$(TASKS) $(CONF:%=--conf %),$(or $(CONF),$(TASKS))) $(ARGS)
 
 ##@ 2. Train
-
 .PHONY: train
 train: setup-train ## a LoRA adapter (CONF=conf/<run>.yaml)
 	./ner train $(CONF) $(ARGS)
-
 .PHONY: best
 best: setup ## score every checkpoint, record the best (CONF=…)
 	./ner best $(CONF) $(ARGS) $(TASK_OPTION) $(SPLIT_OPTION) $(PORT_OPTION)
 
 ##@ 3. Export
-
 .PHONY: export
 export: setup-train ## merge the adapter into the base model (CONF=… WHICH=best)
 	./ner export $(CONF) $(ARGS) $(WHICH_OPTION)
-
 .PHONY: quantize
 quantize: setup-quantize ## the merged model in 4 or 8 bits (CONF=… ARGS="--method awq")
 	./ner quantize $(CONF) $(ARGS)
 
 ##@ 4. Serve
-
 .PHONY: serve
 serve: setup ## base and adapter, or a merged model, over vLLM's OpenAI API (CONF=… WHICH=merged PORT=8000)
 	./ner serve $(CONF) $(ARGS) $(WHICH_OPTION) $(PORT_OPTION)
-
 .PHONY: web
 web: setup ## a page to try a run on (CONF=…)
 	./ner web $(OF_RUN) $(PORT_OPTION)
 
 ##@ 5. Evaluate
-
 .PHONY: eval
 eval: setup ## predict, score and report a split (CONF=… WHICH=base SPLIT=dev)
 	./ner eval $(OF_RUN) $(SPLIT_OPTION) $(PORT_OPTION)
-
 .PHONY: predict
 predict: setup ## only ask a model for a split (CONF=… ARGS="--out DIR")
 	./ner predict $(OF_RUN) $(SPLIT_OPTION) $(PORT_OPTION)
-
 .PHONY: score
 score: setup-train ## only score predictions (TASK=clue ARGS="--examples FILE --predictions FILE --out DIR")
 	./ner score $(TASKS) $(ARGS)
-
 .PHONY: report
 report: setup-train ## an evaluation as one HTML page (CONF=… WHICH=merged)
 	./ner report $(OF_RUN) $(SPLIT_OPTION)
-
 .PHONY: compare
 compare: setup-train ## is one run better than another (ARGS="a b:merged"), or a leaderboard (TASK=sample)
 	./ner compare $(ARGS) $(TASK_OPTION) $(SPLIT_OPTION)
-
 .PHONY: parity
 parity: setup ## merged and quantised models against their adapter (CONF=…)
 	./ner parity $(CONF) $(ARGS) $(TASK_OPTION) $(SPLIT_OPTION) $(PORT_OPTION)
-
 .PHONY: card
 card: setup-train ## a model card (CONF=…)
 	./ner card $(OF_RUN) $(SPLIT_OPTION)
