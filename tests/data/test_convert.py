@@ -1,5 +1,7 @@
 import argparse
+import fcntl
 import json
+import os
 import re
 import subprocess
 import sys
@@ -185,6 +187,39 @@ def test_a_killed_conversion_leaves_the_old_files_whole_and_the_next_one_clears_
     assert len(left) > 0
     convert(load_task(write_task()), out)
     assert files(out) == before
+
+
+def test_the_folder_is_held_until_the_last_file_is_in_place(write_task: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, moved = os.replace, []
+
+    def another_tries(source: Path, target: Path) -> None:
+        with pytest.raises(BlockingIOError):
+            try_to_hold(tmp_path / "alpaca")
+        moved.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", another_tries)
+    convert(load_task(write_task()), tmp_path)
+    assert [path.name for path in moved] == ["toy_train.jsonl", "alpaca_toy_train.json", "dataset_info.json"]
+    try_to_hold(tmp_path / "alpaca")
+
+
+def try_to_hold(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(handle)
+
+
+def test_conversions_at_once_lose_none_of_each_others_entries(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_task()
+    tasks = [tmp_path / f"{name}.yaml" for name in "abcd"]
+    for task in tasks:
+        task.write_text(path.read_text())
+    running = [subprocess.Popen([sys.executable, "-m", "tools", "data", str(task), "--out", str(tmp_path / "out")], cwd=ROOT) for task in tasks]
+    assert [process.wait() for process in running] == [0] * 4
+    assert set(json.loads((tmp_path / "out/alpaca/dataset_info.json").read_text())) == {f"alpaca_{name}_train" for name in "abcd"}
 
 
 def test_skipping_every_row_is_an_error(write_task: Callable[..., Path], tmp_path: Path) -> None:

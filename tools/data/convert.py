@@ -11,9 +11,11 @@ reason. Then nothing is written; with on_error=skip the refused rows are listed 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -104,10 +106,10 @@ def convert(task: Task, out: Path) -> list[SplitWriter]:
     listed). Then nothing is written.
     """
     read, sources = sources_of(task)
+    line = prompt.alpaca_line(task)
     info = out / "alpaca" / INFO
     _dataset_info(info)
-    with Transaction() as new:
-        line = prompt.alpaca_line(task)
+    with _held(info.parent), Transaction() as new:
         writers = {name: SplitWriter(task, name, line, new, out) for name in [*sources, *(task.split.of if task.split else ())]}
         _refuse_own_output(sources.values(), writers.values())
         bad: list[str] = []
@@ -130,6 +132,19 @@ def row_problem(row: RawRow, task: Task) -> str:
 def alpaca_name(task: Task, split: str) -> str:
     """Returns the file name of a split's Alpaca rows."""
     return f"alpaca_{task.name}_{split}.json"
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Waits until no other conversion writes to the folder, and holds it: two at once would lose each other's entries. Its lock ends with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str, SplitWriter]) -> list[str]:

@@ -105,5 +105,5 @@ def _next(diagnosis: Diagnosis, copy: MendedCopy | None, words: list[str]) -> st
     if diagnosis.findings.mendable():
         return command("check", task, ["--fix", *words], run) + "   (writes a mended copy), or correct the raw files"
     if diagnosis.findings.total(ERROR):
-        return "do what stands behind each →, then " + command("check", task, words, run)
+        return "follow the advice behind each →, then " + command("check", task, words, run)
     return command("data", task, words)
