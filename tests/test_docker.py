@@ -1,6 +1,6 @@
-"""The images without an engine: the Dockerfiles are linted, and what they would copy and run is copied and run in a bare folder.
+"""The images, without Docker's engine: the Dockerfiles are linted, and their COPY and RUN lines are done in a bare folder.
 
-What an engine alone can show (that the base exists, that a build ends, that a GPU is found) is not here; docs/docker.md says what was seen of it.
+Whether the base exists, a build ends or a GPU is found takes an engine; docs/docker.md has what was seen with one.
 """
 
 import fnmatch
@@ -94,7 +94,7 @@ def test_the_images_share_their_first_layers() -> None:
     shared = train.index(("ARG", "TORCH_BACKEND="))
     assert shared > 5
     assert train[: shared + 1] == serve[: shared + 1]
-    (train_setup,), (serve_setup,) = ([rest for rest in only(path, "RUN") if "tools.setup" in rest] for path in DOCKERFILES)
+    (train_setup,), (serve_setup,) = ([rest for rest in only(path, "RUN") if "./ner setup" in rest] for path in DOCKERFILES)
     assert serve_setup.startswith(train_setup)
 
 
@@ -124,12 +124,20 @@ def test_nothing_private_or_large_reaches_an_image() -> None:
     kept_out += ["data/outputs/run/adapter_model.safetensors", "data/dataset/clue.train.jsonl", "data/dataset/examples/sample_dev.jsonl"]
     kept_out += [
         "models/Qwen2.5-7B-Instruct/model.safetensors",
-        "tools/__pycache__/conf.cpython-312.pyc",
-        "tools/eval/__pycache__/run.cpython-312.pyc",
+        "tools/__pycache__/cli.cpython-312.pyc",
+        "tools/conf/__pycache__/run.cpython-312.pyc",
     ]
     kept_out += ["README.md", "tests/test_docker.py", "bench/chain.py", "docker/compose.yaml", "requirements/notes/mine.md"]
     assert [path for path in kept_out if in_context(path)] == []
-    needed = ["Makefile", "tools/conf.py", "tools/serve/serve.py", "conf/task/sample.yaml", "data/dataset/sample.dev.jsonl", "requirements/train.txt"]
+    needed = [
+        "Makefile",
+        "ner",
+        "tools/conf/run.py",
+        "tools/serve/serve.py",
+        "conf/task/sample.yaml",
+        "data/dataset/sample.dev.jsonl",
+        "requirements/train.txt",
+    ]
     assert [path for path in needed if not in_context(path)] == []
 
 
@@ -255,7 +263,7 @@ def test_an_image_shows_its_targets_and_converts_data_without_root(bare: dict[st
 
 
 def test_a_step_of_an_image_that_misses_something_is_a_message(bare: dict[str, Any]) -> None:
-    done = as_user(bare, "serve", "CONF=conf/tiny-qwen2-sample-ner-lora-sft.yaml", "HOST=0.0.0.0")
+    done = as_user(bare, "serve", "CONF=conf/tiny-qwen2-sample-ner-lora-sft.yaml", "ARGS=--host 0.0.0.0")
     assert done.returncode == 2
     assert "isn't trained yet" in done.stderr
     assert "Traceback" not in done.stderr
@@ -275,12 +283,9 @@ def test_a_services_command_is_one_that_the_image_understands(bare: dict[str, An
     words = [substituted(word) for word in compose("compose.yaml")["services"][service]["command"]]
     shown = as_user(bare, "--dry-run", *words)
     assert shown.returncode == 0, shown.stderr
-    tool = next(line for line in shown.stdout.replace("\\\n", " ").splitlines() if line.startswith(".venv/train/bin/python -m"))
-    module = tool.split()[2]
-    known = subprocess.run(
-        [bare["app"] / ".venv/train/bin/python", "-m", module, "--help"], cwd=bare["app"], capture_output=True, text=True, check=True
-    )
-    flags = [word for word in tool.split() if word.startswith("--")]
+    _, verb, *given = next(line for line in shown.stdout.splitlines() if line.startswith("./ner") and not line.startswith("./ner setup")).split()
+    known = subprocess.run([bare["app"] / "ner", verb, "--help"], cwd=bare["app"], capture_output=True, text=True, check=True)
+    flags = [word for word in given if word.startswith("--")]
     assert [flag for flag in flags if flag not in known.stdout] == []
     for path in (word.removeprefix("CONF=") for word in words if word.startswith("CONF=")):
         assert (bare["app"] / path).is_file()
@@ -370,7 +375,7 @@ def test_compose_publishes_to_this_machine_alone_and_holds_no_key() -> None:
     assert all(whole["services"][name]["shm_size"] == "2gb" for name in ("serve", "eval"))  # vLLM stops at Docker's 64 MB
     assert whole["secrets"]["vllm_api_key"] == {"environment": "VLLM_API_KEY"}
     assert set(whole["services"]["serve"]["secrets"]) == set(whole["services"]["eval"]["secrets"]) == {"vllm_api_key"}
-    assert "HOST=0.0.0.0" in whole["services"]["serve"]["command"]  # which the tool refuses without a key
+    assert "ARGS=--host 0.0.0.0" in whole["services"]["serve"]["command"]  # which the tool refuses without a key
 
 
 def test_compose_builds_these_dockerfiles_with_arguments_that_they_have() -> None:

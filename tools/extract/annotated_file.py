@@ -1,9 +1,9 @@
-"""A file of texts, and the same file annotated: txt, csv or jsonl in, jsonl (and for csv also csv) out.
+"""Reads a file of texts (txt, csv or jsonl), and writes it annotated: as jsonl, and for a csv also as csv.
 
 In: an uploaded file. Out: an Upload, whose rows are asked elsewhere; then one JSON object a row, in the file's order: {"text", "entities" or "label", "output",
-"error"}, offsets in code points and `end` exclusive. A spreadsheet runs none of what the CSV holds.
+"error"}, offsets in code points and `end` exclusive. A spreadsheet finds no formula in the CSV.
 
-    python -c "from pathlib import Path; from tools.extract.annotated_file import read; print(read(Path('texts.csv')).texts)"
+    ./ner web conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -15,20 +15,39 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from tools.errors import ToolError
-from tools.extract.annotate import Annotation
+from tools.errors import WANTING, ToolError
+from tools.extract.annotate import Annotation, PlacedEntity
 from tools.files import parse_object, write_text
-from tools.web.words import Said
 
 KINDS = (".txt", ".csv", ".jsonl")
 MEGABYTES = 10
 MAX_BYTES = MEGABYTES * 1024 * 1024
 MAX_ROWS = 20_000
+KEYS = ("text", "label", "entities", "nowhere", "output", "error")  # of a row's result, in order
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:[.,][0-9]+)*%?")
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection), in both widths.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+class Fault(ToolError):
+    """A fault as a key and values, for a caller with words of its own for it. `str` lists them, such as 'bad_cells: name=a.csv, line=2'."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(": ".join(filter(None, [key, ", ".join(f"{name}={value}" for name, value in values.items())])), WANTING)
+        self.key, self.values = key, values
+
+
+class Record(TypedDict):
+    """A row's result. `entities` of a task that looks for entities, `label` of a classification; `nowhere` are pairs whose string isn't in the text."""
+
+    text: str
+    entities: NotRequired[list[PlacedEntity]]
+    label: NotRequired[str | None]
+    nowhere: NotRequired[list[dict[str, str]]]
+    output: str | None
+    error: str | None
 
 
 @dataclass(frozen=True)
@@ -42,31 +61,30 @@ class Upload:
     options: list[list[str] | None] = field(default_factory=list)
 
 
-def read(path: Path, name: str | None = None) -> Upload:
-    """The texts of a file, a blank row among them. Raises Said (1) that names file and line for what can't be read; `name` is what the user calls the file."""
-    name = name or path.name
-    kind = Path(name).suffix.lower()
+def read(path: Path) -> Upload:
+    """Reads the texts of a file, blank rows among them. Raises Fault (1) with the file and the line of what can't be read."""
+    name, kind = path.name, path.suffix.lower()
     if kind not in KINDS:
-        raise Said("wrong_kind", name=name)
+        raise Fault("wrong_kind", name=name)
     if (size := path.stat().st_size) > MAX_BYTES:
-        raise Said("too_big", name=name, megabytes=size / 1024**2, limit=MEGABYTES)
+        raise Fault("too_big", name=name, megabytes=size / 1024**2, limit=MEGABYTES)
     data = path.read_bytes()
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise Said("not_utf8", name=name, line=data.count(b"\n", 0, error.start) + 1) from None
+        raise Fault("not_utf8", name=name, line=data.count(b"\n", 0, error.start) + 1) from None
     upload = {".txt": _read_txt, ".csv": _read_csv, ".jsonl": _read_jsonl}[kind](text, name)
     if not any(map(str.strip, upload.texts)):
-        raise Said("no_rows", name=name)
+        raise Fault("no_rows", name=name)
     return upload
 
 
 def _lines(text: str, name: str) -> list[str]:
-    """The lines, split at LF, CRLF or CR only: U+2028 is text."""
+    """Splits a text at LF, CRLF or CR only: U+2028 is text."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     lines = lines[:-1] if lines[-1] == "" else lines
     if len(lines) > MAX_ROWS:
-        raise Said("too_many", name=name, limit=MAX_ROWS)
+        raise Fault("too_many", name=name, limit=MAX_ROWS)
     return lines
 
 
@@ -75,81 +93,83 @@ def _read_txt(text: str, name: str) -> Upload:
 
 
 def _read_jsonl(text: str, name: str) -> Upload:
-    texts: list[str] = []
-    options: list[list[str] | None] = []
-    for number, line in enumerate(_lines(text, name), 1):
-        row = {"text": ""} if not line.strip() else _object(line, name, number)
-        choice = row.get("options", row.get("category"))
-        texts.append(row["text"])
-        options.append(choice if isinstance(choice, list) and choice and all(isinstance(one, str) for one in choice) else None)
-    return Upload(name, texts, options=options)
+    rows = [_object(line, name, number) for number, line in enumerate(_lines(text, name), 1)]
+    return Upload(name, [row["text"] for row in rows], options=[_own_options(row) for row in rows])
 
 
 def _object(line: str, name: str, number: int) -> dict[str, Any]:
+    if not line.strip():
+        return {"text": ""}
     try:
         row = parse_object(line.encode("utf-8", "surrogatepass"), "")
     except ToolError:
         row = {}
     if not isinstance(row.get("text"), str):
-        raise Said("bad_json", name=name, line=number)
+        raise Fault("bad_json", name=name, line=number)
     return row
+
+
+def _own_options(row: dict[str, Any]) -> list[str] | None:
+    found = row.get("options", row.get("category"))
+    return found if isinstance(found, list) and found and all(isinstance(one, str) for one in found) else None
 
 
 def _read_csv(text: str, name: str) -> Upload:
     csv.field_size_limit(MAX_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
-    header: list[str] | None = None
-    start = 1
+    before = 0  # lines
     try:
+        header = next(reader, [])
+        before = reader.line_num
         for row in reader:
-            if header is None:
-                header = row
-            elif len(row) > len(header):
-                raise Said("bad_cells", name=name, line=start, cells=len(row), columns=len(header))
-            else:
-                rows.append(row + [""] * (len(header) - len(row)))
+            if len(row) > len(header):
+                raise Fault("bad_cells", name=name, line=before + 1, cells=len(row), columns=len(header))
+            rows.append(row + [""] * (len(header) - len(row)))
             if len(rows) > MAX_ROWS:
-                raise Said("too_many", name=name, limit=MAX_ROWS)
-            start = reader.line_num + 1
+                raise Fault("too_many", name=name, limit=MAX_ROWS)
+            before = reader.line_num
     except csv.Error as error:
-        raise Said("bad_csv", name=name, line=start, reason=error) from None
-    column = _text_column(header or [], rows, name)
-    return Upload(name, [row[column] for row in rows], header or [], rows)
+        raise Fault("bad_csv", name=name, line=before + 1, reason=error) from None
+    column = _text_column(header, rows, name)
+    return Upload(name, [row[column] for row in rows], header, rows)
 
 
 def _text_column(header: Sequence[str], rows: Sequence[Sequence[str]], name: str) -> int:
-    """The column `text`, or the only one with anything but numbers in it."""
+    """Returns the place of the column `text`, or of the only one that holds anything but numbers."""
     folded = [word.strip().casefold() for word in header]
     if "text" in folded:
         return folded.index("text")
     worded = [number for number in range(len(header)) if any(row[number].strip() and not _NUMBER.fullmatch(row[number].strip()) for row in rows)]
     if len(worded) != 1:
-        raise Said("no_text_column", name=name, columns=", ".join(header) or "–")
+        raise Fault("no_text_column", name=name, columns=", ".join(header) or "–")
     return worded[0]
 
 
-def record(text: str, found: Annotation | None, kind: str, problem: str | None = None) -> dict[str, Any]:
-    """A row's result: what is canonical of it, the model's own words, and what went wrong; a blank row has neither."""
+def record(text: str, found: Annotation | None, kind: str, problem: str | None = None) -> Record:
+    """Returns a row's result. A blank row and one that wasn't asked have no `found`; `problem` says why a row wasn't asked."""
     output = found.prediction.output if found else None
-    error = problem or (found.prediction.error if found else None)
-    said: dict[str, Any] = {"label": found.label if found else None} if kind == "classification" else {"entities": found.entities() if found else []}
-    if found and (nowhere := found.nowhere):
-        said["nowhere"] = [{"label": label, "text": string} for label, string in nowhere]
-    if error is None and found and found.failures:
-        error = ", ".join(found.failures)
-    return {"text": text, **said, "output": output, "error": error}
+    error = problem or (found.prediction.error if found else None) or (", ".join(found.failures) if found else "") or None
+    made: Record = {"text": text, "output": output, "error": error}
+    if kind == "classification":
+        made["label"] = found.label if found else None
+    else:
+        made["entities"] = found.entities() if found else []
+    if found and found.nowhere:
+        made["nowhere"] = [{"label": label, "text": string} for label, string in found.nowhere]
+    return made
 
 
-def write_jsonl(path: Path, records: Sequence[dict[str, Any]]) -> Path:
-    """One JSON object a row."""
-    write_text(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
+def write_jsonl(path: Path, records: Sequence[Record]) -> Path:
+    """Writes one JSON object a row, and returns the path."""
+    ordered = ({key: one[key] for key in KEYS if key in one} for one in records)  # type: ignore[literal-required]
+    write_text(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in ordered))
     return path
 
 
-def write_csv(path: Path, upload: Upload, records: Sequence[dict[str, Any]]) -> Path:
-    """The CSV that was uploaded with columns behind its own, in UTF-8 with the byte-order mark that spreadsheets look for."""
-    added = [key for key in ("label", "entities", "output", "error") if any(key in one for one in records)]
+def write_csv(path: Path, upload: Upload, records: Sequence[Record]) -> Path:
+    """Writes the uploaded CSV with columns behind its own, in UTF-8 with the byte-order mark that spreadsheets look for, and returns the path."""
+    added = [key for key in KEYS if key not in ("text", "nowhere") and any(key in one for one in records)]
     out = io.StringIO()
     out.write("\ufeff")
     writer = csv.writer(out, lineterminator="\n")
@@ -161,7 +181,7 @@ def write_csv(path: Path, upload: Upload, records: Sequence[dict[str, Any]]) -> 
 
 
 def _new_names(header: Sequence[str], added: Sequence[str]) -> list[str]:
-    """Names for columns that the file doesn't have."""
+    """Returns the names of the added columns; one that the file has already gets a number."""
     names: list[str] = []
     for word in added:
         name, number = word, 2
@@ -178,7 +198,7 @@ def _cell(value: Any) -> str:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe before what begins like one, unless it is a number.
+    """Returns a cell that no spreadsheet takes for a formula: with an apostrophe before it where it begins like one, unless it is a number.
 
     >>> harmless("=1+1"), harmless("-5")
     ("'=1+1", '-5')

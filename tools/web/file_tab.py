@@ -1,7 +1,9 @@
-"""The page's second tab: a file of texts goes in, and comes back annotated.
+"""The page's second tab: annotates a file of texts.
 
-In: an uploaded file, and the model that annotates it. Out: how far it is, the annotated file, and its first rows as marked text. Gradio's own progress bar is
-shown only to handlers that yield nothing, and only those that yield end with the browser's tab; so the bar is ours.
+In: an uploaded file, and one of the site's models. Out: the progress, the annotated file, and its first rows as marked text. The progress bar is our own: Gradio
+shows its bar only for handlers that don't yield, and stops a handler with the browser's tab only where it yields.
+
+    ./ner web conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,29 +22,29 @@ import gradio as gr
 from tools.errors import ToolError
 from tools.example import Example
 from tools.extract.annotate import Annotation, example, pieces, understood
-from tools.extract.annotated_file import KINDS, Upload, read, record, write_csv, write_jsonl
+from tools.extract.annotated_file import KINDS, Fault, Record, Upload, read, record, write_csv, write_jsonl
 from tools.predict.client import asking
 from tools.predict.predictions import Prediction
 from tools.predict.questions import SAMPLING, questions
 from tools.web.sentence_tab import split_options
-from tools.web.site import Site, Words, colours_of, language, marked, note
-from tools.web.words import Said, said, say
+from tools.web.site import QUIET, Site, Words, colours_of, language, marked, note
+from tools.web.words import say, say_error
 
-CONCURRENCY = 32  # rows that are under way at once: a sentence must still find its way through
-FILES = 2  # files that are worked on at once; others wait in line
+CONCURRENCY = 32  # rows that are asked at once: few enough for a sentence to be answered meanwhile
+FILES = 2  # files that are worked on at once; others wait
 PATIENCE_S = 30.0  # without any answer, before the server counts as gone
-STEP_S = 0.3  # between two looks at how far it is
+STEP_S = 0.3  # between two updates of the progress
 PREVIEW, PREVIEW_LENGTH = 20, 300  # rows, and characters of each
 
 
 def build(site: Site, words: Words) -> None:
-    """Lay the tab out."""
+    """Lays the tab out."""
     gr.Markdown(words("file_hint"))
     with gr.Row():
         upload = gr.File(label=words("upload"), file_types=list(KINDS), type="filepath", height=170, elem_id="upload")
         with gr.Column():
-            choices = [(name, key) for key, name in site.models.items()]
-            which = gr.Radio(choices, value=choices[-1][1], label=words("which"), elem_id="which")
+            choices = [(name, variant) for variant, name in site.models.items()]
+            variant = gr.Radio(choices, value=choices[-1][1], label=words("which"), elem_id="which")
             options = gr.Textbox(label=words("options"), visible=site.asks_options, elem_id="file-options")
             with gr.Row():
                 button = gr.Button(words("annotate"), variant="primary", elem_id="annotate")
@@ -51,11 +54,11 @@ def build(site: Site, words: Words) -> None:
     preview = gr.HighlightedText(label=words("preview"), color_map=colours_of(site.task), visible=False, elem_id="preview")
     stops: dict[str, asyncio.Event] = {}  # by browser session
 
-    async def on_annotate(path: str | None, model: str, typed: str, request: gr.Request) -> AsyncIterator[list[Any]]:
+    async def on_annotate(path: str | None, chosen: str, typed: str, request: gr.Request) -> AsyncIterator[list[Any]]:
         session, tongue = str(request.session_hash), language(request)
         stops[session] = asyncio.Event()
         try:
-            async for shown in annotated(site, path, model, split_options(typed or ""), tongue, stops[session]):
+            async for shown in annotated(site, path, site.models[chosen], split_options(typed or ""), tongue, stops[session]):
                 yield shown
         finally:
             stops.pop(session, None)
@@ -65,86 +68,93 @@ def build(site: Site, words: Words) -> None:
             event.set()
 
     outputs = [status, results, preview]
-    quiet: dict[str, Any] = {"api_name": False, "show_progress": "hidden"}
-    button.click(on_annotate, [upload, which, options], outputs, concurrency_limit=FILES, trigger_mode="once", **quiet)
-    stop.click(on_stop, None, None, queue=False, **quiet)
+    button.click(on_annotate, [upload, variant, options], outputs, concurrency_limit=FILES, trigger_mode="once", **QUIET)
+    stop.click(on_stop, None, None, queue=False, **QUIET)
 
 
-async def annotated(site: Site, path: str | None, which: str, options: list[str], tongue: str, stop: asyncio.Event) -> AsyncIterator[list[Any]]:
-    """What the tab shows while a file is annotated: status, files, preview. Ends early, with what there is by then, when `stop` is set."""
+async def annotated(site: Site, path: str | None, model: str, options: list[str], tongue: str, stop: asyncio.Event) -> AsyncIterator[list[Any]]:
+    """Yields the tab's outputs while a file is annotated: status, files, preview. When `stop` is set, it ends early with the answers until then."""
     nothing = [gr.File(visible=False), gr.HighlightedText(visible=False)]
     try:
         if not path:
-            raise Said("no_file")
+            raise Fault("no_file")
         upload = await asyncio.to_thread(read, Path(path))
         asked = to_ask(site, upload, options)
-    except Said as problem:
-        yield [note(said(tongue, problem), bad=True), *nothing]
+    except Fault as problem:
+        yield [note(say_error(tongue, problem), bad=True), *nothing]
         return
     started, found, broken = time.monotonic(), dict[str, Prediction](), False
-    task = asyncio.create_task(_ask(site, site.models[which], list(asked.values()), found))
-    halt = asyncio.create_task(stop.wait())
     try:
-        while not task.done() and not stop.is_set():
-            yield [bar(len(found), len(asked), tongue), *nothing]
-            await asyncio.wait([task, halt], timeout=STEP_S, return_when=asyncio.FIRST_COMPLETED)
-        if task.done() and (error := task.exception()):
-            if not isinstance(error, ToolError):
-                raise error
-            broken = True
-    finally:
-        task.cancel()
-        halt.cancel()
-        await asyncio.wait({task, halt})  # no answer may come in behind this
+        async with aclosing(_asking(site, model, list(asked.values()), found, stop)) as progress:
+            async for done in progress:
+                yield [bar(done, len(asked), tongue), *nothing]
+    except ToolError:
+        broken = True
     made = await asyncio.to_thread(_understood, site, asked, found)
     records = [
         record(text, made.get(str(row)), site.task.kind, None if str(row) in made or str(row) not in asked else say(tongue, "not_asked"))
         for row, text in enumerate(upload.texts)
     ]
-    notes = [summary(upload, made, records, time.monotonic() - started, tongue)]
-    notes += [note(say(tongue, "broken"), bad=True)] if broken else [note(say(tongue, "stopped"), bad=True)] if stop.is_set() else []
-    with tempfile.TemporaryDirectory() as folder:  # Gradio takes copies, and forgets them after a while
+    notes = summary(upload, made, records, time.monotonic() - started, tongue)
+    notes += note(say(tongue, "broken" if broken else "stopped"), bad=True) if broken or stop.is_set() else ""
+    with tempfile.TemporaryDirectory() as folder:  # Gradio takes copies, which it removes after a while
         files = await asyncio.to_thread(_write, Path(folder), upload, records)
-        yield ["".join(notes), gr.File([str(file) for file in files], visible=True), marked(first_rows(site, upload, made), site.task)]
+        yield [notes, gr.File([str(file) for file in files], visible=True), marked(first_rows(site, upload, made), site.task)]
+
+
+async def _asking(site: Site, model: str, asked: list[Example], found: dict[str, Prediction], stop: asyncio.Event) -> AsyncGenerator[int]:
+    """Asks every row, puts the answers into `found`, and yields their number now and then, until all are there or `stop` is set.
+
+    Raises ToolError (1) when the server is gone. No answer comes after it has ended.
+    """
+
+    def keep(prediction: Prediction) -> None:
+        found[prediction.id] = prediction
+
+    task = asyncio.create_task(asking(site.server, model, list(questions(site.task, asked, "free")), SAMPLING, CONCURRENCY, keep, PATIENCE_S))
+    halt = asyncio.create_task(stop.wait())
+    try:
+        while not task.done() and not stop.is_set():
+            yield len(found)
+            await asyncio.wait([task, halt], timeout=STEP_S, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        halt.cancel()
+        await asyncio.wait({task, halt})
 
 
 def to_ask(site: Site, upload: Upload, options: list[str]) -> dict[str, Example]:
-    """Row number → the example to ask, for each row that isn't blank. Raises Said where a row has no options to choose from."""
+    """Returns row number → example for each row that isn't blank. Raises Fault where a row has no options to choose from."""
     found = {}
     for number, text in enumerate(upload.texts):
         if text.strip():
             own = (upload.options[number] if upload.options else None) or options
             if site.asks_options and len(own) < 2:
-                raise Said("no_options")
+                raise Fault("no_options")
             found[str(number)] = example(text, None if site.is_ner else own, str(number))
     return found
-
-
-async def _ask(site: Site, model: str, asked: list[Example], found: dict[str, Prediction]) -> None:
-    def keep(prediction: Prediction) -> None:
-        found[prediction.id] = prediction
-
-    await asking(site.server, model, list(questions(site.task, asked, "free")), SAMPLING, CONCURRENCY, keep, PATIENCE_S)
 
 
 def _understood(site: Site, asked: dict[str, Example], found: dict[str, Prediction]) -> dict[str, Annotation]:
     return {id: understood(site.task, asked[id], prediction) for id, prediction in found.items()}
 
 
-def _write(folder: Path, upload: Upload, records: list[dict[str, Any]]) -> list[Path]:
+def _write(folder: Path, upload: Upload, records: list[Record]) -> list[Path]:
     stem = Path(upload.name).stem
     files = [write_jsonl(folder / f"{stem}.annotated.jsonl", records)]
     return [*files, write_csv(folder / f"{stem}.annotated.csv", upload, records)] if upload.header else files
 
 
 def bar(done: int, total: int, tongue: str) -> str:
-    """How far it is."""
+    """Returns the progress as HTML."""
     words = escape(say(tongue, "asking", done=done, total=total))
     return f'<p class="figures" role="status">{words}</p><progress value="{done}" max="{total}"></progress>'
 
 
-def summary(upload: Upload, made: dict[str, Annotation], records: list[dict[str, Any]], seconds: float, tongue: str) -> str:
-    """How it went, in numbers."""
+def summary(upload: Upload, made: dict[str, Annotation], records: list[Record], seconds: float, tongue: str) -> str:
+    """Returns the numbers of rows, entities and errors as a note."""
     counts = {
         "rows": len(records),
         "answered": sum(one["output"] is not None for one in records),
@@ -157,7 +167,7 @@ def summary(upload: Upload, made: dict[str, Annotation], records: list[dict[str,
 
 
 def first_rows(site: Site, upload: Upload, made: dict[str, Annotation]) -> list[tuple[str, str | None]]:
-    """The first rows as pieces of one text, a line each; of a classification its class stands behind the row."""
+    """Returns the first rows as pieces of one text, a line each; a row's class stands behind it."""
     shown: list[tuple[str, str | None]] = []
     for number, text in enumerate(upload.texts[:PREVIEW]):
         short, found = text[:PREVIEW_LENGTH].replace("\n", " "), made.get(str(number))
@@ -165,10 +175,8 @@ def first_rows(site: Site, upload: Upload, made: dict[str, Annotation]) -> list[
         shown.append((f"{number + 1}  ", None))
         shown += pieces(short, spans, site.task.names)
         shown += [("…", None)] if len(text) > PREVIEW_LENGTH else []
-        shown += (
-            [("  ", None), (site.task.names.get(found.label, found.label), site.task.names.get(found.label, found.label))]
-            if found and found.label
-            else []
-        )
+        if found and found.label:
+            name = site.task.names.get(found.label, found.label)
+            shown += [("  ", None), (name, name)]
         shown.append(("\n", None))
     return shown

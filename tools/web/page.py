@@ -1,6 +1,8 @@
-"""The page to try a run on: a sentence, a file, and what is known of the run.
+"""The page of a run, with its three tabs: a sentence, a file, and the run.
 
-In: a Site. Out: a Gradio page, which tools.web.web opens. Nothing of it is loaded from anywhere but its own server.
+In: a Site. Out: a Gradio page, which tools.web.web opens.
+
+    ./ner web conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import gradio as gr
 
 from tools.extract.annotated_file import MAX_ROWS, MEGABYTES
 from tools.web import file_tab, run_tab, sentence_tab
-from tools.web.site import Site, colours_of, language
-from tools.web.words import CHINESE, WORDS, say
+from tools.web.site import QUIET, Site, colours_of, language
+from tools.web.words import CHINESE, LANGUAGES, WORDS, model, say
 
-PREFIX = "ner_factory_"  # Gradio's own words are looked up in the same dictionary
-KEPT_S = 3600  # for which an uploaded file and its result are kept
-AT_ONCE, IN_LINE = 8, 64  # requests of all browsers that are worked on, and that may wait
+PREFIX = "ner_factory_"  # of our keys: Gradio's own words stand in the same dictionary
+KEPT_S = 3600  # seconds that an uploaded file and its result are kept
+AT_ONCE, IN_LINE = 8, 64  # requests of all browsers that are worked on at once, and that may wait
+# Plain font names: Gradio's own themes load theirs from Google.
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"]
+MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 CSS = """
 .gradio-container {width: 100% !important; max-width: 1080px !important; margin: 0 auto !important}
 footer {display: none !important}
@@ -48,15 +53,13 @@ iframe.report {width: 100%; height: 80vh; border: 1px solid var(--border-color-p
 
 
 def build(site: Site) -> tuple[gr.Blocks, gr.I18n]:
-    """The page, and its words, which Gradio takes when it is opened."""
-    dictionary = gr.I18n(**dictionaries())
+    """Returns the page, and its words, which Gradio takes when it is opened."""
+    dictionary = gr.I18n(**dictionaries(site))
 
     def words(key: str) -> Any:
         return dictionary(PREFIX + key)
 
-    # Plain font names: Gradio's own themes load theirs from Google.
-    fonts = ["system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"]
-    theme = gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"])
+    theme = gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO)
     title = f"{site.run.name} · NER Factory"
     with gr.Blocks(theme=theme, css=CSS, title=title, analytics_enabled=False, delete_cache=(KEPT_S // 4, KEPT_S)) as page:
         head = gr.HTML(header(site, "en"), elem_id="head", padding=False)
@@ -70,25 +73,31 @@ def build(site: Site) -> tuple[gr.Blocks, gr.I18n]:
         def on_load(request: gr.Request) -> str:
             return header(site, language(request))
 
-        page.load(on_load, None, head, api_name=False, show_progress="hidden")
+        page.load(on_load, None, head, **QUIET)
     page.queue(max_size=IN_LINE, default_concurrency_limit=AT_ONCE, api_open=False)
     return page, dictionary
 
 
-def dictionaries() -> dict[str, dict[str, str]]:
-    """Gradio's dictionaries: browser language → key → words."""
-    english, chinese = ({PREFIX + key: both[number] for key, both in WORDS.items()} for number in (0, 1))
-    for words in (english, chinese):
-        words[f"{PREFIX}file_hint"] = words[f"{PREFIX}file_hint"].format(megabytes=MEGABYTES, rows=MAX_ROWS)
+def dictionaries(site: Site) -> dict[str, dict[str, str]]:
+    """Returns Gradio's dictionaries: browser language → key → words. A model's words stand under its variant, its raw answer's under `raw_<variant>`."""
+    english, chinese = ({PREFIX + key: words for key, words in _dictionary(site, tongue).items()} for tongue in LANGUAGES)
     return {"en": english, **dict.fromkeys(CHINESE, chinese)}
 
 
+def _dictionary(site: Site, tongue: str) -> dict[str, str]:
+    number = LANGUAGES.index(tongue)
+    words = {key: both[number] for key, both in WORDS.items()}
+    for variant in site.models:
+        words[variant] = model(variant)[number]
+        words[f"raw_{variant}"] = say(tongue, "raw", model=words[variant])
+    return words | {"file_hint": say(tongue, "file_hint", megabytes=MEGABYTES, rows=MAX_ROWS)}
+
+
 def header(site: Site, tongue: str) -> str:
-    """The run's name, what it is, and its labels in their colours."""
-    facts = [f"{say(tongue, 'task')} {site.task.name}: {say(tongue, site.task.kind)}", f"{say(tongue, 'base_model')} {site.run.trained().base_name}"]
+    """Returns the run's name, its task, base model and engine, and its labels in their colours."""
+    facts = [f"{say(tongue, 'task')} {site.task.name}: {say(tongue, site.task.kind)}"]
+    facts += [f"{say(tongue, 'base_model')} {site.run.variant('base').served_name}"]
     facts += [site.server.engine] if site.server.engine != "unknown" else []
-    chips = "".join(
-        f'<span class="chip" style="background:{colour}">{escape(name)}</span>'
-        for name, colour in (colours_of(site.task) if site.is_ner else {}).items()
-    )
+    colours = colours_of(site.task) if site.is_ner else {}
+    chips = "".join(f'<span class="chip" style="background:{colour}">{escape(name)}</span>' for name, colour in colours.items())
     return f"<h1>{escape(site.run.name)}</h1><p>{escape(' · '.join(facts))}</p><div>{chips}</div>"

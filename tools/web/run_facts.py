@@ -1,8 +1,8 @@
-"""What is known of a run: its scores, its loss, and the record of its training, from the files in its folder.
+"""Reads what a run's folder records: its scores, its loss, and its training.
 
-In: a run. Out: tables of words and numbers, or the command that makes what isn't there.
+In: a run. Out: rows of words and numbers; nothing where the folder has no such file.
 
-    python -c "from pathlib import Path; from tools.conf import load_run; from tools.web.run_facts import facts; print(facts(load_run(Path('conf/tiny-qwen2-sample-ner-lora-sft.yaml'))))"
+    .venv/train/bin/python -c "from pathlib import Path; from tools.conf.run import load_run; from tools.web.run_facts import facts; print(facts(load_run(Path('conf/tiny-qwen2-sample-ner-lora-sft.yaml'))))"
 """
 
 from __future__ import annotations
@@ -13,67 +13,73 @@ from typing import Any
 
 from tools.conf.run import Run
 from tools.errors import ToolError
-from tools.files import read_json, read_jsonl
+from tools.files import read_jsonl
 from tools.report.evaluations import Evaluation, find_evaluations
-from tools.score.score import table
+from tools.score.table import table
+from tools.train import manifest
+from tools.train.manifest import Manifest
 
+LOG = "trainer_log.jsonl"
+LOSSES = {"loss": "train", "eval_loss": "eval"}  # LLaMA-Factory's keys → the split
 AVERAGES = {"Micro Avg.": "micro", "Macro Avg.": "macro"}
 
 
-def evaluations(this: Run) -> list[Evaluation]:
-    """The run's evaluations that are whole; the adapter's own first."""
-    return sorted(find_evaluations(this.output_dir)[0], key=lambda one: (one.variant != "adapter", one.folder.name))
+def evaluations(run: Run) -> list[Evaluation]:
+    """Returns the run's evaluations that are whole, the adapter's own first."""
+    return sorted(find_evaluations(run.output_dir)[0], key=lambda one: (one.variant.word != "adapter", one.folder.name))
+
+
+def report_command(one: Evaluation) -> str:
+    """Returns the make command that writes an evaluation's report."""
+    split = "" if one.meta.split == "dev" else f" SPLIT={one.meta.split}"
+    return one.variant.command("report") + split + ("" if one.meta.decoding == "free" else f' ARGS="--folder {one.folder}"')
 
 
 def scores(one: Evaluation) -> list[list[Any]]:
-    """Label, precision, recall, F1, support, one row a label; the averages are called 'micro' and 'macro'. A mean of ratios has only an F1."""
-    frame = table(one.score)[["Label", "Precision", "Recall", "F1", "Support"]]
-    rows = []
-    for label, precision, recall, f1, support in frame.astype(object).where(frame.notna(), None).itertuples(index=False):
-        is_mean = label == "Macro Avg."
-        rows.append([AVERAGES.get(label, label), None if is_mean else precision, None if is_mean else recall, f1, support])
-    return rows
+    """Returns label, precision, recall, F1 and support, one row a label; the averages are called 'micro' and 'macro'. A mean of ratios has only an F1."""
+    frame = table(one.score)[["Label", "Precision", "Recall", "F1", "Support"]].copy()
+    frame.loc[frame["Label"] == "Macro Avg.", ["Precision", "Recall"]] = None
+    cells = frame.replace({"Label": AVERAGES}).astype(object)
+    return cells.where(cells.notna(), None).to_numpy().tolist()
 
 
-def losses(this: Run) -> list[tuple[int, float, str]]:
-    """(step, loss, 'train' or 'eval') from LLaMA-Factory's log; [] where there is none."""
-    path = this.output_dir / "trainer_log.jsonl"
+def losses(run: Run) -> list[tuple[int, float, str]]:
+    """Returns (step, loss, 'train' or 'eval') of each line of LLaMA-Factory's log; [] where there is none."""
+    path = run.output_dir / LOG
     if not path.is_file():
         return []
     try:
         rows = [row for _, row in read_jsonl(path)]
     except ToolError:
         return []
-    found = []
-    for row in rows:
-        for key, kind in (("loss", "train"), ("eval_loss", "eval")):
-            if isinstance(row.get("current_steps"), int) and isinstance(row.get(key), int | float):
-                found.append((row["current_steps"], float(row[key]), kind))
-    return found
+    return [
+        (row["current_steps"], float(row[key]), split)
+        for row in rows
+        for key, split in LOSSES.items()
+        if isinstance(row.get("current_steps"), int) and isinstance(row.get(key), int | float)
+    ]
 
 
-def facts(this: Run) -> list[tuple[str, str]]:
-    """(key of tools.web.words or a file's name, what is known of it) from the manifest; [] where the run isn't trained."""
-    path = this.output_dir / "manifest.json"
-    if not path.is_file():
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Returns (key of tools.web.words or a file's name, value) for each fact of the manifest; [] where the run isn't trained."""
+    known = manifest.read(run.output_dir)
+    if not known:
         return []
-    manifest = read_json(path)
-    trained = this.trained()
-    known = [("base_model", trained.base_model), ("trained", _when(manifest)), ("training_seconds", _seconds(manifest))]
-    known += [("command", manifest.get("command")), ("commit", manifest.get("commit"))]
-    machine = manifest.get("machine") or {}
-    known.append(("machine", ", ".join([f"{machine.get('cores', '?')} cores", *map(str, machine.get("gpus") or [])])))
-    known += [(name, version) for name, version in (manifest.get("versions") or {}).items()]
-    known += [(f"sha256 {Path(file).name}", digest) for file, digest in (manifest.get("sha256") or {}).items()]
-    return [(key, str(value)) for key, value in known if value]
+    found: list[tuple[str, object]] = [
+        ("base_model", run.trained().base_model),
+        ("trained", " – ".join(time.replace("T", " ").removesuffix("+00:00") for time in (known.started, known.ended) if time) + " UTC"),
+        ("training_seconds", _seconds(known)),
+        ("command", known.command),
+        ("commit", known.commit),
+        ("machine", ", ".join([f"{known.machine.cores or '?'} cores", *known.machine.gpus])),
+        *known.versions.items(),
+        *((f"sha256 {Path(file).name}", digest) for file, digest in known.sha256.items()),
+    ]
+    return [(key, str(value)) for key, value in found if value]
 
 
-def _when(manifest: dict[str, Any]) -> str:
-    return " – ".join(str(manifest[key]).replace("T", " ").removesuffix("+00:00") for key in ("started", "ended") if manifest.get(key)) + " UTC"
-
-
-def _seconds(manifest: dict[str, Any]) -> str:
+def _seconds(known: Manifest) -> str:
     try:
-        return f"{(datetime.fromisoformat(manifest['ended']) - datetime.fromisoformat(manifest['started'])).total_seconds():,.0f}"
-    except (KeyError, TypeError, ValueError):
+        return f"{(datetime.fromisoformat(known.ended or '') - datetime.fromisoformat(known.started)).total_seconds():,.0f}"
+    except (TypeError, ValueError):
         return ""

@@ -1,6 +1,8 @@
-"""The page's third tab: the run's scores, its training loss, the record of its training, and its report; or the command that makes what isn't there.
+"""The page's third tab: the run's scores, its training loss, the record of its training, and its report. Where a file is missing stands the command that makes it.
 
 In: a run's folder, read anew each time the tab is opened. Out: tables, a curve, and the report in a frame that can't reach the page.
+
+    ./ner web conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -17,15 +19,14 @@ from pandas import DataFrame
 from tools.errors import ToolError
 from tools.files import read_text
 from tools.report.evaluations import Evaluation
-from tools.web.run_facts import evaluations, facts, losses, scores
-from tools.web.site import Site, Words, grid, language, note
+from tools.report.report import NAME
+from tools.web.run_facts import evaluations, facts, losses, report_command, scores
+from tools.web.site import QUIET, Site, Words, grid, language, note
 from tools.web.words import WORDS, say
-
-REPORT = "report.html"
 
 
 def build(site: Site, words: Words, tab: gr.Tab) -> None:
-    """Lay the tab out."""
+    """Lays the tab out."""
     choice = gr.Dropdown(label=words("evaluation"), interactive=True, elem_id="evaluation")
     table = gr.HTML(elem_id="scores", padding=False)
     with gr.Row():
@@ -45,13 +46,12 @@ def build(site: Site, words: Words, tab: gr.Tab) -> None:
 
     def on_report(chosen: str | None) -> str:
         one = _find(site, chosen)
-        return frame(one.folder / REPORT) if one else ""
+        return frame(one.folder / NAME) if one else ""
 
     parts = [table, show, download, report]
-    quiet: dict[str, Any] = {"api_name": False, "show_progress": "hidden"}
-    tab.select(on_open, choice, [choice, *parts, curve, record], **quiet)
-    choice.input(on_choice, choice, parts, **quiet)
-    show.click(on_report, choice, report, **quiet)
+    tab.select(on_open, choice, [choice, *parts, curve, record], **QUIET)
+    choice.input(on_choice, choice, parts, **QUIET)
+    show.click(on_report, choice, report, **QUIET)
 
 
 def _find(site: Site, name: str | None) -> Evaluation | None:
@@ -59,26 +59,23 @@ def _find(site: Site, name: str | None) -> Evaluation | None:
 
 
 def shown(site: Site, name: str | None, tongue: str) -> list[Any]:
-    """An evaluation's table, the two buttons of its report, and an empty place for that."""
+    """Returns an evaluation's table, the two buttons of its report, and an empty place for the report."""
     one = _find(site, name)
+    without = [gr.Button(visible=False), gr.DownloadButton(visible=False), ""]
     if not one:
-        missing = note(say(tongue, "no_scores", command=f"make eval CONF={site.run.path}"))
-        return [missing, gr.Button(visible=False), gr.DownloadButton(visible=False), ""]
-    report = one.folder / REPORT
-    parts = [score_table(one, tongue)]
+        return [note(say(tongue, "no_scores", command=f"make eval CONF={site.run.path}")), *without]
+    report, table = one.folder / NAME, score_table(one, tongue)
     if not report.is_file():
-        command = one.again.replace("make eval", "make report")
-        return ["".join([*parts, note(say(tongue, "no_report", command=command))]), gr.Button(visible=False), gr.DownloadButton(visible=False), ""]
-    # Gradio gives away only what lies in its own folder: a copy, one for each evaluation.
+        return [table + note(say(tongue, "no_report", command=report_command(one))), *without]
+    # Gradio hands out only files in its own folder: a copy, one for each evaluation.
     copy = Path(tempfile.gettempdir()) / f"{site.run.name}-{one.folder.name}.html"
     copyfile(report, copy)
-    return ["".join(parts), gr.Button(visible=True), gr.DownloadButton(value=str(copy), visible=True), ""]
+    return [table, gr.Button(visible=True), gr.DownloadButton(value=str(copy), visible=True), ""]
 
 
 def score_table(one: Evaluation, tongue: str) -> str:
-    """Label, precision, recall, F1, support; what they are of stands above."""
-    score = one.score
-    head = say(tongue, "scored", rows=score["rows"], task=one.meta["task"], split=one.meta["split"], protocol=score.get("protocol", "set"))
+    """Returns label, precision, recall, F1 and support as a table, under the split's name and the protocol."""
+    head = say(tongue, "scored", rows=one.score["rows"], task=one.meta.task, split=one.meta.split, protocol=one.score["protocol"])
     rows = []
     for label, *figures, support in scores(one):
         name = say(tongue, label) if label in ("micro", "macro") else label
@@ -88,7 +85,7 @@ def score_table(one: Evaluation, tongue: str) -> str:
 
 
 def history(site: Site, tongue: str) -> list[Any]:
-    """The curve, and the record of the training."""
+    """Returns the loss as a curve, and the record of the training as a table."""
     train = f"make train CONF={site.run.path}"
     points, known = losses(site.run), facts(site.run)
     notes = [] if points else [note(say(tongue, "no_curve", command=train))]
@@ -101,9 +98,9 @@ def history(site: Site, tongue: str) -> list[Any]:
 
 
 def frame(report: Path) -> str:
-    """The report in a frame of its own origin: its script runs, and can't touch the page, its storage, or the network's cookies."""
+    """Returns the report in a frame with an origin of its own: its script runs, and can reach neither the page nor its storage nor its cookies."""
     try:
         text = read_text(report)
     except ToolError as problem:
         return note(str(problem), bad=True)
-    return f'<iframe class="report" sandbox="allow-scripts" referrerpolicy="no-referrer" title="{REPORT}" srcdoc="{escape(text)}"></iframe>'
+    return f'<iframe class="report" sandbox="allow-scripts" referrerpolicy="no-referrer" title="{NAME}" srcdoc="{escape(text)}"></iframe>'

@@ -1,6 +1,9 @@
-"""The page's first tab: one text, asked of every model that the server has of the run, side by side.
+"""The page's first tab: one text, asked of each of the site's models, side by side.
 
-In: what was typed. Out: for each model the marked text (or the options' probabilities), what went wrong in plain words, every entity in a table, and its own words.
+In: a text, and the options where the task has none of its own. Out: for each model the marked text (or the options' probabilities), messages, every entity in a
+table, and the raw answer.
+
+    ./ner web conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
 
 from __future__ import annotations
@@ -16,41 +19,34 @@ import gradio as gr
 from tools.errors import ToolError
 from tools.example import Example, read_examples
 from tools.extract.annotate import Annotation, ask, example, length, outermost, pieces
+from tools.extract.annotated_file import Fault
 from tools.predict.predictions import Prediction
 from tools.predict.questions import SAMPLING, questions
 from tools.score.protocols import Span
 from tools.text import CONTROL_TOKEN
 from tools.web.site import Site, Words, colours_of, grid, language, marked, note
-from tools.web.words import Said, said, say
+from tools.web.words import say, say_error
 
 MAX_LENGTH = 20_000  # characters
-SHOWN, READ, VARIETY = 6, 200, 3  # sentences to choose from, out of how many, and how many different labels make one worth showing
+SHOWN, READ = 6, 200  # sentences to choose from, out of the first of the dev split
+VARIETY = 3  # different labels; more don't make a sentence a better example
+SHORT = 40  # characters of a sentence on its button
 AT_ONCE = 8
-POSITIONS = 20  # of one entity that are written out
-ANSWER_CHARS = 80  # of an answer that is no option
+POSITIONS = 20  # of one entity that are listed
+ANSWER_CHARS = 80  # of an answer that isn't an option
 
 
 def build(site: Site, words: Words) -> None:
-    """Lay the tab out."""
-    text = gr.Textbox(
-        label=words("text"), placeholder=words("text_hint"), lines=1, max_lines=12, max_length=MAX_LENGTH, autofocus=True, elem_id="text"
-    )
-    inputs = [text]
-    if site.asks_options:
-        inputs.append(gr.Textbox(label=words("options"), lines=1, max_lines=6, elem_id="options"))
-    button = gr.Button(words("ask"), variant="primary", elem_id="ask")
-    if chosen := samples(site):
-        rows = [[one.text, ", ".join(one.options or [])][: len(inputs)] for one in chosen]
-        shown = [one.text if len(one.text) <= 40 else one.text[:40] + "…" for one in chosen]
-        gr.Examples(rows, inputs, label=words("examples"), example_labels=shown, cache_examples=False, api_name=False)
+    """Lays the tab out."""
+    text, button, inputs = _inputs(site, words)
     outputs: list[gr.components.Component] = [gr.HTML(elem_id="notes", padding=False)]
     with gr.Row():
-        panes = [_pane(site, words, which, name) for which, name in site.models.items()]
+        panes = [_pane(site, words, variant, name) for variant, name in site.models.items()]
     with gr.Accordion(words("under_the_hood"), open=False, elem_id="fold"):
         for role, lines in (("system", 2), ("user", 8)):
             outputs.append(gr.Textbox(label=words(role), interactive=False, show_copy_button=True, lines=lines, max_lines=20, elem_id=role))
         with gr.Row():
-            raw = [_raw(words, which) for which in site.models]
+            raw = [_raw(words, variant) for variant in site.models]
     for (found, told), own in zip(panes, raw, strict=True):
         outputs += [found, told, own]
 
@@ -64,23 +60,37 @@ def build(site: Site, words: Words) -> None:
     gr.on([button.click, text.submit], handler, inputs, outputs, api_name=False, concurrency_limit=AT_ONCE, trigger_mode="once")
 
 
-def _pane(site: Site, words: Words, which: str, name: str) -> tuple[gr.components.Component, gr.HTML]:
+def _inputs(site: Site, words: Words) -> tuple[gr.Textbox, gr.Button, list[gr.Textbox]]:
+    """Lays out the text's field, the button, and a few sentences; returns the first two and all fields."""
+    text = gr.Textbox(
+        label=words("text"), placeholder=words("text_hint"), lines=1, max_lines=12, max_length=MAX_LENGTH, autofocus=True, elem_id="text"
+    )
+    fields = [text, *([gr.Textbox(label=words("options"), lines=1, max_lines=6, elem_id="options")] if site.asks_options else [])]
+    button = gr.Button(words("ask"), variant="primary", elem_id="ask")
+    if chosen := samples(site):
+        rows = [[one.text, ", ".join(one.options or [])][: len(fields)] for one in chosen]
+        shown = [_short(one.text, SHORT) for one in chosen]
+        gr.Examples(rows, fields, label=words("examples"), example_labels=shown, cache_examples=False, api_name=False)
+    return text, button, fields
+
+
+def _pane(site: Site, words: Words, variant: str, name: str) -> tuple[gr.components.Component, gr.HTML]:
     with gr.Column(min_width=300, elem_classes="model"):
         gr.HTML(f"<h3>{escape(name)}</h3>", padding=False)
         if site.is_ner:
-            found: gr.components.Component = gr.HighlightedText(label=words(which), color_map=colours_of(site.task), elem_id=f"found-{which}")
+            found: gr.components.Component = gr.HighlightedText(label=words(variant), color_map=colours_of(site.task), elem_id=f"found-{variant}")
         else:
-            found = gr.Label(label=words(which), num_top_classes=10, elem_id=f"found-{which}")
-        return found, gr.HTML(elem_id=f"said-{which}", padding=False)
+            found = gr.Label(label=words(variant), num_top_classes=10, elem_id=f"found-{variant}")
+        return found, gr.HTML(elem_id=f"said-{variant}", padding=False)
 
 
-def _raw(words: Words, which: str) -> gr.Textbox:
+def _raw(words: Words, variant: str) -> gr.Textbox:
     with gr.Column(min_width=300):
-        return gr.Textbox(label=words(f"raw_{which}"), interactive=False, show_copy_button=True, lines=5, max_lines=20, elem_id=f"raw-{which}")
+        return gr.Textbox(label=words(f"raw_{variant}"), interactive=False, show_copy_button=True, lines=5, max_lines=20, elem_id=f"raw-{variant}")
 
 
 def samples(site: Site) -> list[Example]:
-    """A few sentences of the run's own dev split, those with the most different labels first; none where it isn't here."""
+    """Returns a few sentences of the run's own dev split, those with the most different labels first; none where the split isn't here."""
     path = site.task.examples("dev", site.run.dataset)
     if not path.is_file():
         return []
@@ -92,17 +102,17 @@ def samples(site: Site) -> list[Example]:
 
 
 def split_options(words: str) -> list[str]:
-    """Options as they are typed: separated by commas of any kind, or by lines."""
+    """Returns the options in a text, which are separated by commas of any kind or by lines."""
     return list(dict.fromkeys(word.strip() for word in re.split(r"[,，、;；\n]", words) if word.strip()))
 
 
 async def answered(site: Site, text: str, options: list[str] | None, tongue: str) -> list[Any]:
-    """What the tab shows of a text: notes, system and user turn, then each model's finding, what is said of it, and its raw answer."""
+    """Returns the outputs for a text: notes, system and user turn, then each model's finding, remarks and raw answer."""
     try:
-        asked = _asked(site, text, options)
+        asked = _example(site, text, options)
         found = await asyncio.gather(*(ask(site.server, name, site.task, asked) for name in site.models.values()))
-    except Said as problem:
-        return _nothing(site, note(said(tongue, problem), bad=True))
+    except Fault as problem:
+        return _nothing(site, note(say_error(tongue, problem), bad=True))
     except ToolError:
         return _nothing(site, note(say(tongue, "gone", url=site.server.url, conf=site.run.path), bad=True))
     [question] = questions(site.task, [asked], "free")
@@ -117,14 +127,14 @@ async def answered(site: Site, text: str, options: list[str] | None, tongue: str
     return shown
 
 
-def _asked(site: Site, text: str, options: list[str] | None) -> Example:
-    """The text as an example to ask. Raises Said for one that can't be asked."""
+def _example(site: Site, text: str, options: list[str] | None) -> Example:
+    """Returns the text as an example. Raises Fault for one that can't be asked."""
     if not text or not text.strip():
-        raise Said("empty")
+        raise Fault("empty")
     if len(text) > MAX_LENGTH:
-        raise Said("too_many_characters", length=len(text), limit=MAX_LENGTH)
+        raise Fault("too_many_characters", length=len(text), limit=MAX_LENGTH)
     if site.asks_options and len(options or []) < 2:
-        raise Said("no_options")
+        raise Fault("no_options")
     return example(text, options)
 
 
@@ -133,13 +143,13 @@ def _nothing(site: Site, notes: str) -> list[Any]:
 
 
 def control_tokens(text: str) -> list[str]:
-    """What a tokenizer would have read as control tokens, each once."""
+    """Returns the control tokens in a text, each once."""
     return list(dict.fromkeys(found[0] for found in CONTROL_TOKEN.finditer(text)))
 
 
 async def refusal(site: Site, messages: list[dict[str, str]], prediction: Prediction, tongue: str) -> str:
-    """Why a server refused a text: too long for its context, with the figures, or its own words."""
-    counted = await length(site.server, next(iter(site.models.values())), messages)
+    """Returns why the server refused a text: too long for its context, with the figures, or the server's own message."""
+    counted = await asyncio.to_thread(length, site.server, next(iter(site.models.values())), messages)
     answer = int(SAMPLING["max_tokens"])
     if counted and counted[0] + answer > counted[1]:
         return say(tongue, "too_long", tokens=counted[0], limit=counted[1], room=counted[1] - answer, answer=answer)
@@ -147,7 +157,7 @@ async def refusal(site: Site, messages: list[dict[str, str]], prediction: Predic
 
 
 def finding(site: Site, one: Annotation) -> Any:
-    """The value of a model's HighlightedText, or of its Label."""
+    """Returns the value of a model's HighlightedText, or of its Label."""
     if site.is_ner:
         return marked(pieces(one.text, one.spans, site.task.names), site.task)
     if one.probabilities:
@@ -156,7 +166,7 @@ def finding(site: Site, one: Annotation) -> Any:
 
 
 def remarks(site: Site, one: Annotation, asked: Example, tongue: str) -> str:
-    """What is said below a finding: figures, what went wrong, and every entity with its places."""
+    """Returns the HTML below a finding: figures, messages, and every entity with its places."""
     prediction = one.prediction
     if prediction.error:
         return note(say(tongue, "refused", error=prediction.error), bad=True)
@@ -176,26 +186,29 @@ def remarks(site: Site, one: Annotation, asked: Example, tongue: str) -> str:
 
 
 def _entities(site: Site, one: Annotation, tongue: str) -> str:
-    """Every entity: label, string, positions, and what is odd about it."""
-    names, marked_spans = site.task.names, set(outermost(one.spans))
+    """Returns a table of every entity: label, string, positions, and a remark on one that isn't marked, isn't in the text, or has an unknown label."""
+    names, shown = site.task.names, set(outermost(one.spans))
     places: dict[tuple[str, str], list[Span]] = {}
     for span in one.spans:
         places.setdefault((span[0], one.text[span[1] : span[2]]), []).append(span)
-    rows = []
-    for (label, string), spans in places.items():
+    lines = []
+    for (label, string), spans in [*places.items(), *((pair, list[Span]()) for pair in one.nowhere)]:
         more = say(tongue, "more", count=len(spans) - POSITIONS) if len(spans) > POSITIONS else ""
         where = ", ".join(f"{start}–{end}" for _, start, end in spans[:POSITIONS])
-        rows.append((label, string, f"{where} {more}".strip(), "" if marked_spans.issuperset(spans) else say(tongue, "covered")))
-    rows += [(label, string, "", say(tongue, "nowhere")) for label, string in one.nowhere]
-    unknown = say(tongue, "unknown_label")
-    lines = [(names.get(row[0], row[0]), *row[1:3], " · ".join(filter(None, (row[3], "" if row[0] in names else unknown)))) for row in rows]
+        odd = [] if shown.issuperset(spans) else [say(tongue, "covered")]
+        odd += [] if spans else [say(tongue, "nowhere")]
+        odd += [] if label in names else [say(tongue, "unknown_label")]
+        lines.append((names.get(label, label), string, f"{where} {more}".strip(), " · ".join(odd)))
     return grid([say(tongue, "label"), say(tongue, "string"), say(tongue, "position"), ""], lines)
 
 
 def _class_remarks(site: Site, one: Annotation, asked: Example, tongue: str) -> list[str]:
     answer = one.label or ""
-    shown = answer if len(answer) <= ANSWER_CHARS else f"{answer[:ANSWER_CHARS]}…"  # all of it is below the fold
-    parts = [note(say(tongue, "chosen", name=site.task.names.get(answer, shown)))]
+    parts = [note(say(tongue, "chosen", name=site.task.names.get(answer, _short(answer, ANSWER_CHARS))))]  # the raw answer is below the fold
     if answer not in (asked.options or site.task.names):
         parts.append(note(say(tongue, "no_option"), bad=True))
     return parts if one.probabilities else [*parts, note(say(tongue, "no_probabilities"))]
+
+
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -1,34 +1,24 @@
-"""What the page says, in English and in Chinese: every word of ours stands here. The browser's language chooses.
+"""The page's words, each in English and in Chinese. The browser's language decides which are shown.
 
-In: a key. Out: the words, with facts filled in.
+In: a key and values. Out: the words with the values filled in.
 
-    python -c "from tools.web.words import say; print(say('zh', 'gone', url='http://127.0.0.1:8000/v1', conf='conf/a.yaml'))"
+    .venv/train/bin/python -c "from tools.web.words import say; print(say('zh', 'asking', done=1, total=2))"
 """
 
 from __future__ import annotations
 
-from tools.errors import WANTING, ToolError
+from tools.errors import ToolError
+from tools.extract.annotated_file import Fault
 
 LANGUAGES = ("en", "zh")
-# Browser languages that read Chinese; every other one reads English.
+# Browser languages that are shown Chinese; every other one is shown English.
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK", "zh-SG", "zh-Hans", "zh-Hant")
 
 WORDS: dict[str, tuple[str, str]] = {
     # the page
     "ner": ("named entities", "命名实体识别"),
     "classification": ("text classification", "文本分类"),
-    "base": ("base model", "基座模型"),
-    "adapter": ("base + adapter", "基座 + 适配器"),
-    "best": ("base + best checkpoint", "基座 + 最佳检查点"),
-    "merged": ("merged model", "合并后的模型"),
-    "merged-awq": ("merged model, awq", "合并后的模型，awq"),
-    "raw_merged-awq": ("Raw answer: merged model, awq", "原始回答：合并后的模型，awq"),
-    "merged-gptq": ("merged model, gptq", "合并后的模型，gptq"),
-    "raw_merged-gptq": ("Raw answer: merged model, gptq", "原始回答：合并后的模型，gptq"),
-    "merged-fp8": ("merged model, fp8", "合并后的模型，fp8"),
-    "raw_merged-fp8": ("Raw answer: merged model, fp8", "原始回答：合并后的模型，fp8"),
     "task": ("task", "任务"),
-    "labels": ("labels", "标签"),
     # a sentence
     "sentence": ("Try a sentence", "试一句"),
     "text": ("Text", "文本"),
@@ -37,29 +27,26 @@ WORDS: dict[str, tuple[str, str]] = {
     "ask": ("Ask", "提交"),
     "examples": ("Sentences from the dev split", "开发集中的句子"),
     "chosen": ("The answer: {name}", "回答：{name}"),
-    "under_the_hood": ("What was sent, and what came back", "发送的内容与原始回答"),
+    "under_the_hood": ("Prompt and raw answers", "提示词与原始回答"),
     "system": ("Prompt: system", "提示词：system"),
     "user": ("Prompt: user", "提示词：user"),
-    "raw_base": ("Raw answer: base model", "原始回答：基座模型"),
-    "raw_adapter": ("Raw answer: base + adapter", "原始回答：基座 + 适配器"),
-    "raw_best": ("Raw answer: base + best checkpoint", "原始回答：基座 + 最佳检查点"),
-    "raw_merged": ("Raw answer: merged model", "原始回答：合并后的模型"),
+    "raw": ("Raw answer: {model}", "原始回答：{model}"),
     "label": ("Label", "标签"),
     "string": ("String", "字符串"),
     "position": ("Positions", "位置"),
     "more": ("and {count:,} more", "等另外 {count:,} 处"),
-    "nowhere": ("stands nowhere in the text", "原文中没有"),
-    "unknown_label": ("no label of the task", "不是该任务的标签"),
-    "covered": ("within a longer one", "在更长的实体之内"),
+    "nowhere": ("not in the text", "原文中没有"),
+    "unknown_label": ("not a label of the task", "不是该任务的标签"),
+    "covered": ("within a longer entity", "在更长的实体之内"),
     "none_found": ("No entity found.", "没有找到实体。"),
     "figures": (
         "{seconds:.2f} s · prompt {prompt:,} tokens · answer {answer:,} tokens",
-        "{seconds:.2f} 秒 · 提示 {prompt:,} 个词元 · 回答 {answer:,} 个词元",
+        "{seconds:.2f} 秒 · 提示词 {prompt:,} 个词元 · 回答 {answer:,} 个词元",
     ),
     "empty": ("There is no text. Type one first.", "没有文本，请先输入。"),
     "too_many_characters": ("{length:,} characters; at most {limit:,} fit here.", "共 {length:,} 个字符，这里最多 {limit:,} 个。"),
     "at_limit": (
-        "The text has exactly {limit:,} characters, as many as fit here: what was pasted beyond them is missing.",
+        "The text has exactly {limit:,} characters, which is the limit: anything pasted beyond it is missing.",
         "文本恰好 {limit:,} 个字符，已达上限：粘贴时超出的部分已丢失。",
     ),
     "no_options": (
@@ -67,23 +54,23 @@ WORDS: dict[str, tuple[str, str]] = {
         "该任务的候选类别因文本而异：请至少写出两个，用逗号或换行分隔。",
     ),
     "neutralised": (
-        "The text holds what a model would read as a control token; it was sent harmless, with full-width characters: {tokens}",
-        "文本中有会被模型当作控制符的内容，已改成全角字符后再发送：{tokens}",
+        "The text contains control tokens. They were sent as plain text, with full-width characters: {tokens}",
+        "文本中有控制符，已改成全角字符，作为普通文本发送：{tokens}",
     ),
-    "truncated": ("The answer was cut off at {limit:,} tokens: what was to follow is missing.", "回答在 {limit:,} 个词元处被截断，后面的内容缺失。"),
+    "truncated": ("The answer was cut off at {limit:,} tokens; the rest is missing.", "回答在 {limit:,} 个词元处被截断，后面的内容缺失。"),
     "unparsable": (
-        "The answer couldn't be read: it isn't in the format that the task asks for. The raw answer is below.",
+        "The answer couldn't be read: it isn't in the task's format. The raw answer is below.",
         "回答无法解析：不是任务要求的格式。原始回答见下方。",
     ),
     "no_option": ("The answer is none of the options.", "回答不是候选类别之一。"),
     "no_probabilities": ("The server didn't give probabilities.", "服务器没有返回概率。"),
     "gone": (
-        "The server doesn't answer any more ({url}). Start it again: make web CONF={conf}",
+        "The server doesn't answer any more ({url}). To start it again: make web CONF={conf}",
         "服务器已没有响应（{url}）。请重新启动：make web CONF={conf}",
     ),
     "too_long": (
-        "The text is too long: with its prompt it has {tokens:,} tokens, and {room:,} are left for it ({limit:,} in the server's context, {answer:,} of them kept for the answer).",
-        "文本过长：连同提示词共 {tokens:,} 个词元，可用 {room:,} 个（服务器上下文 {limit:,} 个，其中 {answer:,} 个留给回答）。",
+        "The text is too long: with its prompt it has {tokens:,} tokens, and at most {room:,} fit. The server's context has {limit:,}, of which {answer:,} are kept for the answer.",
+        "文本过长：连同提示词共 {tokens:,} 个词元，最多可用 {room:,} 个。服务器的上下文有 {limit:,} 个，其中 {answer:,} 个留给回答。",
     ),
     "refused": ("The server refused the text: {error}", "服务器拒绝了该文本：{error}"),
     # a file
@@ -104,8 +91,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "{rows:,} rows in {seconds:.0f} s: {answered:,} answered, {entities:,} entities, {unread:,} answers that couldn't be read, {failed:,} with an error, {blank:,} blank.",
         "共 {rows:,} 行，用时 {seconds:.0f} 秒：{answered:,} 行已回答，{entities:,} 个实体，{unread:,} 个回答无法解析，{failed:,} 行出错，{blank:,} 行为空。",
     ),
-    "stopped": ("Stopped. The rows that weren't asked say so in their error.", "已停止。未提问的行在 error 中注明。"),
-    "broken": ("The server stopped answering; what it answered until then is in the file.", "服务器中途停止响应；此前的回答已写入文件。"),
+    "stopped": ("Stopped. `error` names each row that wasn't asked.", "已停止。未提问的行在 error 中注明。"),
+    "broken": ("The server stopped answering. Its answers until then are in the file.", "服务器中途停止响应。此前的回答已写入文件。"),
     "not_asked": ("not asked: stopped before", "未提问：此前已停止"),
     "wrong_kind": ("{name}: a .txt, .csv or .jsonl file is needed.", "{name}：需要 .txt、.csv 或 .jsonl 文件。"),
     "too_big": ("{name}: {megabytes:.1f} MB; at most {limit} MB can be annotated here.", "{name}：{megabytes:.1f} MB；这里最多可标注 {limit} MB。"),
@@ -113,8 +100,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "no_rows": ("{name}: there is no text in it.", "{name}：文件中没有文本。"),
     "not_utf8": ("{name}, line {line}: not UTF-8. Save the file as UTF-8.", "{name} 第 {line} 行：不是 UTF-8 编码。请将文件另存为 UTF-8。"),
     "no_text_column": (
-        "{name}: which column holds the text? Name it `text`. Columns: {columns}",
-        "{name}：哪一列是文本？请将其命名为 `text`。现有列：{columns}",
+        "{name}: no column is clearly the text. Name it `text`. Columns: {columns}",
+        "{name}：无法确定哪一列是文本，请将其命名为 `text`。现有列：{columns}",
     ),
     "bad_csv": ("{name}, line {line}: not a CSV row: {reason}", "{name} 第 {line} 行：不是有效的 CSV 行：{reason}"),
     "bad_cells": (
@@ -137,13 +124,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "micro": ("Micro average", "微平均"),
     "macro": ("Macro average", "宏平均"),
     "scored": ("{rows:,} rows of {task} {split}, protocol {protocol}", "{task} {split} 共 {rows:,} 行，协议 {protocol}"),
-    "no_scores": ("Not evaluated yet. To do it: {command}", "尚未评测。运行：{command}"),
+    "no_scores": ("Not evaluated yet. To evaluate: {command}", "尚未评测。运行：{command}"),
     "no_report": ("No report yet. To write it: {command}", "尚无报告。运行：{command}"),
     "no_curve": ("No training log here. To train: {command}", "没有训练日志。运行：{command}"),
     "no_manifest": ("No record of a training here. To train: {command}", "没有训练记录。运行：{command}"),
     "base_model": ("base model", "基座模型"),
-    "served": ("served", "当前服务"),
-    "engine": ("engine", "引擎"),
     "trained": ("trained", "训练时间"),
     "training_seconds": ("seconds", "用时（秒）"),
     "command": ("command", "命令"),
@@ -153,25 +138,33 @@ WORDS: dict[str, tuple[str, str]] = {
     "loss": ("loss", "损失"),
 }
 
-
-class Said(ToolError):
-    """A fault that the page can say in both languages; `str` is the English."""
-
-    def __init__(self, key: str, **facts: object) -> None:
-        super().__init__(say("en", key, **facts), WANTING)
-        self.key, self.facts = key, facts
-
-
-def say(language: str, key: str, **facts: object) -> str:
-    """The words of a key in one of LANGUAGES."""
-    return WORDS[key][LANGUAGES.index(language)].format(**facts)
+MODELS: dict[str, tuple[str, str]] = {
+    "base": ("base model", "基座模型"),
+    "adapter": ("base + adapter", "基座 + 适配器"),
+    "best": ("base + best checkpoint", "基座 + 最佳检查点"),
+    "merged": ("merged model", "合并后的模型"),
+    "merged-": ("merged model, {}", "合并后的模型，{}"),
+    "checkpoint-": ("base + checkpoint {}", "基座 + 检查点 {}"),
+}
 
 
-def said(language: str, error: ToolError) -> str:
-    """An error's words in one of LANGUAGES, in English where it knows only that."""
-    return say(language, error.key, **error.facts) if isinstance(error, Said) else str(error)
+def model(variant: str) -> tuple[str, str]:
+    """Returns the words for one of a run's models, in English and in Chinese."""
+    kind, dash, rest = variant.partition("-")
+    english, chinese = MODELS[kind + dash]
+    return english.format(rest), chinese.format(rest)
+
+
+def say(language: str, key: str, **values: object) -> str:
+    """Returns the words of a key in one of LANGUAGES."""
+    return WORDS[key][LANGUAGES.index(language)].format(**values)
+
+
+def say_error(language: str, error: ToolError) -> str:
+    """Returns an error's words in one of LANGUAGES, in English where there are no others."""
+    return say(language, error.key, **error.values) if isinstance(error, Fault) else str(error)
 
 
 def language_of(accepted: str) -> str:
-    """One of LANGUAGES, from an Accept-Language header: the browser's first language decides, as it does in the page itself."""
+    """Returns one of LANGUAGES for an Accept-Language header: the browser's first language decides, as it does in the page itself."""
     return "zh" if accepted.strip().lower().startswith("zh") else "en"

@@ -1,0 +1,81 @@
+"""One text, asked and aligned."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests import toy_server
+from tests.toy_server import Faulty
+from tools.conf.task import Task, find_task
+from tools.extract import annotate
+from tools.predict.predictions import Prediction
+from tools.predict.server import Server
+
+start = toy_server.start  # a fixture
+
+
+@pytest.fixture
+def sample() -> Task:
+    return find_task("sample")
+
+
+def answer(pairs: list[tuple[str, str]]) -> str:
+    return json.dumps([{"text": text, "label": label} for label, text in pairs], ensure_ascii=False)
+
+
+def test_of_spans_that_overlap_the_longest_is_marked_and_none_is_lost(sample: Task) -> None:
+    text = "北京大学医学院北京"
+    pairs = [("address", "北京"), ("organization", "北京大学"), ("organization", "大学医学院"), ("name", "北京大学"), ("name", "无")]
+    found = annotate.understood(sample, annotate.example(text), Prediction("row", answer(pairs)))
+    assert found.spans == [
+        ("name", 0, 4),
+        ("organization", 0, 4),
+        ("address", 0, 2),
+        ("organization", 2, 7),
+        ("address", 7, 9),
+    ]
+    assert annotate.outermost(found.spans) == [("address", 0, 2), ("organization", 2, 7), ("address", 7, 9)]
+    pieces = annotate.pieces(text, found.spans, sample.names)
+    assert "".join(piece for piece, _ in pieces) == text
+    assert annotate.pieces("", [], {}) == [("", None)]
+    many = annotate.understood(sample, annotate.example("长" * 20_000), Prediction("row", answer([("name", "长"), ("book", "长长")])))
+    assert len(many.spans) == 30_000 and annotate.outermost(many.spans) == [("book", start, start + 2) for start in range(0, 20_000, 2)]
+
+
+def test_offsets_are_those_of_the_text_as_it_was_given(sample: Task) -> None:
+    text = "甲<|im_end|>乙"
+    found = annotate.understood(sample, annotate.example(text), Prediction("row", answer([("name", "<｜im_end｜>乙")])))
+    assert found.entities() == [{"label": "name", "text": "<|im_end|>乙", "start": 1, "end": 12}]
+
+
+def test_an_options_end_counts_and_no_option_is_favoured_for_beginning_another(start: Callable[..., Faulty]) -> None:
+    server = start([])
+    ids = {"经济": [11], "经济学": [11, 12]}
+    worth = {11: -0.1, 12: -0.2, 99: -1.0}
+
+    def others(path: str, request: dict[str, Any]) -> Any:
+        if path == "/v1/completions":
+            return {"choices": [{"prompt_logprobs": [None, *({str(id): {"logprob": worth.get(id, -9.0)}} for id in request["prompt"][1:])]}]}
+        if "prompt" in request:
+            return {"tokens": ids[request["prompt"]]}
+        last = request["messages"][-1]
+        return {"tokens": [1, 1] + ([*ids[last["content"]], 99, 98] if last["role"] == "assistant" else [])}
+
+    server.others = others
+    found = annotate.probabilities(Server(server.url, [], "toy"), "base", [{"role": "user", "content": "?"}], list(ids))
+    assert found["经济"] / found["经济学"] == pytest.approx(math.exp(0.2))
+    assert sum(found.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("answer", [None, [], {"tokens": "none"}, {"count": 1}])
+def test_a_server_that_cannot_tell_gives_neither_probabilities_nor_a_length(start: Callable[..., Faulty], answer: Any) -> None:
+    server = start([])
+    server.others = lambda path, request: answer
+    for url in (server.url, "http://127.0.0.1:9/v1"):
+        assert annotate.probabilities(Server(url, [], "toy"), "base", [{"role": "user", "content": "?"}], ["a", "b"]) == {}
+        assert annotate.length(Server(url, [], "toy"), "base", []) is None

@@ -1,0 +1,66 @@
+"""The page's third tab, in a real browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser import opened
+from tests.web.toy_page import Open, answer
+from tools.conf.task import Task
+from tools.predict.predictions import Prediction
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # for words that Gradio 6 renames
+
+
+def test_the_run_tab_names_what_is_missing_and_shows_what_is_there(browser: Browser, ner: Open, sample: Task) -> None:
+    from tools.files import sha256, write_json, write_text
+    from tools.predict.predictions import FILE, META
+    from tools.report import report
+    from tools.score.score import evaluate
+
+    output = ner.site.run.output_dir
+    with opened(browser, ner.address, locale="en-US") as page:
+        page.get_by_role("tab").nth(2).click()
+        page.locator("#scores").get_by_text(f"make eval CONF={ner.site.run.path}").wait_for()
+        page.locator("#facts").get_by_text(f"make train CONF={ner.site.run.path}").first.wait_for()
+        gold = sample.examples("dev", ner.site.run.dataset)
+        folder = output / "eval/sample_dev"
+        write_text(folder / FILE, Prediction("a", answer([("name", "林晓")])).to_json() + "\n")
+        meta = {"run": "toy-run", "task": "sample", "task_version": sample.version, "split": "dev"}
+        write_json(
+            folder / META, {**meta, "examples_sha256": sha256(gold), "prompt_sha256": "0", "which": "adapter", "engine": "toy", "model": "toy-run"}
+        )
+        evaluate(sample, gold, folder / FILE, folder)
+        report.write(sample, gold, folder)
+        base = folder.with_name("sample_dev-base")
+        write_text(base / FILE, Prediction("a", "[]").to_json() + "\n")
+        write_json(base / META, json.loads((folder / META).read_text()) | {"which": "base"})
+        evaluate(sample, gold, base / FILE, base)
+        write_text(output / "trainer_log.jsonl", "".join(f'{{"current_steps": {n}, "loss": {9 - n}}}\n' for n in range(1, 6)))
+        write_json(output / "manifest.json", {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:01:30+00:00", "commit": "<i>abc"})
+        page.get_by_role("tab").nth(0).click()
+        page.get_by_role("tab").nth(2).click()
+        page.locator("#scores table").wait_for()
+        rows = page.locator("#scores tbody").inner_text().splitlines()
+        assert rows[0].split("\t") == ["name", "1.0000", "1.0000", "1.0000", "1"]
+        assert [row.split("\t")[0] for row in rows[-2:]] == ["Micro average", "Macro average"]
+        assert "<i>abc" in page.locator("#facts").inner_text() and "90" in page.locator("#facts").inner_text()
+        page.locator("#curve canvas, #curve svg.marks").first.wait_for()
+        page.locator("#open-report").click()
+        inside = page.frame_locator("iframe.report")
+        inside.locator("h1").first.wait_for()
+        assert page.locator("iframe.report").get_attribute("sandbox") == "allow-scripts"
+        with page.expect_download() as waiting:
+            page.locator("#download-report").click()
+        assert Path(waiting.value.path()).read_bytes() == (folder / "report.html").read_bytes()
+        page.locator("#evaluation input").click()
+        page.get_by_role("option", name="sample_dev-base").click()
+        page.locator("#scores").get_by_text("make report CONF=conf/toy-run.yaml WHICH=base").wait_for()
+        assert page.locator("#scores tbody").inner_text().splitlines()[0].split("\t") == ["name", "0.0000", "0.0000", "0.0000", "1"]
