@@ -1,4 +1,4 @@
-"""What the fields of an answer are called, in this project's prompts and in other people's. Names are compared folded (tools.conf.fold).
+"""The names of an answer's fields, in this project's prompts and in other people's. Names are compared folded (tools.text.fold).
 
 A task's own two field names need not stand here.
 """
@@ -21,7 +21,7 @@ TEXT_FIELDS = frozenset(
         *("提及", "原文", "实体的名称", "实体的文本", "实体的内容"),
     )
 )
-# Names of lists around the entities; an empty one says that there are none.
+# The list of entities; an empty one says that there are none.
 WRAPPERS = frozenset(
     (
         *("entities", "entity", "entity_list", "result", "results", "output", "outputs", "answer", "answers", "data", "items", "list"),
@@ -29,7 +29,7 @@ WRAPPERS = frozenset(
         *("实体列表", "实体集合", "结果", "答案", "输出", "识别结果", "提取结果", "抽取结果", "命名实体"),
     )
 )
-# Names of what is said beside the entities.
+# Fields beside the entities.
 OTHER_FIELDS = frozenset(
     (
         *("sentence", "input", "query", "question", "title", "summary", "explanation", "reason", "reasoning", "note", "notes"),

@@ -1,6 +1,6 @@
 """Reads the answers of models that write words instead of JSON: bullets, tables, "实体：张三，类别：人名".
 
-In: the text of an answer, and the Reading that collects what is found. A pair is found only where a known label stands alone on one side. tools.answers.parse is the way in.
+In: the text of an answer. Out: pairs, added to a Reading. A pair is found only where a known label stands alone on one side. The entry point is tools.answers.parse.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import SEPARATORS, Reading
 from tools.text import fold
 
-LONGEST = 65_536  # characters that are looked at; no answer in words is as long
+LONGEST = 65_536  # characters that are read; no answer in words is as long
 
 _BULLET = re.compile(r"\s*+(?:[-*•·●◦▪>#+]+|\(?\d{1,3}[.、)）:：]|（\d{1,3}）|[①-⑳])\s*+")
 _MARKS = " \t\r\"'“”‘’「」『』`*_。.!！?？<>【】[]{}｛｝，,"
@@ -23,7 +23,7 @@ _WEAK = ("-", " ", "/")  # these stand within names too
 
 
 def read_lines(text: str, reading: Reading) -> None:
-    """Add what the lines of a text say to `reading`."""
+    """Adds the pairs in the lines of a text to `reading`."""
     if len(text) > LONGEST:
         text = text[:LONGEST].rpartition("\n")[0]
     lines = _Lines(reading)
@@ -35,7 +35,7 @@ def read_lines(text: str, reading: Reading) -> None:
 
 
 class _Lines:
-    """What earlier lines said: the label of a heading, or a field whose partner is still to come."""
+    """Reads line by line, and keeps the label of the last heading and a field that waits for its partner."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
@@ -43,19 +43,19 @@ class _Lines:
         self.fields: dict[str, str] = {}
 
     def tag(self, label: str, text: str) -> None:
-        """Add <人名>张三</人名>; other tags are HTML."""
+        """Adds <人名>张三</人名>. Other tags are HTML."""
         if self._label(label):
             self._add(label, text)
 
     def pair(self, one: str, other: str) -> bool:
-        """Add two words of which exactly one is a known label; False where that isn't so."""
+        """Adds two words of which exactly one is a known label; returns False for any other two."""
         if self._label(one) == self._label(other) or not (one and other):
             return False
         self._add(*(one, other) if self._label(one) else (other, one))
         return True
 
     def line(self, line: str) -> None:
-        """One line, with or without a bullet."""
+        """Reads one line, with or without a bullet."""
         bullet = _BULLET.match(line)
         body = line[bullet.end() :] if bullet else line
         word = _bare(body.rstrip(" \t:："))
@@ -74,7 +74,7 @@ class _Lines:
             self.heading = None
 
     def _cells(self, cells: list[str]) -> bool:
-        """A table's row: the one cell that is a known label, and the first of the others that isn't a number."""
+        """Reads a table's row: the one cell that is a known label, and the first of the others that isn't a number."""
         labels = [cell for cell in cells if self._label(cell)]
         texts = [cell for cell in cells if cell and cell not in labels and not cell.isdecimal()]
         if len(labels) != 1 or not texts:
@@ -87,42 +87,40 @@ class _Lines:
         return True
 
     def _parts(self, parts: list[str]) -> bool:
-        """A line's parts, one after another; a label before a colon holds for the parts after it. Whether any said something."""
+        """Reads a line's parts, one after another; a label before a colon holds for the parts after it. Returns whether any part was read."""
         words = [_bare(part) for part in parts]
         if len(words) == 2 and any(self._fits("-", word) for word in words if not self._label(word)) and self.pair(*words):
             return True
         label, found = None, False
         for part in parts:
-            if pair := self._field(part):
-                found = True
-                label = None
-                if len(pair) == 2:
-                    self._add(*pair)
+            if self._field(part):
+                label, found = None, True
             elif sides := self._sides(part):
-                label, text = sides[0] if sides[2] else None, sides[1]
-                self._add(sides[0], text)
-                found = True
+                self._add(*sides[:2])
+                label, found = sides[0] if sides[2] else None, True
             elif label and _bare(part):
                 self._add(label, _bare(part))
         return found
 
-    def _field(self, part: str) -> tuple[str, ...]:
-        """ "实体：张三" waits for "类别：人名", and the other way round: (label, text) when both are there, (one,) when one is, () when it is no field."""
+    def _field(self, part: str) -> bool:
+        """Reads "实体：张三", which waits for "类别：人名", or the other way round, and adds the pair once both are there; returns False for any other part."""
         name, colon, value = part.replace("：", ":").partition(":")
-        kind = "label" if fold(_bare(name)) in LABEL_FIELDS else "text" if fold(_bare(name)) in TEXT_FIELDS and not self._label(_bare(name)) else ""
+        name = _bare(name)
+        kind = "label" if fold(name) in LABEL_FIELDS else "text" if fold(name) in TEXT_FIELDS and not self._label(name) else ""
         if not colon or not kind:
-            return ()
+            return False
         self.fields[kind] = _bare(value)
-        if len(self.fields) < 2:
-            return ("",)
-        fields, self.fields = self.fields, {}
-        if self._label(fields["label"]) or self.reading.in_sentence(fields["text"]) or self.reading.is_nothing(fields["text"]):
-            return fields["label"], fields["text"]
-        self.reading.unread += 1
-        return ("",)
+        if len(self.fields) == 2:
+            label, text = self.fields["label"], self.fields["text"]
+            self.fields = {}
+            if self._label(label) or self.reading.in_sentence(text) or self.reading.is_nothing(text):
+                self._add(label, text)
+            else:
+                self.reading.unread += 1
+        return True
 
     def _sides(self, part: str) -> tuple[str, str, bool] | None:
-        """(label, text, whether the label is on the left) of "人名：张三", "张三 - 人名" or "张三（人名）"."""
+        """Returns (label, text, whether the label is on the left) of "人名：张三", "张三 - 人名" or "张三（人名）"."""
         body = part.strip().rstrip("。.!！*` ")
         if body.endswith(("）", ")")):
             left, _, right = body[:-1].replace("（", "(").rpartition("(")
@@ -167,5 +165,5 @@ def _is_field(word: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    """Text without the marks that stand around it: quotes, Markdown, brackets, full stops."""
+    """Returns the text without the marks around it: quotes, Markdown, brackets, full stops."""
     return text.strip(_MARKS)

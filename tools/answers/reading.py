@@ -1,7 +1,7 @@
-"""From the values that a model wrote to (label, string) pairs, whatever shape they have.
+"""Turns JSON-like values of any shape into (label, string) pairs.
 
-In: JSON-like values as tools.answers.scan gives them, a task, and the sentence where it is known. Out: pairs, and the rules beyond the trained format that this took.
-What is a label is decided by the task: a word that it knows. tools.answers.parse is the way in.
+In: values from tools.answers.scan, a task, and the sentence if it is known. Out: pairs, and the rules beyond the trained format that were needed. A word is a label if
+the task knows it. The entry point is tools.answers.parse.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ SEPARATORS = re.compile(r"[、,，;；|/]")
 
 
 class _Either(NamedTuple):
-    """A key and a string value of which neither, or both, are known labels: the rest of the answer tells which side is the label."""
+    """A key and a string value of which both or none are known labels. The rest of the answer decides which side is the label."""
 
     key: str
     value: str
 
 
 class Reading:
-    """Collects the pairs of one answer: `read` every value, or `add` pairs, then ask for `pairs()`."""
+    """Collects the pairs of one answer: `read` its values or `add` pairs, then call `pairs()`."""
 
     def __init__(self, task: Task, sentence: str | None) -> None:
         self.task = task
         self.sentence = sentence
         self.rules: set[str] = set()
         self.items: list[Pair | _Either] = []
-        self.silent = False  # something said that there is nothing
-        self.unread = 0  # items of which nothing could be made
+        self.silent = False  # the answer says somewhere that there is nothing
+        self.unread = 0  # items that could not be read
         self._own = {fold(task.answer.label), fold(task.answer.text)}
         self._in_quotes = False
         self._labels_right = self._labels_left = 0
 
     def pairs(self) -> list[Pair] | None:
-        """The unique pairs in the answer's order; None when nothing was read and nothing said that there is nothing."""
+        """Returns the unique pairs in the answer's order; None where no pair was found and the answer doesn't say that there is nothing."""
         items = [pair for item in self.items if (pair := self._decide(item) if isinstance(item, _Either) else item)]
         if self.unread and (items or self.silent):
             self.rules.add("partial_items")
         return list(dict.fromkeys(items)) if items or self.silent else None
 
     def known(self, word: str) -> bool:
-        """Whether the task has a label of that name, in any spelling."""
+        """Tells whether the task has a label of that name, in any spelling."""
         return self._look_up(word) is not None
 
     def _look_up(self, word: str) -> tuple[str, str] | None:
-        """(label, rule) of a known label: as it is written, folded, or with itself in another language behind it in brackets, as in "人名（PER）"."""
+        """Returns (label, rule) of a known label: as it is written, folded, or with its other name behind it in brackets, as in "人名（PER）"."""
         spellings = self.task.spellings
         if hit := spellings.get(word):
             return hit
@@ -64,15 +64,15 @@ class Reading:
         return (hit[0], "label_spelling") if hit else None
 
     def is_nothing(self, word: str) -> bool:
-        """Whether a word says that there is no entity."""
+        """Tells whether a word says that there is no entity."""
         return not word or fold(word) in self.task.sentinels
 
     def in_sentence(self, word: str) -> bool:
-        """Whether a word stands in the sentence; False where the sentence isn't known."""
+        """Tells whether a word stands in the sentence; False where the sentence isn't known."""
         return self.sentence is not None and bool(word) and word in self.sentence
 
     def add(self, label: str, text: str) -> None:
-        """One pair. A known label becomes the task's own; a string or label that says "nothing" is no entity, unless it stands in the sentence."""
+        """Adds one pair. A known label becomes the task's own. A label or string that says "nothing" is no entity, unless the string stands in the sentence."""
         hit = self._look_up(label)
         if (self.is_nothing(text) and not self.in_sentence(text)) or (not hit and self.is_nothing(label)):
             self.silent = True
@@ -83,7 +83,7 @@ class Reading:
         self.items.append((hit[0] if hit else label.strip(), text))
 
     def add_all(self, label: str, text: str) -> None:
-        """A label's string; it is several where only its parts stand in the sentence."""
+        """Adds a label's string, or its parts where only these stand in the sentence."""
         parts = [part.strip() for part in SEPARATORS.split(text)] if self.sentence is not None and not self.in_sentence(text) else []
         if len(parts) > 1 and all(self.in_sentence(part) for part in parts):
             self.rules.add("joined_texts")
@@ -93,7 +93,7 @@ class Reading:
             self.add(label, text)
 
     def read(self, value: Any, label: str | None = None, depth: int = 0) -> None:
-        """One value: an object (tuple of pairs), a list, a string or something else. `label` is what the values around it said."""
+        """Reads one value: an object (a tuple of pairs), a list, a string or something else. `label` is the label that the values around it gave."""
         if depth > MAX_DEPTH:
             self.unread += 1
         elif type(value) is tuple:
@@ -114,7 +114,7 @@ class Reading:
         return not self._in_quotes and value.lstrip()[:1] in ("[", "{") and not self.in_sentence(value)
 
     def _quoted(self, value: str, label: str | None, depth: int) -> None:
-        """A string that holds JSON itself; strings within that are strings, so that each character is read twice at most."""
+        """Reads a string that holds JSON. Strings within that JSON are plain strings, so that each character is read twice at most."""
         self.rules.add("quoted_json")
         self._in_quotes = True
         for inner in scan(value).values:
@@ -133,7 +133,7 @@ class Reading:
             self.read(value, label, depth + 1)
 
     def _pair_of(self, values: list[Any]) -> Pair | None:
-        """["张三", "人名"], with numbers behind it or not."""
+        """Returns the pair in ["张三", "人名"], with or without numbers behind it."""
         if not 2 <= len(values) <= 8:
             return None
         words = [value for value in values if isinstance(value, str)]
@@ -142,7 +142,7 @@ class Reading:
         return self._by_label(*words)
 
     def _by_label(self, one: str, other: str) -> Pair | None:
-        """(label, text) where exactly one of two words is a known label, or where both are and one of them stands in the sentence."""
+        """Returns (label, text) where exactly one of two words is a known label, or where both are and only one stands in the sentence."""
         first, second = self.known(one), self.known(other)
         if first and second:
             first, second = self.in_sentence(other), self.in_sentence(one)
@@ -172,7 +172,7 @@ class Reading:
         return groups
 
     def _fields(self, fields: Mapping[str, Any], label: str | None, depth: int) -> bool:
-        """Read an object with a field for the label and one for the text; False when it isn't one."""
+        """Reads an object with a field for the label and one for the text; returns False for any other object."""
         names = self.task.answer.label, self.task.answer.text
         own = names[0] in fields and names[1] in fields
         if not own:
@@ -201,7 +201,7 @@ class Reading:
         return True
 
     def _field_names(self, fields: Mapping[str, Any], label: str | None) -> tuple[str, str] | None:
-        """The names of the label's field ('' for the label from outside) and of the text's: by the lists above, or by which value is a known label."""
+        """Returns the names of the label's field ('' for the label from outside) and of the text's, found by the lists of names or by the one value that is a label."""
         folded = {key: fold(key) for key in fields}
         label_names = [key for key, name in folded.items() if name in LABEL_FIELDS or name == fold(self.task.answer.label)]
         text_names = [key for key, name in folded.items() if name in TEXT_FIELDS or name == fold(self.task.answer.text)]
@@ -223,7 +223,7 @@ class Reading:
         return (words[0], words[1]) if first else (words[1], words[0])
 
     def _map(self, fields: Mapping[str, Any], label: str | None, depth: int) -> None:
-        """Read an object whose keys are entities or labels, or one around the entities."""
+        """Reads an object whose keys are entities or labels, or an object around the entities."""
         group = any(self.known(key) for key, value in fields.items() if isinstance(value, list | tuple) or value is None)
         for key, value in fields.items():
             if isinstance(value, str):
@@ -238,6 +238,7 @@ class Reading:
                 self._inside(key, value, label, depth)
 
     def _entry(self, key: str, value: str, label: str | None, depth: int) -> None:
+        """Reads a key with a string value."""
         key_known, value_known = self.known(key), self.known(value)
         if self._is_quoted(value) and (key_known or fold(key) in WRAPPERS):
             self._quoted(value, key if key_known else label, depth)
@@ -260,7 +261,7 @@ class Reading:
             self.items.append(_Either(key, value))
 
     def _group(self, key: str, value: Any, depth: int) -> None:
-        """{"人名": ["张三"]}, {"人名": [{"text": "张三"}]}, {"人名": {"张三": [[0, 1]]}}, {"人名": null}."""
+        """Reads {"人名": ["张三"]}, {"人名": [{"text": "张三"}]}, {"人名": {"张三": [[0, 1]]}} or {"人名": null}."""
         self.rules.add("label_groups")
         self._labels_left += 1
         if value is None:
@@ -272,22 +273,20 @@ class Reading:
             self.read(value, key, depth + 1)
 
     def _inside(self, key: str, value: Any, label: str | None, depth: int) -> None:
-        """A list or object that stands in another under a name of its own. An empty one says something only where the name says that entities belong there."""
+        """Reads a list or object under a key of its own. An empty one means "no entity" only where the key is a name for a list of entities."""
         was_silent, before, unread = self.silent, len(self.items), self.unread
         self.read(value, label, depth + 1)
-        if fold(key) in WRAPPERS:
-            self.rules.add("wrapper")
-            return
-        if len(self.items) > before:
+        if fold(key) in WRAPPERS or len(self.items) > before:
             self.rules.add("wrapper")
         else:
             self.silent, self.unread = was_silent, unread
 
     def _is_field(self, key: str) -> bool:
         name = fold(key)
-        return name in self._own or name in LABEL_FIELDS or name in TEXT_FIELDS or name in WRAPPERS or name in OTHER_FIELDS
+        return any(name in names for names in (self._own, LABEL_FIELDS, TEXT_FIELDS, WRAPPERS, OTHER_FIELDS))
 
     def _decide(self, item: _Either) -> Pair | None:
+        """Returns the pair in a key and a value, by the side where the answer's other labels are, else by the side that stands in the sentence."""
         right, left = self._labels_right, self._labels_left
         if right == left:
             right, left = self.in_sentence(item.key), self.in_sentence(item.value)

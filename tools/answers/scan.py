@@ -1,8 +1,8 @@
-"""Finds the JSON-like values in free text: one pass, no recursion, so that time and memory grow with the text's length and with nothing else.
+"""Finds the JSON-like values in free text in one pass without recursion: time and memory are linear in the text's length.
 
-In: any text. Out: the values that stand in it, what stands outside of them, and which liberties were taken. Text is never run as code.
+In: any text. Out: its values, the text outside of them, and the rules that were needed to read them. Text is never run as code.
 
-    python -c "from tools.answers.scan import scan; print(scan('答案：[{\\'人名\\': \\'张三\\'},]'))"
+    .venv/train/bin/python -c "from tools.answers.scan import scan; print(scan('答案：[{\\'人名\\': \\'张三\\'},]'))"
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-MAX_DEPTH = 64  # no answer is nested that deeply; what is, is a loop of brackets
+MAX_DEPTH = 64  # no answer is nested as deeply; a loop of brackets is
 
 _QUOTES = "\"'“”‘’「『"
 # An opening bracket counts outside of a value only where one can begin: "[1]" and "{见下文}" are prose.
@@ -34,14 +34,14 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CLOSERS = {'"': '"', "'": "'", "“": '”“"', "”": '”“"', "‘": "’‘'", "’": "’‘'", "「": "」", "『": "』"}
-# What ends a string is a quote that something structural follows; any other quote is part of it.
+# A quote ends a string if something structural follows; any other quote is part of it.
 _ENDS = re.compile(
     rf"\s*+(?:[,;:=\]}}】｝)）]|[，、；：]\s*+(?:[{_QUOTES}\[{{(【｛（\]}}】｝)）\d]|\Z)|//|\#|\Z)"
     r"|[ \t]*+\n|\s++[\"'“][^\"'“”\n]{1,30}[\"'”]\s*+[:：]"
 )
-# A line's end within a string is part of it too, unless the next line is blank or goes on with JSON.
+# A line's end within a string is part of it, unless the next line is blank or begins with JSON.
 _BREAKS = re.compile(r"\n[ \t\r]*+(?:[\n\"'“\[\]{}]|\Z)")
-# What stands before a quote that begins another string, and behind one that begins a key.
+# The text before a quote that begins another string, and behind a quote that begins a key.
 _NEXT_OBJECT, _COMMA = re.compile(r"[}\]]\s*,\s*[{\[]\s*\Z"), re.compile(r"[,，]\s*\Z")
 _KEY = re.compile(r"[^\"'“”\n]{1,30}[\"'”]\s*+[:：]")
 _BODIES = {quote: re.compile(rf"(?:[^{closers}\\\n]++|\\.)*+", re.DOTALL) for quote, closers in _CLOSERS.items()}
@@ -61,10 +61,10 @@ class _Keyed(NamedTuple):
 
 @dataclass(slots=True)
 class Scanned:
-    """What stands in a text: an object is a tuple of (key, value), so that a repeated key is not lost; a list or Python tuple is a list; numbers are 0.
+    """The values of a text: an object is a tuple of (key, value), so that a repeated key is not lost; a list or Python tuple is a list; numbers are 0.
 
-    `outside` is the text around the values, `rules` names the liberties taken (keys of tools.answers.parse.RULES), `cut` says that the text ends within a value;
-    then the value holds what was whole.
+    `outside` is the text around the values, `rules` are the rules that were needed (keys of tools.answers.parse.RULES). `cut`: the text ends within a value, which
+    then holds its whole parts.
     """
 
     values: list[Any]
@@ -74,7 +74,7 @@ class Scanned:
 
 
 def scan(text: str) -> Scanned:
-    """All JSON-like values of a text, from the left; those in strings and in other values are parts of these."""
+    """Returns all JSON-like values of a text, from the left; values inside strings and other values are parts of these."""
     found, pieces, position = Scanned([], "", set()), [], 0
     while start := _START.search(text, position):
         pieces.append(text[position : start.start()])
@@ -87,7 +87,7 @@ def scan(text: str) -> Scanned:
 
 
 class _Frame:
-    """An open bracket: its values and key-value pairs so far, and a key that waits for its value."""
+    """An open bracket with its values and key-value pairs so far, and the key that waits for its value."""
 
     __slots__ = ("entries", "key", "kind", "last")
 
@@ -98,6 +98,7 @@ class _Frame:
         self.last = ""  # the kind of token that came last: 'value', 'comma' or 'colon'
 
     def build(self, rules: set[str]) -> Any:
+        """Returns the value of the closed bracket, and adds to `rules`."""
         pairs = tuple((entry.key, entry.value) for entry in self.entries if type(entry) is _Keyed)
         if self.kind != "{":
             if pairs:
@@ -111,19 +112,19 @@ class _Frame:
 
 
 class _Value:
-    """One value, read by a stack of open brackets."""
+    """Reads one value with a stack of open brackets."""
 
     def __init__(self, text: str, rules: set[str]) -> None:
         self.text = text
         self.rules = rules
         self.stack: list[_Frame] = []
         self.open = {"[": 0, "{": 0, "(": 0}
-        self.prose = False  # someone forgot a closing bracket and went on in words
-        self.result: list[Any] = []  # the value, or nothing where the text ends before anything is whole
+        self.prose = False  # a closing bracket is missing, and words follow
+        self.result: list[Any] = []  # the value; empty where the text ends before any part is whole
         self.cut = False
 
     def read(self, position: int) -> int:
-        """Read the value that begins at `position`; returns where it ends."""
+        """Reads the value that begins at `position`; returns its end."""
         text, match = self.text, _TOKEN.match
         while token := match(text, position):
             position, kind = token.end(), token.lastgroup
@@ -178,7 +179,7 @@ class _Value:
         if torn and frame.kind == "{":  # a string alone is a key whose value never came
             frame.entries = [entry for entry in frame.entries if not isinstance(entry, str)]
         if torn and not frame.entries:
-            return  # not an empty list: nobody knows what would have come
+            return  # its content is unknown, so it is no empty list
         if frame.key is not None:
             frame.entries.append(_Keyed(frame.key, None))
         if frame.last == "comma" and frame.entries and not torn:
@@ -236,7 +237,7 @@ class _Value:
             self._value(word)
 
     def _string(self, quote: str, start: int) -> int:
-        """Read a string whose opening quote ends at `start`; returns where it ends. One that never ends has no value."""
+        """Reads a string whose opening quote ends at `start`; returns its end. A string without an end has no value."""
         text, body = self.text, _BODIES[quote[-1]]
         if len(quote) > 1:
             self.rules.add("python_literals")
@@ -263,7 +264,7 @@ class _Value:
             at += 1
 
     def _lost_quote(self, start: int, at: int) -> int | None:
-        """Where the string should have ended, if the quote at `at` begins the next one: "张三}, {"label" or "人名, "text":."""
+        """Returns the place where the string should have ended, if the quote at `at` begins the next one: "张三}, {"label" or "人名, "text":."""
         before = self.text[max(start, at - 12) : at]
         if lost := _NEXT_OBJECT.search(before) or (_KEY.match(self.text, at + 1) and _COMMA.search(before)):
             return at - len(before) + lost.start()
