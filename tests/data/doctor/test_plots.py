@@ -136,8 +136,7 @@ def test_a_crash_leaves_the_older_picture_whole(tmp_path: Path, monkeypatch: pyt
 
 def test_the_cutoff_is_drawn_and_says_how_many_rows_are_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = list[str]()
-    draw_cutoff = plots._draw_cutoff
-    monkeypatch.setattr(plots, "_draw_cutoff", lambda axes, *words: (draw_cutoff(axes, *words), said.append(axes.get_legend_handles_labels()[1][-1])))
+    monkeypatch.setattr(plots, "_save", lambda figure, path: said.append(figure.axes[0].get_legend_handles_labels()[1][-1]))
     for cutoff, expected in (
         (256, "cutoff_len 256: 2 rows are longer"),
         (300, "cutoff_len 300: 0 rows are longer"),

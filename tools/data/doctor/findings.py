@@ -39,16 +39,8 @@ class Kind(NamedTuple):
     advice: str
 
 
-class Shown(TypedDict):
-    """A fault that is shown as an example."""
-
-    file: str
-    line: int
-    message: str
-
-
 class Finding(TypedDict):
-    """All faults of one kind, as report.json lists them."""
+    """All faults of one kind, as report.json lists them; an example has file, line and message."""
 
     kind: str
     severity: str
@@ -56,7 +48,7 @@ class Finding(TypedDict):
     count: int
     by_split: dict[str, int]
     advice: str
-    examples: list[Shown]
+    examples: list[dict[str, str | int]]
 
 
 # The report lists kinds in this order within a severity.
@@ -117,7 +109,7 @@ KINDS = {
 @dataclass
 class _Found:
     by_split: Counter[str] = field(default_factory=Counter)
-    examples: list[Shown] = field(default_factory=list)
+    examples: list[dict[str, str | int]] = field(default_factory=list)
     detail: str = ""
     advice: str = ""
 

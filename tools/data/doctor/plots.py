@@ -9,6 +9,7 @@ Chinese is set in Noto Sans SC (SIL Open Font License) from the package zhplot: 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,28 +101,24 @@ def median(lengths: Mapping[Any, int]) -> int:
 
 
 def _draw_labels(stats: Stats, known: set[int]) -> Figure | None:
-    total: dict[str, int] = {}
-    for split in stats.values():
-        for label, count in split["labels"].items():
-            total[label] = total.get(label, 0) + count
+    total = sum((Counter(split["labels"]) for split in stats.values()), Counter[str]())
     ranked = sorted(total, key=lambda label: (-total[label], label))
     if not ranked:
         return None
     labels, thickness = ranked[:SHOWN], 0.8 / len(stats)
-    axes = _axes(height=1.5 + len(labels) * max(0.3, 0.2 * len(stats)))
+    hidden = f" ({SHOWN} most frequent of {len(ranked):,})" if len(ranked) > SHOWN else ""
+    figure, axes = _axes(1.5 + len(labels) * max(0.3, 0.2 * len(stats)), f"Labels{hidden}: share of each split, and how many")
+    axes.set(xlabel="share of the split's labels, %")
     for i, (name, split) in enumerate(stats.items()):
         counts = [split["labels"].get(label, 0) for label in labels]
         whole = sum(split["labels"].values()) or 1
         places = [place + (i - (len(stats) - 1) / 2) * thickness for place in range(len(labels))]
-        bars = axes.barh(
-            places, [100 * count / whole for count in counts], thickness, color=_colour(i), label=f"{name}: {split['rows']:,} rows, {whole:,} labels"
-        )
+        bars = axes.barh(places, [100 * count / whole for count in counts], thickness, label=f"{name}: {split['rows']:,} rows, {whole:,} labels")
         axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=7)
     axes.set_yticks(range(len(labels)), [readable(label, known) for label in labels])
     axes.invert_yaxis()
     axes.margins(x=0.1, y=0.02)
-    hidden = f" ({SHOWN} most frequent of {len(ranked):,})" if len(ranked) > SHOWN else ""
-    return _finish(axes, f"Labels{hidden}: share of each split, and how many", "share of the split's labels, %", "")
+    return figure
 
 
 def _draw_lengths(stats: Stats, key: str, unit: str, cutoff_len: int | None = None) -> Figure | None:
@@ -131,50 +128,37 @@ def _draw_lengths(stats: Stats, key: str, unit: str, cutoff_len: int | None = No
     longest = max(int(length) for lengths in found.values() for length in lengths)
     width = longest // BINS + 1
     bins = longest // width + 1
-    axes = _axes(height=4.5)
-    for i, (name, lengths) in enumerate(found.items()):
+    figure, axes = _axes(4.5, f"Length in {unit}")
+    axes.set(xlabel=unit, ylabel="share of the split's rows, %")
+    for name, lengths in found.items():
         label = f"{name}: median {median(lengths):,}, longest {max(map(int, lengths)):,}"
-        axes.stairs(histogram(lengths, width, bins), [i * width for i in range(bins + 1)], color=_colour(i), linewidth=1.5, label=label)
+        axes.stairs(histogram(lengths, width, bins), [i * width for i in range(bins + 1)], linewidth=1.5, label=label)
     if cutoff_len is not None:
-        _draw_cutoff(
-            axes, cutoff_len, longest, sum(rows for lengths in found.values() for length, rows in lengths.items() if int(length) > cutoff_len)
-        )
-    return _finish(axes, f"Length in {unit}", unit, "share of the split's rows, %")
+        over = sum(rows for lengths in found.values() for length, rows in lengths.items() if int(length) > cutoff_len)
+        label = f"cutoff_len {cutoff_len:,}: {over:,} rows are longer"
+        if cutoff_len <= 2 * longest:
+            axes.axvline(cutoff_len, color=CUTOFF_COLOUR, linestyle="--", label=label)
+        else:  # the lengths would shrink to a stroke
+            axes.plot([], [], " ", label=label)
+    return figure
 
 
-def _draw_cutoff(axes: Axes, cutoff_len: int, longest: int, over: int) -> None:
-    label = f"cutoff_len {cutoff_len:,}: {over:,} rows are longer"
-    if cutoff_len <= 2 * longest:
-        axes.axvline(cutoff_len, color=CUTOFF_COLOUR, linestyle="--", label=label)
-    else:  # the lengths would shrink to a stroke
-        axes.plot([], [], " ", label=label)
-
-
-def _axes(height: float) -> Axes:
+def _axes(height: float, title: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure  # pyplot would keep global state
 
-    return Figure(figsize=(9, height), layout="constrained").subplots()
-
-
-def _finish(axes: Axes, title: str, x: str, y: str) -> Figure:
+    figure = Figure(figsize=(9, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_prop_cycle(color=COLOURS)
     axes.set_title(title, fontsize=11)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # bars may fill the axes
-    return figure
+    return figure, axes
 
 
 def _save(figure: Figure | None, path: Path) -> Path | None:
     if figure is None:
         path.unlink(missing_ok=True)
         return None
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # outside the axes, which bars may fill
     with replacing_file(path) as new:
         figure.savefig(new, format="png", dpi=150, metadata={"Software": None})
     return path
-
-
-def _colour(i: int) -> str:
-    return COLOURS[i % len(COLOURS)]
