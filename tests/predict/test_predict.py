@@ -121,7 +121,7 @@ def test_missing_examples_name_the_command_that_writes_them(tool: Callable, tmp_
 def test_an_examples_file_that_conversion_did_not_write_is_refused(run_: Run, task: Task, tmp_path: Path) -> None:
     examples = task.examples("train", tmp_path)
     examples.write_text(examples.read_text().replace("第3句", "第三句"))
-    with pytest.raises(ToolError, match=r"toy_train\.jsonl: .*make data TASK=toy"):
+    with pytest.raises(ToolError, match=r"toy_train\.jsonl: doesn't belong to .*ner data"):
         asking(run_, task).questions()
 
 
