@@ -44,8 +44,9 @@ from tools.errors import WANTING, ToolError, run
 from tools.example import Entity, Example, read_examples
 from tools.files import write_text
 from tools.predict.predictions import Prediction, read_predictions
+from tools.score.counts import KINDS, totals
 from tools.score.join import CHUNK
-from tools.score.protocols import KINDS, Sides, Span, occurrences, sides, totals
+from tools.score.places import Sides, Span, occurrences, sides
 from tools.score.rows import rows as side_by_side
 from tools.score.score import Setting, Tally
 

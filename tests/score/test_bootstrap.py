@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.score.bootstrap import SELDOM, intervals, resample
-from tools.score.protocols import NO_LABEL
+from tools.score.counts import NO_LABEL
 
 ITEMS = st.sampled_from(["correct a", "missed a", "spurious a", "correct b", "missed b", f"spurious {NO_LABEL}"])
 OUTCOMES = st.lists(st.lists(ITEMS, max_size=3).map(lambda items: tuple(sorted(items))), min_size=1, max_size=30)

@@ -4,8 +4,10 @@ from collections import Counter
 import pytest
 
 from tools.example import Entity, Example
-from tools.score import protocols
-from tools.score.protocols import FIVEFOLD, NO_LABEL, PROTOCOLS, Matched, Sides, Span, occurrences, outcomes, ratio, sides, totals
+from tools.score import overlaps
+from tools.score.counts import NO_LABEL, Matched, ratio, totals
+from tools.score.places import Sides, Span, occurrences, sides
+from tools.score.protocols import FIVEFOLD, PROTOCOLS, outcomes
 from tools.score.rows import Row
 
 LABELS = ["a", "b", "c"]
@@ -228,8 +230,8 @@ def test_rows_whose_spans_pair_off_are_counted_as_any_other_row_is(overlapping: 
             one.gold_spans.add(("a", 100, 400))
             one.predicted_spans.add(("b", rng.choice([396, 398]), 420))
     paired = [[PROTOCOLS[protocol](one) for protocol in FIVEFOLD] for one in rows]
-    assert sum(bool(protocols._pairs(one)) for one in rows) > 200, "none takes the short way"
-    monkeypatch.setattr(protocols, "_FEW", -1)
+    assert sum(bool(overlaps._pairs(one)) for one in rows) > 200, "none takes the short way"
+    monkeypatch.setattr(overlaps, "_FEW", -1)
     assert [[PROTOCOLS[protocol](one) for protocol in FIVEFOLD] for one in rows] == paired
 
 

@@ -15,7 +15,8 @@ from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.predict.predictions import Prediction
-from tools.score.protocols import NO_LABEL, occurrences
+from tools.score.counts import NO_LABEL
+from tools.score.places import occurrences
 from tools.score.score import evaluate, score
 from tools.score.score_file import Score
 from tools.score.table import STRICT, show

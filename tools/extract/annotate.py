@@ -26,7 +26,7 @@ from tools.predict.client import asking
 from tools.predict.predictions import Prediction
 from tools.predict.questions import SAMPLING, questions
 from tools.predict.server import Server
-from tools.score.protocols import Span, occurrences
+from tools.score.places import Span, occurrences
 from tools.score.rows import rows
 from tools.serve.http import fetch
 from tools.text import neutralise

@@ -25,7 +25,7 @@ from tools.predict.predictions import FILE, read_predictions
 from tools.report.evaluations import OUTPUTS, Evaluation, differences, find_evaluations, named_evaluation
 from tools.report.leaderboard import leaderboard, save_leaderboard, table
 from tools.score.bootstrap import LEVEL, interval, resample
-from tools.score.protocols import NO_LABEL
+from tools.score.counts import NO_LABEL
 from tools.score.rows import known_labels, rows
 from tools.text import columns, padded, whole_number
 

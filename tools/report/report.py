@@ -29,9 +29,9 @@ from tools.files import need_file, read_text, sha256, write_text
 from tools.predict.predictions import FILE, META, PredictionsMeta, read_meta, read_predictions
 from tools.report.evaluations import MUST_BE_EQUAL, read_evaluation
 from tools.report.report_facts import MISTAKES, OUTPUT_CHARS, ROWS, TEXT_CHARS, Bucket, Matrix, ShownRow, buckets, examine, matrix, shown
+from tools.score.counts import Counts
 from tools.score.gazetteer import seen_strings
 from tools.score.mistakes import KINDS
-from tools.score.protocols import Counts
 from tools.score.rows import rows
 from tools.score.score_file import FILE as SCORE
 from tools.score.score_file import Figures, Score, read_score

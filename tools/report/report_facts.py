@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, TypedDict
 
 from tools.answers import Pair
 from tools.conf.task import Task
+from tools.score.counts import Counts
 from tools.score.mistakes import Mistake, counted, mistakes
-from tools.score.protocols import Counts, occurrences
+from tools.score.places import occurrences
 from tools.score.rows import Row, known_labels
 from tools.score.score_file import Figures
 from tools.text import neutralise

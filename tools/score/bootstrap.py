@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tools.score.protocols import NO_LABEL, Outcome, read_item
+from tools.score.counts import NO_LABEL, Outcome, read_item
 from tools.score.score_file import Intervals
 
 if TYPE_CHECKING:

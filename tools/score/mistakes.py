@@ -1,8 +1,8 @@
-"""What kind of mistake each wrong or absent (label, string) pair is: what the report counts and shows.
+"""Sorts a row's errors into kinds of mistake, for the report.
 
-In: a Row (gold and prediction side by side). Out: its mistakes, each false positive and each false negative in exactly one.
+In: a Row (gold and prediction side by side). Out: its mistakes. Each false positive and each false negative is in exactly one.
 
-    python -m tools.report.report conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev
+    ./ner report conf/tiny-qwen2-sample-ner-lora-sft.yaml --split dev
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from tools.answers import Pair
-from tools.score.protocols import occurrences
+from tools.score.places import occurrences
 from tools.score.rows import Row
 from tools.text import neutralise
 
@@ -28,7 +28,7 @@ KINDS = (
     "unparsable",
     "missed",
 )
-FAILED = ("missing", "truncated", "unparsable")  # why a whole answer lacks pairs
+FAILED = ("missing", "truncated", "unparsable")  # failures of a whole answer, which explain its absent pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,16 @@ class Mistake:
 
 
 def mistakes(row: Row, known: Container[str]) -> list[Mistake]:
-    """The mistakes of a row; those with `predicted` are its false positives, those with `gold` its false negatives. `known` are the labels that it may use.
+    """Returns the mistakes of a row: those with `predicted` are its false positives, those with `gold` its false negatives. `known` are the labels that it may use.
 
-    wrong_label: the string is a missed gold string, under another label; unknown_label: the label isn't known (whatever the string); ungrounded: the string
-    isn't in the text; wrong_boundary: an occurrence overlaps one of a missed gold string with the same label, _and_label with another one; spurious: none of
-    these. A gold pair that no prediction belongs to is missed, or goes with the failure of its row: missing, truncated, unparsable. Each side belongs to at most
-    one of the other: equal strings first, then the same label before another, then the longest overlap.
+    wrong_label: the string is a missed gold string, under another label.
+    unknown_label: the label isn't known, whatever the string.
+    ungrounded: the string isn't in the text.
+    wrong_boundary: an occurrence overlaps one of a missed gold string with the same label; wrong_boundary_and_label: with another label.
+    spurious: none of these.
+    missing, truncated, unparsable: a gold pair without a prediction, in a row with this failure; missed: in any other row.
+
+    A prediction and a gold pair belong together one to one: equal strings first, then the same label before another, then the longest overlap.
     """
     found, extra, left = _same_string(row, known)
     text, inside = neutralise(row.example.text), list[Pair]()
@@ -68,7 +72,7 @@ def mistakes(row: Row, known: Container[str]) -> list[Mistake]:
 
 
 def _same_string(row: Row, known: Container[str]) -> tuple[list[Mistake], list[Pair], list[Pair]]:
-    """(mistakes of the label alone, false positives that are left, false negatives that are left)."""
+    """Returns the mistakes of the label alone, then the other false positives and the other false negatives."""
     gold, predicted = set(row.gold), set(row.predicted)
     missed: dict[str, list[Pair]] = {}
     for pair in dict.fromkeys(row.gold):
@@ -76,7 +80,7 @@ def _same_string(row: Row, known: Container[str]) -> tuple[list[Mistake], list[P
             missed.setdefault(pair[1], []).append(pair)
     found, extra = [], []
     wrong = [pair for pair in dict.fromkeys(row.predicted) if pair not in gold]
-    for pair in sorted(wrong, key=lambda pair: pair[0] not in known):  # a label that exists has the first choice
+    for pair in sorted(wrong, key=lambda pair: pair[0] not in known):  # known labels choose first
         if missed.get(pair[1]):
             kind = "wrong_label" if pair[0] in known else "unknown_label"
             found.append(Mistake(kind, missed[pair[1]].pop(0), pair))
@@ -86,7 +90,7 @@ def _same_string(row: Row, known: Container[str]) -> tuple[list[Mistake], list[P
 
 
 def _overlapping(predicted: list[Pair], gold: list[Pair], text: str) -> dict[Pair, Pair]:
-    """Predicted pair → the gold pair that it overlaps, one to one."""
+    """Returns predicted pair → the gold pair that it overlaps, one to one."""
     places = {pair: occurrences(pair[1], text) for pair in (*predicted, *gold)}
     candidates = [
         (mine[0] != theirs[0], -size, i, k)
@@ -103,7 +107,7 @@ def _overlapping(predicted: list[Pair], gold: list[Pair], text: str) -> dict[Pai
 
 
 def overlap(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> int:
-    """The most characters that a span of one list shares with a span of the other; both are ordered and each free of overlaps."""
+    """Returns the largest number of characters that a span of one list shares with a span of the other. Each list is ordered and free of overlaps."""
     best = i = k = 0
     while i < len(some) and k < len(others):
         best = max(best, min(some[i][1], others[k][1]) - max(some[i][0], others[k][0]))
@@ -115,7 +119,7 @@ def overlap(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> int:
 
 
 def counted(found: Iterable[Mistake]) -> dict[str, tuple[int, int]]:
-    """kind → (false positives, false negatives)."""
+    """Returns kind → (false positives, false negatives)."""
     counts: dict[str, tuple[int, int]] = {}
     for one in found:
         fp, fn = counts.get(one.kind, (0, 0))

@@ -1,6 +1,6 @@
-"""Gold and prediction side by side, row by row: what the scorer counts and the report shows.
+"""Puts gold and prediction side by side, row by row, for the scorer and the report.
 
-In: a task, its examples, predictions. Out: one Row an example; an answer is parsed here and nowhere else.
+In: a task, its examples, predictions. Out: one Row an example. Answers are parsed here and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tools.text import neutralise
 
 @dataclass(slots=True, unsafe_hash=True)  # as if frozen, but faster to make, and millions are made
 class Row:
-    """One example with what was predicted for it.
+    """One example and its prediction.
 
-    `gold` and `predicted` are the unique (label, string) pairs, a class's string empty; labels are the task's own, a predicted one that isn't known is as the
-    model wrote it. Strings are as the model saw them, control tokens neutralised. `rules` names what the parser needed, `failures` holds 'missing',
-    'unparsable' and 'truncated', all of which leave a prediction that is empty, or shorter than it should be.
+    `gold` and `predicted` are the unique (label, string) pairs; a class has an empty string. Labels are the task's own; an unknown predicted one is as the model wrote
+    it. Strings are as the model saw them, control tokens neutralised. `rules` are the parser's rules that the answer needed. `failures` may hold 'missing',
+    'unparsable' and 'truncated': each leaves a prediction that is empty or too short.
     """
 
     example: Example
@@ -35,7 +35,7 @@ class Row:
 
 
 def rows(task: Task, examples: Iterable[Example], predictions: Mapping[str, Prediction]) -> Iterator[Row]:
-    """Every example, in order; one without a prediction, or with one that can't be parsed, has an empty prediction and says so in `failures`."""
+    """Yields a row for every example, in order. Without a readable answer its prediction is empty, and `failures` names the reason."""
     for example in examples:
         prediction = predictions.get(example.id)
         gold = [(label, neutralise(text)) for label, text in example.pairs()]
@@ -51,5 +51,5 @@ def rows(task: Task, examples: Iterable[Example], predictions: Mapping[str, Pred
 
 
 def known_labels(task: Task, example: Example) -> Iterable[str]:
-    """The labels that an answer to this example may use: the task's, or the example's own options."""
+    """Returns the labels that an answer to this example may use: the task's, or the example's own options."""
     return task.names.keys() or dict.fromkeys([*(example.options or ()), *([example.label] if example.label is not None else [])])

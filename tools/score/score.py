@@ -20,8 +20,9 @@ from tools.errors import ToolError
 from tools.example import read_examples
 from tools.files import sha256, write_text
 from tools.score import bootstrap
+from tools.score.counts import NO_LABEL, Counts, Matched, Outcome, ratio, totals
 from tools.score.gazetteer import Gazetteer, seen_strings
-from tools.score.protocols import FIVEFOLD, NO_LABEL, OCCURRENCES, PRIMARY, Counts, Matched, Outcome, ratio, totals
+from tools.score.protocols import FIVEFOLD, OCCURRENCES, PRIMARY
 from tools.score.score_file import FILE, Floor, ProtocolFigures, Published, Score, write_score
 from tools.score.table import STRICT, show, table
 from tools.score.tally import Setting, Tally, tally_files

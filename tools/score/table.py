@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tools.score.protocols import NO_LABEL, Counts
+from tools.score.counts import NO_LABEL, Counts
 from tools.score.score_file import Score
 
 if TYPE_CHECKING:

@@ -19,10 +19,12 @@ from tools.errors import WANTING, ToolError
 from tools.example import Example, as_example
 from tools.files import need_file, parse_object, quick_loads
 from tools.predict.predictions import Prediction, as_prediction
+from tools.score.counts import NO_LABEL, Counts, Outcome
 from tools.score.gazetteer import Gazetteer
 from tools.score.join import Chunk, Joined, chunks, join
+from tools.score.places import Sides, place, sides
 from tools.score.pool import no_collection, processes_for, spread
-from tools.score.protocols import NO_LABEL, PROTOCOLS, Counts, Outcome, Sides, by_set, outcomes, place, sides
+from tools.score.protocols import PROTOCOLS, by_set, outcomes
 from tools.score.rows import Row, known_labels, rows
 from tools.text import neutralise
 

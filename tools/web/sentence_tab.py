@@ -22,7 +22,7 @@ from tools.extract.annotate import Annotation, ask, example, length, outermost, 
 from tools.extract.annotated_file import Fault
 from tools.predict.predictions import Prediction
 from tools.predict.questions import SAMPLING, questions
-from tools.score.protocols import Span
+from tools.score.places import Span
 from tools.text import CONTROL_TOKEN
 from tools.web.site import Site, Words, colours_of, grid, language, marked, note
 from tools.web.words import say, say_error
@@ -38,7 +38,7 @@ ANSWER_CHARS = 80  # of an answer that isn't an option
 
 def build(site: Site, words: Words) -> None:
     """Lays the tab out."""
-    text, button, inputs = _inputs(site, words)
+    text, options, button = _inputs(site, words)
     outputs: list[gr.components.Component] = [gr.HTML(elem_id="notes", padding=False)]
     with gr.Row():
         panes = [_pane(site, words, variant, name) for variant, name in site.models.items()]
@@ -50,28 +50,24 @@ def build(site: Site, words: Words) -> None:
     for (found, told), own in zip(panes, raw, strict=True):
         outputs += [found, told, own]
 
-    async def ask_text(text: str, request: gr.Request) -> list[Any]:
-        return await answered(site, text, None, language(request))
-
-    async def ask_text_with_options(text: str, options: str, request: gr.Request) -> list[Any]:
+    async def on_ask(text: str, options: str, request: gr.Request) -> list[Any]:
         return await answered(site, text, split_options(options or ""), language(request))
 
-    handler = ask_text_with_options if site.asks_options else ask_text
-    gr.on([button.click, text.submit], handler, inputs, outputs, api_name=False, concurrency_limit=AT_ONCE, trigger_mode="once")
+    gr.on([button.click, text.submit], on_ask, [text, options], outputs, api_name=False, concurrency_limit=AT_ONCE, trigger_mode="once")
 
 
-def _inputs(site: Site, words: Words) -> tuple[gr.Textbox, gr.Button, list[gr.Textbox]]:
-    """Lays out the text's field, the button, and a few sentences; returns the first two and all fields."""
+def _inputs(site: Site, words: Words) -> tuple[gr.Textbox, gr.Textbox, gr.Button]:
+    """Lays out the fields of text and options, the button, and a few sentences to choose from; returns the first three."""
     text = gr.Textbox(
         label=words("text"), placeholder=words("text_hint"), lines=1, max_lines=12, max_length=MAX_LENGTH, autofocus=True, elem_id="text"
     )
-    fields = [text, *([gr.Textbox(label=words("options"), lines=1, max_lines=6, elem_id="options")] if site.asks_options else [])]
+    options = gr.Textbox(label=words("options"), lines=1, max_lines=6, visible=site.asks_options, elem_id="options")
     button = gr.Button(words("ask"), variant="primary", elem_id="ask")
     if chosen := samples(site):
-        rows = [[one.text, ", ".join(one.options or [])][: len(fields)] for one in chosen]
-        shown = [_short(one.text, SHORT) for one in chosen]
-        gr.Examples(rows, fields, label=words("examples"), example_labels=shown, cache_examples=False, api_name=False)
-    return text, button, fields
+        rows = [[one.text, ", ".join(one.options or [])] for one in chosen]
+        labels = [_short(one.text, SHORT) for one in chosen]
+        gr.Examples(rows, [text, options], label=words("examples"), example_labels=labels, cache_examples=False, api_name=False)
+    return text, options, button
 
 
 def _pane(site: Site, words: Words, variant: str, name: str) -> tuple[gr.components.Component, gr.HTML]:
@@ -106,7 +102,7 @@ def split_options(words: str) -> list[str]:
     return list(dict.fromkeys(word.strip() for word in re.split(r"[,，、;；\n]", words) if word.strip()))
 
 
-async def answered(site: Site, text: str, options: list[str] | None, tongue: str) -> list[Any]:
+async def answered(site: Site, text: str, options: list[str], tongue: str) -> list[Any]:
     """Returns the outputs for a text: notes, system and user turn, then each model's finding, remarks and raw answer."""
     try:
         asked = _example(site, text, options)
@@ -116,7 +112,8 @@ async def answered(site: Site, text: str, options: list[str] | None, tongue: str
     except ToolError:
         return _nothing(site, note(say(tongue, "gone", url=site.server.url, conf=site.run.path), bad=True))
     [question] = questions(site.task, [asked], "free")
-    notes = [note(say(tongue, "neutralised", tokens=" ".join(controls)))] if (controls := control_tokens(text)) else []
+    controls = dict.fromkeys(found[0] for found in CONTROL_TOKEN.finditer(text))
+    notes = [note(say(tongue, "neutralised", tokens=" ".join(controls)))] if controls else []
     notes += [note(say(tongue, "at_limit", limit=MAX_LENGTH))] if len(text) == MAX_LENGTH else []
     if all(one.prediction.error for one in found):
         notes.append(note(await refusal(site, question.messages, found[0].prediction, tongue), bad=True))
@@ -127,24 +124,19 @@ async def answered(site: Site, text: str, options: list[str] | None, tongue: str
     return shown
 
 
-def _example(site: Site, text: str, options: list[str] | None) -> Example:
+def _example(site: Site, text: str, options: list[str]) -> Example:
     """Returns the text as an example. Raises Fault for one that can't be asked."""
     if not text or not text.strip():
         raise Fault("empty")
     if len(text) > MAX_LENGTH:
         raise Fault("too_many_characters", length=len(text), limit=MAX_LENGTH)
-    if site.asks_options and len(options or []) < 2:
+    if site.asks_options and len(options) < 2:
         raise Fault("no_options")
-    return example(text, options)
+    return example(text, options if site.asks_options else None)
 
 
 def _nothing(site: Site, notes: str) -> list[Any]:
     return [notes, "", "", *([[] if site.is_ner else None, "", ""] * len(site.models))]
-
-
-def control_tokens(text: str) -> list[str]:
-    """Returns the control tokens in a text, each once."""
-    return list(dict.fromkeys(found[0] for found in CONTROL_TOKEN.finditer(text)))
 
 
 async def refusal(site: Site, messages: list[dict[str, str]], prediction: Prediction, tongue: str) -> str:

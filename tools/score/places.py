@@ -1,0 +1,64 @@
+"""Places in a text: the spans of gold and predicted strings, side by side for the protocols.
+
+In: one Row. Out: its Sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from tools.answers import Pair
+from tools.score.rows import Row
+from tools.text import neutralise
+
+Span = tuple[str, int, int]  # (label, start, end), end exclusive
+
+
+@dataclass(slots=True)
+class Sides:
+    """Gold and prediction of one row, side by side.
+
+    `known` are the labels that the answer may use. `predicted_spans` are the places of the predicted strings. `nowhere` has the label of each predicted string that is
+    not in the text: such a string has no place, and counts as one spurious item by every protocol of places.
+    """
+
+    known: Collection[str]
+    gold: set[Pair]
+    predicted: set[Pair]
+    gold_spans: set[Span]
+    predicted_spans: set[Span]
+    nowhere: list[str]
+
+
+def sides(row: Row, known: Collection[str], first: bool = False) -> Sides:
+    """Returns a row's sides. Each predicted string stands at all its occurrences in the text, or only at the `first`."""
+    example, predicted = row.example, set(row.predicted)
+    spans, nowhere = place(predicted, neutralise(example.text), first) if example.label is None else (set(), [])
+    return Sides(known, set(row.gold), predicted, {(entity.label, entity.start, entity.end) for entity in example.entities}, spans, nowhere)
+
+
+def place(pairs: Iterable[Pair], text: str, first: bool = False) -> tuple[set[Span], list[str]]:
+    """Returns the pairs' spans in the text, at all occurrences of their strings or at the `first`, and the labels of the pairs without any."""
+    spans: set[Span] = set()
+    nowhere: list[str] = []
+    for label, string in pairs:
+        start = text.find(string) if string else -1
+        if start < 0:
+            nowhere.append(label)
+            continue
+        end = start + len(string)
+        spans.add((label, start, end))
+        if not first and text.find(string, end) >= 0:
+            spans.update([(label, *both) for both in occurrences(string, text)])
+    return spans, nowhere
+
+
+def occurrences(string: str, text: str) -> list[tuple[int, int]]:
+    """Returns (start, end) of every non-overlapping occurrence of `string` in `text`, from the left; none for an empty string."""
+    places, start = [], text.find(string) if string else -1
+    while start >= 0:
+        end = start + len(string)
+        places.append((start, end))
+        start = text.find(string, end)
+    return places
