@@ -27,7 +27,7 @@ AROUND = 40  # characters shown about the first difference
 Decode = Callable[[list[int]], str]
 
 
-class Sides(NamedTuple):
+class Encoders(NamedTuple):
     """The two ways from a row to token ids: `trained` is LLaMA-Factory's, `served` the base model's own chat template; `decode` gives the text of ids."""
 
     trained: TokenIds
@@ -44,12 +44,12 @@ def prompt_problems(run: Run, rows: list[AlpacaRow]) -> list[str]:
         return [
             f"{run.base_model}: no chat template; vLLM couldn't be asked in chat form. Take the Instruct model, or put a chat_template.jinja there."
         ]
-    sides = _plain(run) if is_plain_qwen(run) else _by_llamafactory(run)
+    encoders = _plain(run) if is_plain_qwen(run) else _by_llamafactory(run)
     for row in some(rows, COMPARED):
-        ours, theirs = sides.trained(row), sides.served(row)
+        ours, theirs = encoders.trained(row), encoders.served(row)
         if not same(ours, theirs):
             part, where = (0, "the server sends") if ours[0] != theirs[0] else (1, "its own format has the answer")
-            near = _difference(ours[part], theirs[part], sides.decode)
+            near = _difference(ours[part], theirs[part], encoders.decode)
             return [
                 f"{run.path}: `template: {run.values.get('template')}` isn't the base model's own chat format: trained {near[0]!r} where {where} {near[1]!r}."
                 f"{_advice(fitting(run, row, theirs))}"
@@ -104,8 +104,8 @@ def _difference(ours: list[int], theirs: list[int], decode: Decode) -> tuple[str
     return decode(ours[start:])[:AROUND], decode(theirs[start:])[:AROUND]
 
 
-def _plain(run: Run) -> Sides:
-    """Returns both sides for a plain Qwen, without importing transformers."""
+def _plain(run: Run) -> Encoders:
+    """Returns both encoders for a plain Qwen, without importing transformers."""
     tokenizer = load_tokenizer(run)
     render = _renderer(chat_template(Path(run.base_model)) or "", run)
 
@@ -117,7 +117,7 @@ def _plain(run: Run) -> Sides:
         whole = render([*trained_messages(row), {"role": "assistant", "content": row["output"]}], False)
         return encode(asked), encode(whole.removeprefix(asked))
 
-    return Sides(plain_ids(run, tokenizer), served, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)))
+    return Encoders(plain_ids(run, tokenizer), served, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)))
 
 
 def _renderer(template: str, run: Run) -> Callable[[list[dict[str, str]], bool], str]:
@@ -145,8 +145,8 @@ def _renderer(template: str, run: Run) -> Callable[[list[dict[str, str]], bool],
     return render
 
 
-def _by_llamafactory(run: Run) -> Sides:
-    """Returns both sides for any template and tokenizer."""
+def _by_llamafactory(run: Run) -> Encoders:
+    """Returns both encoders for any template and tokenizer."""
     from transformers import AutoTokenizer
 
     trained = LlamaFactory(run).ids(run.values.get("template"))
@@ -158,4 +158,4 @@ def _by_llamafactory(run: Run) -> Sides:
         whole = list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
         return asked, whole[len(asked) :] if whole[: len(asked)] == asked else whole
 
-    return Sides(trained, served, lambda ids: str(tokenizer.decode(ids)))
+    return Encoders(trained, served, lambda ids: str(tokenizer.decode(ids)))

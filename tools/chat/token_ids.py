@@ -24,7 +24,7 @@ from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import need_file
 
-Counter = Callable[[list[AlpacaRow]], list[int]]
+TokenCounter = Callable[[list[AlpacaRow]], list[int]]
 
 EVERYTHING = 2**31  # a cutoff that cuts nothing
 
@@ -41,7 +41,7 @@ def trained_ids(run: Run) -> TokenIds:
     return LlamaFactory(run).ids(run.values.get("template"))
 
 
-def token_counter(run: Run) -> Counter:
+def token_counter(run: Run) -> TokenCounter:
     """Returns the function from rows to each one's number of tokens, prompt and answer together, nothing cut or padded. Raises as `trained_ids` does."""
     ids = trained_ids(run)
     return lambda rows: [sum(map(len, ids(row))) for row in rows]

@@ -31,7 +31,7 @@ EASY = 0.15  # share of the later steps that have short texts only
 
 
 @dataclass(frozen=True)
-class Plan:
+class Settings:
     """The settings of a pre-training. The defaults are those of the first of three calls that made the embedded model; its README lists all three."""
 
     steps: int = 5500
@@ -108,13 +108,13 @@ def encode(tokenizer: Any, samples: list[Sample]) -> list[tuple[list[int], int]]
     return [(head + tail, len(head)) for head, tail in pairs]
 
 
-def repetitions(tokenizer: Any, plan: Plan) -> Iterator[tuple[Any, Any]]:
+def repetitions(tokenizer: Any, settings: Settings) -> Iterator[tuple[Any, Any]]:
     """Yields the first lesson's batches: rows of 6 to 40 random tokens that repeat. All but the first round is learned; copying is learned within 200 steps."""
     import torch
 
-    rng = random.Random(plan.seed)
-    for _ in range(0 if plan.start else min(REPETITIONS, plan.steps)):
-        targets = torch.full((plan.tokens // 256, 128), IGNORED)
+    rng = random.Random(settings.seed)
+    for _ in range(0 if settings.start else min(REPETITIONS, settings.steps)):
+        targets = torch.full((settings.tokens // 256, 128), IGNORED)
         rows = []
         for target in targets:
             length = rng.randint(6, 40)
@@ -123,26 +123,26 @@ def repetitions(tokenizer: Any, plan: Plan) -> Iterator[tuple[Any, Any]]:
         yield torch.tensor(rows)[:, :-1], targets
 
 
-def lesson(rng: random.Random, progress: float, plan: Plan) -> Sample:
+def lesson(rng: random.Random, progress: float, settings: Settings) -> Sample:
     """Returns a sample of the later lessons at `progress` (0 to 1): tasks on short texts first, then on longer ones and paragraphs, and plain text."""
-    if progress >= EASY and rng.random() < plan.reading:
+    if progress >= EASY and rng.random() < settings.reading:
         return passage(rng, rng.randint(10, 120))
-    if progress >= EASY and rng.random() < plan.paragraphs:
+    if progress >= EASY and rng.random() < settings.paragraphs:
         return make_sample(rng, rng.randint(80, 200))
-    return make_sample(rng, rng.randint(6, 40 if progress < EASY else plan.longest))
+    return make_sample(rng, rng.randint(6, 40 if progress < EASY else settings.longest))
 
 
-def tasks(tokenizer: Any, plan: Plan) -> Iterator[tuple[Any, Any]]:
-    """Yields batches of about `plan.tokens` tokens, of samples of similar length, in random order within each 1,024 samples."""
-    rng = random.Random(plan.seed)
-    steps = plan.steps - (0 if plan.start else REPETITIONS)
+def tasks(tokenizer: Any, settings: Settings) -> Iterator[tuple[Any, Any]]:
+    """Yields batches of about `settings.tokens` tokens, of samples of similar length, in random order within each 1,024 samples."""
+    rng = random.Random(settings.seed)
+    steps = settings.steps - (0 if settings.start else REPETITIONS)
     made = 0
     while made < steps:
-        samples = [lesson(rng, made / steps, plan) for _ in range(1024)]
+        samples = [lesson(rng, made / steps, settings) for _ in range(1024)]
         encoded = sorted((pair for pair in encode(tokenizer, samples) if len(pair[0]) <= 1024), key=lambda pair: len(pair[0]))
         ready: list[list[tuple[list[int], int]]] = [[]]
         for pair in encoded:
-            if ready[-1] and (len(ready[-1]) + 1) * len(pair[0]) > plan.tokens:
+            if ready[-1] and (len(ready[-1]) + 1) * len(pair[0]) > settings.tokens:
                 ready.append([])
             ready[-1].append(pair)
         rng.shuffle(ready)
@@ -178,40 +178,40 @@ def answer_loss(model: Any, inputs: Any, targets: Any) -> tuple[Any, Any]:
     return loss, (logits.argmax(-1) == targets[learned]).float().mean()
 
 
-def build_optimizers(model: Any, plan: Plan) -> list[Any]:
+def build_optimizers(model: Any, settings: Settings) -> list[Any]:
     """Returns Muon for the layers' matrices, which learns copying in far fewer steps than AdamW, and AdamW for embeddings, norms and biases."""
     import torch
 
     matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
     others = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(matrices, lr=plan.rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=plan.rate, weight_decay=0.0, betas=(0.9, 0.98)),
+        torch.optim.Muon(matrices, lr=settings.rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=settings.rate, weight_decay=0.0, betas=(0.9, 0.98)),
     ]
 
 
-def schedule(step: int, plan: Plan) -> float:
+def schedule(step: int, settings: Settings) -> float:
     """Returns the learning rate's factor: linear warm-up, a constant part, and a linear fall to zero over the last 40 %."""
-    return min((step + 1) / plan.warmup, 1.0, (plan.steps - step) / (0.4 * plan.steps))
+    return min((step + 1) / settings.warmup, 1.0, (settings.steps - step) / (0.4 * settings.steps))
 
 
-def train(model: Any, tokenizer: Any, plan: Plan) -> list[tuple[int, float, float, float]]:
+def train(model: Any, tokenizer: Any, settings: Settings) -> list[tuple[int, float, float, float]]:
     """Trains the model in place. Returns (step, loss, share of right tokens, seconds so far) for each 25 steps, averaged."""
     import torch
     from tqdm import tqdm
 
-    optimizers = build_optimizers(model, plan)
-    if plan.compile:
+    optimizers = build_optimizers(model, settings)
+    if settings.compile:
         model.model.compile(dynamic=True)
     curve: list[tuple[int, float, float, float]] = []
     recent: list[tuple[float, float]] = []
     start = time.monotonic()
-    lessons = itertools.chain(repetitions(tokenizer, plan), tasks(tokenizer, plan))
-    bar = tqdm(lessons, total=plan.steps, unit="step")
+    lessons = itertools.chain(repetitions(tokenizer, settings), tasks(tokenizer, settings))
+    bar = tqdm(lessons, total=settings.steps, unit="step")
     for step, (inputs, targets) in enumerate(bar):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = plan.rate * schedule(step, plan)
+                group["lr"] = settings.rate * schedule(step, settings)
         loss, right = answer_loss(model, inputs, targets)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -275,23 +275,23 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m make.pretrain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the model's folder")
-    parser.add_argument("--steps", type=int, default=Plan.steps, help="0 writes the untrained model")
-    parser.add_argument("--seed", type=int, default=Plan.seed)
-    parser.add_argument("--tokens", type=int, default=Plan.tokens, help="tokens in a batch")
-    parser.add_argument("--rate", type=float, default=Plan.rate, help="peak learning rate")
-    parser.add_argument("--longest", type=int, default=Plan.longest, help="characters of a text")
-    parser.add_argument("--paragraphs", type=float, default=Plan.paragraphs, help="share of texts that are longer")
-    parser.add_argument("--reading", type=float, default=Plan.reading, help="share of samples that are plain text")
+    parser.add_argument("--steps", type=int, default=Settings.steps, help="0 writes the untrained model")
+    parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument("--tokens", type=int, default=Settings.tokens, help="tokens in a batch")
+    parser.add_argument("--rate", type=float, default=Settings.rate, help="peak learning rate")
+    parser.add_argument("--longest", type=int, default=Settings.longest, help="characters of a text")
+    parser.add_argument("--paragraphs", type=float, default=Settings.paragraphs, help="share of texts that are longer")
+    parser.add_argument("--reading", type=float, default=Settings.reading, help="share of samples that are plain text")
     parser.add_argument("--start", type=Path, help="go on from this model instead of random weights")
     parser.add_argument("--compile", action="store_true", help="compile the model first (needs a C++ compiler)")
     args = parser.parse_args()
     words = {key: value for key, value in vars(args).items() if key != "out"}
-    plan = Plan(**words)
+    settings = Settings(**words)
     tokenizer = build_tokenizer()
-    model = load_model(plan.start) if plan.start else build_model(tokenizer, plan.seed)
-    curve = train(model, tokenizer, plan) if plan.steps else []
-    if plan.start:
-        curve = continued(plan.start / "loss.csv", curve)
+    model = load_model(settings.start) if settings.start else build_model(tokenizer, settings.seed)
+    curve = train(model, tokenizer, settings) if settings.steps else []
+    if settings.start:
+        curve = continued(settings.start / "loss.csv", curve)
     save(model, tokenizer, curve, args.out)
 
 

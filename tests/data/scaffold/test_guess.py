@@ -59,7 +59,7 @@ CLASSES = {
 def test_the_reader_of_entities_is_guessed_and_the_reason_is_what_stands_in_the_file(shape: str, give: Callable[..., Path]) -> None:
     data, reader, reason = SHAPES[shape]
     found = guess(give(data))
-    assert (found.reader, found.reading.entities) == (reader, {"PER": 1, "GPE": 1})
+    assert (found.reader, found.trial.entities) == (reader, {"PER": 1, "GPE": 1})
     assert reason in found.why
 
 
@@ -67,7 +67,7 @@ def test_the_reader_of_entities_is_guessed_and_the_reason_is_what_stands_in_the_
 def test_the_reader_of_classes_is_guessed_and_one_that_sees_the_options_wins(shape: str, give: Callable[..., Path]) -> None:
     data, reader, reason, options = CLASSES[shape]
     found = guess(give(data))
-    assert (found.reader, found.reading.classes["影"], len(found.reading.options)) == (reader, 1, options)
+    assert (found.reader, found.trial.classes["影"], len(found.trial.options)) == (reader, 1, options)
     assert reason in found.why
 
 
@@ -76,7 +76,7 @@ def test_every_reader_has_a_form_that_it_reads_itself(give: Callable[..., Path])
     for reader, form in FORMS.items():
         example = form.example.partition("   (")[0].replace("…", "x")
         found = guess(give(example.encode()))
-        assert (found.reader, found.reading.refusals) == (reader, 0)
+        assert (found.reader, found.trial.refusals) == (reader, 0)
 
 
 def test_readers_that_give_the_same_rows_are_no_question_but_are_named(give: Callable[..., Path]) -> None:
@@ -95,10 +95,10 @@ def test_readers_that_give_the_same_rows_are_no_question_but_are_named(give: Cal
 )
 def test_real_files_are_recognised(name: str, reader: str, labels: int) -> None:
     found = guess(real(name))
-    assert (found.reader, len(found.reading.entities), found.reading.refusals) == (reader, labels, 0)
+    assert (found.reader, len(found.trial.entities), found.trial.refusals) == (reader, labels, 0)
 
 
 def test_no_reader_is_an_error_of_its_own_with_what_was_tried(give: Callable[..., Path]) -> None:
     with pytest.raises(NoReader) as error:
         guess(give(b"x\n"))
-    assert {reading.reader for reading in error.value.readings} == set(FORMS)
+    assert {trial.reader for trial in error.value.trials} == set(FORMS)

@@ -81,8 +81,8 @@ def test_the_commands_for_lists_and_tables_do_what_they_say(checkout: Path, give
         line = next(line for line in str(error.value).splitlines() if ".venv/train/bin/python" in line)
         command = line[line.index(".venv/train/bin/python") :].replace(".venv/train/bin/python", sys.executable)
         subprocess.run(command.replace("TEXT", "标题").replace("CLASS", "类别"), shell=True, check=True)
-    assert guess(table.with_suffix(".jsonl")).reading.classes == {"电影": 1, "007": 1}
-    assert guess(rows.with_suffix(".jsonl")).reading.entities == {"PER": 2, "GPE": 2}
+    assert guess(table.with_suffix(".jsonl")).trial.classes == {"电影": 1, "007": 1}
+    assert guess(rows.with_suffix(".jsonl")).trial.entities == {"PER": 2, "GPE": 2}
 
 
 def test_a_reader_that_was_asked_for_and_reads_nothing_is_an_error(checkout: Path, give: Callable[..., Path]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.conf.task import TASKS
 from tools.data.scaffold.forms import FORMS
-from tools.data.scaffold.new_run import USUAL, Base, cutoff_of
+from tools.data.scaffold.new_run import USUAL, ChosenBase, cutoff_of
 from tools.data.scaffold.new_task import MANY, Draft
 from tools.data.scaffold.raw_files import Raw
 from tools.text import LONGEST_LABEL, one_line, quoted
@@ -23,13 +23,13 @@ def about_files(raws: list[Raw], copied: set[Path]) -> list[str]:
     """Returns each raw file's format with the reason, its numbers of rows, and its copy."""
     lines = []
     for raw in raws:
-        reading = raw.guess.reading
+        trial = raw.guess.trial
         why = "" if raw.split == "dev" else f": {raw.guess.why}"
-        lines.append(f"{raw.path}: reader {reading.reader}, {FORMS[reading.reader].name}{why}.")
+        lines.append(f"{raw.path}: reader {trial.reader}, {FORMS[trial.reader].name}{why}.")
         if raw.guess.same:
             lines.append(f"  Other readers return the very same rows: {', '.join(raw.guess.same)}.")
         lines.append(
-            f"  {reading.rows:,} rows can be read, {reading.refusals:,} can't{' (the doctor gives the reasons, below)' if reading.refusals else ''}."
+            f"  {trial.rows:,} rows can be read, {trial.refusals:,} can't{' (the doctor gives the reasons, below)' if trial.refusals else ''}."
         )
         if raw.place in copied:
             lines.append(f"  copied unchanged to {raw.place}; the task names that copy.")
@@ -59,7 +59,7 @@ def about_labels(draft: Draft) -> list[str]:
     return lines
 
 
-def about_run(draft: Draft, base: Base, run: Path, longest: int | None, written: list[Path]) -> list[str]:
+def about_run(draft: Draft, base: ChosenBase, run: Path, longest: int | None, written: list[Path]) -> list[str]:
     """Returns the written files, the run's base model and cutoff_len, and what the user has to add by hand."""
     lines = [f"written: {', '.join(map(str, written))}"]
     if base.is_tiny:

@@ -27,7 +27,7 @@ HEAD = 200  # a reader that reads none of so many rows is given up
 
 
 @dataclass
-class Reading:
+class Trial:
     """The rows that one reader makes of a file, counted. Counters keep the order of first appearance."""
 
     reader: str
@@ -78,22 +78,22 @@ class Reading:
 class Guess(NamedTuple):
     """A file's reader. `why` is the reason; `same` are the other readers that return the very same rows."""
 
-    reading: Reading
+    trial: Trial
     why: str
     same: list[str]
 
     @property
     def reader(self) -> str:
         """The reader's key in READERS."""
-        return self.reading.reader
+        return self.trial.reader
 
 
 class NoReader(ToolError):
-    """No reader reads the file. `readings` has each reader's first rows."""
+    """No reader reads the file. `trials` has each reader's first rows."""
 
-    def __init__(self, path: Path, readings: list[Reading]) -> None:
+    def __init__(self, path: Path, trials: list[Trial]) -> None:
         super().__init__(f"{path}: no reader reads it.", WANTING)
-        self.readings = readings
+        self.trials = trials
 
 
 def guess(path: Path, reader: str | None = None, name: str = "") -> Guess:
@@ -106,29 +106,29 @@ def guess(path: Path, reader: str | None = None, name: str = "") -> Guess:
         return _asked_for(path, reader, name)
     heads = _heads(path)
     hopeful = [head for head in heads if head.rows] or [head for head in heads if head.refusals == HEAD]
-    found = [reading for head in hopeful if (reading := read(path, head.reader)).fits]
+    found = [trial for head in hopeful if (trial := read(path, head.reader)).fits]
     if not found:
         raise NoReader(Path(name), heads)
     # A reader that takes a row's class or options finds more than one that ignores them.
-    best = max(reading.seen for reading in found)
-    found = [reading for reading in found if reading.seen == best]
-    if len({reading.digest for reading in found}) > 1:
+    best = max(trial.seen for trial in found)
+    found = [trial for trial in found if trial.seen == best]
+    if len({trial.digest for trial in found}) > 1:
         raise ToolError(_ambiguous(path, name, found))
-    return Guess(found[0], _why(path, found[0]), [reading.reader for reading in found[1:]])
+    return Guess(found[0], _why(path, found[0]), [trial.reader for trial in found[1:]])
 
 
-def read(path: Path, reader: str, limit: int | None = None) -> Reading:
+def read(path: Path, reader: str, limit: int | None = None) -> Trial:
     """Returns the rows that a reader makes of a file, or of its first `limit` rows."""
     from tqdm import tqdm
 
-    reading, digest = Reading(reader), hashlib.sha256()
+    trial, digest = Trial(reader), hashlib.sha256()
     rows: Iterator[RawRow | BadRow] = islice(READERS[reader](path), limit)
     for row in tqdm(rows, desc=f"{path.name} as {reader}", unit=" rows", disable=True if limit else None, leave=False):
-        reading.add(row)
+        trial.add(row)
         if isinstance(row, RawRow):
             digest.update(repr((row.text, row.entities, row.label, row.options)).encode("utf-8", "surrogatepass"))
-    reading.digest = digest.digest()
-    return reading
+    trial.digest = digest.digest()
+    return trial
 
 
 def first_object(path: Path, line: int = 1) -> dict[str, Any] | None:
@@ -154,27 +154,27 @@ def is_list(path: Path) -> bool:
 def _asked_for(path: Path, reader: str, name: str) -> Guess:
     if reader not in READERS:
         raise ToolError(f"unknown reader '{reader}'.{choices(reader, READERS)}")
-    reading = read(path, reader)
-    if not reading.rows:
-        raise NoReader(Path(name), [reading])
-    return Guess(reading, f"it was asked for; {_why(path, reading)}", [])
+    trial = read(path, reader)
+    if not trial.rows:
+        raise NoReader(Path(name), [trial])
+    return Guess(trial, f"it was asked for; {_why(path, trial)}", [])
 
 
-def _heads(path: Path) -> list[Reading]:
+def _heads(path: Path) -> list[Trial]:
     """Returns the first rows as each possible reader reads them."""
     # A line that is a JSON list, perhaps the whole file, can only be Label Studio's. Tags come last: lines without a blank one between them are one row.
     heads = [read(path, reader, HEAD) for reader in (["label_studio"] if is_list(path) else [reader for reader in FORMS if reader != "bio"])]
     return heads if any(head.rows for head in heads) or first_object(path) else [*heads, read(path, "bio", HEAD)]
 
 
-def _why(path: Path, reading: Reading) -> str:
+def _why(path: Path, trial: Trial) -> str:
     """Returns the reason for a reader: the line or field of the file that shows its format."""
-    line = reading.first.line if reading.first else 1
-    if reading.reader == "bio":
+    line = trial.first.line if trial.first else 1
+    if trial.reader == "bio":
         return _tagged(path, line)
     row = first_object(path, line)
     where = "the first task" if is_list(path) else f"line {line}"
-    return f"{where} holds {one_line(about(reading.reader, row))}" if row else f"{where} is read so"
+    return f"{where} holds {one_line(about(trial.reader, row))}" if row else f"{where} is read so"
 
 
 def _tagged(path: Path, line: int) -> str:
@@ -187,10 +187,10 @@ def _tagged(path: Path, line: int) -> str:
     return f"line {line} is {one_line(quoted(text))}: a token, {separator} and a tag{columns}; the tags are {marks}"
 
 
-def _ambiguous(path: Path, name: str, found: list[Reading]) -> str:
-    alike: dict[bytes, list[Reading]] = {}
-    for reading in found:
-        alike.setdefault(reading.digest, []).append(reading)
+def _ambiguous(path: Path, name: str, found: list[Trial]) -> str:
+    alike: dict[bytes, list[Trial]] = {}
+    for trial in found:
+        alike.setdefault(trial.digest, []).append(trial)
     lines = [f"{name}: its {found[0].rows:,} rows can be read in {len(alike)} ways:"]
     for first, *others in alike.values():
         counts = f"{first.entities.total():,} entities, {first.classes.total():,} rows with a class"

@@ -27,7 +27,7 @@ from tools.data.readers import READERS
 from tools.data.readers.row import RawRow
 from tools.data.scaffold import new_run, unread
 from tools.data.scaffold.account import about_files, about_labels, about_run
-from tools.data.scaffold.new_run import Base
+from tools.data.scaffold.new_run import ChosenBase
 from tools.data.scaffold.new_task import Draft, kind_of, labels_of, prompt_text, task_text
 from tools.data.scaffold.raw_files import Raw, need_files, raws_of, share_for_dev
 from tools.data.sources import of_kind
@@ -132,10 +132,10 @@ def _need_free(name: str, paths: list[Path]) -> None:
 
 
 def _draft(name: str, raws: list[Raw], wish: Wish) -> Draft:
-    readings = [raw.guess.reading for raw in raws]
+    trials = [raw.guess.trial for raw in raws]
     files = " and ".join(str(raw.path) for raw in raws)
-    kind = kind_of(readings, wish.kind, files)
-    labels, dropped, offered = labels_of(readings, kind, wish.order, files)
+    kind = kind_of(trials, wish.kind, files)
+    labels, dropped, offered = labels_of(trials, kind, wish.order, files)
     places = {raw.split: str(raw.place) for raw in raws}
     share = None if len(raws) > 1 else share_for_dev(raws[0])
     return Draft(name, kind, raws[0].guess.reader, places, labels, share, offered, dropped)
@@ -172,7 +172,7 @@ def _longest(task: Task, run: Run, raws: list[Raw]) -> int | None:
     return cutoff.longest
 
 
-def _examine(name: str, base: Base, path: Path) -> int:
+def _examine(name: str, base: ChosenBase, path: Path) -> int:
     """Prints the doctor's page on the new task, then the commands that follow. Returns the doctor's exit code."""
     code = check(find_task(name), [], load_run(path) if base.has_tokenizer else None, DATASET / "check" / name)
     if code:

@@ -35,7 +35,7 @@ TEMPLATES = {
 
 
 @dataclass(frozen=True)
-class Base:
+class ChosenBase:
     """A base model: its folder, and its name on a hub where it has yet to be downloaded."""
 
     folder: Path
@@ -64,25 +64,25 @@ class Base:
         return (self.folder / "tokenizer.json").is_file()
 
 
-def base_model(word: str | None) -> Base:
+def base_model(word: str | None) -> ChosenBase:
     """Returns the base model that `word` names: a folder, the name of one in models/, or owner/name on a hub. Raises ToolError for anything else.
 
     Without a word it is Qwen2.5-7B-Instruct where that is in models/, else the embedded model.
     """
     usual = MODELS / USUAL.partition("/")[2]
     if not word:
-        return Base(usual) if usual.is_dir() else Base(TINY)
+        return ChosenBase(usual) if usual.is_dir() else ChosenBase(TINY)
     word = word.rstrip("/")
     for folder in (Path(word), MODELS / word, MODELS / Path(word).name):
         if (folder / "config.json").is_file() and folder.name:
-            return Base(folder)
+            return ChosenBase(folder)
     if re.fullmatch(r"[\w-]+/[\w.-]+", word) and not word.startswith(f"{MODELS}/"):
-        return Base(MODELS / word.partition("/")[2], word)
+        return ChosenBase(MODELS / word.partition("/")[2], word)
     here = [str(path.parent) for path in MODELS.glob("*/config.json")]
     raise ToolError(f"base model '{word}': neither a folder with a config.json nor owner/name on a hub, as {USUAL}.{choices(word, here)}")
 
 
-def template_of(base: Base, asked: str | None) -> str:
+def template_of(base: ChosenBase, asked: str | None) -> str:
     """Returns LLaMA-Factory's name for the base model's chat format. Raises ToolError where the model's name doesn't tell it and nothing is `asked`."""
     if asked:
         return asked
@@ -95,14 +95,14 @@ def template_of(base: Base, asked: str | None) -> str:
     )
 
 
-def run_path(base: Base, task: str, kind: str) -> Path:
+def run_path(base: ChosenBase, task: str, kind: str) -> Path:
     """Returns the run's file. Raises ToolError for a model whose name can't begin a run's name."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", base.name, re.ASCII) or base.name.startswith(SERVE):
         raise ToolError(f"base model {base.folder}: a run's name begins with '{base.name}', which must be letters, digits, '.', '_' and '-'.")
     return RUNS / f"{base.name}-{task}-{METHOD[kind]}.yaml"
 
 
-def run_text(base: Base, template: str, task: str, kind: str, longest: int | None) -> str:
+def run_text(base: ChosenBase, template: str, task: str, kind: str, longest: int | None) -> str:
     """Returns the text of the run. `longest` is the longest row's number of tokens, or None where it wasn't measured."""
     source = _source(base, kind)
     text = read_text(source)
@@ -123,17 +123,17 @@ def run_text(base: Base, template: str, task: str, kind: str, longest: int | Non
     return _replaced(text, source, "cutoff_len", str(cutoff_of(longest, base)), f"{about}; the longest has {longest:,} with the present prompt")
 
 
-def cutoff_of(longest: int, base: Base) -> int:
+def cutoff_of(longest: int, base: ChosenBase) -> int:
     """Returns a cutoff_len with a quarter more room, in case the prompt grows: a multiple of 64, and at most what the model can take."""
     return min(max(256, -(-longest * 5 // (4 * 64)) * 64), base.positions or longest * 2)
 
 
-def as_run(path: Path, base: Base, template: str) -> Run:
+def as_run(path: Path, base: ChosenBase, template: str) -> Run:
     """Returns the part of the run that measuring rows needs, before the run is written."""
     return Run(path, {"model_name_or_path": str(base.folder), "template": template, "output_dir": f"data/outputs/{path.stem}"})
 
 
-def _source(base: Base, kind: str) -> Path:
+def _source(base: ChosenBase, kind: str) -> Path:
     """Returns the run in conf/ that is most like the new one."""
     if base.is_tiny:
         return TINY_RUN
@@ -143,7 +143,7 @@ def _source(base: Base, kind: str) -> Path:
     return SMALL_NER_RUN if size and float(size[1]) <= SMALL else LARGE_NER_RUN
 
 
-def _header(base: Base, task: str, path: Path, source: Path) -> str:
+def _header(base: ChosenBase, task: str, path: Path, source: Path) -> str:
     about = "to see every step work on your data without a GPU, not for the score" if base.is_tiny else "LoRA on all linear layers"
     lines = [f"{base.name} on the task {task}: {about}.", ""]
     lines += [f"  make download ARGS={base.hub}"] if base.hub else []

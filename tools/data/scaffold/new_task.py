@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from tools.conf.task import KINDS
 from tools.data.readers.row import LONE_SURROGATE
-from tools.data.scaffold.guess import Reading
+from tools.data.scaffold.guess import Trial
 from tools.errors import WANTING, ToolError
 from tools.text import LONGEST_LABEL, neutralise
 
@@ -63,12 +63,12 @@ class Draft:
         return f"data/prompts/{self.name}_prompt.txt"
 
 
-def kind_of(readings: list[Reading], asked: str | None, name: str) -> str:
+def kind_of(trials: list[Trial], asked: str | None, name: str) -> str:
     """Returns 'ner' or 'classification', by the annotation. Raises ToolError for files with both and no `asked`, with neither, or without `asked`."""
-    found = {"ner": sum(r.entities.total() for r in readings), "classification": sum(r.classes.total() for r in readings)}
+    found = {"ner": sum(r.entities.total() for r in trials), "classification": sum(r.classes.total() for r in trials)}
     if not any(found.values()):
         raise ToolError(
-            f"{name}: no entity and no class in its {sum(r.rows for r in readings):,} rows: there is nothing to learn from. Annotate some first.",
+            f"{name}: no entity and no class in its {sum(r.rows for r in trials):,} rows: there is nothing to learn from. Annotate some first.",
             WANTING,
         )
     if asked and not found[asked]:
@@ -84,17 +84,17 @@ def kind_of(readings: list[Reading], asked: str | None, name: str) -> str:
     return next(kind for kind in KINDS if found[kind])
 
 
-def labels_of(readings: list[Reading], kind: str, order: str, name: str) -> tuple[Counter[str], list[str], int]:
+def labels_of(trials: list[Trial], kind: str, order: str, name: str) -> tuple[Counter[str], list[str], int]:
     """Returns (labels with their counts, labels that no task can have, number of options). Where every row has its own options there are no labels.
 
     Order 'frequency' is the most frequent first, equals by first appearance; 'first' is by first appearance. Raises ToolError for no label, or more than MOST.
     """
-    counts: Counter[str] = sum((r.entities if kind == "ner" else r.classes for r in readings), Counter())
-    if kind == "classification" and all(r.with_options == r.rows for r in readings):
-        offered: set[str] = set().union(*(r.options for r in readings))
+    counts: Counter[str] = sum((r.entities if kind == "ner" else r.classes for r in trials), Counter())
+    if kind == "classification" and all(r.with_options == r.rows for r in trials):
+        offered: set[str] = set().union(*(r.options for r in trials))
         return Counter(), [], len(offered)
     if kind == "classification":
-        counts.update({option: 0 for r in readings for option in r.options})
+        counts.update({option: 0 for r in trials for option in r.options})
     dropped = [label for label in counts if not label.strip() or len(label) > LONGEST_LABEL or LONE_SURROGATE.search(label)]
     kept = Counter({label: count for label, count in counts.items() if label not in dropped})
     if len(kept) > MOST:

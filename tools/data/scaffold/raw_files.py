@@ -64,14 +64,14 @@ def raws_of(name: str, files: dict[str, Path], reader: str | None, folder: Path)
         try:
             found = guess(readable, raws[0].guess.reader if raws else reader, str(path))
         except NoReader as error:
-            raise ToolError(unread.explain(readable, error.readings, str(path)), WANTING) from None
+            raise ToolError(unread.explain(readable, error.trials, str(path)), WANTING) from None
         raws.append(Raw(split, path, _place(name, split, path, len(files) > 1), readable, found))
     return raws
 
 
 def share_for_dev(raw: Raw) -> float:
     """Returns the share of a single file's texts that becomes dev: a tenth, or more where the file is so small that a tenth might be none."""
-    if raw.guess.reading.rows >= FEW:
+    if raw.guess.trial.rows >= FEW:
         return SHARES[0]
     texts = [row.text for row in READERS[raw.guess.reader](raw.readable) if isinstance(row, RawRow)]
     return next((share for share in SHARES if len({share_of(text, Shares.model_validate({"dev": share})) for text in texts}) > 1), SHARES[0])

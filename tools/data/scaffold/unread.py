@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from tools.data.readers.lines import text_lines
 from tools.data.readers.row import BadRow, shown
 from tools.data.scaffold.forms import FORMS
-from tools.data.scaffold.guess import HEAD, Reading, first_object, is_list, read
+from tools.data.scaffold.guess import HEAD, Trial, first_object, is_list, read
 from tools.text import one_line
 
 PAGE = "docs/own-data.md"
@@ -34,13 +34,13 @@ MAGIC = {
 }
 
 
-def explain(path: Path, readings: list[Reading], name: str) -> str:
+def explain(path: Path, trials: list[Trial], name: str) -> str:
     """Returns why nothing reads the file, which messages call `name`: its look, and each known format with its reader's first complaint."""
     looks = looks_like(path, name)
     lines = [f"{name}: no reader reads it.", looks or _first_line(path)]
-    if not looks and _is_unannotated(readings):
-        return "\n".join([*lines, _missing_annotation(path, readings)])
-    faults = {} if looks else {reading.reader: reading for reading in readings}
+    if not looks and _is_unannotated(trials):
+        return "\n".join([*lines, _missing_annotation(path, trials)])
+    faults = {} if looks else {trial.reader: trial for trial in trials}
     return "\n".join([*lines, "The known formats:", *_known(faults), f"More on each: {PAGE}"])
 
 
@@ -109,22 +109,22 @@ def _first_line(path: Path) -> str:
     return f"Its line {line.line}: {one_line(content)}"
 
 
-def _is_unannotated(readings: list[Reading]) -> bool:
+def _is_unannotated(trials: list[Trial]) -> bool:
     """Returns whether every reader misses nothing but the annotation."""
-    return all(reading.refused["unannotated"] > reading.refusals / 2 for reading in readings)
+    return all(trial.refused["unannotated"] > trial.refusals / 2 for trial in trials)
 
 
-def _missing_annotation(path: Path, readings: list[Reading]) -> str:
+def _missing_annotation(path: Path, trials: list[Trial]) -> str:
     row = first_object(path) or {}
-    wanting = readings
+    wanting = trials
     if isinstance(row.get("category"), list):  # options in each row: nothing else has them
-        wanting = [reading for reading in wanting if reading.reader == "classification"]
+        wanting = [trial for trial in wanting if trial.reader == "classification"]
     lines = [f"Its rows have the fields {', '.join(map(shown, row))} and no annotation to learn from:"] if row else ["Its rows have no annotation:"]
-    lines += [f"  {reading.reader}: {one_line(reading.first_bad.reason)}" for reading in wanting if reading.first_bad]
+    lines += [f"  {trial.reader}: {one_line(trial.first_bad.reason)}" for trial in wanting if trial.first_bad]
     return "\n".join([*lines, f"Annotate them first, or rename the field that holds the annotation: {PAGE} shows each format."])
 
 
-def _known(faults: dict[str, Reading]) -> list[str]:
+def _known(faults: dict[str, Trial]) -> list[str]:
     lines = []
     for reader, form in FORMS.items():
         lines.append(f"  {reader:14}  {form.example}")
