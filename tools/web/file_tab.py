@@ -90,7 +90,7 @@ async def annotated(site: Site, path: str | None, model: str, options: list[str]
                 yield [bar(done, len(asked), tongue), *nothing]
     except ToolError:
         broken = True
-    made = await asyncio.to_thread(_understood, site, asked, found)
+    made = await asyncio.to_thread(lambda: {id: understood(site.task, asked[id], prediction) for id, prediction in found.items()})
     records = [
         record(text, made.get(str(row)), site.task.kind, None if str(row) in made or str(row) not in asked else say(tongue, "not_asked"))
         for row, text in enumerate(upload.texts)
@@ -135,10 +135,6 @@ def to_ask(site: Site, upload: Upload, options: list[str]) -> dict[str, Example]
                 raise Fault("no_options")
             found[str(number)] = example(text, None if site.is_ner else own, str(number))
     return found
-
-
-def _understood(site: Site, asked: dict[str, Example], found: dict[str, Prediction]) -> dict[str, Annotation]:
-    return {id: understood(site.task, asked[id], prediction) for id, prediction in found.items()}
 
 
 def _write(folder: Path, upload: Upload, records: list[Record]) -> list[Path]:

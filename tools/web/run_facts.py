@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_jsonl
 from tools.report.evaluations import Evaluation, find_evaluations
-from tools.score.table import table
 from tools.train import manifest
 from tools.train.manifest import Manifest
 
 LOG = "trainer_log.jsonl"
 LOSSES = {"loss": "train", "eval_loss": "eval"}  # LLaMA-Factory's keys → the split
-AVERAGES = {"Micro Avg.": "micro", "Macro Avg.": "macro"}
 
 
 def evaluations(run: Run) -> list[Evaluation]:
@@ -33,14 +30,6 @@ def report_command(one: Evaluation) -> str:
     """Returns the make command that writes an evaluation's report."""
     split = "" if one.meta.split == "dev" else f" SPLIT={one.meta.split}"
     return one.variant.command("report") + split + ("" if one.meta.decoding == "free" else f' ARGS="--folder {one.folder}"')
-
-
-def scores(one: Evaluation) -> list[list[Any]]:
-    """Returns label, precision, recall, F1 and support, one row a label; the averages are called 'micro' and 'macro'. A mean of ratios has only an F1."""
-    frame = table(one.score)[["Label", "Precision", "Recall", "F1", "Support"]].copy()
-    frame.loc[frame["Label"] == "Macro Avg.", ["Precision", "Recall"]] = None
-    cells = frame.replace({"Label": AVERAGES}).astype(object)
-    return cells.where(cells.notna(), None).to_numpy().tolist()
 
 
 def losses(run: Run) -> list[tuple[int, float, str]]:

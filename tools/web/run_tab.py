@@ -14,21 +14,24 @@ from shutil import copyfile
 from typing import Any
 
 import gradio as gr
-from pandas import DataFrame
+from pandas import DataFrame, isna
 
 from tools.errors import ToolError
 from tools.files import read_text
 from tools.report.evaluations import Evaluation
 from tools.report.report import NAME
-from tools.web.run_facts import evaluations, facts, losses, report_command, scores
+from tools.score.table import table
+from tools.web.run_facts import evaluations, facts, losses, report_command
 from tools.web.site import QUIET, Site, Words, grid, language, note
 from tools.web.words import WORDS, say
+
+AVERAGES = {"Micro Avg.": "micro", "Macro Avg.": "macro"}
 
 
 def build(site: Site, words: Words, tab: gr.Tab) -> None:
     """Lays the tab out."""
     choice = gr.Dropdown(label=words("evaluation"), interactive=True, elem_id="evaluation")
-    table = gr.HTML(elem_id="scores", padding=False)
+    scores = gr.HTML(elem_id="scores", padding=False)
     with gr.Row():
         show = gr.Button(words("open_report"), visible=False, elem_id="open-report")
         download = gr.DownloadButton(words("download_report"), visible=False, elem_id="download-report")
@@ -48,7 +51,7 @@ def build(site: Site, words: Words, tab: gr.Tab) -> None:
         one = _find(site, chosen)
         return frame(one.folder / NAME) if one else ""
 
-    parts = [table, show, download, report]
+    parts = [scores, show, download, report]
     tab.select(on_open, choice, [choice, *parts, curve, record], **QUIET)
     choice.input(on_choice, choice, parts, **QUIET)
     show.click(on_report, choice, report, **QUIET)
@@ -64,22 +67,28 @@ def shown(site: Site, name: str | None, tongue: str) -> list[Any]:
     without = [gr.Button(visible=False), gr.DownloadButton(visible=False), ""]
     if not one:
         return [note(say(tongue, "no_scores", command=f"make eval CONF={site.run.path}")), *without]
-    report, table = one.folder / NAME, score_table(one, tongue)
+    report, scores = one.folder / NAME, score_table(one, tongue)
     if not report.is_file():
-        return [table + note(say(tongue, "no_report", command=report_command(one))), *without]
+        return [scores + note(say(tongue, "no_report", command=report_command(one))), *without]
     # Gradio hands out only files in its own folder: a copy, one for each evaluation.
     copy = Path(tempfile.gettempdir()) / f"{site.run.name}-{one.folder.name}.html"
     copyfile(report, copy)
-    return [table, gr.Button(visible=True), gr.DownloadButton(value=str(copy), visible=True), ""]
+    return [scores, gr.Button(visible=True), gr.DownloadButton(value=str(copy), visible=True), ""]
 
 
 def score_table(one: Evaluation, tongue: str) -> str:
     """Returns label, precision, recall, F1 and support as a table, under the split's name and the protocol."""
     head = say(tongue, "scored", rows=one.score["rows"], task=one.meta.task, split=one.meta.split, protocol=one.score["protocol"])
-    rows = []
-    for label, *figures, support in scores(one):
-        name = say(tongue, label) if label in ("micro", "macro") else label
-        rows.append([name, *("–" if figure is None else f"{figure:.4f}" for figure in figures), "–" if support is None else f"{support:,}"])
+    figures = table(one.score)[["Label", "Precision", "Recall", "F1", "Support"]].copy()
+    figures.loc[figures["Label"] == "Macro Avg.", ["Precision", "Recall"]] = None  # a mean of ratios isn't a ratio of anything
+    rows = [
+        [
+            say(tongue, AVERAGES[label]) if label in AVERAGES else label,
+            *("–" if isna(ratio) else f"{ratio:.4f}" for ratio in ratios),
+            "–" if isna(support) else f"{support:,}",
+        ]
+        for label, *ratios, support in figures.itertuples(index=False)
+    ]
     words = [say(tongue, key) for key in ("label", "precision", "recall")]
     return f'<p class="figures">{escape(head)}</p>' + grid([*words, "F1", say(tongue, "support")], rows, numbers=range(1, 5), averages=2)
 
