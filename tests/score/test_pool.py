@@ -16,20 +16,29 @@ from tools.score.pool import processes_for, spread
 
 
 def test_a_process_that_dies_is_an_error_and_leaves_no_other_behind() -> None:
-    def work(item: int) -> int:
+    def work(item: int) -> None:
         if item == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-        return 0
 
     with pytest.raises(ToolError, match="is gone; is the memory full") as raised:
-        list(spread(work, range(1000), 2))
+        list(spread(work, int, range(1000), 2))
     assert raised.value.exit_code == 1
     assert multiprocessing.active_children() == []
 
 
-def test_spread_gives_every_item_to_one_process() -> None:
-    assert sorted(spread(lambda item: item, range(100), 3)) == list(range(100))
-    assert list(spread(lambda item: -item, range(5), 1)) == [0, -1, -2, -3, -4]
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_every_item_goes_to_one_process_and_every_process_gives_one_result(processes: int) -> None:
+    own: list[int] = []
+    found = list(spread(own.append, lambda: (os.getpid(), own), range(100), processes))
+    assert sorted(item for _, items in found for item in items) == list(range(100))
+    assert len({pid for pid, _ in found}) == len(found) == processes
+    assert multiprocessing.active_children() == []
+
+
+def test_an_error_in_a_result_is_raised_here() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(spread(abs, lambda: 1 // 0, range(10), 2))
+    assert multiprocessing.active_children() == []
 
 
 def test_the_first_error_in_a_process_ends_all_and_is_raised_here() -> None:
@@ -40,29 +49,31 @@ def test_the_first_error_in_a_process_ends_all_and_is_raised_here() -> None:
             drawn.append(item)
             yield item
 
-    def work(item: int) -> int:
+    def work(item: int) -> None:
         if item == 5:
             raise ToolError("line 5 is bad", WANTING)
-        return item
 
     with pytest.raises(ToolError, match="line 5 is bad") as raised:
-        list(spread(work, items(), 2))
+        list(spread(work, int, items(), 2))
     assert raised.value.exit_code == 1
     assert len(drawn) < 100, "the rest is never read"
     assert multiprocessing.active_children() == []
 
 
-def test_few_items_are_in_memory_at_a_time() -> None:
-    drawn = 0
+def test_few_items_are_in_memory_at_a_time(tmp_path: Path) -> None:
+    log = tmp_path / "done"
+    log.touch()
+
+    def work(item: int) -> None:
+        with log.open("a") as file:
+            file.write("x")
 
     def items() -> Iterator[int]:
-        nonlocal drawn
         for item in range(200):
-            drawn += 1
+            assert item - log.stat().st_size <= pool.WAITING * 2
             yield item
 
-    for done, _ in enumerate(spread(lambda item: item, items(), 2)):
-        assert drawn - done <= pool.WAITING * 2
+    list(spread(work, int, items(), 2))
 
 
 def test_an_error_in_the_items_leaves_no_process_behind() -> None:
@@ -71,7 +82,7 @@ def test_an_error_in_the_items_leaves_no_process_behind() -> None:
         raise ToolError("a bad line")
 
     with pytest.raises(ToolError, match="a bad line"):
-        list(spread(lambda item: item, items(), 2))
+        list(spread(abs, int, items(), 2))
     assert multiprocessing.active_children() == []
 
 
@@ -85,7 +96,7 @@ PROGRAM = textwrap.dedent("""
             file.write(f"{os.getpid()}\\n")
         time.sleep(0.05)
 
-    run(lambda: print(len(list(spread(work, range(100_000), 2)))))
+    run(lambda: print(len(list(spread(work, int, range(100_000), 2)))))
 """)
 
 

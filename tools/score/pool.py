@@ -1,6 +1,6 @@
 """Spreads work over the cores of this machine: processes that are copies of this one, few items in memory at a time.
 
-In: a function, items, and a number of processes. Out: the function's result for each item, in any order.
+In: a function that takes an item, a function that gives a result, items, and a number of processes. Out: one result a process.
 
     ./ner score conf/task/<task>.yaml --examples FILE --predictions FILE --out DIR
 """
@@ -11,17 +11,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tools.errors import WANTING, ToolError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from multiprocessing.synchronize import Barrier
 
 T = TypeVar("T")
 U = TypeVar("U")
 PARALLEL_FROM = 30_000_000  # bytes of all files: below that, one process is done before others have started
 MOST_PROCESSES = 8  # beyond that, the one that reads the lines can't keep up
 WAITING = 2  # items a process that are under way at a time
-
-_work: Callable[[Any], Any]  # in a process of the pool: what it does with an item
+LONGEST_WAIT = 600  # seconds for a process to end, once all items are done
 
 
 def processes_for(*paths: Path) -> int:
@@ -31,49 +34,73 @@ def processes_for(*paths: Path) -> int:
     return min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
 
 
-def spread(work: Callable[[T], U], items: Iterable[T], processes: int) -> Iterator[U]:
-    """Yields `work(item)` for each item, in any order.
+def spread(work: Callable[[T], None], result: Callable[[], U], items: Iterable[T], processes: int) -> Iterator[U]:
+    """Calls `work` for each item, divided among the processes, and yields each process's `result()` at the end.
 
-    The processes are forked, so `work` may close over anything. The first error ends all processes and is raised here. Raises ToolError (1) when a process is killed.
+    The processes are forked: each has its own copy of what `work` and `result` close over. The first error ends all processes and is raised here. Raises ToolError (1)
+    when a process is killed.
     """
     if processes == 1:
-        yield from map(work, items)
+        for item in items:
+            work(item)
+        yield result()
         return
-    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    pool = ProcessPoolExecutor(processes, get_context("fork"), _begin, (work,))
-    under_way: set[Future[U]] = set()
+    context = get_context("fork")
+    pool = ProcessPoolExecutor(processes, context, _begin, (work, result, context.Barrier(processes, timeout=LONGEST_WAIT)))
+    under_way: set[Future[None]] = set()
     try:
         pool.submit(int)  # all processes start now, while this one holds little that they would share
         for item in items:
             under_way.add(pool.submit(_do, item))
             if len(under_way) == WAITING * processes:
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                yield from [future.result() for future in done]
-        yield from [future.result() for future in under_way]
+                _check(done)
+        _check(under_way)
+        yield from [future.result() for future in [pool.submit(_end) for _ in range(processes)]]
     except BrokenProcessPool:
         raise ToolError("one of the processes that share the work is gone; is the memory full?", WANTING) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
+def _check(done: Iterable[Future[None]]) -> None:
+    """Raises the error of the first that failed; waits for those that aren't done."""
+    for future in done:
+        future.result()
+
+
+class _Own:
+    """The state of one process of the pool."""
+
+    work: Callable[[Any], None]
+    result: Callable[[], Any]
+    barrier: Barrier
+
+
+def _begin(work: Callable[[Any], None], result: Callable[[], Any], barrier: Barrier) -> None:
     """Prepares a process of the pool: Ctrl-C is the parent's to handle, and a parent that is killed takes this process with it."""
     import signal
 
     from tools.process import die_with_parent
 
-    global _work
-    _work = work
+    _Own.work, _Own.result, _Own.barrier = staticmethod(work), staticmethod(result), barrier
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
 
 
-def _do(item: Any) -> Any:
-    return _work(item)
+def _do(item: Any) -> None:
+    _Own.work(item)
+
+
+def _end() -> Any:
+    """Returns this process's result. Waits for the other processes to end too, so that none takes two ends."""
+    _Own.barrier.wait()
+    return _Own.result()
 
 
 @contextmanager

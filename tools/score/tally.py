@@ -157,21 +157,21 @@ def tally(examples: Iterable[Example], predictions: Mapping[str, Prediction], se
 def tally_files(setting: Setting, examples: Path, predictions: Path) -> Tally:
     """Counts two files' rows, on all cores where the files are large. Raises ToolError (1) for files that don't belong together and for a line that can't be read."""
 
-    def count(chunk: Chunk) -> Tally:
-        counts, plain = Tally(), []
+    own, counts = Tally(), Tally()  # each process has a copy of `own`
+
+    def count(chunk: Chunk) -> None:
+        plain = []
         for line in chunk.lines():
             if found := _plain(line[1], line[3], setting):
                 plain.append(found)
             else:
-                counts.add(_row(line, setting, examples, predictions), setting)
-        counts.add_plain(plain, setting)
-        return counts
+                own.add(_row(line, setting, examples, predictions), setting)
+        own.add_plain(plain, setting)
 
-    counts = Tally()
     for path in (examples, predictions):
         need_file(path)
     with no_collection():  # the processes are copies of this one and don't collect either
-        for part in spread(count, _watched(chunks(join(examples, predictions))), processes_for(examples, predictions)):
+        for part in spread(count, lambda: own, _watched(chunks(join(examples, predictions))), processes_for(examples, predictions)):
             counts.merge(part)
     return counts
 
