@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chat.conftest import TEXTS, this_run
+from tests.conftest import real
 from tools.chat import template, token_ids
 from tools.conf.run import Run
 from tools.errors import ToolError
@@ -81,3 +82,20 @@ def test_the_tokenizer_is_loaded_once_for_all_templates_and_nothing_is_logged(
     assert "Say template: qwen or" in problem
     assert len(loads) == 1
     assert len("".join(capfd.readouterr()).splitlines()) < 5
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["template=qwen3"], None),
+        (["template=qwen"], "Say template: qwen3 or"),
+        (["template=qwen3", "enable_thinking=false"], "Leave enable_thinking out. Say template: qwen3 or"),
+    ],
+)
+def test_a_real_qwen3_is_asked_with_an_empty_thought_in_the_answer(tmp_path: Path, words: list[str], advice: str | None) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(real(f"tokenizers/qwen3/{name}"), tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3", "transformers_version": "5.5.4"}')
+    problems = template.prompt_problems(this_run(f"model_name_or_path={tmp_path}", *words), ROWS[:2])
+    assert len(problems) == (advice is not None)
+    assert not problems or advice in problems[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ def prompt_problems(run: Run, rows: list[AlpacaRow]) -> list[str]:
             near = _difference(ours[part], theirs[part], encoders.decode)
             return [
                 f"{run.path}: `template: {run.values.get('template')}` isn't the base model's own chat format: trained {near[0]!r} where {where} {near[1]!r}."
-                f"{_advice(fitting(run, row, theirs))}"
+                f"{_advice(run, row, theirs)}"
             ]
     return []
 
@@ -94,8 +95,13 @@ def fitting(run: Run, row: AlpacaRow, served: tuple[list[int], list[int]]) -> li
     return sorted(found, key=lambda name: -difflib.SequenceMatcher(None, name, kind).ratio())
 
 
-def _advice(templates: list[str]) -> str:
-    return f" Say template: {' or '.join(templates[:NAMED])}." if templates else " None of LLaMA-Factory's templates fits it."
+def _advice(run: Run, row: AlpacaRow, served: tuple[list[int], list[int]]) -> str:
+    """Returns the end of the message: the templates that fit, with the run's `enable_thinking`, or else with LLaMA-Factory's default."""
+    default = replace(run, values=run.values | {"enable_thinking": True})
+    for other, remedy in ((run, ""), (default, " Leave enable_thinking out.")):
+        if templates := fitting(other, row, served):
+            return f"{remedy} Say template: {' or '.join(templates[:NAMED])}."
+    return " None of LLaMA-Factory's templates fits it."
 
 
 def _difference(ours: list[int], theirs: list[int], decode: Decode) -> tuple[str, str]:
