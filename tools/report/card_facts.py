@@ -19,7 +19,6 @@ from tools.errors import ToolError
 from tools.example import Entity, Example, read_examples
 from tools.files import need_file, read_json, sha256
 from tools.predict.questions import SAMPLING, Asking
-from tools.report.card_metadata import id_problem
 from tools.report.card_public import CACHED, last_component, public_text
 from tools.report.evaluations import Evaluation, eval_command, find_evaluations
 from tools.serve.preflight import RANKS, REFUSED
@@ -167,6 +166,18 @@ def _base(trained: Run, given: str | None) -> Base:
     elif not id and value.count("/") == 1 and not id_problem(value) and not value.startswith("models/") and not Path(value).exists():
         id = value
     return Base(last_component(id or value), id, downloaded, _license(Path(value) / "README.md"))
+
+
+def id_problem(name: str) -> str:
+    """Returns huggingface_hub's reason why `name` can't be a model or a data set on the hub; '' where it can."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 def _license(card: Path) -> str:

@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import ToolError, choices
+from tools.report.card_facts import Facts, id_problem
 from tools.score.score_file import Score
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
-
-    from tools.report.card_facts import Facts
 
 # The hub's identifiers of licences (huggingface.co/docs/hub/repositories-licenses) that models and data sets are usually under.
 LICENSES = re.findall(
@@ -57,18 +56,6 @@ def metadata(facts: Facts, license: str | None = None, datasets: Sequence[str] =
     if results:
         head |= {"metrics": sorted({result.metric_type for result in results}), "model_name": facts.run.name, "eval_results": results}
     return ModelCardData(**head)
-
-
-def id_problem(name: str) -> str:
-    """Returns huggingface_hub's reason why `name` can't be a model or a data set on the hub; '' where it can."""
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        return str(error).splitlines()[0]
-    return ""
 
 
 def license_of(facts: Facts) -> str:
