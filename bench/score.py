@@ -1,18 +1,18 @@
-"""What scoring costs on this machine, against nervaluate on the same data, as a table.
+"""Measures scoring on this machine, and compares it with nervaluate on the same data.
 
-In: a CLUENER file, or nothing: then made-up sentences of the sample task. Out: a Markdown page with the seconds and the peak memory of `python -m tools.score.score` on
---rows predictions, in the examples' order and in another, and two comparisons with nervaluate on the first --share of the same rows, in the same run, in CPU time:
+In: a CLUENER file; without one, made-up sentences of the sample task. Out: a Markdown page with the seconds and the peak memory of `./ner score` on --rows predictions, in
+the examples' order and in another, and two comparisons with nervaluate on the first --share of the same rows, in CPU time:
 
 - counting alone, in one process: nervaluate's four strategies (strict, exact, partial, ent_type; overall and by label) from lists of dicts, our four protocols
-  (set, span, partial, type; the same) from lists of tuples. What each makes of its lists is in its time, and no garbage collection is in either's. The integers of
-  partial and type must be equal, or the benchmark fails.
+  (set, span, partial, type; the same) from lists of tuples. Both times include the structures that each makes of its lists, and neither includes garbage collection. The
+  benchmark fails unless the integers of partial and type are equal.
 - from the files to the figures: for nervaluate, the shortest script that reads both files and the answers in them with Python's own json and finds the strings in the
-  text, then nervaluate; for us the whole command, which makes up for broken answers, checks every line, and computes intervals too.
+  text, then nervaluate; for us the whole command, which also repairs broken answers, checks every line, and computes intervals.
 
-    .venv/train/bin/python -m bench.score
-    .venv/train/bin/python -m bench.score --data data/dataset/clue.train.jsonl --rows 100000
+The predictions are the gold with errors like a model's (seeded, F1 about 0.8). Sentences repeat, each time with another id and other errors.
 
-The predictions are the gold with errors as models make them (seeded, F1 about 0.8); sentences come again, each time with another id and other errors.
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.score
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.score --data data/dataset/clue.train.jsonl --rows 100000
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from bench.chain import machine
 from tools.conf.task import Task, find_task
 from tools.data.readers.cluener import read_cluener
 from tools.data.readers.row import RawRow
-from tools.errors import WANTING, ToolError, run
+from tools.errors import WANTING, ToolError
+from tools.errors import run as run_tool
 from tools.example import Entity, Example, read_examples
 from tools.files import write_text
 from tools.predict.predictions import Prediction, read_predictions
@@ -48,17 +49,21 @@ from tools.score.counts import KINDS, totals
 from tools.score.join import CHUNK
 from tools.score.places import Sides, Span, occurrences, sides
 from tools.score.rows import rows as side_by_side
-from tools.score.score import Setting, Tally
+from tools.score.tally import Setting, Tally
 
 SEED = 42
-SENTENCES = 20_000  # made-up ones, before they come again
-KEPT, DROPPED, RELABELLED, SHIFTED = 0.78, 0.06, 0.06, 0.10  # what becomes of a gold entity
-SPURIOUS, INVENTED, BROKEN = 0.12, 0.01, 0.004  # rows with an entity too many, with a string or a label from nowhere, without a readable answer
+SENTENCES = 20_000  # made-up ones, before they repeat
+KEPT, DROPPED, RELABELLED, SHIFTED = 0.78, 0.06, 0.06, 0.10  # shares of the gold entities
+SPURIOUS, INVENTED, BROKEN = (
+    0.12,
+    0.01,
+    0.004,
+)  # shares of the rows: with an entity too many, with a made-up string or label, without a readable answer
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall-clock and CPU seconds, and the most memory that all processes held at a time, in MB (10^6 bytes), pages that they share counted each time."""
+    """Wall-clock and CPU seconds, and the peak memory of all processes together in MB (10^6 bytes); shared pages are counted for each process."""
 
     rows: int
     seconds: float
@@ -67,7 +72,7 @@ class Cost:
 
 
 def sentences(data: Path | None) -> list[Example]:
-    """The gold rows, before they are repeated."""
+    """Returns the gold rows, before they repeat."""
     if data:
         return [Example("", row.text, list(row.entities)) for row in read_cluener(data) if isinstance(row, RawRow)]
     return [Example("", text, list(_entities(labels))) for text, labels in islice(sample.rows(SEED), SENTENCES)]
@@ -81,7 +86,7 @@ def _entities(labels: sample.Entities) -> Iterator[Entity]:
 
 
 def answer(rng: random.Random, example: Example, task: Task) -> str:
-    """What a model of F1 0.8 or so might say."""
+    """Returns an answer like that of a model of F1 0.8."""
     if rng.random() < BROKEN:
         return rng.choice(("没有找到任何实体", '[{"label": "name", "text": "', "```json\n[]"))
     pairs = [pair for label, string in example.pairs() if (pair := _predicted(rng, label, string, task))]
@@ -101,7 +106,7 @@ def _predicted(rng: random.Random, label: str, string: str, task: Task) -> tuple
 
 
 def make(folder: Path, gold: list[Example], task: Task, count: int) -> tuple[Path, Path, Path]:
-    """Write so many examples, their predictions, and the predictions in another order."""
+    """Writes `count` examples, their predictions, and the predictions in another order."""
     rng = random.Random(SEED)
     examples, predictions, shuffled = (folder / f"{task.name}_{name}.jsonl" for name in ("bench", "predictions", "shuffled"))
     lines = []
@@ -117,19 +122,9 @@ def make(folder: Path, gold: list[Example], task: Task, count: int) -> tuple[Pat
 
 
 def score(task: Task, examples: Path, predictions: Path, out: Path, count: int) -> Cost:
-    """`python -m tools.score.score` as a user calls it."""
-    command = [
-        sys.executable,
-        "-m",
-        "tools.score.score",
-        str(task.path),
-        "--examples",
-        str(examples),
-        "--predictions",
-        str(predictions),
-        "--out",
-        str(out),
-    ]
+    """Runs `./ner score`, and returns its cost."""
+    files = ["--examples", examples, "--predictions", predictions, "--out", out]
+    command = list(map(str, [sys.executable, "-m", "tools", "score", task.path, *files]))
     begun, cpu, peak = time.perf_counter(), _children_cpu(), [0]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     watch = threading.Thread(target=_watch, args=(process, peak), daemon=True)
@@ -143,7 +138,7 @@ def score(task: Task, examples: Path, predictions: Path, out: Path, count: int) 
 
 
 def _children_cpu() -> float:
-    """CPU seconds of the processes that have ended: unlike wall-clock seconds, hardly lengthened by what else the machine does."""
+    """Returns the CPU seconds of the processes that have ended. Other work on the machine lengthens them much less than wall-clock seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -155,7 +150,7 @@ def _watch(process: subprocess.Popen[str], peak: list[int]) -> None:
 
 
 def _resident(pid: int) -> int:
-    """Bytes that a process and its children hold; 0 for one that is gone."""
+    """Returns the bytes of memory of a process and its children; 0 for a process that is gone."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -166,7 +161,7 @@ def _resident(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Counting:
-    """CPU seconds in one process: of counting rows that are in memory, by nervaluate and by our protocols, and of a script that reads the files for nervaluate."""
+    """CPU seconds in one process: nervaluate and our protocols counting rows in memory, and a script that reads the files for nervaluate."""
 
     rows: int
     nervaluate: float
@@ -175,7 +170,7 @@ class Counting:
 
 
 def counting(task: Task, examples: Path, predictions: Path, share: int) -> Counting:
-    """nervaluate's four strategies and our four protocols on the first rows. Raises ToolError (1) where they don't come to the same integers."""
+    """Times nervaluate's four strategies and our four protocols on the first rows. Raises ToolError (1) unless their integers are the same."""
     from nervaluate.evaluator import Evaluator
 
     gold = list(islice(read_examples(examples), share))
@@ -201,7 +196,7 @@ def counting(task: Task, examples: Path, predictions: Path, share: int) -> Count
 
 
 def _reading(examples: Path, predictions: Path, share: int) -> float:
-    """CPU seconds of the shortest way from the files to what nervaluate takes: Python's json and str.find, an unreadable answer being none."""
+    """Returns the CPU seconds of the shortest way from the files to nervaluate's input: Python's json and str.find; an unreadable answer counts as none."""
     begun = time.process_time()
     answers = {}
     with open(predictions, encoding="utf-8") as lines:
@@ -227,7 +222,7 @@ def _dicts(spans: set[Span]) -> list[dict[str, Any]]:
 
 
 def report(data: Path | None, costs: dict[str, Cost], alone: Counting) -> str:
-    """The Markdown page. `costs` has the large run in the examples' order first."""
+    """Returns the Markdown page. `costs` has the large run in the examples' order first."""
     whole = next(iter(costs.values()))
     theirs, ours, reading = (1e6 * seconds / alone.rows for seconds in (alone.nervaluate, alone.ours, alone.reading))
     script, cpu, clock = theirs + reading, 1e6 * whole.cpu / whole.rows, 1e6 * whole.seconds / whole.rows
@@ -239,7 +234,7 @@ def report(data: Path | None, costs: dict[str, Cost], alone: Counting) -> str:
         f"{machine()}, Python {sys.version.split()[0]}, load average {load:.1f} (this benchmark makes about 2 of it). Made by `python -m bench.score`; {source}"
         " with made-up errors; one turn.",
         "",
-        "`python -m tools.score.score`, start-up, files, four protocols, parsing and 1,000 bootstrap samples included:",
+        "`./ner score`, start-up, files, four protocols, parsing and 1,000 bootstrap samples included:",
         "",
         "| predictions | rows | s | CPU s | CPU µs a row | peak memory of all processes, MB |",
         "|---|---|---|---|---|---|",
@@ -290,4 +285,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_tool(main)
