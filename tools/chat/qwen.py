@@ -5,7 +5,7 @@ In: a run whose template and tokenizer are Qwen's, unchanged. Out: a function fr
     ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 
 transformers' own Qwen2Tokenizer doesn't replace this file. Measured with transformers 5.5.4 on 2 cores, best of 8 processes: without torch it gives its first ids after 1.7 s
-(the embedded model) and 2.2 s (Qwen2.5's tokenizer), and that process can't use torch any more. `tokenizers` takes 0.04 s and 0.35 s. 10,000 rows of CLUENER take 2 s
+(the embedded model) and 2.3 s (Qwen2.5's tokenizer), and that process can't use torch any more. `tokenizers` takes 0.04 s and 0.35 s. 10,000 rows of CLUENER take 2 s
 either way.
 """
 
