@@ -13,7 +13,7 @@ from tools.score import pool
 from tools.score.join import chunks, join
 from tools.score.score import score
 from tools.score.score_file import Score
-from tools.score.tally import Setting, tally_files
+from tools.score.tally import Setting, tally
 
 TASK = find_task("clue")
 
@@ -35,7 +35,7 @@ def write(folder: Path, number: int, order: random.Random | None = None, missing
 
 
 def scored(examples: Path, predictions: Path) -> Score:
-    return score(tally_files(Setting(TASK), examples, predictions), Setting(TASK), "dev", samples=20)
+    return score(tally(Setting(TASK), examples, predictions), Setting(TASK), "dev", samples=20)
 
 
 def test_lines_of_the_same_id_come_together_in_any_order(tmp_path: Path) -> None:

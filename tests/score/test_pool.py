@@ -26,6 +26,12 @@ def test_a_process_that_dies_is_an_error_and_leaves_no_other_behind() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_a_process_that_dies_at_the_end_is_an_error_too() -> None:
+    with pytest.raises(ToolError, match="is gone; is the memory full"):
+        list(spread(abs, lambda: os.kill(os.getpid(), signal.SIGKILL), range(10), 2))
+    assert multiprocessing.active_children() == []
+
+
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_every_item_goes_to_one_process_and_every_process_gives_one_result(processes: int) -> None:
     own: list[int] = []

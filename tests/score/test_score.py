@@ -17,10 +17,11 @@ from tools.example import Entity, Example
 from tools.predict.predictions import Prediction
 from tools.score.counts import NO_LABEL
 from tools.score.places import occurrences
+from tools.score.rows import rows
 from tools.score.score import evaluate, score
 from tools.score.score_file import Score
 from tools.score.table import STRICT, show
-from tools.score.tally import NO_ANSWER, Setting, tally, tally_files
+from tools.score.tally import NO_ANSWER, Setting, Tally, tally
 
 # The CLUENER document's table as integers: true positives, predicted, gold.
 DOCUMENT = {
@@ -61,10 +62,18 @@ def toy(write_task: Callable[..., Path], labels: list[str]) -> Task:
     return load_task(write_task(labels=labels))
 
 
+def counted(examples: Iterable[Example], predictions: dict[str, Prediction], setting: Setting) -> Tally:
+    """Counts rows that are in memory, one by one."""
+    counts = Tally()
+    for row in rows(setting.task, examples, predictions):
+        counts.add(row, setting)
+    return counts
+
+
 def result(task: Task, examples: list[Example], outputs: list[str | None], seen: frozenset[str] | None = None) -> dict[str, Any]:
     predictions = {e.id: Prediction(e.id, output) for e, output in zip(examples, outputs, strict=True)}
     setting = Setting(task, seen)
-    return cast(dict[str, Any], score(tally(examples, predictions, setting), setting, "dev"))
+    return cast(dict[str, Any], score(counted(examples, predictions, setting), setting, "dev"))
 
 
 def document_rows() -> tuple[list[Example], list[str | None]]:
@@ -145,7 +154,7 @@ def test_an_unparsable_a_missing_and_a_refused_row_count_as_empty_predictions(wr
         "1": Prediction("1", "我不知道", finish_reason="length"),
         "2": Prediction("2", None, error="HTTP 400"),
     }
-    scored = score(tally(examples, predictions, Setting(task)), Setting(task), "dev")
+    scored = score(counted(examples, predictions, Setting(task)), Setting(task), "dev")
     assert scored["labels"]["a"] | {} == scored["micro"]
     assert (scored["micro"]["tp"], scored["micro"]["fp"], scored["micro"]["fn"], scored["rows"]) == (1, 0, 3, 4)
     assert scored["failures"] == {"unparsable": 1, "truncated": 1, "missing": 2, "unknown_label": 0, "ungrounded": 0}
@@ -490,7 +499,7 @@ def test_rows_read_from_files_by_the_short_way_are_counted_as_any_other_row_is(
     files = tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"
     for path, some in zip(files, (examples, predictions), strict=True):
         path.write_text("".join(one.to_json() + "\n" for one in some), encoding="utf-8")
-    one_by_one = tally(examples, {p.id: p for p in predictions}, Setting(task, frozenset("甲")))
-    assert tally_files(Setting(task, frozenset("甲")), *files) == one_by_one
+    one_by_one = counted(examples, {p.id: p for p in predictions}, Setting(task, frozenset("甲")))
+    assert tally(Setting(task, frozenset("甲")), *files) == one_by_one
     assert one_by_one.strict > 250, "none takes the short way"
     assert min(one_by_one.failures[name] for name in ("ungrounded", "truncated", "missing", "unparsable", "unknown_label")) > 0

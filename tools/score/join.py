@@ -38,8 +38,9 @@ def join(examples: Path, answers: Path) -> Iterator[Joined]:
     done: set[bytes] = set()
     golds: dict[bytes, Line] = {}
     waiting: dict[bytes, Line] = {}
-    nothing = _Block([], [])
-    for some, others in zip_longest(_blocks(examples, _example_id), _blocks(answers, _prediction_id), fillvalue=nothing):
+    golds_of = _blocks(examples, lambda row, where: example.as_example(row, where).id)
+    answers_of = _blocks(answers, lambda row, where: predictions.as_prediction(row, where).id)
+    for some, others in zip_longest(golds_of, answers_of, fillvalue=_Block([], [])):
         if some.ids == others.ids and not golds and not waiting and _are_new(some.ids, done):
             done.update(some.ids)
             yield from [gold + answer for gold, answer in zip(some.lines, others.lines, strict=True)]
@@ -106,14 +107,6 @@ def _blocks(path: Path, id_of: Callable[[dict[str, Any], str], str]) -> Iterator
 
 def _are_new(ids: list[bytes], done: set[bytes]) -> bool:
     return done.isdisjoint(ids) and len(set(ids)) == len(ids)
-
-
-def _example_id(row: dict[str, Any], where: str) -> str:
-    return example.as_example(row, where).id
-
-
-def _prediction_id(row: dict[str, Any], where: str) -> str:
-    return predictions.as_prediction(row, where).id
 
 
 def _shown(id: bytes) -> str:

@@ -17,7 +17,6 @@ from tools.errors import WANTING, ToolError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from multiprocessing.synchronize import Barrier
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -25,6 +24,8 @@ PARALLEL_FROM = 30_000_000  # bytes of all files: below that, one process is don
 MOST_PROCESSES = 8  # beyond that, the one that reads the lines can't keep up
 WAITING = 2  # items a process that are under way at a time
 LONGEST_WAIT = 600  # seconds for a process to end, once all items are done
+
+_own: tuple[Any, ...]  # in a process of the pool: `work`, `result` and the barrier at the end
 
 
 def processes_for(*paths: Path) -> int:
@@ -73,34 +74,27 @@ def _check(done: Iterable[Future[None]]) -> None:
         future.result()
 
 
-class _Own:
-    """The state of one process of the pool."""
-
-    work: Callable[[Any], None]
-    result: Callable[[], Any]
-    barrier: Barrier
-
-
-def _begin(work: Callable[[Any], None], result: Callable[[], Any], barrier: Barrier) -> None:
+def _begin(*own: Any) -> None:
     """Prepares a process of the pool: Ctrl-C is the parent's to handle, and a parent that is killed takes this process with it."""
     import signal
 
     from tools.process import die_with_parent
 
-    _Own.work, _Own.result, _Own.barrier = staticmethod(work), staticmethod(result), barrier
+    global _own
+    _own = own
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
 
 
 def _do(item: Any) -> None:
-    _Own.work(item)
+    _own[0](item)
 
 
 def _end() -> Any:
     """Returns this process's result. Waits for the other processes to end too, so that none takes two ends."""
-    _Own.barrier.wait()
-    return _Own.result()
+    _own[2].wait()
+    return _own[1]()
 
 
 @contextmanager

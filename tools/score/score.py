@@ -25,7 +25,7 @@ from tools.score.gazetteer import Gazetteer, seen_strings
 from tools.score.protocols import FIVEFOLD, OCCURRENCES, PRIMARY
 from tools.score.score_file import FILE, Floor, ProtocolFigures, Published, Score, write_score
 from tools.score.table import STRICT, show, table
-from tools.score.tally import Setting, Tally, tally_files
+from tools.score.tally import Setting, Tally, tally
 from tools.text import whole_number
 
 
@@ -53,7 +53,7 @@ def evaluate(
         first=occurrences == "first",
     )
     split = examples.stem.removeprefix(f"{task.name}_")
-    result = score(tally_files(setting, examples, predictions), setting, split, samples, seed)
+    result = score(tally(setting, examples, predictions), setting, split, samples, seed)
     result["predictions_sha256"] = sha256(predictions)
     write_text(out / "score.csv", table(result).to_csv(index=False))
     write_score(out, result)

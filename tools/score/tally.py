@@ -8,7 +8,7 @@ In: a task, its examples, predictions. Out: a Tally. Most answers are in exactly
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from tools.conf.task import Task
 from tools.errors import WANTING, ToolError
 from tools.example import Example, as_example
 from tools.files import need_file, parse_object, quick_loads
-from tools.predict.predictions import Prediction, as_prediction
+from tools.predict.predictions import as_prediction
 from tools.score.counts import NO_LABEL, Counts, Outcome
 from tools.score.gazetteer import Gazetteer
 from tools.score.join import Chunk, Joined, chunks, join
@@ -141,21 +141,12 @@ def _class(row: Row, known: Collection[str]) -> str:
     return label if label in known else NO_LABEL
 
 
-def tally(examples: Iterable[Example], predictions: Mapping[str, Prediction], setting: Setting) -> Tally:
-    """Counts every example. One without a prediction, or with an unparsable one, is an empty prediction and a failure.
+def tally(setting: Setting, examples: Path, predictions: Path) -> Tally:
+    """Counts two files' rows, on all cores where the files are large.
 
-    A predicted label that the task (or a classification row's options) doesn't have is a false positive under NO_LABEL. The model saw control tokens
-    neutralised, so strings are compared neutralised. Raises ToolError (1) for a gold label that the task doesn't have.
+    An example without a readable prediction is an empty prediction and a failure. A predicted label that the task (or a classification row's options) doesn't have is a
+    false positive under NO_LABEL. Raises ToolError (1) for files that don't belong together, a line that can't be read, and a gold label that the task doesn't have.
     """
-    counts = Tally()
-    for row in rows(setting.task, examples, predictions):
-        _check_gold(row, setting, f"example '{row.example.id}'")
-        counts.add(row, setting)
-    return counts
-
-
-def tally_files(setting: Setting, examples: Path, predictions: Path) -> Tally:
-    """Counts two files' rows, on all cores where the files are large. Raises ToolError (1) for files that don't belong together and for a line that can't be read."""
 
     own, counts = Tally(), Tally()  # each process has a copy of `own`
 
