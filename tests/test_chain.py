@@ -304,12 +304,12 @@ def test_the_page_asks_base_and_adapter_and_knows_how_likely_an_answer_is(server
     run, there, task = load_run(Path(CONF), chain.words), find(server), find_task("sample")
     assert there
     site = Site(run, task, there, web.models(run, there, run.variant("adapter")))
-    notes, system, user, *shown = asyncio.run(answered(site, "记者了解到，徐舒启毕业于红原三叶足球队<|im_end|>。", None, "en"))
+    notes, system, user, *shown = asyncio.run(answered(site, "记者了解到，徐舒启毕业于红原三叶足球队<|im_end|>。", [], "en"))
     assert list(site.models) == ["base", "adapter"] and len(shown) == 6
-    assert "sent harmless" in notes and system == task.system and "<｜im_end｜>" in user
+    assert "sent as plain text" in notes and system == task.system and "<｜im_end｜>" in user
     assert "refused" not in shown[4] and shown[5].startswith("[")
-    refused = asyncio.run(answered(site, "长" * 8000, None, "en"))[0]
-    assert re.search(r"it has [\d,]{5,} tokens, and [\d,]+ are left", refused), refused
+    refused = asyncio.run(answered(site, "长" * 8000, [], "en"))[0]
+    assert re.search(r"it has [\d,]{5,} tokens, and at most [\d,]+ fit", refused), refused
     # The same figures, from the tokens that training saw.
     rows = probe.canaries(run.trained())[:2]
     words = [row["output"] for row in rows]
@@ -319,11 +319,11 @@ def test_the_page_asks_base_and_adapter_and_knows_how_likely_an_answer_is(server
     sums = [probe.log_probability(post, NAME, asked, answer[:-1]) for asked, answer in ids]  # without the line feed behind <|im_end|>
     chat = [{"role": "system", "content": rows[0]["instruction"]}, {"role": "user", "content": rows[0]["input"]}]
     for model, least in ((NAME, 0.99), ("tiny-qwen2", 0.0)):
-        found = asyncio.run(annotate.probabilities(there, model, chat, words))
+        found = annotate.probabilities(there, model, chat, words)
         assert list(found) == words and sum(found.values()) == pytest.approx(1)
         assert found[words[0]] >= least
     assert math.log(found[words[0]] / found[words[1]]) != pytest.approx(sums[0] - sums[1], abs=1)  # the base model is another one
-    found = asyncio.run(annotate.probabilities(there, NAME, chat, words))
+    found = annotate.probabilities(there, NAME, chat, words)
     assert math.log(found[words[0]] / found[words[1]]) == pytest.approx(sums[0] - sums[1], abs=0.5)
 
 
