@@ -143,7 +143,7 @@ def paired_bootstrap(
     names = [*labels, NO_LABEL]
     table = numpy.concatenate([_array(first, names), _array(second, names)], axis=1)
     patterns, times = numpy.unique(table, axis=0, return_counts=True)
-    shape = (-1, 2, 2, len(names))  # samples, systems, (2 tp, 2 tp + fp + fn), labels
+    shape = (-1, 2, len(names), 3)  # samples, systems, labels, (tp, fp, fn)
     observed = _f1(table.sum(axis=0).reshape(shape))[0]
     drawn = _f1(resample(times, patterns, samples, seed).reshape(shape))
     micro, macro, *each = (_difference(observed[:, k], drawn[:, :, k]) for k in range(len(labels) + 2))
@@ -151,21 +151,22 @@ def paired_bootstrap(
 
 
 def _array(counted: Counted, names: Sequence[str]) -> ndarray:
-    """Returns integers of shape (rows, 2 x labels): each label's 2 tp, then each label's 2 tp + fp + fn."""
+    """Returns integers of shape (rows, labels x 3): each label's tp, fp and fn."""
     import numpy
 
-    column, array = {label: k for k, label in enumerate(names)}, numpy.zeros((len(counted.counts), 2, len(names)), dtype=numpy.int64)
+    column, array = {label: k for k, label in enumerate(names)}, numpy.zeros((len(counted.counts), len(names), 3), dtype=numpy.int64)
     for number, row in enumerate(counted.counts):
-        for label, (tp, fp, fn) in row.items():
-            array[number, :, column[label]] = 2 * tp, 2 * tp + fp + fn
+        for label, cell in row.items():
+            array[number, column[label]] = cell
     return array.reshape(len(array), -1)
 
 
 def _f1(sums: ndarray) -> ndarray:
-    """Returns F1 of shape (samples, systems, micro + macro + labels) from sums of shape (samples, systems, 2, labels). Macro is over the labels that occur."""
+    """Returns F1 of shape (samples, systems, micro + macro + labels) from sums of shape (samples, systems, labels, 3). Macro is over the labels that occur."""
     import numpy
 
-    right, items = sums[:, :, 0], sums[:, :, 1]
+    right = 2 * sums[..., 0]
+    items = right + sums[..., 1] + sums[..., 2]
     micro = right.sum(-1) / numpy.maximum(items.sum(-1), 1)
     each = (right / numpy.maximum(items, 1))[..., :-1]  # the last column is NO_LABEL
     macro = each.sum(-1) / numpy.maximum((items[..., :-1] > 0).sum(-1), 1)
