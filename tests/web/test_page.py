@@ -32,7 +32,9 @@ def test_the_browsers_language_chooses_the_words_and_phones_see_all_of_it(browse
 
 
 def test_a_page_gives_away_no_file_and_no_interface(ner: Open) -> None:
-    assert "default-src 'self'" in httpx.get(ner.address).headers["content-security-policy"]
+    shown = httpx.get(ner.address)
+    assert "default-src 'self'" in shown.headers["content-security-policy"]
+    assert "googleapis" in shown.text and "preconnect" not in shown.text  # no policy stops a connection without a request
     for path in ("README.md", str(ROOT / "README.md"), "/etc/passwd", f"{ner.folder}/../passwd"):
         assert httpx.get(f"{ner.address}gradio_api/file={path}").status_code in (403, 404)
     assert httpx.get(f"{ner.address}gradio_api/info").json()["named_endpoints"] == {}
@@ -45,6 +47,7 @@ def test_the_browser_refuses_every_request_to_elsewhere(browser: Browser, ner: O
         page.reload()
         page.locator("#head h1").wait_for()
         assert refused == [(GRADIO_SCRIPT, "csp")]  # which Gradio's own page names
+        assert page.locator("link[rel=preconnect]").count() == 0
     elsewhere = "https://example.org/"
     with pytest.raises(AssertionError, match=re.escape(elsewhere)), opened(browser, ner.address) as page:
         page.on("requestfailed", lambda request: refused.append((request.url, request.failure)))

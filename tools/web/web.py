@@ -97,7 +97,7 @@ def opened(page: gr.Blocks, words: gr.I18n, host: str, port: int) -> Iterator[st
             max_file_size=MAX_BYTES,
             i18n=words,
             app_kwargs={
-                "middleware": [Middleware(WithHeaders)],
+                "middleware": [Middleware(OnlyFromHere)],
                 "routes": [Route("/gradio_api/upload_progress", _upload_progress)],
                 **dict.fromkeys(("docs_url", "redoc_url", "openapi_url")),
             },
@@ -107,19 +107,24 @@ def opened(page: gr.Blocks, words: gr.I18n, host: str, port: int) -> Iterator[st
         page.close(verbose=False)
 
 
-class WithHeaders:
-    """ASGI middleware (asgi.readthedocs.io, version 3) that adds HEADERS to every answer."""
+class OnlyFromHere:
+    """ASGI middleware (asgi.readthedocs.io, version 3) that adds HEADERS to every answer, and takes the connections to Google's font hosts from the page.
+
+    A Content-Security-Policy refuses requests, but no `<link rel="preconnect">`, of which Gradio's page has two.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_headers(message: dict[str, Any]) -> None:
+        async def guarded(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *HEADERS]
+            elif message["type"] == "http.response.body" and scope["path"] == "/":
+                message["body"] = message.get("body", b"").replace(b'rel="preconnect"', b'rel="no-connect"')  # as long: content-length stays
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        await self._app(scope, receive, guarded)
 
 
 async def _upload_progress(request: Request) -> Response:
