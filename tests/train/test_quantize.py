@@ -253,7 +253,7 @@ def as_sharegpt(run: Run) -> None:
         ("awq", stale, f"made from an older adapter than the one in .*make export CONF={CONF}", 2),
         ("awq", lambda run: run.variant("merged").record.unlink(), f"export.json: no such file.*make export CONF={CONF}", 2),
         ("fp8", lambda run: mark_quantised(run.output_dir / "merged"), "quantised already", 2),
-        ("gptq", shorten, "3 rows, 256 are to calibrate; To take them all: --samples 3", 2),
+        ("gptq", shorten, "3 rows, 256 are to calibrate. To take them all: --samples 3", 2),
         ("gptq", as_sharegpt, "dataset alpaca_sample_train isn't a local Alpaca file", 2),
         ("gptq", lambda run: (run.dataset / "alpaca/alpaca_sample_train.json").write_text("{}"), "must be a list of objects", 2),
         ("gptq", lambda run: (run.dataset / "alpaca/alpaca_sample_train.json").unlink(), "alpaca_sample_train.json: no such file", 2),
