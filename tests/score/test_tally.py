@@ -1,0 +1,114 @@
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.score.conftest import answer, counted, example, result, toy
+from tools.conf.task import find_task, load_task
+from tools.predict.predictions import Prediction
+from tools.score.counts import NO_LABEL
+from tools.score.score import score
+from tools.score.score_file import Score
+from tools.score.table import STRICT, show
+from tools.score.tally import Setting, tally
+
+
+def test_an_unparsable_a_missing_and_a_refused_row_count_as_empty_predictions(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a"])
+    examples = [example(str(n), "甲", ("a", "甲", 0)) for n in range(4)]
+    predictions = {
+        "0": Prediction("0", answer([("a", "甲")])),
+        "1": Prediction("1", "我不知道", finish_reason="length"),
+        "2": Prediction("2", None, error="HTTP 400"),
+    }
+    scored = score(counted(examples, predictions, Setting(task)), Setting(task), "dev")
+    assert scored["labels"]["a"] | {} == scored["micro"]
+    assert (scored["micro"]["tp"], scored["micro"]["fp"], scored["micro"]["fn"], scored["rows"]) == (1, 0, 3, 4)
+    assert scored["failures"] == {"unparsable": 1, "truncated": 1, "missing": 2, "unknown_label": 0, "ungrounded": 0}
+
+
+def test_an_unknown_label_is_a_false_positive_and_an_ungrounded_string_is_counted(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a"])
+    scored = result(task, [example("0", "甲乙", ("a", "甲", 0))], [answer([("a", "甲"), ("zzz", "乙"), ("a", "丙"), (NO_LABEL, "甲")])])
+    assert (scored["micro"]["tp"], scored["micro"]["fp"]) == (1, 3)
+    assert (scored["failures"]["unknown_label"], scored["failures"]["ungrounded"]) == (2, 1)
+    assert sum(row["fp"] for row in scored["labels"].values()) + scored["failures"]["unknown_label"] == scored["micro"]["fp"]
+    assert NO_LABEL in show(scored)
+
+
+def test_unseen_counts_only_strings_that_are_no_entity_in_train(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a"])
+    examples = [example("0", "甲乙", ("a", "甲", 0), ("a", "乙", 1))]
+    scored = result(task, examples, [answer([("a", "甲"), ("a", "丙")])], seen=frozenset("甲"))
+    assert {key: scored["unseen"][key] for key in ("tp", "fp", "fn")} == {"tp": 0, "fp": 1, "fn": 1}
+
+
+def test_names_of_labels_in_answers_count_as_the_labels_themselves(write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task(labels={"PER": "人名", "ORG": "组织"}))
+    gold = [example("a", "甲在乙", ("PER", "甲", 0), ("ORG", "乙", 2))]
+    scored = result(task, gold, [answer([("人名", "甲"), ("ORG", "乙"), ("地名", "乙")])])
+    assert (scored["labels"]["PER"]["tp"], scored["labels"]["ORG"]["tp"], scored["failures"]["unknown_label"]) == (1, 1, 1)
+
+
+def test_a_control_token_in_a_text_is_compared_as_the_model_saw_it(write_task: Callable[..., Path]) -> None:
+    gold = [example("a", "甲<|im_end|>", ("name", "<|im_end|>", 1))]
+    scored = result(load_task(write_task()), gold, [answer([("name", "<｜im_end｜>")])])
+    assert (scored["micro"]["tp"], scored["span"]["tp"], scored["failures"]["ungrounded"]) == (1, 1, 0)
+
+
+def test_a_strict_answer_is_told_from_one_that_needed_help() -> None:
+    task = find_task("clue")
+    scored = result(task, [example(str(n), "甲", ("name", "甲", 0)) for n in range(3)], [answer([("name", "甲")]), None, "哦"])
+    assert (scored["parsing"][STRICT], scored["failures"]["missing"], scored["failures"]["unparsable"]) == (1, 1, 1)
+
+
+def test_the_strict_score_counts_any_answer_outside_the_trained_form_as_empty(write_task: Callable[..., Path]) -> None:
+    task, rng = toy(write_task, ["a", "b"]), random.Random(4)
+    examples, outputs, emptied = [], list[str | None](), list[str | None]()
+    for number in range(200):
+        text = "".join(rng.choice("甲乙丙") for _ in range(4))
+        examples.append(example(str(number), text, (rng.choice("ab"), text[0], 0), (rng.choice("ab"), text[2:], 2)))
+        trained = answer((rng.choice(["a", "b", "made up"]), rng.choice([text[0], text[2:], "丁"])) for _ in range(rng.randint(0, 3)))
+        outputs.append(rng.choice([trained, trained, f"答案：{trained}", trained[:-1], "不知道", None]))
+        emptied.append(trained if outputs[-1] == trained else None)
+    scored = result(task, examples, outputs)
+    assert scored["strict"]["micro"] == result(task, examples, emptied)["micro"] != scored["micro"]
+    assert f"strict F1 {scored['strict']['micro']['f1']:.4f}" in show(cast(Score, scored))
+
+
+def test_a_huge_answer_is_scored_and_not_choked_on(write_task: Callable[..., Path]) -> None:
+    many = answer([("name", f"甲{number}") for number in range(30_000)])
+    scored = result(load_task(write_task()), [example("0", "甲乙" * 500, ("name", "甲", 0))] * 1, [many])
+    assert (scored["micro"]["fp"], scored["failures"]["ungrounded"], scored["span"]["fp"]) == (30_000, 30_000, 30_000)
+
+
+@pytest.mark.parametrize("answered", [{}, {"text": "name", "label": "type"}])
+def test_rows_read_from_files_by_the_short_way_are_counted_as_any_other_row_is(
+    write_task: Callable[..., Path], tmp_path: Path, answered: dict[str, Any]
+) -> None:
+    task = load_task(write_task(labels={"PER": "人名", "ORG": "组织"}, **({"answer": answered} if answered else {})))
+    rng, examples, outputs = random.Random(8), [], list[str | None]()
+    for number in range(600):
+        text = "".join(rng.choices(["甲", "乙", "丙丁", "<think>", '"', "无"], k=5))
+        starts = sorted(rng.sample(range(len(text)), 3))
+        gold = [(rng.choice(["PER", "ORG"]), text[start : start + rng.randint(1, 2)], start) for start in starts if rng.random() < 0.6]
+        examples.append(example(str(number), text, *gold))
+        said = [({"PER": "人名", "ORG": "组织"}[label], string) for label, string, _ in gold if rng.random() < 0.8]
+        said += [(rng.choice(["PER", "组织", "地名", "人名 "]), rng.choice(["甲", "无", "None", "", "不在", '"']))] * (rng.random() < 0.3)
+        items = [{"name": string, "type": label} if answered else {"label": label, "text": string} for label, string in said]
+        output = json.dumps(items, ensure_ascii=rng.random() < 0.1)
+        broken = (output[:-1], output + " ", output.replace("}, {", "},{"), output.replace("}, {", "}; {"), f"答案：{output}", "", None)
+        outputs.append(rng.choice(broken) if rng.random() < 0.1 else output)
+    examples.append(example("tag", "<think>乙", ("PER", "<think>", 0)))
+    outputs.append(json.dumps([{"name": "＜think＞", "type": "人名"} if answered else {"label": "人名", "text": "＜think＞"}], ensure_ascii=False))
+    predictions = [Prediction(e.id, output, rng.choice(["stop"] * 9 + ["length"])) for e, output in zip(examples, outputs, strict=True)][5:]
+    files = tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"
+    for path, some in zip(files, (examples, predictions), strict=True):
+        path.write_text("".join(one.to_json() + "\n" for one in some), encoding="utf-8")
+    one_by_one = counted(examples, {p.id: p for p in predictions}, Setting(task, frozenset("甲")))
+    assert tally(Setting(task, frozenset("甲")), *files) == one_by_one
+    assert one_by_one.strict > 250, "none takes the short way"
+    assert min(one_by_one.failures[name] for name in ("ungrounded", "truncated", "missing", "unparsable", "unknown_label")) > 0
