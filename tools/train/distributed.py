@@ -114,7 +114,9 @@ def problems(run: Run, how: Processes) -> list[str]:
     if isinstance(values.get("deepspeed"), str) and not Path(values["deepspeed"]).is_file():
         found.append(f"{run.path}: `deepspeed: {values['deepspeed']}`: no such file. Ours are in conf/deepspeed/.")
     if how.nproc and not ENGINES[run.engine].processes:
-        found.append(f"{run.path}: {ENGINES[run.engine].title} trains in one process. Leave --nproc and --nnodes out, and show it one GPU: CUDA_VISIBLE_DEVICES=0")
+        found.append(
+            f"{run.path}: {ENGINES[run.engine].title} trains in one process. Leave --nproc and --nnodes out, and show it one GPU: CUDA_VISIBLE_DEVICES=0"
+        )
     return found
 
 
