@@ -51,7 +51,7 @@ def test_the_page_shows_values_with_their_origin_and_what_the_run_will_do(tool: 
     assert re.search(r"GPU +about \S+ GB without gradient checkpointing, \S+ GB with it: weights 7.58 MB, 374,784 trained parameters", done.stdout)
     assert "sample train: 2,000 rows" in done.stdout, "the data doctor's page follows"
     if not visible_gpus():
-        assert "LLaMA-Factory refuses it on this machine: Your setup doesn't support bf16/gpu" in done.stdout
+        assert "LLaMA-Factory refuses the run on this machine: Your setup doesn't support bf16/gpu" in done.stdout
         assert "Without a GPU, use_cpu=true trains on the CPU." in done.stdout
         assert "nothing is wrong with the run, but with this machine" in done.stdout
 
@@ -104,7 +104,7 @@ def test_all_that_is_wrong_is_told_at_once(tool: Callable, words: list[str]) -> 
             r"alpaca_sample_train.json: [\d,]+ of 2,000 rows are longer than cutoff_len 120 and would lose the end of their prompt: row 2 \(\d+\)",
         ),
         ("report_to=wandbb", "report_to: wandbb: no such package here"),
-        ("load_best_model_at_end=true save_strategy=epoch", "LLaMA-Factory refuses it: --load_best_model_at_end requires"),
+        ("load_best_model_at_end=true save_strategy=epoch", "LLaMA-Factory refuses the run: --load_best_model_at_end requires"),
         ("save_strategy=steps save_steps=1 num_train_epochs=999999", "free, and the run's .* checkpoints take"),
     ],
 )

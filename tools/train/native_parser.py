@@ -45,12 +45,12 @@ def ask(run: Run) -> Objections:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **_one_gpu()})
     lines = [line for line in (done.stdout or done.stderr).strip().splitlines() if line.strip()]
     if done.returncode:
-        return Objections(f"{run.path}: {engine.title} refuses it: {lines[-1][:500] if lines else f'exit code {done.returncode}'}")
+        return Objections(f"{run.path}: {engine.title} refuses the run: {lines[-1][:500] if lines else f'exit code {done.returncode}'}")
     anywhere, here = json.loads(lines[-1])
     hint = "" if visible_gpus() else " Without a GPU, use_cpu=true trains on the CPU."
     return Objections(
-        anywhere and f"{run.path}: {engine.title} refuses it: {anywhere[:500]}",
-        here and f"{run.path}: {engine.title} refuses it on this machine: {here[:500]}{hint}",
+        anywhere and f"{run.path}: {engine.title} refuses the run: {anywhere[:500]}",
+        here and f"{run.path}: {engine.title} refuses the run on this machine: {here[:500]}{hint}",
     )
 
 
