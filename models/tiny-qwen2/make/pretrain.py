@@ -290,7 +290,7 @@ def main() -> None:
     tokenizer = build_tokenizer()
     model = load_model(settings.start) if settings.start else build_model(tokenizer, settings.seed)
     curve = train(model, tokenizer, settings) if settings.steps else []
-    if settings.start:
+    if settings.start and (settings.start / "loss.csv").is_file():  # an untrained model has none
         curve = continued(settings.start / "loss.csv", curve)
     save(model, tokenizer, curve, args.out)
 
