@@ -48,6 +48,13 @@ def one_line(message: str) -> str:
     return message if message.isprintable() else "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in message)
 
 
+def visible(text: str) -> str:
+    """Returns the text with its controls, bidirectional overrides, lone surrogates and exotic line ends written out, as in ⟨U+202E⟩."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs" else f"⟨U+{ord(c):04X}⟩" for c in text)
+
+
 def quoted(value: str) -> str:
     """Returns a string in quotes, cut at LONGEST_QUOTE."""
     return f"'{value}'" if len(value) <= LONGEST_QUOTE else f"'{value[: LONGEST_QUOTE - 1]}…'"

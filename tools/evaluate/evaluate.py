@@ -40,7 +40,7 @@ def score(asking: Asking, predictions: Path) -> Score:
     examples, train = need_examples(run, task, asking.split), task.examples("train", run.dataset)
     seen = train if train.is_file() and asking.split != "train" else None
     result = evaluate(task, examples, predictions, out, seen)
-    page = report.write(task, examples, out, seen)
+    page = report.write(task, examples, out)
     print(f"\n{run.name} ({asking.variant.word}) on {task.name} {asking.split}\n{show(result)}\n→ {out / FILE}, {page}", flush=True)
     return result
 

@@ -24,6 +24,7 @@ from tools.files import read_text, write_text
 from tools.report.card_facts import LABELS, OPTIONS, Facts, gather
 from tools.report.card_metadata import metadata
 from tools.report.card_public import public, public_text
+from tools.text import visible
 
 NAME = "README.md"
 TEMPLATE = Path(__file__).with_suffix(".md")
@@ -84,7 +85,7 @@ def write(
 
 def cell(text: Any) -> str:
     """Returns foreign text for a table's cell or a sentence: on one line, without meaning to Markdown or HTML, invisible characters written out."""
-    line = "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in str(text).replace("\r\n", " ").replace("\n", " "))
+    line = visible(re.sub(r"\r?\n|\t", " ", str(text)))
     return re.sub(r"([\\`*\[\]<>|&~$#!]|(?<!\w)_|_(?!\w))", r"\\\1", line).strip()  # inside a word, _ means nothing
 
 

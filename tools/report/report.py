@@ -12,10 +12,8 @@ import argparse
 import base64
 import hashlib
 import json
-import math
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -30,17 +28,15 @@ from tools.predict.predictions import FILE, META, PredictionsMeta, read_meta, re
 from tools.report.evaluations import MUST_BE_EQUAL, read_evaluation
 from tools.report.report_facts import MISTAKES, OUTPUT_CHARS, ROWS, TEXT_CHARS, Bucket, Matrix, ShownRow, buckets, examine, matrix, shown
 from tools.score.counts import Counts
-from tools.score.gazetteer import seen_strings
 from tools.score.mistakes import KINDS
 from tools.score.rows import rows
 from tools.score.score_file import FILE as SCORE
 from tools.score.score_file import Figures, Score, read_score
-from tools.text import whole_number
+from tools.text import visible, whole_number
 
 NAME = "report.html"
 TEMPLATE = Path(__file__).with_suffix(".html")
 SCHEMA = "-schema"  # end of the folder's name of an evaluation with schema decoding
-ROW_BYTES = 3_000_000  # all rows together
 
 
 class Decodings(TypedDict, total=False):
@@ -68,7 +64,7 @@ class Page(TypedDict):
     labels: list[LabelFigures]  # in the score's order, which a JavaScript object wouldn't keep
     kinds: dict[str, list[int]]  # kind → false positives, false negatives, rows
     matrix: Matrix
-    seen: dict[str, Figures] | None  # "seen" and "unseen"; None for a classification, and where the training split isn't known
+    seen: dict[str, Figures] | None  # "seen" and "unseen"; None where the score doesn't tell them apart
     lengths: list[Bucket]
     decodings: Decodings | None  # None where only one was evaluated
     rows: list[ShownRow]
@@ -77,21 +73,10 @@ class Page(TypedDict):
     caps: dict[str, int]
 
 
-def page(
-    task: Task,
-    folder: Path,
-    examples: list[Example],
-    score: Score,
-    meta: PredictionsMeta | None,
-    seen: frozenset[str] | None = None,
-    keep: int = ROWS,
-) -> Page:
-    """Returns the facts of an evaluation's report. `seen` are the strings that are entities in train, None where that isn't known.
-
-    Raises ToolError (1) where score.json counts something else than the predictions give.
-    """
-    findings = examine(task, rows(task, examples, read_predictions(folder / FILE)), seen or frozenset(), keep)
-    _need_same(folder, score, findings.counts)
+def page(task: Task, folder: Path, examples: list[Example], score: Score, meta: PredictionsMeta | None, keep: int = ROWS) -> Page:
+    """Returns the facts of an evaluation's report. Raises ToolError (1) where score.json counts something else than the predictions give."""
+    findings = examine(task, rows(task, examples, read_predictions(folder / FILE)), keep)
+    _need_same(folder, score, findings.whole.counts)
     written = datetime.fromtimestamp((folder / FILE).stat().st_mtime).astimezone().isoformat(" ", "minutes")
     return {
         "run": meta.run if meta else folder.parent.parent.name,
@@ -103,11 +88,11 @@ def page(
         "labels": [{"label": label, **counts} for label, counts in score["labels"].items()],
         "kinds": {kind: findings.kinds[kind] for kind in KINDS if kind in findings.kinds},
         "matrix": matrix(findings.confusion, list(task.labels)),
-        "seen": {"seen": findings.seen.to_dict(), "unseen": findings.unseen.to_dict()} if task.kind == "ner" and seen is not None else None,
+        "seen": _seen(score),
         "lengths": buckets(findings.lengths),
         "decodings": _decodings(folder, score, meta),
-        "rows": _within(ROW_BYTES, (shown(task, one) for one in findings.worst)),
-        "total": findings.rows,
+        "rows": [shown(task, one) for one in findings.worst],
+        "total": findings.whole.rows,
         "wrong": findings.wrong_rows,
         "caps": {"text": TEXT_CHARS, "output": OUTPUT_CHARS, "mistakes": MISTAKES},
     }
@@ -123,15 +108,12 @@ def _need_same(folder: Path, score: Score, counts: Counts) -> None:
         )
 
 
-def _within(limit: int, found: Iterable[ShownRow]) -> list[ShownRow]:
-    """Returns the first rows that together stay below `limit` bytes of JSON."""
-    kept, size = [], 0
-    for row in found:
-        size += len(json.dumps(_visible(row), ensure_ascii=False).encode())
-        if size > limit:
-            break
-        kept.append(row)
-    return kept
+def _seen(score: Score) -> dict[str, Figures] | None:
+    if "unseen" not in score:
+        return None
+    all_pairs, unseen = score["micro"], score["unseen"]
+    seen = Counts(all_pairs["tp"] - unseen["tp"], all_pairs["fp"] - unseen["fp"], all_pairs["fn"] - unseen["fn"])
+    return {"seen": seen.to_dict(), "unseen": unseen}
 
 
 def _decodings(folder: Path, score: Score, meta: PredictionsMeta | None) -> Decodings | None:
@@ -175,36 +157,26 @@ def _hash(template: str, element: str) -> str:
 
 
 def _visible(value: Any) -> Any:
-    """Returns the value with each invisible character of its strings written out: controls, bidirectional overrides, lone surrogates, exotic line ends."""
+    """Returns the value with each invisible character of its strings written out."""
     if isinstance(value, str):
-        return value if value.isprintable() else "".join(map(_written_out, value))
+        return visible(value)
     if isinstance(value, Mapping):
-        return {_visible(key): _visible(inner) for key, inner in value.items()}
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None  # JSON has no NaN
+        return {visible(key): _visible(inner) for key, inner in value.items()}
     return [_visible(inner) for inner in value] if isinstance(value, Sequence) else value
 
 
-def _written_out(character: str) -> str:
-    if character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs":
-        return character
-    return f"⟨U+{ord(character):04X}⟩"
-
-
-def write(task: Task, examples: Path, folder: Path, train: Path | None = None, keep: int = ROWS) -> Path:
-    """Writes report.html into an evaluation's folder and returns its path. `train` is the training split's examples file, where that is known.
+def write(task: Task, examples: Path, folder: Path, keep: int = ROWS) -> Path:
+    """Writes report.html into an evaluation's folder and returns its path.
 
     Raises ToolError for a folder that isn't scored yet, and (1) for examples, predictions and score that don't belong together.
     """
-    if keep < 1:
-        raise ToolError("--rows must be at least 1.")
     for name in (FILE, SCORE):
         need_file(folder / name, "Evaluate first: make eval CONF=conf/<run>.yaml")
     score, meta = read_score(folder), read_meta(folder / META) if (folder / META).is_file() else None
     need_file(examples, f"To write it: make data TASK={task.name}")
     if meta and meta.examples_sha256 != sha256(examples):
         raise ToolError(f"{folder}: predicted from another version of {examples}. Evaluate again: make eval CONF=conf/<run>.yaml", WANTING)
-    facts = page(task, folder, list(read_examples(examples)), score, meta, seen_strings(train) if train else None, keep)
+    facts = page(task, folder, list(read_examples(examples)), score, meta, keep)
     write_text(folder / NAME, html(facts))
     return folder / NAME
 
@@ -219,8 +191,7 @@ def main(args: argparse.Namespace) -> None:
     """Writes the report of an evaluation, and that of the same model's schema decoding if it was evaluated too."""
     run = run_from(args)
     task = find_task(args.task or run.task)
-    examples, train = task.examples(args.split, run.dataset), task.examples("train", run.dataset)
     folder = args.folder or run.variant(args.which).evaluation(task.name, args.split)
     schema = folder.with_name(folder.name + SCHEMA)
     for place in (folder, *([schema] if (schema / SCORE).is_file() else [])):
-        print(write(task, examples, place, train if train.is_file() and args.split != "train" else None, args.rows))
+        print(write(task, task.examples(args.split, run.dataset), place, args.rows))

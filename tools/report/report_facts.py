@@ -1,6 +1,6 @@
 """Counts the mistakes of an evaluation and picks its worst rows: the facts of a report, as JSON values.
 
-In: a task's Rows, and the strings that are entities in train. Out: sums by kind, label, length and seen string, and the rows as the page shows them.
+In: a task's Rows. Out: sums by kind, label and length, and the rows as the page shows them.
 
     ./ner report conf/tiny-qwen2-sample-ner-lora-sft.yaml --rows 100
 """
@@ -8,7 +8,7 @@ In: a task's Rows, and the strings that are entities in train. Out: sums by kind
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
@@ -46,20 +46,15 @@ class Matrix(TypedDict):
     left: int
 
 
-class Marked(TypedDict):
-    """A text with spans. A piece is [string, numbers of the marks over it, numbers of the marks that end with it]; a mark is [hit|gold|extra, label]."""
-
-    text: list[list[Any]]
-    marks: list[list[str]]
-    marks_cut: bool
-
-
-class ShownRow(Marked):
+class ShownRow(TypedDict):
     """One row of the page, each part cut to its cap; the `…_cut` numbers count what was cut. `classes` are a classification's gold and predicted class."""
 
     id: str
     errors: int
+    text: list[list[Any]]  # pieces: [string, numbers of the marks over it, numbers of the marks that end with it]
     text_cut: int
+    marks: list[list[str]]  # [hit|gold|extra, label]
+    marks_cut: bool
     labels: list[str]
     hits: int
     classes: list[Label] | None
@@ -100,48 +95,41 @@ class Examined(NamedTuple):
 class Findings:
     """Counts over all rows, and the worst rows, worst first."""
 
-    rows: int = 0
+    whole: Part = field(default_factory=Part)
     wrong_rows: int = 0
-    counts: Counts = field(default_factory=Counts)
     kinds: dict[str, list[int]] = field(default_factory=dict)  # kind → false positives, false negatives, rows
     confusion: Counter[tuple[Label, Label]] = field(default_factory=Counter)  # (gold label, predicted label) of a string
-    seen: Counts = field(default_factory=Counts)
-    unseen: Counts = field(default_factory=Counts)
-    lengths: dict[int, Part] = field(default_factory=dict)  # by the text's length in characters
+    lengths: dict[int, Part] = field(default_factory=lambda: defaultdict(Part))  # by the text's length in characters
     worst: list[Examined] = field(default_factory=list)
 
-    def add(self, task: Task, row: Row, found: list[Mistake], seen: frozenset[str]) -> None:
-        """Counts one row with its mistakes."""
-        self.rows += 1
+    def add(self, row: Row, found: list[Mistake], known: frozenset[str]) -> None:
+        """Counts one row with its mistakes. `known` are the labels that its answer may use."""
         self.wrong_rows += bool(found or row.failures)
         for kind, (fp, fn) in counted(found).items():
             sums = self.kinds.setdefault(kind, [0, 0, 0])
             self.kinds[kind] = [sums[0] + fp, sums[1] + fn, sums[2] + 1]
         gold, predicted = set(row.gold), set(row.predicted)
-        part = self.lengths.setdefault(len(row.example.text), Part())
-        part.rows += 1
-        for pair in gold | predicted:
-            for counts in (self.counts, part.counts, self.seen if pair[1] in seen else self.unseen):
-                counts.add(pair in predicted, pair in gold)
-        known = frozenset(known_labels(task, row.example))
+        for part in (self.whole, self.lengths[len(row.example.text)]):
+            part.rows += 1
+            for pair in gold | predicted:
+                part.counts.add(pair in predicted, pair in gold)
         self.confusion.update((label, label) for label, _ in gold & predicted)
         for one in found:
-            right = (one.predicted[0] if one.predicted[0] in known else UNKNOWN) if one.predicted else None
-            if one.gold and one.predicted and one.gold[1] == one.predicted[1]:
-                self.confusion[one.gold[0], right] += 1
-                continue
-            self.confusion.update([(one.gold[0], None)] if one.gold else [])
-            self.confusion.update([(None, right)] if one.predicted else [])
+            label = one.gold and one.gold[0]
+            guess = one.predicted and (one.predicted[0] if one.predicted[0] in known else UNKNOWN)
+            same_string = one.gold and one.predicted and one.gold[1] == one.predicted[1]
+            self.confusion.update([(label, guess)] if same_string else [cell for cell in ((label, None), (None, guess)) if any(cell)])
 
 
-def examine(task: Task, all_rows: Iterable[Row], seen: frozenset[str] = frozenset(), keep: int = ROWS) -> Findings:
+def examine(task: Task, all_rows: Iterable[Row], keep: int = ROWS) -> Findings:
     """Counts the mistakes of all rows and keeps the `keep` worst: most errors (false positives + false negatives) first, then failures, then in file order."""
     findings = Findings()
 
     def examined() -> Iterator[Examined]:
         for row in all_rows:
-            found = mistakes(row, frozenset(known_labels(task, row.example)))
-            findings.add(task, row, found, seen)
+            known = frozenset(known_labels(task, row.example))
+            found = mistakes(row, known)
+            findings.add(row, found, known)
             yield Examined(row, found, sum((one.gold is not None) + (one.predicted is not None) for one in found))
 
     findings.worst = heapq.nsmallest(keep, examined(), key=lambda one: (-one.errors, not one.row.failures))
@@ -155,10 +143,13 @@ def shown(task: Task, one: Examined) -> ShownRow:
     gold, predicted = set(row.gold), set(row.predicted)
     pairs = dict.fromkeys(row.gold + row.predicted) if task.kind == "ner" else {}
     marks = [("hit" if pair in gold and pair in predicted else "gold" if pair in gold else "extra", pair) for pair in pairs]
+    pieces, spans, marks_cut = _marked(text[:TEXT_CHARS], marks)
     return {
         "id": row.example.id,
         "errors": one.errors,
-        **_marked(text[:TEXT_CHARS], marks),
+        "text": pieces,
+        "marks": spans,
+        "marks_cut": marks_cut,
         "text_cut": max(0, len(text) - TEXT_CHARS),
         "labels": sorted({_cut(pair[0]) for pair in gold | predicted})[:MISTAKES],
         "hits": len(gold & predicted),
@@ -177,8 +168,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= STRING_CHARS else f"{text[:STRING_CHARS]}…"
 
 
-def _marked(text: str, pairs: Iterable[tuple[str, Pair]]) -> Marked:
-    """Marks every occurrence of each pair's string, overlaps and all, up to MARKS of them."""
+def _marked(text: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[list[list[Any]], list[list[str]], bool]:
+    """Marks every occurrence of each pair's string, overlaps and all: a ShownRow's `text`, up to MARKS `marks`, and whether there are more."""
     found = ((start, end, kind, label) for kind, (label, string) in pairs for start, end in occurrences(string, text))
     spans = list(islice(found, MARKS + 1))
     more, spans = len(spans) > MARKS, spans[:MARKS]
@@ -187,7 +178,7 @@ def _marked(text: str, pairs: Iterable[tuple[str, Pair]]) -> Marked:
     for left, right in pairwise(borders):
         over = [number for number, (start, end, *_) in enumerate(spans) if start <= left and right <= end]
         pieces.append([text[left:right], over, [number for number in over if spans[number][1] == right]])
-    return {"text": pieces, "marks": [[kind, _cut(label)] for _, _, kind, label in spans], "marks_cut": more}
+    return pieces, [[kind, _cut(label)] for _, _, kind, label in spans], more
 
 
 def matrix(confusion: Counter[tuple[Label, Label]], labels: list[str]) -> Matrix:
@@ -214,6 +205,6 @@ def buckets(lengths: Mapping[int, Part]) -> list[Bucket]:
         members, part = found.setdefault(passed * BUCKETS // total, ([], Part()))
         members.append(length)
         part.rows += one.rows
-        part.counts = Counts(part.counts.tp + one.counts.tp, part.counts.fp + one.counts.fp, part.counts.fn + one.counts.fn)
+        part.counts += one.counts
         passed += one.rows
     return [{"shortest": members[0], "longest": members[-1], "rows": part.rows, **part.counts.to_dict()} for members, part in found.values()]
