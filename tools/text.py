@@ -41,10 +41,10 @@ def neutralise(text: str) -> str:
     return CONTROL_TOKEN.sub(lambda found: found[0].replace("|", "｜") if "|" in found[0] else found[0].translate(_FULL_WIDTH), text)
 
 
-def one_line(message: str) -> str:
-    """Returns a message as a terminal can show it: on one line, cut at LONGEST_LINE, characters that don't print as escapes."""
-    if len(message) > LONGEST_LINE:
-        message = message[: LONGEST_LINE - 1] + "…"
+def one_line(message: str, limit: int = LONGEST_LINE) -> str:
+    """Returns a message as a terminal can show it: on one line, cut at `limit` characters, those that don't print as escapes."""
+    if len(message) > limit:
+        message = message[: limit - 1] + "…"
     return message if message.isprintable() else "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in message)
 
 

@@ -4,7 +4,7 @@ import json
 import random
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tools.files import write_text
 from tools.predict.predictions import FILE
 from tools.report.compare import compare, count, save, show
 from tools.report.evaluations import Evaluation, read_evaluation
+from tools.score.counts import Counts
 
 GOLD = sentences(120)
 RIGHT = [answer(one.pairs()) for one in GOLD]
@@ -68,7 +69,7 @@ def test_equally_good_runs_are_hardly_ever_called_different(task: Task, evaluati
 def test_the_bootstrap_agrees_with_a_plain_one_that_draws_rows(task: Task, both: list[Evaluation]) -> None:
 
     paths = [one.folder / FILE for one in both]
-    totals = [[tuple(sum(cell[k] for cell in row.values()) for k in range(3)) for row in count(task, GOLD, path).counts] for path in paths]
+    totals = [[astuple(sum(row.values(), Counts())) for row in count(task, GOLD, path).counts] for path in paths]
     rng, deltas = random.Random(0), []
     for _ in range(2000):
         drawn = [rng.randrange(len(GOLD)) for _ in GOLD]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,9 @@ from tools.predict.predictions import FILE, read_predictions
 from tools.report.evaluations import OUTPUTS, Evaluation, differences, find_evaluations, named_evaluation
 from tools.report.leaderboard import leaderboard, save_leaderboard, table
 from tools.score.bootstrap import LEVEL, interval, resample
-from tools.score.counts import NO_LABEL
+from tools.score.counts import NO_LABEL, Counts
 from tools.score.rows import known_labels, rows
-from tools.text import columns, padded, whole_number
+from tools.text import columns, one_line, padded, whole_number
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -95,20 +96,20 @@ class Result(TypedDict):
 
 @dataclass(frozen=True)
 class Counted:
-    """One system's answers, row by row: label → [tp, fp, fn], and the pairs that it predicted."""
+    """One system's answers, row by row: the counts of each label, and the pairs that it predicted."""
 
-    counts: list[dict[str, list[int]]]
+    counts: list[dict[str, Counts]]
     predicted: list[list[Pair]]
     classes: bool = False  # of a classification task
 
     def errors(self) -> list[int]:
         """Returns the false positives and false negatives of each row. A class counts once: it is right or wrong, and no answer is wrong."""
-        return [sum(fn if self.classes else fp + fn for _, fp, fn in row.values()) for row in self.counts]
+        return [sum(one.fn if self.classes else one.fp + one.fn for one in row.values()) for row in self.counts]
 
     def total(self) -> tuple[int, int, int]:
         """Returns tp, fp, fn of all rows and labels."""
-        cells = [cell for row in self.counts for cell in row.values()]
-        return sum(cell[0] for cell in cells), sum(cell[1] for cell in cells), sum(cell[2] for cell in cells)
+        every = sum((one for row in self.counts for one in row.values()), Counts())
+        return every.tp, every.fp, every.fn
 
 
 def count(task: Task, examples: Sequence[Example], predictions: Path) -> Counted:
@@ -118,12 +119,11 @@ def count(task: Task, examples: Sequence[Example], predictions: Path) -> Counted
         raise ToolError(f"{predictions}: the id '{strange}' isn't among the examples: they don't belong together.", WANTING)
     counts, predicted = [], []
     for row in rows(task, examples, answers):
-        cells: dict[str, list[int]] = {}
+        by_label: dict[str, Counts] = defaultdict(Counts)
         gold, answer, names = set(row.gold), set(row.predicted), frozenset(known_labels(task, row.example))
         for pair in gold | answer:
-            cell = cells.setdefault(pair[0] if pair[0] in names else NO_LABEL, [0, 0, 0])
-            cell[0 if pair in gold and pair in answer else 1 if pair in answer else 2] += 1
-        counts.append(cells)
+            by_label[pair[0] if pair[0] in names else NO_LABEL].add(pair in answer, pair in gold)
+        counts.append(by_label)
         predicted.append(row.predicted)
     return Counted(counts, predicted, task.kind == "classification")
 
@@ -156,8 +156,8 @@ def _array(counted: Counted, names: Sequence[str]) -> ndarray:
 
     column, array = {label: k for k, label in enumerate(names)}, numpy.zeros((len(counted.counts), len(names), 3), dtype=numpy.int64)
     for number, row in enumerate(counted.counts):
-        for label, cell in row.items():
-            array[number, column[label]] = cell
+        for label, one in row.items():
+            array[number, column[label]] = one.tp, one.fp, one.fn
     return array.reshape(len(array), -1)
 
 
@@ -185,13 +185,18 @@ def _difference(observed: ndarray, drawn: ndarray) -> Difference:
 def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], samples: int = SAMPLES, seed: int = SEED) -> Result:
     """Compares each evaluation with the first. A row is won where the second has fewer errors, and lost where it has more.
 
-    Raises ToolError (1) for evaluations that differ in anything of MUST_BE_EQUAL, and for
-    examples that aren't theirs.
+    Raises ToolError (1) for evaluations that differ in anything of MUST_BE_EQUAL, and for examples that aren't theirs.
     """
     if len(evaluations) < 2:
         raise ToolError('compare takes two runs or more: make compare ARGS="<run> <run>". Without a run it prints the leaderboard.')
     first, *others = evaluations
-    all_at_once([_refusal(first, other) for other in others if differences(first, other)], WANTING)
+    refusals = [
+        f"{first.name} and {other.name} can't be compared: {'; '.join(different)}. "
+        f"Evaluate both again on the present files: {first.again}; {other.again}"
+        for other in others
+        if (different := differences(first, other))
+    ]
+    all_at_once(refusals, WANTING)
     need_file(examples, f"To write it: make data TASK={task.name}; or name the file with --examples.")
     if sha256(examples) != first.meta.examples_sha256:
         raise ToolError(
@@ -199,8 +204,6 @@ def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], sampl
             WANTING,
         )
     gold = list(read_examples(examples))
-    if not gold:
-        raise ToolError(f"{examples}: no examples in it.", WANTING)
     counted = [count(task, gold, one.folder / FILE) for one in evaluations]
     labels = task.labels or sorted({label for one in counted for row in one.counts for label in row} - {NO_LABEL})
     return {
@@ -224,7 +227,19 @@ def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], sampl
 
 def _comparison(name: str, gold: Sequence[Example], first: Counted, second: Counted, labels: Sequence[str], samples: int, seed: int) -> Comparison:
     micro, macro, each = paired_bootstrap(first, second, labels, samples, seed)
-    changed = _changed(gold, first, second)
+    changed = [
+        Changed(
+            id=example.id,
+            outcome="won" if after < before else "lost",
+            errors=[before, after],
+            text=example.text,
+            gold=example.pairs(),
+            first=mine,
+            second=theirs,
+        )
+        for example, before, after, mine, theirs in zip(gold, first.errors(), second.errors(), first.predicted, second.predicted, strict=True)
+        if before != after
+    ]
     won = sum(row["outcome"] == "won" for row in changed)
     return {
         "second": name,
@@ -238,13 +253,6 @@ def _comparison(name: str, gold: Sequence[Example], first: Counted, second: Coun
     }
 
 
-def _refusal(first: Evaluation, other: Evaluation) -> str:
-    return (
-        f"{first.name} and {other.name} can't be compared: {'; '.join(differences(first, other))}. "
-        f"Evaluate both again on the present files: {first.again}; {other.again}"
-    )
-
-
 def _notes(task: Task, evaluations: Sequence[Evaluation], counted: Sequence[Counted]) -> list[str]:
     found, version = [], evaluations[0].meta.task_version
     if task.version != version:
@@ -254,23 +262,6 @@ def _notes(task: Task, evaluations: Sequence[Evaluation], counted: Sequence[Coun
         if recorded != recount.total():
             found.append(f"{one.folder / 'score.json'} counts (tp, fp, fn) {recorded}, this table counts {recount.total()} in its predictions")
     return found
-
-
-def _changed(gold: Sequence[Example], first: Counted, second: Counted) -> list[Changed]:
-    before, after = first.errors(), second.errors()
-    return [
-        Changed(
-            id=example.id,
-            outcome="won" if after[k] < before[k] else "lost",
-            errors=[before[k], after[k]],
-            text=example.text,
-            gold=example.pairs(),
-            first=first.predicted[k],
-            second=second.predicted[k],
-        )
-        for k, example in enumerate(gold)
-        if before[k] != after[k]
-    ]
 
 
 def show(result: Result, few: int = SHOW) -> str:
@@ -285,13 +276,13 @@ def show(result: Result, few: int = SHOW) -> str:
         lines.append(f"rows that b has fewer errors in: {one['won']:,}, more: {one['lost']:,}, as many: {one['alike']:,}")
         for outcome in ("won", "lost"):
             for row in [row for row in one["changed"] if row["outcome"] == outcome][:few]:
-                lines.append(f"{outcome} {row['id']}  {_short(row['text'], 60)}")
+                lines.append(f"{outcome} {row['id']}  {one_line(row['text'], 60)}")
                 lines += [f"       {name:<5} {_pairs(pairs)}" for name, pairs in (("gold", row["gold"]), ("a", row["first"]), ("b", row["second"]))]
     return "\n".join(lines)
 
 
 def _figures(one: Comparison) -> list[str]:
-    figures = [*((_short(label, 40), found) for label, found in one["labels"].items()), ("Micro Avg.", one["micro"]), ("Macro Avg.", one["macro"])]
+    figures = [*((one_line(label, 40), found) for label, found in one["labels"].items()), ("Micro Avg.", one["micro"]), ("Macro Avg.", one["macro"])]
     width = max(columns(name) for name, _ in figures)
     lines = [f"{padded('Label', width)}  {'F1 a':>7} {'F1 b':>7} {'b - a':>8}   {'95 % interval':^20} {'p':>7}"]
     for name, d in figures:
@@ -301,13 +292,7 @@ def _figures(one: Comparison) -> list[str]:
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:
-    return _short(", ".join(f"{text} [{label}]" if text else label for label, text in pairs) or "–", 100)
-
-
-def _short(text: str, limit: int) -> str:
-    """Returns one line of a terminal; characters that move the cursor or turn the line are written as escapes."""
-    line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text[:limit])
-    return line + ("…" if len(text) > limit else "")
+    return one_line(", ".join(f"{text} [{label}]" if text else label for label, text in pairs) or "–", 100)
 
 
 def save(result: Result, out: Path) -> None:
@@ -343,12 +328,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Compares the named evaluations, or prints the leaderboard; writes the files."""
-    if args.samples < 1 or args.seed < 0 or args.show < 0:
-        raise ToolError("--samples must be at least 1, --seed and --show at least 0.")
-    if args.runs:
-        _compare(args)
-    else:
-        _leaderboard(args)
+    (_compare if args.runs else _leaderboard)(args)
 
 
 def _compare(args: argparse.Namespace) -> None:

@@ -38,24 +38,16 @@ def _heading(block: Sequence[Evaluation], before: Sequence[Evaluation] | None) -
 
 
 def _cells(one: Evaluation) -> list[str]:
-    between, unseen = _interval(one), _unseen(one)
-    return [
-        one.name,
-        f"{one.score['micro']['f1']:.4f}",
-        f"{between[0]:.4f}–{between[1]:.4f}" if between else "–",
-        f"{one.score['macro']['f1']:.4f}",
-        f"{unseen:.4f}" if unseen is not None else "–",
-        f"{one.score['rows']:,}",
-        str(one.meta.base_model or "–"),
-    ]
+    micro, low, high, macro, unseen, rows = _figures(one)
+    between = "–" if low is None else f"{low:.4f}–{high:.4f}"
+    return [one.name, f"{micro:.4f}", between, f"{macro:.4f}", "–" if unseen is None else f"{unseen:.4f}", f"{rows:,}", one.meta.base_model or "–"]
 
 
-def _interval(one: Evaluation) -> list[float] | None:
-    return one.score["intervals"]["micro"] if "intervals" in one.score else None
-
-
-def _unseen(one: Evaluation) -> float | None:
-    return one.score["unseen"]["f1"] if "unseen" in one.score else None
+def _figures(one: Evaluation) -> tuple[Any, ...]:
+    """Returns micro F1, its interval's ends, macro F1, unseen F1 and rows; None for what the score doesn't hold."""
+    score = one.score
+    low, high = score["intervals"]["micro"] if "intervals" in score else (None, None)
+    return score["micro"]["f1"], low, high, score["macro"]["f1"], score["unseen"]["f1"] if "unseen" in score else None, score["rows"]
 
 
 def table(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[str] = (), markdown: bool = False) -> str:
@@ -85,7 +77,5 @@ def save_leaderboard(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[
         lines = csv.writer(new.open(out / "leaderboard.csv"), lineterminator="\n")
         lines.writerow([*MUST_BE_EQUAL, "run", "variant", "micro_f1", "low", "high", "macro_f1", "unseen_f1", "rows", "base_model", "folder"])
         for one in (one for block in blocks for one in block):
-            low, high = _interval(one) or (None, None)
-            scores = [one.score["micro"]["f1"], low, high, one.score["macro"]["f1"], _unseen(one), one.score["rows"]]
             variant = one.name.partition(":")[2] or "adapter"
-            lines.writerow([*one.key, one.variant.run, variant, *scores, one.meta.base_model or "", one.folder])
+            lines.writerow([*one.key, one.variant.run, variant, *_figures(one), one.meta.base_model or "", one.folder])
