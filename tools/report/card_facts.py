@@ -28,17 +28,8 @@ from tools.variant import FINISHED, Variant
 
 LABELS = 200  # of a list or a table
 OPTIONS = "{options}"
-WEIGHTS = ("the model was made anew, or is gone", "模型已重新生成或已不在")
-# Why an evaluation is stale: the field of predictions.meta.json that differs from the present → English and Chinese.
-REASONS = {
-    "task_version": ("the task has another version now", "任务版本已变"),
-    "prompt_sha256": ("the prompt has changed", "提示词已变"),
-    "examples_sha256": ("the examples have changed", "样本已变"),
-    "base_model": ("it was another base model", "基座模型不同"),
-    "sampling": ("the sampling has changed", "采样参数已变"),
-    "adapter_sha256": WEIGHTS,
-    "merged_sha256": WEIGHTS,
-}
+# The fields of predictions.meta.json that make an evaluation stale where they differ from the present.
+MADE_WITH = ("task_version", "prompt_sha256", "examples_sha256", "base_model", "sampling", "adapter_sha256", "merged_sha256")
 Words = tuple[str, str]  # English, Chinese
 
 
@@ -92,10 +83,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Scored:
-    """An evaluation with the reasons why it is stale; the figures of a stale one aren't shown."""
+    """An evaluation, and whether it is stale: its figures aren't shown then."""
 
     evaluation: Evaluation
-    stale: list[Words]
+    stale: bool
     again: str
 
 
@@ -135,7 +126,7 @@ def gather(run: Run, task: Task, word: str, split: str, base_model: str | None =
     engine = "" if adapter.kind == "LORA" else "transformers"  # no server takes another adapter
     evaluations = [_scored(run, task, one) for one in find_evaluations(run.output_dir, task.name)[0]]
     evaluations.sort(key=lambda one: (one.evaluation.meta.split != split, one.evaluation.meta.split, one.evaluation.name))
-    own = [one.evaluation for one in evaluations if one.evaluation.variant.word == word and one.evaluation.meta.decoding == "free" and not one.stale]
+    own = [one.evaluation for one in evaluations if one.evaluation.variant.word == word and not one.stale]
     return Facts(
         run=trained,
         variant=variant,
@@ -148,7 +139,7 @@ def gather(run: Run, task: Task, word: str, split: str, base_model: str | None =
         data=data,
         results=_results(trained, record),
         manifest=record,
-        own=next((one for one in own if one.meta.split == split), None),
+        own=next((one for one in own if (one.meta.split, one.meta.decoding) == (split, "free")), None),
         evaluations=evaluations,
         again=eval_command(variant, split, engine=engine),
         length=_length(trained),
@@ -272,7 +263,7 @@ def _scored(run: Run, task: Task, one: Evaluation) -> Scored:
         variant = run.variant(meta.which)
         now = Asking(run, task, meta.split, variant, meta.decoding).conditions(meta.model, meta.engine)
         present = {**vars(now), "examples_sha256": sha256(examples) if examples.is_file() else meta.examples_sha256}
-        reasons = [words for name, words in REASONS.items() if present[name] != getattr(meta, name)] + [WEIGHTS] * bool(variant.stale())
+        stale = any(present[name] != getattr(meta, name) for name in MADE_WITH) or bool(variant.stale())
     except ToolError:  # the best checkpoint, or its record, is gone
-        reasons = [WEIGHTS]
-    return Scored(one, list(dict.fromkeys(reasons)), public_text(one.again))
+        stale = True
+    return Scored(one, stale, public_text(one.again))
