@@ -14,7 +14,8 @@ from functools import lru_cache
 from tools.answers.field_names import LABEL_FIELDS, WRAPPERS
 from tools.answers.parse import AROUND, BLANK, WORD, Parsed, after_thinking, named
 from tools.answers.scan import scan
-from tools.conf.task import Spellings, Task, spellings_of
+from tools.conf.spellings import Spellings, spellings_of
+from tools.conf.task import Task
 from tools.text import fold, neutralise
 
 # "类别：X", "答案是X": words behind which a class follows. An answer is surer than a class that is only spoken of.

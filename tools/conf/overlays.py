@@ -56,13 +56,12 @@ def load_yaml(path: Path) -> DictConfig:
     import yaml
     from omegaconf import DictConfig, OmegaConf
 
+    text = read_text(path)
     try:
-        loaded = OmegaConf.create(read_text(path))
+        loaded = OmegaConf.create(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ToolError(f"{path}:{line}: {(error.problem or error.context or 'not YAML').rstrip('.')}.") from None
-    except ToolError:
-        raise
     except Exception as error:
         raise ToolError(f"{path}: {reason(error)}") from None
     if not isinstance(loaded, DictConfig):

@@ -8,6 +8,7 @@ In: the file, with key=value words laid over it. Out: a frozen Task, or one Tool
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -27,8 +27,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from tools.conf.nothing import NOTHING
 from tools.conf.overlays import available, container, merge
+from tools.conf.spellings import NOTHING, QUOTE_IT, Spellings, alias_problems, spellings_of
 from tools.errors import ToolError, all_at_once, choices
 from tools.files import need_file
 from tools.text import fold, one_line
@@ -39,7 +39,6 @@ DATASET = Path("data/dataset")
 Kind = Literal["ner", "classification"]
 KINDS: tuple[str, ...] = get_args(Kind)
 SPLIT_NAME = re.compile(r"[A-Za-z0-9-]+")
-QUOTE_IT = "quote what YAML would read as something else (no, on, 1)"
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 # The end of the evaluation folder of a model other than the adapter, `<task>_<split>-<model>[-schema]`: a split that ends so would share the folder.
@@ -55,7 +54,6 @@ WANTED = {
     "list_type": "a list",
     "path_type": "a file's path",
 }
-Spellings = dict[str, tuple[str, str]]
 
 
 def _key(en: str, zh: str, *, default: Any = ..., shown_default: tuple[str, str] | None = None, **constraints: Any) -> Any:
@@ -147,26 +145,6 @@ class Published(_Strict):
     source: Text
 
 
-def _label_names(labels: Any) -> Any:
-    """Returns the names in prompt and answer of a list or mapping of labels. Raises ValueError with every problem."""
-    if not isinstance(labels, list | dict):
-        raise ValueError(f"`labels` must be a list, or a mapping to the names in answers, this is {labels!r}")
-    values = list(labels.values()) if isinstance(labels, dict) else []
-    if not all(isinstance(label, str) and label for label in (*labels, *values)):
-        raise ValueError(f"`labels`: every label must be text; {QUOTE_IT}")
-    for what, group in (("labels", list(labels)), ("names of labels", values)):
-        if twice := sorted({label for label in group if group.count(label) > 1}):
-            raise ValueError(f"`labels`: {what} stand twice: {', '.join(twice)}")
-    return labels if isinstance(labels, dict) else {label: label for label in labels}
-
-
-def _splits(raw: Any) -> Any:
-    """Returns the splits that have a file: an override such as `raw.dev=null` leaves one out."""
-    if isinstance(raw, dict) and raw and not (raw := {split: path for split, path in raw.items() if path is not None}):
-        raise ValueError("`raw` names no file; write e.g. `raw: {train: data/dataset/train.jsonl}`")
-    return raw
-
-
 class Task(_Strict):
     """A task file, checked.
 
@@ -177,7 +155,7 @@ class Task(_Strict):
     source: str = _key(
         "where the data comes from and its licence; changes nothing", "数据来源与许可；不影响结果", default="", shown_default=("empty", "空")
     )
-    raw: Annotated[dict[str, Text], BeforeValidator(_splits)] = _key(
+    raw: dict[str, Text] = _key(
         "split → raw file, e.g. `{train: …, dev: …}`; a path may end in a slice of rows, `train.jsonl[:-1000]`. A split's name is letters, digits and `-`",
         "划分 → 原始文件，如 `{train: …, dev: …}`；路径末尾可以带行切片，如 `train.jsonl[:-1000]`。划分名只能用字母、数字和 `-`",
     )
@@ -206,7 +184,7 @@ class Task(_Strict):
         "user 消息的模板文件：`{text}`（必需）、`{labels}`、`{options}`。把 `{text}` 放最后：前面不变的部分服务端可以缓存",
         strict=False,
     )
-    names: Annotated[dict[str, str], BeforeValidator(_label_names)] = _key(
+    names: dict[str, str] = _key(
         "a list, or a mapping from the raw file's label to its name in prompt and answer (`{PER: 人名}`). Names that say what is meant help a small model; long"
         " ones cost tokens in each answer",
         "列表，或从原始标签到提示词与回答中名称的映射（`{PER: 人名}`）。含义明确的名称对小模型有帮助；名称太长，每个回答都多花 token",
@@ -221,8 +199,8 @@ class Task(_Strict):
         default=dict,
     )
     nothing: list[Text] = _key(
-        "more ways to say that there is no entity, beside `NOTHING` in `tools/conf/nothing.py`",
-        '除 `tools/conf/nothing.py` 里的 `NOTHING` 之外，"没有实体"的其他说法',
+        "more ways to say that there is no entity, beside `NOTHING` in `tools/conf/spellings.py`",
+        '除 `tools/conf/spellings.py` 里的 `NOTHING` 之外，"没有实体"的其他说法',
         default=list,
     )
     answer: Answer = _key(
@@ -243,6 +221,14 @@ class Task(_Strict):
     )
     path: Path
 
+    @field_validator("raw", mode="before")
+    @classmethod
+    def _splits_with_a_file(cls, raw: Any) -> Any:
+        """Leaves out a split without a file: an override such as `raw.dev=null` takes it away."""
+        if isinstance(raw, dict) and raw and not (raw := {split: path for split, path in raw.items() if path is not None}):
+            raise ValueError("`raw` names no file; write e.g. `raw: {train: data/dataset/train.jsonl}`")
+        return raw
+
     @field_validator("raw")
     @classmethod
     def _raw_is_named_well(cls, raw: dict[str, str]) -> dict[str, str]:
@@ -259,18 +245,26 @@ class Task(_Strict):
             _all("split", several + both + [problem for name in split.of for problem in _name_problems(name)])
         return split
 
-    @field_validator("names")
+    @field_validator("names", mode="before")
     @classmethod
-    def _has_labels(cls, names: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        if not names and info.data.get("kind") == "ner":
+    def _label_names(cls, labels: Any, info: ValidationInfo) -> dict[str, str]:
+        """Returns the names in prompt and answer of a list or mapping of labels."""
+        if not labels and info.data.get("kind") == "ner":
             raise ValueError("`labels` is missing")
-        return names
+        if not isinstance(labels, list | dict):
+            raise ValueError(f"`labels` must be a list, or a mapping to the names in answers, this is {labels!r}")
+        names = list(labels.values()) if isinstance(labels, dict) else labels
+        if not all(isinstance(word, str) and word for word in (*labels, *names)):
+            raise ValueError(f"`labels`: every label must be text; {QUOTE_IT}")
+        if twice := sorted(word for word, times in Counter(names).items() if times > 1):
+            raise ValueError(f"`labels`: {'names of labels' if isinstance(labels, dict) else 'labels'} stand twice: {', '.join(twice)}")
+        return dict(zip(labels, names, strict=True))
 
     @field_validator("aliases", mode="before")
     @classmethod
     def _mean_one_label(cls, aliases: Any, info: ValidationInfo) -> Any:
         if isinstance(aliases, dict):
-            _all("aliases", _alias_problems(info.data.get("names", {}), aliases))
+            _all("aliases", alias_problems(info.data.get("names", {}), aliases))
         return aliases
 
     @cached_property
@@ -309,32 +303,15 @@ KEYS = {field.alias or name: field for name, field in Task.model_fields.items() 
 PARTS: dict[str, type[BaseModel]] = {"answer": Answer, "split": Shares, "published": Published}
 
 
-def spellings_of(names: Mapping[str, str], aliases: Mapping[str, Sequence[str]]) -> Spellings:
-    """Returns every way to write a label in an answer → (the label, the parser's rule that reads it; '' for the trained name).
-
-    Look a word up as it is, then folded: a folded spelling stands here if it can mean only one label.
-    """
-    known = {name: (label, "") for label, name in names.items()}
-    for label in names:
-        known.setdefault(label, (label, "file_label"))
-    for label, others in aliases.items():
-        for alias in others:
-            known.setdefault(alias, (label, "label_alias"))
-    folded: dict[str, set[str]] = {}
-    for spelling, (label, _) in known.items():
-        folded.setdefault(fold(spelling), set()).add(label)
-    for spelling, labels in folded.items():
-        if len(labels) == 1:
-            known.setdefault(spelling, (next(iter(labels)), "label_spelling"))
-    return known
-
-
 def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:
     """Returns a task with key=value `overrides` laid over it. Raises ToolError with all its problems at once."""
     need_file(path, available(TASKS).strip())
     values = container(merge(path, overrides), path)
     problems = [f"{path}: unknown key '{key}'.{choices(key, KEYS)}" for key in values if key not in KEYS]
-    given = {key: value for key, value in values.items() if key in KEYS and not _is_left_out(key, value)}
+    # Nothing, as in `split=null` on a command line, takes a key away.
+    given = {
+        key: value for key, value in values.items() if key in KEYS and value not in (None, [], {}) and (value != "" or not KEYS[key].is_required())
+    }
     try:
         task = Task.model_validate({**given, "path": path})
     except ValidationError as error:
@@ -347,11 +324,6 @@ def load_task(path: Path, overrides: Sequence[str] = ()) -> Task:
 def find_task(name: str, overrides: Sequence[str] = ()) -> Task:
     """Returns the task of that name in `conf/task/`."""
     return load_task(TASKS / f"{name}.yaml", overrides)
-
-
-def _is_left_out(key: str, value: Any) -> bool:
-    """Returns whether a key counts as not given: `split=null` on a command line takes a key away."""
-    return value is None or value in ([], {}) or (value == "" and KEYS[key].is_required())
 
 
 def _all(key: str, problems: Sequence[str]) -> None:
@@ -367,31 +339,13 @@ def _name_problems(split: str) -> list[str]:
     return []
 
 
-def _alias_problems(names: Mapping[str, str], aliases: Mapping[Any, Any]) -> list[str]:
-    own = {fold(word): label for label, name in names.items() for word in (name, label)}
-    problems, owner = [], dict[str, str]()
-    for label, words in aliases.items():
-        if names and label not in names:
-            problems.append(f"unknown label '{label}'.{choices(str(label), names)}".rstrip("."))
-        if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
-            problems.append(f"'{label}' must have a list of names, this is {_shown(words)}; {QUOTE_IT}")
-            continue
-        for word in map(fold, words):
-            if own.get(word, label) != label:
-                problems.append(f"'{word}' of '{label}' is the label '{own[word]}' itself")
-            elif word in owner:
-                problems.append(f"'{word}' stands twice: for '{owner[word]}' and for '{label}'")
-            owner.setdefault(word, str(label))
-    return problems
-
-
 def _problems(error: ErrorDetails) -> list[str]:
     """Returns pydantic's error in this project's words, without the end of the sentence; a check of ours may hold several lines."""
     kind, value = error["type"], error["input"]
     if kind == "value_error":
         return str(error["ctx"]["error"]).splitlines()
     if "[key]" in error["loc"] or kind == "invalid_key":
-        return [f"`{error['loc'][0]}`: the key {_shown(value)} must be text; {QUOTE_IT}"]
+        return [f"`{error['loc'][0]}`: the key {one_line(repr(value), 60)} must be text; {QUOTE_IT}"]
     keys = [part for part in error["loc"] if isinstance(part, str)]
     entry = next((f" (entry {part + 1})" for part in error["loc"] if isinstance(part, int)), "")
     name = ".".join(keys)
@@ -406,9 +360,4 @@ def _problems(error: ErrorDetails) -> list[str]:
         return [f"`{name}`{entry} must be text, and not empty"]
     quote = f"; {QUOTE_IT}" if kind == "string_type" and isinstance(value, bool | int | float) else ""
     wanted = WANTED.get(kind) or error["msg"].removeprefix("Input should be ")
-    return [f"`{name}`{entry} must be {wanted}, this is {_shown(value)}{quote}"]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
+    return [f"`{name}`{entry} must be {wanted}, this is {one_line(repr(value), 60)}{quote}"]
