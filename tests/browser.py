@@ -72,4 +72,4 @@ def opened(browser: Browser, place: Path | str, **context: Any) -> Iterator[Page
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.goto(home)
         yield page
-        assert faults == []
+        assert faults == [], faults  # pytest explains asserts of test files alone

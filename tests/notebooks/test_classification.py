@@ -6,7 +6,7 @@ import pytest
 
 from tests.notebooks.execution import checkout, execute, processes_in, score
 
-STEPS = 60
+STEPS = 100
 
 
 @pytest.mark.timeout(3600)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.notebooks.execution import checkout, execute, processes_in, score, text_of
 
-STEPS = 100
+STEPS = 120
 
 
 @pytest.mark.timeout(3600)
