@@ -1,5 +1,6 @@
 """Raw files in each format, a folder like the checkout to write to, and the call of `./ner new`."""
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.scaffold.new import Wish, new
+from tools.data.scaffold.new import main
 from tools.files import ROOT
 
 TEXT = "张三在北京"
@@ -70,5 +71,6 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def made(source: Path, *, name: str = "toy", dev: Path | None = None, **wish: Any) -> int:
-    return new(name, source, dev, Wish(**wish))
+def made(source: Path, *, name: str = "toy", dev: Path | None = None, **words: str) -> int:
+    given = {"reader": None, "kind": None, "label_order": "frequency", "model": None, "template": None, **words}
+    return main(argparse.Namespace(name=name, source=source, dev=dev, **given))

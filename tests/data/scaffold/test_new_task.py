@@ -43,19 +43,19 @@ def test_entities_beside_classes_are_a_question_that_the_kind_answers(checkout: 
     choice = {"type": "choices", "value": {"choices": ["好"]}}
     tasks = [{"data": {"text": f"{TEXT}{n}"}, "annotations": [{"result": [*STUDIO["annotations"][0]["result"], choice]}]} for n in range(20)]  # type: ignore[index]
     path = give(json.dumps(tasks).encode())
-    with pytest.raises(ToolError, match="40 entities, and 20 rows with a class; what is the task about"):
+    with pytest.raises(ToolError, match=r"40 entities, and 20 rows with a class\. Choose --kind ner or --kind classification"):
         made(path)
     assert made(path, kind="ner") == 0
     assert made(path, name="two", kind="classification") == 0
     assert (find_task("toy").labels, find_task("two").labels) == (["PER", "GPE"], ["好"])
-    with pytest.raises(ToolError, match="no row has a class"):
+    with pytest.raises(ToolError, match=r"24 entities, and 0 rows with a class\. Choose --kind ner "):
         made(give(different(CLUENER)), name="three", kind="classification")
 
 
 def test_labels_come_most_frequent_first_or_as_they_appear(checkout: Path, give: Callable[..., Path]) -> None:
     path = give(lines(*({"text": f"文{n}", "label": label} for n, label in enumerate("乙甲甲丙丙丙丁"))))
     made(path)
-    made(path, name="two", order="first")
+    made(path, name="two", label_order="first")
     assert find_task("toy").labels == ["丙", "甲", "乙", "丁"]
     assert find_task("two").labels == ["乙", "甲", "丙", "丁"]
 
@@ -84,12 +84,14 @@ def test_labels_of_any_kind_survive_the_task_file_the_prompt_and_the_conversion(
     assert all(f"\n- {name}\n" in row["input"] for row in trained for name in task.names.values())
 
 
-def test_what_can_be_no_label_is_left_out_and_said(checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_can_be_no_label_is_left_out_and_listed_by_the_doctor(
+    checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = ["", " ", "\\ud800", "长" * (LONGEST_LABEL + 1)]
     rows = [f'{{"text": "文{n}", "label": "{label}"}}\n' for n, label in enumerate(["好", "坏", *bad] * 4)]
     assert made(give("".join(rows).encode())) == 1, "the doctor lists the rows"
     assert find_task("toy").labels == ["好", "坏"]
-    assert "remark: left out, since a label can't be empty" in capsys.readouterr().out
+    assert "label '' is not among the labels of conf/task/toy.yaml" in capsys.readouterr().out
 
 
 def test_many_labels_and_a_single_one_are_remarked(checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,14 +1,102 @@
-"""Raw files stay where they are below the checkout; others are copied; a single file is divided."""
+"""The reader of a raw file is guessed from its rows. Files below the checkout stay where they are; others are copied; a single file is divided."""
 
+import codecs
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.data.scaffold.conftest import BIO, CLUENER, TEXT, different, everything, lines, made
+from tests.conftest import real
+from tests.data.scaffold.conftest import BIO, BMES, CANONICAL, CCFBDCI, CLUENER, OFFSETS, SPANS, STUDIO, TEXT, different, everything, lines, made
 from tools.conf.task import find_task
 from tools.data.convert import convert
+from tools.data.readers import READERS
+from tools.data.scaffold.raw_files import guess
+from tools.data.scaffold.trials import FORMS, heads, read
 from tools.errors import ToolError
+
+# The bytes of a file, its reader, and the line of its first annotation.
+SHAPES = {
+    "cluener": (lines(CLUENER), "cluener", 1),
+    "ccfbdci": (lines(CCFBDCI), "ccfbdci", 1),
+    "doccano": (lines({"id": 1, "text": TEXT, "label": [[0, 2, "PER"], [3, 5, "GPE"]], "Comments": []}), "doccano", 1),
+    "doccano, with relations": (lines({"id": 1, "text": TEXT, "entities": OFFSETS, "relations": []}), "doccano", 1),
+    "doccano, of old": (lines({"data": TEXT, "labels": [[0, 2, "PER"], [3, 5, "GPE"]]}), "doccano", 1),
+    "canonical": (lines(CANONICAL), "jsonl", 1),
+    "Label Studio": (json.dumps([STUDIO]).encode(), "label_studio", 1),
+    "Label Studio, over many lines": (json.dumps([STUDIO], indent=2).encode(), "label_studio", 2),
+    "Label Studio, a task a line": (lines(STUDIO), "label_studio", 1),
+    "JSON-MIN": (json.dumps([{"id": 1, "text": TEXT, "label": SPANS, "annotation_id": 3}]).encode(), "label_studio", 1),
+    "BIO": (BIO.encode(), "bio", 1),
+    "BIO, CRLF and a mark": (codecs.BOM_UTF8 + BIO.replace("\n", "\r\n").encode(), "bio", 1),
+    "BIO that begins like a list": (f"[ O\n{BIO}".encode(), "bio", 1),
+    "BIO that begins like a list of one": (f"[1] O\n{BIO}".encode(), "bio", 1),
+    "BIO with a line that is JSON": (f"1\tO\n\n{BMES}".encode(), "bio", 3),
+    "BMES": (BMES.encode(), "bio", 1),
+    "CoNLL": (BIO.replace(" ", " NN _ ").encode(), "bio", 1),
+    "rows without annotation first": (lines(*[{"text": "未标注"}] * 300, CLUENER), "cluener", 301),
+    "rows without entities first": (lines({"text": "无", "label": {}}, CLUENER), "cluener", 2),
+}
+CLASSES = {
+    "a class": (lines({"text": "好看", "label": "影"}, {"text": "赢了", "label": "体"}), "classification", 0),
+    "an output": (lines({"text": "好看", "output": "影"}, {"text": "赢了", "output": "体"}), "classification", 0),
+    "options": (lines({"text": "好看", "category": ["影", "体"], "output": "影"}), "classification", 2),
+    "options and a label": (lines({"text": "好看", "category": ["影", "体"], "label": "影"}), "classification", 2),
+    "canonical options": (lines({"text": "好看", "options": ["影", "体"], "label": "影"}), "jsonl", 2),
+    "doccano's class": (lines({"text": "好看", "label": ["影"]}, {"text": "赢了", "label": ["体"]}), "doccano", 0),
+    "a class, and no entities": (lines({"text": "好看", "label": "影", "entities": []}), "classification", 0),
+    "choices": (json.dumps([{"text": "好看", "sentiment": "影", "annotation_id": 1}]).encode(), "label_studio", 0),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_reader_of_entities_is_guessed_and_the_reason_is_an_annotation_as_it_read_it(shape: str, give: Callable[..., Path]) -> None:
+    data, reader, line = SHAPES[shape]
+    found = guess(give(data))
+    assert (found.reader, found.entities) == (reader, {"PER": 1, "GPE": 1})
+    assert found.sample == f"line {line} holds '张三' (PER), '北京' (GPE)"
+
+
+@pytest.mark.parametrize("shape", CLASSES)
+def test_the_reader_of_classes_is_guessed_and_one_that_sees_the_options_wins(shape: str, give: Callable[..., Path]) -> None:
+    data, reader, options = CLASSES[shape]
+    found = guess(give(data))
+    assert (found.reader, found.classes["影"], len(found.options)) == (reader, 1, options)
+    assert found.sample == "line 1 holds the class '影'" + " of the options '影', '体'" * bool(options)
+
+
+def test_every_reader_has_a_form_that_it_reads_itself(give: Callable[..., Path]) -> None:
+    assert set(FORMS) == set(READERS)
+    for reader, form in FORMS.items():
+        example = form.example.partition("   (")[0].replace("…", "x")
+        found = guess(give(example.encode()))
+        assert (found.reader, found.refusals) == (reader, 0)
+
+
+def test_readers_that_give_the_same_rows_are_no_question(give: Callable[..., Path]) -> None:
+    path = give(CLASSES["a class"][0])
+    same = {trial.reader for trial in heads(path) if trial.digest == read(path, "classification").digest}
+    assert same == {"classification", "doccano", "jsonl", "label_studio"}
+    assert guess(path).reader == "classification"
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "labels"),
+    [
+        ("cluener/train.jsonl", "cluener", 10),
+        ("ccfbdci/ccfbdci.jsonl", "ccfbdci", 4),
+        ("chinese_medical/medical_eval.txt", "bio", 10),
+        ("resume/dev.char.bmes", "bio", 8),
+    ],
+)
+def test_real_files_are_recognised(name: str, reader: str, labels: int) -> None:
+    found = guess(real(name))
+    assert (found.reader, len(found.entities), found.refusals) == (reader, labels, 0)
+
+
+def test_a_file_that_isnt_json_is_tried_with_every_reader(give: Callable[..., Path]) -> None:
+    assert {trial.reader for trial in heads(give(b"x\n"))} == set(FORMS)
 
 
 def test_two_ways_to_read_a_file_are_a_question_that_the_reader_answers(checkout: Path, give: Callable[..., Path]) -> None:
@@ -18,9 +106,8 @@ def test_two_ways_to_read_a_file_are_a_question_that_the_reader_answers(checkout
         made(path)
     assert error.value.exit_code == 2
     for said in (
-        "classification: line 1 holds",
-        "(0 entities, 12 rows with a class",
-        "doccano: line 1 holds `label: ",
+        "  classification, a text and its class a line (`output` or `label`): line 1 holds the class '类0' (0 entities, 12 rows with a class)",
+        "  doccano, doccano's JSONL export (`label`, `labels` or `entities`): line 1 holds '张三' (PER), '北京' (GPE) (24 entities, 0 rows with a class)",
         "Choose one, such as --reader classification",
     ):
         assert said in str(error.value)
@@ -68,7 +155,7 @@ def test_one_file_is_split_and_two_are_not(checkout: Path, give: Callable[..., P
     assert find_task("two").raw == {"train": "data/dataset/two.train.jsonl", "dev": "data/dataset/two.dev.jsonl"}
     with pytest.raises(ToolError, match="--from and --dev are one file"):
         made(train, name="three", dev=train)
-    with pytest.raises(ToolError, match=r"b\.txt: no reader reads it"):
+    with pytest.raises(ToolError, match=r"b\.txt: the reader cluener reads no row of it"):
         made(train, name="three", dev=give(BIO.encode(), "b.txt"))
     with pytest.raises(ToolError, match="elsewhere: is a folder"):
         made(train.parent, name="three")

@@ -87,11 +87,6 @@ def read_bio(path: Path) -> Iterator[RawRow | BadRow]:
         yield _row(sentence, notation)
 
 
-def notation_of(path: Path) -> Notation:
-    """Returns a file's notation."""
-    return _notation([line for line in islice(_lines(path), HEAD) if isinstance(line, Line)])
-
-
 def _lines(path: Path) -> Iterator[Line | BadRow]:
     return (line for line in text_lines(path) if isinstance(line, BadRow) or not line.text.startswith("-DOCSTART-"))
 

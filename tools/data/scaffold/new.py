@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,38 +21,29 @@ from tools.chat import prompt
 from tools.conf.run import Run, load_run
 from tools.conf.task import DATASET, KINDS, TASKS, Task, find_task, load_task
 from tools.data.doctor.examine import check
-from tools.data.doctor.findings import Place
 from tools.data.readers import READERS
-from tools.data.readers.row import RawRow
-from tools.data.scaffold import new_run, unread
-from tools.data.scaffold.account import about_files, about_labels, about_run
+from tools.data.readers.row import LONE_SURROGATE, RawRow
+from tools.data.scaffold import new_run
 from tools.data.scaffold.new_run import ChosenBase
 from tools.data.scaffold.new_task import Draft, kind_of, labels_of, prompt_text, task_text
-from tools.data.scaffold.raw_files import Raw, need_files, raws_of, share_for_dev
+from tools.data.scaffold.raw_files import Raw, raws_of, share_for_dev
+from tools.data.scaffold.trials import FORMS
+from tools.data.scaffold.unread import PAGE
 from tools.data.sources import of_kind
 from tools.errors import ToolError
 from tools.example import Example
-from tools.files import replacing_file
+from tools.files import Transaction
 from tools.text import one_line, quoted
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """The user's options, beside name and files."""
-
-    reader: str | None = None
-    kind: str | None = None
-    order: str = "frequency"
-    model: str | None = None
-    template: str | None = None
+SHOWN = 20  # labels on the screen
+MANY = 100  # labels; a prompt with more is long, and more often than not the field is no label
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's own options."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the task's name (make: TASK=…)")
-    parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="the annotated data")
+    parser.add_argument("name", metavar="NAME", help="the task's name (make: TASK=…)")
+    parser.add_argument("--from", dest="source", type=Path, required=True, metavar="FILE", help="the annotated data")
     parser.add_argument("--dev", type=Path, metavar="FILE", help="more of it, held out to evaluate on (default: a tenth of the texts of --from)")
     parser.add_argument("--reader", metavar="READER", help=f"the file's format, one of {', '.join(READERS)} (default: guessed from the rows)")
     parser.add_argument("--kind", choices=KINDS, help="the task's kind, where the data has both entities and classes")
@@ -68,108 +58,142 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Makes the task. Returns the doctor's exit code."""
-    if not args.name or args.source is None:
-        raise ToolError('a new task needs a name and a data file: ./ner new NAME --from FILE (make new TASK=NAME ARGS="--from FILE").')
-    return new(args.name, args.source, args.dev, Wish(args.reader, args.kind, args.label_order, args.model, args.template))
-
-
-def new(name: str, source: Path, dev: Path | None, wish: Wish) -> int:
     """Makes a task in the current folder, prints what was made, and examines it. Returns the doctor's exit code.
 
     Raises ToolError, with nothing written, where a file can't be read or isn't annotated, or where the task exists.
     """
+    name = args.name
     if not NAME.fullmatch(name):
         raise ToolError(
             f"task {quoted(name)}: a task's name is letters, digits, '-' and '_' (a to z, 60 at most), and begins with a letter or digit."
         )
-    files = {"train": source.expanduser(), **({"dev": dev.expanduser()} if dev else {})}
-    base = new_run.base_model(wish.model)
-    template = new_run.template_of(base, wish.template)
-    need_files(files)
+    base = new_run.base_model(args.model)
+    template = new_run.template_of(base, args.template)
+    files = {split: path.expanduser() for split, path in (("train", args.source), ("dev", args.dev)) if path}
     with TemporaryDirectory(prefix="ner-new-") as folder:
-        raws = raws_of(name, files, wish.reader, Path(folder))
-        draft = _draft(name, raws, wish)
+        raws = raws_of(name, files, args.reader, Path(folder))
+        draft = _draft(name, raws, args.kind, args.label_order)
         path = new_run.run_path(base, name, draft.kind)
         task = _staged(draft, Path(folder))
-        longest = _longest(task, new_run.as_run(path, base, template), raws) if base.has_tokenizer else None
+        measured = Run(path, {"model_name_or_path": str(base.folder), "template": template, "output_dir": f"data/outputs/{path.stem}"})
+        longest = _longest(task, measured, raws) if base.has_tokenizer else None
+        copies = {raw.place: raw.path for raw in raws if not raw.place.exists()}
         texts = {
             TASKS / f"{name}.yaml": task_text(draft),
             Path(draft.prompt): prompt_text(draft),
             path: new_run.run_text(base, template, name, draft.kind, longest),
         }
-        _need_free(name, list(texts))
-        copies = {raw.place: raw.path for raw in raws if raw.is_outside}
-        write_new({**copies, **texts})
-    for line in [*about_files(raws, set(copies)), *about_labels(draft), *about_run(draft, base, path, longest, list(texts))]:
-        print(line)
+        _write(copies, texts)
+    print(
+        *_about_files(raws, copies),
+        *_about_labels(draft),
+        f"written: {', '.join(map(str, texts))}",
+        *_about_run(draft, base, path, longest),
+        sep="\n",
+    )
     print(flush=True)
     return _examine(name, base, path)
 
 
-def write_new(files: dict[Path, Path | str]) -> None:
-    """Writes files that don't exist yet, each a copy of another file or a text. They appear together, or none of them does."""
-    try:
-        with ExitStack() as stack:
-            for path, content in files.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                new = stack.enter_context(replacing_file(path))
-                if isinstance(content, Path):
-                    shutil.copyfile(content, new)
-                else:
-                    new.write_text(content, encoding="utf-8", newline="\n")
-    except BaseException:
-        for path in files:
-            path.unlink(missing_ok=True)
-        raise
-
-
-def _need_free(name: str, paths: list[Path]) -> None:
-    if there := [str(path) for path in paths if path.exists()]:
-        raise ToolError(
-            f"{', '.join(there)}: there already, and kept; nothing was written. Take another name than {name}, or remove what is there first."
-        )
-
-
-def _draft(name: str, raws: list[Raw], wish: Wish) -> Draft:
-    trials = [raw.guess.trial for raw in raws]
+def _draft(name: str, raws: list[Raw], kind: str | None, order: str) -> Draft:
+    trials = [raw.trial for raw in raws]
     files = " and ".join(str(raw.path) for raw in raws)
-    kind = kind_of(trials, wish.kind, files)
-    labels, dropped, offered = labels_of(trials, kind, wish.order, files)
-    places = {raw.split: str(raw.place) for raw in raws}
+    kind = kind_of(trials, kind, files)
+    labels, offered = labels_of(trials, kind, order, files)
     share = None if len(raws) > 1 else share_for_dev(raws[0])
-    return Draft(name, kind, raws[0].guess.reader, places, labels, share, offered, dropped)
+    return Draft(name, kind, trials[0].reader, {raw.split: str(raw.place) for raw in raws}, labels, share, offered)
 
 
 def _staged(draft: Draft, folder: Path) -> Task:
     """Returns the task read back from its text, before the checkout is touched. Raises ToolError where it differs from the draft."""
-    file, prompt = folder / f"{draft.name}.yaml", folder / "prompt.txt"
+    file, template = folder / f"{draft.name}.yaml", folder / "prompt.txt"
     file.write_text(task_text(draft), encoding="utf-8")
-    prompt.write_text(prompt_text(draft), encoding="utf-8")
+    template.write_text(prompt_text(draft), encoding="utf-8")
     task = load_task(file)
     if (task.labels, task.names, task.raw) != (list(draft.labels), draft.names, draft.raw):
-        raise ToolError(f"{draft.name}: YAML can't hold the labels or the raw files' names as they are; write the task file by hand: {unread.PAGE}.")
-    return task.model_copy(update={"prompt": prompt})
+        raise ToolError(f"{draft.name}: YAML can't hold the labels or the raw files' names as they are; write the task file by hand: {PAGE}.")
+    return task.changed(prompt=template)
 
 
 def _longest(task: Task, run: Run, raws: list[Raw]) -> int | None:
     """Returns the tokens of the longest row, prompt and answer; None where the base model's tokenizer can't be read, which is printed."""
-    from tqdm import tqdm
-
-    from tools.data.doctor.cutoff import Cutoff
+    from tools.chat.token_ids import token_counter
 
     try:
-        cutoff = Cutoff(run, task, prompt.renderer(task), lambda place, tokens: None)
-        for raw in raws:
-            for row in tqdm(READERS[task.reader](raw.readable), desc=f"tokens of {raw.split}", unit=" rows", disable=None, leave=False):
-                if isinstance(row, RawRow):
-                    row = of_kind(row, task)
-                    cutoff.add(Place(raw.split, raw.path, row.line), Example("", row.text, row.entities, row.label, row.options))
-        cutoff.flush()
+        count = token_counter(run)
+        return max((count([row])[0] for row in _alpaca_rows(task, raws)), default=0)
     except ToolError as error:
         print(f"rows aren't measured: {one_line(str(error))}")
         return None
-    return cutoff.longest
+
+
+def _alpaca_rows(task: Task, raws: list[Raw]) -> Iterator[prompt.AlpacaRow]:
+    """Yields each row as training sees it, but for rows that no tokenizer takes."""
+    from tqdm import tqdm
+
+    render = prompt.renderer(task)
+    for raw in raws:
+        for row in tqdm(READERS[task.reader](raw.readable), desc=f"tokens of {raw.split}", unit=" rows", disable=None, leave=False):
+            if isinstance(row, RawRow):
+                row = of_kind(row, task)
+                alpaca = prompt.alpaca(task, Example("", row.text, row.entities, row.label, row.options), render)
+                if not LONE_SURROGATE.search(alpaca["input"] + alpaca["output"]):
+                    yield alpaca
+
+
+def _write(copies: dict[Path, Path], texts: dict[Path, str]) -> None:
+    """Copies the raw files and writes the texts, all or none. Raises ToolError where one of the texts' files is there already."""
+    if there := [str(path) for path in texts if path.exists()]:
+        raise ToolError(f"{', '.join(there)}: there already, and kept; nothing was written. Take another name, or remove what is there first.")
+    with Transaction() as new:
+        for place, path in copies.items():
+            shutil.copyfile(path, new.open(place).name)
+        for place, text in texts.items():
+            new.open(place).write(text)
+
+
+def _about_files(raws: list[Raw], copies: dict[Path, Path]) -> Iterator[str]:
+    """Yields each raw file's format, an annotation as it was read, the numbers of rows, and the place of a copy."""
+    for raw in raws:
+        trial = raw.trial
+        yield f"{raw.path}: reader {trial.reader}, {FORMS[trial.reader].name}: {trial.sample}"
+        reasons = " (the doctor gives the reasons, below)" if trial.refusals else ""
+        yield f"  {trial.rows:,} rows can be read, {trial.refusals:,} can't{reasons}."
+        if raw.place in copies:
+            yield f"  copied unchanged to {raw.place}; the task names that copy."
+
+
+def _about_labels(draft: Draft) -> Iterator[str]:
+    """Yields the task's labels with their counts, and a remark on each thing that the user should look at."""
+    number = len(draft.labels)
+    if not number:
+        yield f"{draft.kind}: every row offers its own options, {draft.offered:,} different ones; the task lists no labels."
+        return
+    counted = "entities" if draft.kind == "ner" else "rows"
+    shown = ", ".join(f"{one_line(label)} {count:,}" for label, count in list(draft.labels.items())[:SHOWN])
+    more = f", and {number - SHOWN:,} more" if number > SHOWN else ""
+    yield f"{draft.kind}: {draft.labels.total():,} {counted}, {number:,} label{'s' * (number > 1)}: {shown}{more}."
+    renamed = [f"{one_line(quoted(label))} → {quoted(name)}" for label, name in draft.names.items() if label != name]
+    if renamed:
+        yield f"remark: a prompt can't hold these labels as they are, so prompt and answers have other names: {', '.join(renamed[:SHOWN])}."
+    if number > MANY:
+        yield f"remark: {number:,} labels make a long prompt; are they labels, or did another field end up there?"
+    if number == 1 and draft.kind == "classification":
+        yield "remark: one label only: there is nothing to choose from."
+
+
+def _about_run(draft: Draft, base: ChosenBase, run: Path, longest: int | None) -> Iterator[str]:
+    """Yields the run's base model and cutoff_len, and what the user has to add by hand."""
+    if base.is_tiny:
+        yield f"The run trains the embedded {base.name}: every step works on a CPU, and the score will be low. For a GPU, repeat it with --model {new_run.USUAL}."
+    if longest:
+        yield f"The longest row has {longest:,} tokens, so cutoff_len is {new_run.cutoff_of(longest, base):,}."
+        if base.positions and longest > base.positions:
+            yield f"remark: {base.name} takes {base.positions:,} tokens at most. Leave the longer rows out, or take a model that reads more."
+    elif not base.has_tokenizer:
+        yield f"{base.folder} isn't here yet, so no row was measured. After the download: make check TASK={draft.name} CONF={run}"
+    meanings = f", and each label's meaning, behind it in {draft.prompt}" if draft.labels else ""
+    yield f"To do by hand: `source` in {TASKS / draft.name}.yaml{meanings}."
 
 
 def _examine(name: str, base: ChosenBase, path: Path) -> int:

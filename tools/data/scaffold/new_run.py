@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.conf.overlays import RUNS, SERVE
-from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import read_json, read_text
 
@@ -104,33 +103,35 @@ def run_path(base: ChosenBase, task: str, kind: str) -> Path:
 
 def run_text(base: ChosenBase, template: str, task: str, kind: str, longest: int | None) -> str:
     """Returns the text of the run. `longest` is the longest row's number of tokens, or None where it wasn't measured."""
-    source = _source(base, kind)
-    text = read_text(source)
-    path = run_path(base, task, kind)
-    text = _header(base, task, path, source) + text[text.index("### model") :]
-    text = _replaced(text, source, "model_name_or_path", str(base.folder))
-    text = _replaced(text, source, "template", template, "the chat format; must be the base model's own")
-    text = _replaced(text, source, "dataset", f"alpaca_{task}_train")
-    text = _replaced(text, source, "output_dir", f"data/outputs/{path.stem}")
-    text = _replaced(text, source, "warmup_steps", _value(text, "warmup_steps"), "below 1: the share of all steps in which the rate rises")
+    source, path = _source(base, kind), run_path(base, task, kind)
+    cutoff, rows = None, f": `make check TASK={task} CONF=…` counts such rows"
+    if longest is not None:
+        cutoff, rows = str(cutoff_of(longest, base)), f"; the longest has {longest:,} with the present prompt"
+    # key → (value, comment); None keeps the source's
+    changes: dict[str, tuple[str | None, str | None]] = {
+        "model_name_or_path": (str(base.folder), None),
+        "template": (template, "the chat format; must be the base model's own"),
+        "dataset": (f"alpaca_{task}_train", None),
+        "output_dir": (f"data/outputs/{path.stem}", None),
+        "warmup_steps": (None, "below 1: the share of all steps in which the rate rises"),
+        "cutoff_len": (cutoff, f"tokens; a longer row loses the end of its prompt{rows}"),
+    }
     if base.is_tiny:
-        text = _replaced(text, source, "eval_dataset", f"alpaca_{task}_dev")
-        text = _replaced(text, source, "num_train_epochs", "6.0", "passes over the training rows")
-        text = _replaced(text, source, "preprocessing_num_workers", "1", "processes that tokenise")
-    about = "tokens; a longer row loses the end of its prompt"
-    if longest is None:
-        return _replaced(text, source, "cutoff_len", _value(text, "cutoff_len"), f"{about}: `make check TASK={task} CONF=…` counts such rows")
-    return _replaced(text, source, "cutoff_len", str(cutoff_of(longest, base)), f"{about}; the longest has {longest:,} with the present prompt")
+        changes |= {
+            "eval_dataset": (f"alpaca_{task}_dev", None),
+            "num_train_epochs": (None, "passes over the training rows"),
+            "preprocessing_num_workers": (None, "processes that tokenise"),
+        }
+    text = read_text(source)
+    text = text[text.index("### model") :]
+    for key, (value, comment) in changes.items():
+        text = _replaced(text, source, key, value, comment)
+    return _header(base, task, path, source) + text
 
 
 def cutoff_of(longest: int, base: ChosenBase) -> int:
     """Returns a cutoff_len with a quarter more room, in case the prompt grows: a multiple of 64, and at most what the model can take."""
     return min(max(256, -(-longest * 5 // (4 * 64)) * 64), base.positions or longest * 2)
-
-
-def as_run(path: Path, base: ChosenBase, template: str) -> Run:
-    """Returns the part of the run that measuring rows needs, before the run is written."""
-    return Run(path, {"model_name_or_path": str(base.folder), "template": template, "output_dir": f"data/outputs/{path.stem}"})
 
 
 def _source(base: ChosenBase, kind: str) -> Path:
@@ -152,18 +153,12 @@ def _header(base: ChosenBase, task: str, path: Path, source: Path) -> str:
     return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
-def _value(text: str, key: str) -> str:
-    found = re.search(rf"^{key}: *([^#\n]*?) *(?:#.*)?$", text, re.MULTILINE)
-    return found[1] if found else ""
-
-
-def _replaced(text: str, source: Path, key: str, value: str, comment: str | None = None) -> str:
-    """Returns the run's text with another value, and another comment where one is given, in a key's line."""
-    found = re.findall(rf"^{key}: *[^#\n]*?(?: +# (.*))?$", text, re.MULTILINE)
+def _replaced(text: str, source: Path, key: str, value: str | None, comment: str | None) -> str:
+    """Returns the run's text with another value or comment in a key's line; None keeps it."""
+    found = re.findall(rf"^{key}: *([^#\n]*?)(?: +# (.*))?$", text, re.MULTILINE)
     if len(found) != 1:
         raise ToolError(f"{source}: new runs are made from this file. It has {len(found)} lines `{key}:`, and exactly one is needed.")
-    comment = found[0] if comment is None else comment
-    line = f"{key}: {value}"
-    if comment:
-        line = f"{line.ljust(31)} # {comment}" if len(line) < 32 else f"{line}   # {comment}"
+    line = f"{key}: {found[0][0] if value is None else value}"
+    if comment := found[0][1] if comment is None else comment:
+        line = f"{line:31} # {comment}" if len(line) < 32 else f"{line}   # {comment}"
     return re.sub(rf"^{key}:.*$", lambda _: line, text, flags=re.MULTILINE)

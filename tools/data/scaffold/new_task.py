@@ -7,28 +7,26 @@ In: the task's name, its raw files, and what their reader found in them. Out: th
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain, count
 
-from tools.conf.task import KINDS
 from tools.data.readers.row import LONE_SURROGATE
-from tools.data.scaffold.guess import Trial
+from tools.data.scaffold.trials import Trial
+from tools.data.scaffold.unread import PAGE
 from tools.errors import WANTING, ToolError
 from tools.text import LONGEST_LABEL, neutralise
 
-MANY = 100  # labels; a prompt with more is long, and more often than not the field is no label
 MOST = 1000
 SOURCE = "TODO - whose texts these are, who annotated them and when, and under which licence"
 SYSTEM = {
     "ner": "你是一个文本实体识别领域的专家，擅长从自然语言中提取不同类别的实体名称。",
     "classification": "你是一个文本分类领域的专家，你会接收到一段文本和几个潜在的分类选项，请输出文本内容的正确类型。",
 }
-# Words that YAML 1.1, YAML 1.2 or OmegaConf doesn't read as text.
+# Text that needs no quotes in YAML, but for these words, which YAML 1.1, YAML 1.2 or OmegaConf reads as something else.
+_PLAIN = re.compile(r"[^\W\d_](?:[\w ./-]*[\w-])?")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "infinity", "nan"}
-_PLAIN = re.compile(r"[^\W\d_](?:[\w -]*[\w-])?")
-_PLAIN_PATH = re.compile(r"[^\W\d_][\w./-]*")
 
 
 @dataclass(frozen=True)
@@ -42,19 +40,15 @@ class Draft:
     labels: Counter[str]
     share: float | None = None
     offered: int = 0  # different options, where every row has its own: then the task lists no labels
-    dropped: list[str] = field(default_factory=list)  # labels that no task can have
 
     @property
     def names(self) -> dict[str, str]:
-        """Each label's name in prompt and answer: the label itself where a prompt can hold it."""
+        """Each label's name in prompt and answer: the label itself where a prompt can hold it, else one that no other label has."""
         names: dict[str, str] = {}
         for label in self.labels:
-            name = wanted = readable(label)
-            for number in range(2, len(self.labels) + 2):
-                if name not in names.values() and (name == label or name not in self.labels):
-                    break
-                name = f"{wanted}_{number}"
-            names[label] = name
+            wanted = readable(label)
+            candidates = chain([wanted], (f"{wanted}_{number}" for number in count(2)))
+            names[label] = next(name for name in candidates if name not in names.values() and (name == label or name not in self.labels))
         return names
 
     @property
@@ -64,52 +58,45 @@ class Draft:
 
 
 def kind_of(trials: list[Trial], asked: str | None, name: str) -> str:
-    """Returns 'ner' or 'classification', by the annotation. Raises ToolError for files with both and no `asked`, with neither, or without `asked`."""
-    found = {"ner": sum(r.entities.total() for r in trials), "classification": sum(r.classes.total() for r in trials)}
-    if not any(found.values()):
-        raise ToolError(
-            f"{name}: no entity and no class in its {sum(r.rows for r in trials):,} rows: there is nothing to learn from. Annotate some first.",
-            WANTING,
-        )
-    if asked and not found[asked]:
-        other = next(kind for kind in KINDS if found[kind])
-        raise ToolError(f"{name}: no row has {'an entity' if asked == 'ner' else 'a class'}; --kind {other} fits its annotation.", WANTING)
-    if asked:
+    """Returns 'ner' or 'classification', by the annotation. Raises ToolError for files with neither, and for files that leave a choice or don't fit `asked`."""
+    counts = {"ner": sum(trial.entities.total() for trial in trials), "classification": sum(trial.classes.total() for trial in trials)}
+    found = [kind for kind, number in counts.items() if number]
+    if not found:
+        raise ToolError(f"{name}: no entity and no class in its {sum(trial.rows for trial in trials):,} rows. Annotate some first.", WANTING)
+    if asked in found:
         return asked
-    if all(found.values()):
-        raise ToolError(
-            f"{name}: {found['ner']:,} entities, and {found['classification']:,} rows with a class; what is the task about? Choose --kind ner or --kind classification"
-            ' (make: ARGS="--kind ner").'
-        )
-    return next(kind for kind in KINDS if found[kind])
+    if asked or len(found) > 1:
+        seen = f"{counts['ner']:,} entities, and {counts['classification']:,} rows with a class"
+        raise ToolError(f'{name}: {seen}. Choose --kind {" or --kind ".join(found)} (make: ARGS="--kind {found[0]}").')
+    return found[0]
 
 
-def labels_of(trials: list[Trial], kind: str, order: str, name: str) -> tuple[Counter[str], list[str], int]:
-    """Returns (labels with their counts, labels that no task can have, number of options). Where every row has its own options there are no labels.
+def labels_of(trials: list[Trial], kind: str, order: str, name: str) -> tuple[Counter[str], int]:
+    """Returns (labels with their counts, 0), without those that no task can have; or (no labels, number of options) where every row has its own options.
 
     Order 'frequency' is the most frequent first, equals by first appearance; 'first' is by first appearance. Raises ToolError for no label, or more than MOST.
     """
-    counts: Counter[str] = sum((r.entities if kind == "ner" else r.classes for r in trials), Counter())
-    if kind == "classification" and all(r.with_options == r.rows for r in trials):
-        offered: set[str] = set().union(*(r.options for r in trials))
-        return Counter(), [], len(offered)
+    if kind == "classification" and all(trial.with_options == trial.rows for trial in trials):
+        return Counter(), len(set().union(*(trial.options for trial in trials)))
+    counts: Counter[str] = Counter()
+    for trial in trials:
+        counts.update(trial.entities if kind == "ner" else trial.classes)
     if kind == "classification":
-        counts.update({option: 0 for r in trials for option in r.options})
-    dropped = [label for label in counts if not label.strip() or len(label) > LONGEST_LABEL or LONE_SURROGATE.search(label)]
-    kept = Counter({label: count for label, count in counts.items() if label not in dropped})
+        counts.update({option: 0 for trial in trials for option in trial.options})
+    kept = Counter({label: n for label, n in counts.items() if label.strip() and len(label) <= LONGEST_LABEL and not LONE_SURROGATE.search(label)})
     if len(kept) > MOST:
         raise ToolError(
-            f"{name}: {len(kept):,} labels, e.g. {', '.join(map(repr, list(kept)[:3]))}: that is hardly a label but a text of its own. Is it the right field? If it is,"
-            " write the task file by hand: docs/own-data.md.",
+            f"{name}: {len(kept):,} labels, e.g. {', '.join(map(repr, list(kept)[:3]))}: is it the right field? If it is, write the task file by hand: {PAGE}.",
             WANTING,
         )
     if not kept:
         raise ToolError(f"{name}: every label in it is empty, or far too long to be one.", WANTING)
-    return Counter(dict(kept.most_common())) if order == "frequency" else kept, dropped, 0
+    return Counter(dict(kept.most_common())) if order == "frequency" else kept, 0
 
 
 def task_text(draft: Draft) -> str:
     """Returns the text of the task file."""
+    escaped = {split: path.replace("${", r"\${") for split, path in draft.raw.items()}  # OmegaConf would fill in ${…}
     lines = [
         f"# {draft.name}: made by `make new`; every value is yours to change.",
         "#",
@@ -119,7 +106,7 @@ def task_text(draft: Draft) -> str:
         f"kind: {draft.kind}",
         f"source: {SOURCE}",
         "raw:",
-        *(f"  {split}: {scalar(path, _PLAIN_PATH)}" for split, path in draft.raw.items()),
+        *(f"  {split}: {scalar(path)}" for split, path in escaped.items()),
         f"reader: {draft.reader}",
     ]
     if draft.share:
@@ -167,27 +154,25 @@ def readable(label: str) -> str:
     return {"": "label", "???": "？？？"}.get(name, name)  # '???' is OmegaConf's own word for what is missing
 
 
-def scalar(value: str, plain: re.Pattern[str] = _PLAIN) -> str:
+def scalar(value: str) -> str:
     """Returns text as a YAML scalar: in double quotes where some reader of YAML might not read it as text."""
-    if plain.fullmatch(value) and value.casefold() not in _WORDS and value.isprintable():
+    import yaml
+
+    if _PLAIN.fullmatch(value) and value.casefold() not in _WORDS and value.isprintable():
         return value
-    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if plain is _PLAIN_PATH else value  # OmegaConf fills in ${…}
-    return "".join(c if c.isprintable() else _escape(c) for c in json.dumps(escaped, ensure_ascii=False))
-
-
-def _escape(character: str) -> str:
-    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
+    return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=float("inf")).rstrip("\n")
 
 
 def _label_lines(draft: Draft) -> list[str]:
-    if not draft.labels:
-        return [_commented("labels: []", "each row has its own options")]
     names = draft.names
+    if not names:
+        return [_commented("labels: []", "each row has its own options")]
     if all(label == name for label, name in names.items()):
-        lines = [_commented("labels:", "the prompt lists them too; behind each, its number in the raw files")]
-        return lines + [_commented(f"  - {scalar(label)}", f"{count:,}") for label, count in draft.labels.items()]
-    lines = [_commented("labels:", "label in the raw files: name in prompt and answer; behind each, its number in the raw files")]
-    return lines + [_commented(f"  {scalar(label)}: {scalar(names[label])}", f"{count:,}") for label, count in draft.labels.items()]
+        about, lines = "the prompt lists them too", [f"  - {scalar(label)}" for label in names]
+    else:
+        about, lines = "label in the raw files: name in prompt and answer", [f"  {scalar(label)}: {scalar(name)}" for label, name in names.items()]
+    numbers = map("{:,}".format, draft.labels.values())
+    return [_commented("labels:", f"{about}; behind each, its number in the raw files"), *map(_commented, lines, numbers)]
 
 
 def _commented(line: str, comment: str) -> str:

@@ -1,6 +1,6 @@
 """Describes a file that no reader reads: what it looks like, the known formats, and a command that converts it to one of them.
 
-In: the file, and the first rows as each reader reads them. Out: a message.
+In: the file. Out: a message.
 
     ./ner new contracts --from README.md
 """
@@ -16,8 +16,7 @@ from tempfile import TemporaryDirectory
 
 from tools.data.readers.lines import text_lines
 from tools.data.readers.row import BadRow, shown
-from tools.data.scaffold.forms import FORMS
-from tools.data.scaffold.guess import HEAD, Trial, first_object, is_list, read
+from tools.data.scaffold.trials import FORMS, HEAD, Trial, heads, is_list
 from tools.text import one_line
 
 PAGE = "docs/own-data.md"
@@ -27,26 +26,30 @@ MAGIC = {
     b"PK\x03\x04": "a zip archive, as .xlsx files are too: unpack it, or save the sheet as CSV",
     b"\x1f\x8b": "compressed with gzip: unpack it with `gunzip`",
     b"PAR1": "Parquet: pandas' read_parquet and to_json(orient='records', lines=True, force_ascii=False) make JSON Lines of it",
-    b"%PDF": "a PDF",
-    b"SQLite format 3": "an SQLite database",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
 }
 
 
-def explain(path: Path, trials: list[Trial], name: str) -> str:
-    """Returns why nothing reads the file, which messages call `name`: its look, and each known format with its reader's first complaint."""
-    looks = looks_like(path, name)
-    lines = [f"{name}: no reader reads it.", looks or _first_line(path)]
-    if not looks and _is_unannotated(trials):
-        return "\n".join([*lines, _missing_annotation(path, trials)])
-    faults = {} if looks else {trial.reader: trial for trial in trials}
-    return "\n".join([*lines, "The known formats:", *_known(faults), f"More on each: {PAGE}"])
+def explain(path: Path, name: str, reader: str | None) -> str:
+    """Returns why `reader`, or else every reader, reads nothing of a file that messages call `name`.
+
+    The message has a command that converts the file, or each known format with its reader's first complaint.
+    """
+    tried = heads(path)
+    title = f"{name}: {f'the reader {reader} reads no row of it' if reader else 'no reader reads it'}."
+    if remedy := _remedy(path, name, is_json=tried[-1].reader != "bio"):
+        return f"{title}\n{remedy}\nThe known formats: {PAGE}"
+    line = next(text_lines(path), None)
+    lines = [f"Its line {line.line}: {one_line(line.reason if isinstance(line, BadRow) else shown(line.text))}"] if line else []
+    if all(trial.refused["unannotated"] > trial.refusals / 2 for trial in tried):
+        lines.append("It has no annotation to learn from: annotate it first, or rename the field that holds the annotation.")
+    complaints = {trial.reader: _complaints(trial) for trial in tried}
+    for known, form in FORMS.items():
+        lines += [f"  {known:14}  {form.example}", *(" " * 18 + complaint for complaint in complaints.get(known, []))]
+    return "\n".join([title, *lines, f"More on each format: {PAGE}"])
 
 
-def looks_like(path: Path, name: str = "") -> str:
-    """Returns what a file looks like that has none of the formats, and how to convert it; an empty string where it looks like nothing known."""
-    name = name or str(path)
+def _remedy(path: Path, name: str, is_json: bool) -> str:
+    """Returns what a file is that has none of the formats, and how to convert it; an empty string where it is nothing known."""
     with open(path, "rb") as file:
         head = file.read(1 << 16)
     if not head.strip():
@@ -55,7 +58,7 @@ def looks_like(path: Path, name: str = "") -> str:
         return f"It is {what}."
     if is_list(path):
         return _list_of_rows(path, name)
-    return "" if first_object(path) else _table(path, name)
+    return "" if is_json else _table(path, name)
 
 
 def _list_of_rows(path: Path, name: str) -> str:
@@ -67,12 +70,11 @@ def _list_of_rows(path: Path, name: str) -> str:
     with TemporaryDirectory(prefix="ner-new-") as folder:
         lines = Path(folder) / "rows.jsonl"
         lines.write_text("".join(json.dumps(row) + "\n" for row in rows[:HEAD]), encoding="utf-8")
-        found = [reader for reader in FORMS if reader not in ("bio", "label_studio") and read(lines, reader).fits]
+        found = [trial.reader for trial in heads(lines) if trial.fits]
     if not found:
         return ""
     program = "import json, sys; [print(json.dumps(row, ensure_ascii=False)) for row in json.load(open(sys.argv[1], encoding='utf-8-sig'))]"
-    lines_name = str(Path(name).with_suffix(".jsonl"))
-    command = f'{PYTHON} "{program}" {shlex.quote(name)} > {shlex.quote(lines_name)}'
+    command = f'{PYTHON} "{program}" {shlex.quote(name)} > {_converted(name)}'
     return f"It is one JSON list; with one row a line the reader {' or '.join(found)} reads it: {command}"
 
 
@@ -84,53 +86,27 @@ def _table(path: Path, name: str) -> str:
             rows = list(csv.reader(head, delimiter=separator, strict=True))
         except csv.Error:
             continue
-        if len(rows) > 1 and len(rows[0]) > 1 and all(len(row) == len(rows[0]) for row in rows):
-            rename = "{'TEXT': 'text', 'CLASS': 'label'}"
+        if len(rows) > 1 and len(rows[0]) > 1 and {*map(len, rows)} == {len(rows[0])}:
             program = (
-                f"import pandas, sys; pandas.read_csv(sys.argv[1], sep={separator!r}, dtype=str).rename(columns={rename})"
+                f"import pandas, sys; pandas.read_csv(sys.argv[1], sep={separator!r}, dtype=str).rename(columns={{'TEXT': 'text', 'CLASS': 'label'}})"
                 ".to_json(sys.argv[2], orient='records', lines=True, force_ascii=False)"
             )
-            command = f'{PYTHON} "{program}" {shlex.quote(name)} {shlex.quote(str(Path(name).with_suffix(".jsonl")))}'
-            columns = one_line(", ".join(map(shown, rows[0])))
             return (
-                f"It looks like {kind} with the header {columns}. This command writes a text and its class a line; put your columns' names in place of"
-                f" TEXT and CLASS: {command}"
+                f"It looks like {kind} with the header {one_line(', '.join(map(shown, rows[0])))}. This command writes a text and its class a line; put your"
+                f' columns\' names in place of TEXT and CLASS: {PYTHON} "{program}" {shlex.quote(name)} {_converted(name)}'
             )
     return ""
 
 
-def _first_line(path: Path) -> str:
-    line = next(text_lines(path), None)
-    if line is None:
-        return "It has no line."
-    if is_list(path) and (row := first_object(path)):
-        return f"It is a JSON list, and its first row has the fields {one_line(', '.join(map(shown, row)))}."
-    content = line.reason if isinstance(line, BadRow) else shown(line.text)
-    return f"Its line {line.line}: {one_line(content)}"
+def _converted(name: str) -> str:
+    return shlex.quote(str(Path(name).with_suffix(".jsonl")))
 
 
-def _is_unannotated(trials: list[Trial]) -> bool:
-    """Returns whether every reader misses nothing but the annotation."""
-    return all(trial.refused["unannotated"] > trial.refusals / 2 for trial in trials)
-
-
-def _missing_annotation(path: Path, trials: list[Trial]) -> str:
-    row = first_object(path) or {}
-    wanting = trials
-    if isinstance(row.get("category"), list):  # options in each row: nothing else has them
-        wanting = [trial for trial in wanting if trial.reader == "classification"]
-    lines = [f"Its rows have the fields {', '.join(map(shown, row))} and no annotation to learn from:"] if row else ["Its rows have no annotation:"]
-    lines += [f"  {trial.reader}: {one_line(trial.first_bad.reason)}" for trial in wanting if trial.first_bad]
-    return "\n".join([*lines, f"Annotate them first, or rename the field that holds the annotation: {PAGE} shows each format."])
-
-
-def _known(faults: dict[str, Trial]) -> list[str]:
-    lines = []
-    for reader, form in FORMS.items():
-        lines.append(f"  {reader:14}  {form.example}")
-        fault = faults.get(reader)
-        if fault and fault.first_bad and fault.first_bad.kind not in ("json", "encoding"):
-            lines.append(" " * 18 + f"line {fault.first_bad.line} here: {one_line(fault.first_bad.reason)}")
-        if fault and fault.rows:
-            lines.append(" " * 18 + f"it reads {fault.rows:,} of the first {fault.rows + fault.refusals:,} rows: --reader {reader} takes them")
-    return lines
+def _complaints(trial: Trial) -> list[str]:
+    """Returns what a reader has against a file: nothing where the file isn't its kind of text at all."""
+    bad, found = trial.first_bad, []
+    if bad and bad.kind not in ("json", "encoding"):
+        found.append(f"line {bad.line} here: {one_line(bad.reason)}")
+    if trial.rows:
+        found.append(f"it reads {trial.rows:,} of the first {trial.rows + trial.refusals:,} rows: --reader {trial.reader} takes them")
+    return found
