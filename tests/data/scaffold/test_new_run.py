@@ -46,14 +46,18 @@ def test_a_base_model_is_a_folder_or_a_name_and_the_default_says_so(
     ],
 )
 def test_the_chat_format_follows_from_the_name(name: str, template: str) -> None:
-    assert new_run.template_of(new_run.ChosenBase(Path("models") / name), None) == template
+    assert new_run.template_of(new_run.ChosenBase(Path("models") / name)) == template
 
 
 @pytest.mark.parametrize("name", ["glm-4-9b-chat", "Qwen2-VL-7B-Instruct", "my-model"])
 def test_a_chat_format_that_doesnt_follow_must_be_said(name: str) -> None:
     with pytest.raises(ToolError, match="which chat format"):
-        new_run.template_of(new_run.ChosenBase(Path("models") / name), None)
-    assert new_run.template_of(new_run.ChosenBase(Path("models") / name), "glm4") == "glm4"
+        new_run.template_of(new_run.ChosenBase(Path("models") / name))
+
+
+def test_a_chat_format_that_is_said_is_taken(checkout: Path, give: Callable[..., Path]) -> None:
+    assert made(give(different(CLUENER)), model="THUDM/glm-4-9b-chat", template="glm4") == 0
+    assert load_run(Path("conf/glm-4-9b-chat-toy-ner-lora-sft.yaml")).values["template"] == "glm4"
 
 
 def test_no_row_is_cut_and_none_is_let_grow_beyond_the_model(checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ from tools.data.scaffold.new_task import Draft, kind_of, labels_of, prompt_text,
 from tools.data.scaffold.raw_files import Raw, raws_of, share_for_dev
 from tools.data.scaffold.trials import FORMS
 from tools.data.scaffold.unread import PAGE
-from tools.data.sources import of_kind
+from tools.data.sources import Source, of_kind
 from tools.errors import ToolError
 from tools.example import Example
 from tools.files import Transaction
@@ -68,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
             f"task {quoted(name)}: a task's name is letters, digits, '-' and '_' (a to z, 60 at most), and begins with a letter or digit."
         )
     base = new_run.base_model(args.model)
-    template = new_run.template_of(base, args.template)
+    template = args.template or new_run.template_of(base)
     files = {split: path.expanduser() for split, path in (("train", args.source), ("dev", args.dev)) if path}
     with TemporaryDirectory(prefix="ner-new-") as folder:
         raws = raws_of(name, files, args.reader, Path(folder))
@@ -129,11 +129,9 @@ def _longest(task: Task, run: Run, raws: list[Raw]) -> int | None:
 
 def _alpaca_rows(task: Task, raws: list[Raw]) -> Iterator[prompt.AlpacaRow]:
     """Yields each row as training sees it, but for rows that no tokenizer takes."""
-    from tqdm import tqdm
-
     render = prompt.renderer(task)
     for raw in raws:
-        for row in tqdm(READERS[task.reader](raw.readable), desc=f"tokens of {raw.split}", unit=" rows", disable=None, leave=False):
+        for _, row in Source(raw.readable).rows(READERS[task.reader], f"tokens of {raw.split}"):
             if isinstance(row, RawRow):
                 row = of_kind(row, task)
                 alpaca = prompt.alpaca(task, Example("", row.text, row.entities, row.label, row.options), render)

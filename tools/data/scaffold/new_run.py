@@ -68,9 +68,9 @@ def base_model(word: str | None) -> ChosenBase:
 
     Without a word it is Qwen2.5-7B-Instruct where that is in models/, else the embedded model.
     """
-    usual = MODELS / USUAL.partition("/")[2]
     if not word:
-        return ChosenBase(usual) if usual.is_dir() else ChosenBase(TINY)
+        usual = MODELS / Path(USUAL).name
+        return ChosenBase(usual if usual.is_dir() else TINY)
     word = word.rstrip("/")
     for folder in (Path(word), MODELS / word, MODELS / Path(word).name):
         if (folder / "config.json").is_file() and folder.name:
@@ -81,10 +81,8 @@ def base_model(word: str | None) -> ChosenBase:
     raise ToolError(f"base model '{word}': neither a folder with a config.json nor owner/name on a hub, as {USUAL}.{choices(word, here)}")
 
 
-def template_of(base: ChosenBase, asked: str | None) -> str:
-    """Returns LLaMA-Factory's name for the base model's chat format. Raises ToolError where the model's name doesn't tell it and nothing is `asked`."""
-    if asked:
-        return asked
+def template_of(base: ChosenBase) -> str:
+    """Returns LLaMA-Factory's name for the base model's chat format. Raises ToolError where the model's name doesn't tell it."""
     for pattern, template in TEMPLATES.items():
         if re.match(pattern, base.name.casefold()):
             return template

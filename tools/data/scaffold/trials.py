@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from tools.data.readers import READERS
 from tools.data.readers.row import BadRow, RawRow
+from tools.data.sources import Source
 from tools.text import one_line, quoted
 
 HEAD = 200  # a reader that reads none of so many rows is given up
@@ -118,11 +118,8 @@ class Trial:
 
 def read(path: Path, reader: str, limit: int | None = None) -> Trial:
     """Returns the rows that a reader makes of a file, or of its first `limit` rows."""
-    from tqdm import tqdm
-
     trial, digest = Trial(reader), hashlib.sha256()
-    rows: Iterator[RawRow | BadRow] = islice(READERS[reader](path), limit)
-    for row in tqdm(rows, desc=f"{path.name} as {reader}", unit=" rows", disable=True if limit else None, leave=False):
+    for _, row in islice(Source(path).rows(READERS[reader], f"{path.name} as {reader}"), limit):
         trial.add(row)
         if isinstance(row, RawRow):
             digest.update(repr((row.text, row.entities, row.label, row.options)).encode("utf-8", "surrogatepass"))
