@@ -28,10 +28,11 @@ def test_qwens_own_template_fits_whichever_way_it_is_asked(monkeypatch: pytest.M
 
 
 def test_both_ways_give_the_same_tokens() -> None:
-    (trained, served, _), (own, theirs, _) = template._plain(this_run()), template._by_llamafactory(this_run())
+    own = template.chat_template(Path(this_run().base_model)) or ""
+    (trained, served, _), (also_trained, also_served, _) = template._plain(this_run(), own), template._by_llamafactory(this_run())
     for row in ROWS:
-        assert trained(row) == own(row)
-        assert served(row) == theirs(row)
+        assert trained(row) == also_trained(row)
+        assert served(row) == also_served(row)
 
 
 @pytest.mark.parametrize(("name", "shown"), [("llama3", "<|start_header_id|>system"), ("qwen3", "<think>"), ("default", "System: 你是专家。")])
@@ -51,7 +52,11 @@ def test_a_row_whose_text_the_template_changes_is_seen() -> None:
 
 @pytest.mark.parametrize(
     ("own", "message"),
-    [(None, "no chat template"), ("{{ raise_exception('no system turn') }}", "no system turn"), ("{% if %}", "isn't readable")],
+    [
+        (None, "no chat template"),
+        ("{{ raise_exception('no system turn') }}", "no system turn"),
+        ("{% if %}", "can't render a system and a user turn"),
+    ],
 )
 def test_a_base_model_that_cant_be_asked_in_chat_form_is_named(tmp_path: Path, own: str | None, message: str) -> None:
     base = tmp_path / "base"

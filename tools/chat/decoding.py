@@ -30,8 +30,8 @@ def grammar(task: Task) -> str:
     fields = [(task.answer.label, "label"), (task.answer.text, "string")]
     if task.answer.text_first:
         fields.reverse()
-    object_ = ' ", " '.join(f"{_literal(_json(name) + ': ')} {rule}" for name, rule in fields)
-    labels = " | ".join(_literal(_json(name)) for name in task.names.values())
+    object_ = ' ", " '.join(f"{_json(_json(name) + ': ')} {rule}" for name, rule in fields)
+    labels = " | ".join(_json(_json(name)) for name in task.names.values())
     return "\n".join(
         (
             'root ::= "[" (object (", " object)*)? "]"',
@@ -44,9 +44,5 @@ def grammar(task: Task) -> str:
 
 
 def _json(text: str) -> str:
+    """Returns a text as JSON writes it; a grammar's strings have the same escapes for what JSON text holds."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def _literal(text: str) -> str:
-    """Returns a text as a grammar's string. Characters beyond ASCII need no escape."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t") + '"'

@@ -21,11 +21,12 @@ from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json, read_text
 
-COMPARED = 16  # rows, evenly over the data
+COMPARED = 16  # rows at least, evenly over the data, and the longest
 NAMED = 4  # templates in a message
 AROUND = 40  # characters shown about the first difference
 
 Decode = Callable[[list[int]], str]
+Encode = Callable[[list[dict[str, str]], bool], list[int]]  # messages, and whether the request for an answer follows → token ids
 
 
 class Encoders(NamedTuple):
@@ -39,14 +40,15 @@ class Encoders(NamedTuple):
 def prompt_problems(run: Run, rows: list[AlpacaRow]) -> list[str]:
     """Returns a message about the first row whose prompt is trained and served differently, or whose answer is; an empty list where all agree.
 
-    Raises ToolError where the base model's chat template can't be rendered, or LLaMA-Factory doesn't know the run's.
+    There must be a row. Raises ToolError where the base model's chat template can't be rendered, or LLaMA-Factory doesn't know the run's.
     """
-    if chat_template(Path(run.base_model)) is None:
+    own = chat_template(Path(run.base_model))
+    if own is None:
         return [
             f"{run.base_model}: no chat template; vLLM couldn't be asked in chat form. Take the Instruct model, or put a chat_template.jinja there."
         ]
-    encoders = _plain(run) if is_plain_qwen(run) else _by_llamafactory(run)
-    for row in some(rows, COMPARED):
+    encoders = _plain(run, own) if is_plain_qwen(run) else _by_llamafactory(run)
+    for row in [*rows[:: max(1, len(rows) // COMPARED)], max(rows, key=lambda row: len(row["input"]))]:
         ours, theirs = encoders.trained(row), encoders.served(row)
         if not same(ours, theirs):
             part, where = (0, "the server sends") if ours[0] != theirs[0] else (1, "its own format has the answer")
@@ -62,13 +64,6 @@ def same(ours: tuple[list[int], list[int]], theirs: tuple[list[int], list[int]])
     """Returns whether prompts are equal, and answers up to one token behind their end (a line feed, or none)."""
     answers = zip(ours[1], theirs[1], strict=False)
     return ours[0] == theirs[0] and abs(len(ours[1]) - len(theirs[1])) <= 1 and all(a == b for a, b in answers)
-
-
-def some(rows: list[AlpacaRow], count: int) -> list[AlpacaRow]:
-    """Returns about `count` rows, evenly from the first to the last, and the longest."""
-    if not rows:
-        return []
-    return [*rows[:: max(1, len(rows) // count)], max(rows, key=lambda row: len(row["input"]))]
 
 
 def chat_template(folder: Path) -> str | None:
@@ -110,45 +105,17 @@ def _difference(ours: list[int], theirs: list[int], decode: Decode) -> tuple[str
     return decode(ours[start:])[:AROUND], decode(theirs[start:])[:AROUND]
 
 
-def _plain(run: Run) -> Encoders:
-    """Returns both encoders for a plain Qwen, without importing transformers."""
-    tokenizer = load_tokenizer(run)
-    render = _renderer(chat_template(Path(run.base_model)) or "", run)
+def _plain(run: Run, template: str) -> Encoders:
+    """Returns both encoders for a plain Qwen, without importing torch."""
+    from transformers.utils.chat_template_utils import render_jinja_template
 
-    def encode(text: str) -> list[int]:
+    tokenizer = load_tokenizer(run)
+
+    def encode(messages: list[dict[str, str]], ask: bool) -> list[int]:
+        [text], _ = render_jinja_template([messages], chat_template=template, add_generation_prompt=ask)
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def served(row: AlpacaRow) -> tuple[list[int], list[int]]:
-        asked = render(trained_messages(row), True)
-        whole = render([*trained_messages(row), {"role": "assistant", "content": row["output"]}], False)
-        return encode(asked), encode(whole.removeprefix(asked))
-
-    return Encoders(plain_ids(run, tokenizer), served, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)))
-
-
-def _renderer(template: str, run: Run) -> Callable[[list[dict[str, str]], bool], str]:
-    """Returns the function that renders messages, with transformers' own settings of a sandboxed Jinja (utils/chat_template_utils.py)."""
-    from jinja2 import TemplateError
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    def refuse(message: str) -> None:
-        raise TemplateError(message)
-
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    environment.globals["raise_exception"] = refuse
-    try:
-        compiled = environment.from_string(template)
-    except TemplateError as error:
-        raise ToolError(f"{run.base_model}: its chat template isn't readable: {error}") from None
-
-    def render(messages: list[dict[str, str]], ask: bool) -> str:
-        try:
-            return str(compiled.render(messages=messages, tools=None, add_generation_prompt=ask))
-        except (TemplateError, TypeError, ValueError) as error:
-            raise ToolError(f"{run.base_model}: its chat template refuses a system and a user turn: {error}") from None
-
-    return render
+    return Encoders(plain_ids(run, tokenizer), _served(run, encode), lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)))
 
 
 def _by_llamafactory(run: Run) -> Encoders:
@@ -158,10 +125,23 @@ def _by_llamafactory(run: Run) -> Encoders:
     trained = LlamaFactory(run).ids(run.values.get("template"))
     tokenizer = AutoTokenizer.from_pretrained(run.base_model, trust_remote_code=bool(run.values.get("trust_remote_code")))
 
+    def encode(messages: list[dict[str, str]], ask: bool) -> list[int]:
+        return list(tokenizer.apply_chat_template(messages, add_generation_prompt=ask, tokenize=True, return_dict=False))
+
+    return Encoders(trained, _served(run, encode), lambda ids: str(tokenizer.decode(ids)))
+
+
+def _served(run: Run, encode: Encode) -> TokenIds:
+    """Returns the function from a row to the ids of its prompt and answer in the base model's own chat format."""
+    from jinja2 import TemplateError
+
     def served(row: AlpacaRow) -> tuple[list[int], list[int]]:
-        messages = [*trained_messages(row), {"role": "assistant", "content": row["output"]}]
-        asked = list(tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=True, return_dict=False))
-        whole = list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
+        messages = trained_messages(row)
+        try:
+            asked = encode(messages, True)
+            whole = encode([*messages, {"role": "assistant", "content": row["output"]}], False)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise ToolError(f"{run.base_model}: its chat template can't render a system and a user turn: {error}") from None
         return asked, whole[len(asked) :] if whole[: len(asked)] == asked else whole
 
-    return Encoders(trained, served, lambda ids: str(tokenizer.decode(ids)))
+    return served
