@@ -1,6 +1,5 @@
 """Several processes on one machine, and several machines as network namespaces, against what one process does: on CPUs, over gloo."""
 
-import argparse
 import importlib
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.train.passed import let_pass
+from tools.cli import Parser
 from tools.conf.run import load_run
 from tools.errors import ToolError
 from tools.files import ROOT
@@ -34,10 +34,13 @@ ENV = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 PATIENCE = 400
 
 
-def parse(*words: str, env: dict[str, str] | None = None) -> Processes:
-    parser = argparse.ArgumentParser()
-    distributed.add_options(parser)
-    return distributed.processes(parser.parse_args(words), env or {})
+def parse(*words: str, **env: str) -> Processes:
+    parser = Parser(prog="./ner train")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        distributed.add_options(parser)
+        return distributed.processes(parser.parse_args(words))
 
 
 @pytest.fixture
@@ -67,17 +70,18 @@ def test_the_words_become_torchruns(no_gpu: None) -> None:
     assert command[-3:-1] == ["--module", "tools.train.rank"]
     assert command[-1] == "a folder/run.yaml", "a path with a space stays one word"
     env = {"NPROC_PER_NODE": "2", "NNODES": "3", "NODE_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
-    assert parse(env=env) == parse(*words), "LLaMA-Factory's own variables say the same"
+    assert parse(**env) == parse(*words), "LLaMA-Factory's own variables say the same"
     assert not parse(*words).leads
 
 
 @pytest.mark.parametrize(
     ("words", "messages"),
     [
-        ("--nproc 0", ["--nproc: a whole number from 1 is needed, this is '0'"]),
-        ("--nnodes two --master-port 70000", ["--nnodes: a whole number", "--master-port: a whole number from 1 to 65535"]),
-        ("--nproc 1 --nnodes 2 --node-rank 2 --master-addr a --master-port 1", ["--node-rank 2: with --nnodes 2 it must be from 0 to 1"]),
-        ("--node-rank 1", ["--node-rank 1: with --nnodes 1 it must be 0"]),
+        ("--nproc 0", ["argument --nproc: '0' is no whole number from 1 to 100,000"]),
+        ("--nnodes two", ["argument --nnodes: 'two' is no whole number from 1 to 100,000"]),
+        ("--master-port 70000", ["argument --master-port: '70000' is no whole number from 1 to 65,535"]),
+        ("--nproc 1 --nnodes 2 --node-rank 2 --master-addr a --master-port 1", ["--node-rank 2: with --nnodes 2 it must be below 2"]),
+        ("--node-rank 1", ["--node-rank 1: with --nnodes 1 it must be below 1"]),
         ("--nnodes 2 --nproc 1", ["--node-rank <", "--master-addr <", "--master-port <"]),
         ("--nnodes 2 --node-rank 0 --master-addr a --master-port 1", ["--nproc <processes>"]),
         ("--nproc 1 --nnodes 2 --node-rank 0 --master-port 1 --master-addr 127.0.0.1", ["would look for machine 0 on themselves"]),
@@ -94,7 +98,7 @@ def test_nonsense_is_named_all_at_once(no_gpu: None, words: str, messages: list[
 
 def test_ray_is_left_to_llamafactory_cli() -> None:
     with pytest.raises(ToolError, match=r"starts no Ray workers; llamafactory-cli does \(docs/cluster\.md\)"):
-        parse(env={"USE_RAY": "1"})
+        parse(USE_RAY="1")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from tests.test_process import gone
 from tests.train.passed import let_pass
 from tools.files import ROOT
-from tools.train.checkpoints import checkpoints, fault
+from tools.train.resume import fault
 from tools.variant import Origin
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
@@ -95,10 +95,10 @@ def test_a_training_killed_twice_goes_on_to_the_very_same_adapter(uninterrupted:
     # In the middle of writing a checkpoint: the folder is there, its last file isn't. Should the disk be quicker than we are, the next one is tried.
     step, torn = SAVE, None
     while torn is None and step < STEPS - SAVE:
-        step = max(int(path.name.rpartition("-")[2]) for path in checkpoints(output)) + SAVE
+        step = max(int(path.name.rpartition("-")[2]) for path in output.glob("checkpoint-*")) + SAVE
         code, _ = kill_when(tmp_path, dataset, (output / f"checkpoint-{step}").is_dir, signal.SIGKILL)
         assert code == -signal.SIGKILL
-        torn = next((path for path in checkpoints(output) if fault(path)), None)
+        torn = next((path for path in output.glob("checkpoint-*") if fault(path)), None)
     assert torn is not None, "no kill hit a checkpoint that was being written"
     done = train(tmp_path, dataset)
     assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ def test_the_manifest_records_inputs_versions_and_the_end(tmp_path: Path) -> Non
     run = Run(tmp_path / "run.yaml", {"output_dir": str(folder), "dataset_dir": str(tmp_path / "alpaca"), "dataset": "alpaca_sample_train"})
     folder.mkdir()
     run.resolved.write_text("x: 1")
-    started = manifest.start(run, ["llamafactory-cli", "train", "a b.yaml"])
+    started = manifest.start(run, "llamafactory-cli train 'a b.yaml'")
     written = json.loads((folder / "manifest.json").read_text())
     assert written == asdict(started)
     assert manifest.read(folder) == started
@@ -35,8 +35,8 @@ def test_the_manifest_records_inputs_versions_and_the_end(tmp_path: Path) -> Non
 
 def test_an_attempt_that_goes_on_is_added_to_the_earlier_ones(tmp_path: Path) -> None:
     run = Run(tmp_path / "run.yaml", {"output_dir": str(tmp_path), "dataset_dir": str(tmp_path)})
-    manifest.end(run, manifest.start(run, ["train"]), 143)
-    manifest.start(run, ["train"], tmp_path / "checkpoint-2")
+    manifest.end(run, manifest.start(run, "train"), 143)
+    manifest.start(run, "train", tmp_path / "checkpoint-2")
     found = manifest.read(tmp_path)
     assert found is not None
     assert [(attempt.exit_code, attempt.resumed_from) for attempt in found.attempts] == [(143, None), (None, "checkpoint-2")]

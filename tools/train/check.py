@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,8 @@ def report(found: Examination, everything: bool = False) -> str:
         parts += [_data_lines(found, found.plan), _plan_lines(found.run, found.plan)]
     if found.estimate:
         parts.append(_memory_lines(found.estimate))
-    native = found.how.command(list(ENGINES[found.run.engine].typed), found.run.resolved)
-    parts.append(f"command   {shlex.join(native)}")
+    command = found.how.command(ENGINES[found.run.engine].command(), found.run.resolved)
+    parts.append(f"command   {distributed.typed(command)}")
     parts += [f"remark    {remark}" for remark in [*found.remarks, *found.here]]
     return "\n".join(parts)
 

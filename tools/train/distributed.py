@@ -14,27 +14,28 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.conf.run import Run
 from tools.errors import all_at_once
+from tools.text import whole_number
 from tools.train.engines.table import ENGINES
 from tools.train.machine import visible_gpus
 
 TRUE = ("true", "y", "1")  # LLaMA-Factory's words for yes in its variables
 # LLaMA-Factory's launcher sets these for its ranks, unless OPTIM_TORCH is off.
 TUNED = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "TORCH_NCCL_AVOID_RECORD_STREAMS": "1"}
-VARIABLES = {"nproc": "NPROC_PER_NODE", "nnodes": "NNODES", "node_rank": "NODE_RANK", "master_addr": "MASTER_ADDR", "master_port": "MASTER_PORT"}
+MOST = 100_000  # machines, or processes on one
 NEEDED = {
     "node_rank": "--node-rank <this machine's number, from 0>",
     "master_addr": "--master-addr <machine 0's address>",
     "master_port": "--master-port <a port that is free there, the same for all, e.g. 29500>",
 }
-
 NO_RAY = "USE_RAY: ./ner train starts no Ray workers; llamafactory-cli does (docs/cluster.md). Unset it, or call llamafactory-cli."
 
 
@@ -78,25 +79,33 @@ class Processes:
         return " Several processes wrote it: the rank that failed first is torchrun's 'Root Cause'; all others were stopped because of it."
 
 
+def typed(command: Sequence[str]) -> str:
+    """Returns a command as a user types it, without the folder of its program."""
+    return shlex.join([Path(command[0]).name, *command[1:]])
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declares the options of several processes. LLaMA-Factory's own variables fill in what isn't given."""
-    group = parser.add_argument_group("several processes (docs/cluster.md)")
-    group.add_argument("--nproc", metavar="N", help="processes on this machine (default: one for each GPU)")
-    group.add_argument("--nnodes", metavar="N", help="machines; each is given the same command")
-    group.add_argument("--node-rank", metavar="K", help="the number of this machine, from 0")
-    group.add_argument("--master-addr", metavar="HOST", help="machine 0's address, as all can reach it")
-    group.add_argument("--master-port", metavar="PORT", help="a free port there")
+    """Declares the options of several processes. LLaMA-Factory's own variables are their defaults."""
+    group, env = parser.add_argument_group("several processes (docs/cluster.md)"), os.environ
+    group.add_argument(
+        "--nproc", type=_nproc, default=env.get("NPROC_PER_NODE"), metavar="N", help="processes on this machine (default: one for each GPU)"
+    )
+    group.add_argument(
+        "--nnodes", type=whole_number(1, MOST), default=env.get("NNODES", "1"), metavar="N", help="machines; each is given the same command"
+    )
+    group.add_argument(
+        "--node-rank", type=whole_number(0, MOST), default=env.get("NODE_RANK"), metavar="K", help="the number of this machine, from 0"
+    )
+    group.add_argument("--master-addr", default=env.get("MASTER_ADDR"), metavar="HOST", help="machine 0's address, as all can reach it")
+    group.add_argument("--master-port", type=whole_number(1, 65535), default=env.get("MASTER_PORT"), metavar="PORT", help="a free port there")
 
 
-def processes(args: argparse.Namespace, env: Mapping[str, str] = os.environ) -> Processes:
-    """Returns the processes that the options (else the variables in `env`) ask for. Raises ToolError that shows everything wrong with them."""
-    given = {name: getattr(args, name) or env.get(variable, "") for name, variable in VARIABLES.items()}
-    all_at_once([*_problems(given), *([NO_RAY] if env.get("USE_RAY", "").lower() in TRUE else [])])
-    nnodes, nproc = int(given["nnodes"] or 1), given["nproc"]
-    if not nproc and (nnodes > 1 or visible_gpus() > 1 or env.get("FORCE_TORCHRUN", "").lower() in TRUE):
-        nproc = "gpu"
-    address, port = given["master_addr"] or Processes.master_addr, int(given["master_port"] or Processes.master_port)
-    return Processes(nproc, nnodes, int(given["node_rank"] or 0), address, port)
+def processes(args: argparse.Namespace) -> Processes:
+    """Returns the processes that the options ask for. Raises ToolError that shows everything wrong with them together."""
+    all_at_once([*_problems(args), *([NO_RAY] if _is_set("USE_RAY") else [])])
+    several = args.nnodes > 1 or visible_gpus() > 1 or _is_set("FORCE_TORCHRUN")
+    nproc = args.nproc or ("gpu" if several else "")
+    return Processes(nproc, args.nnodes, args.node_rank or 0, args.master_addr or Processes.master_addr, args.master_port or 0)
 
 
 def problems(run: Run, how: Processes) -> list[str]:
@@ -120,41 +129,29 @@ def problems(run: Run, how: Processes) -> list[str]:
     return found
 
 
-def _problems(given: dict[str, str]) -> list[str]:
-    numbers, found = _numbers(given)
-    nnodes, rank, address = numbers.get("nnodes", 1), numbers.get("node_rank", 0), given["master_addr"]
-    if rank >= nnodes and not found:
-        found.append(
-            f"--node-rank {rank}: with --nnodes {nnodes} it must be {'0' if nnodes == 1 else f'from 0 to {nnodes - 1}'}. Machines count from 0."
-        )
+def _problems(args: argparse.Namespace) -> list[str]:
+    found, nnodes, rank, address = [], args.nnodes, args.node_rank or 0, args.master_addr
+    if rank >= nnodes:
+        found.append(f"--node-rank {rank}: with --nnodes {nnodes} it must be below {nnodes}. Machines count from 0.")
     if address and (address.split() != [address] or "/" in address):
         found.append(f"--master-addr '{address}': a host's name or address is needed, without a space, a scheme or a path.")
     if nnodes > 1:
-        found += [f"--nnodes {nnodes} also needs {need}." for name, need in NEEDED.items() if not given[name]]
-        if address in ("localhost", "::1") or address.startswith("127."):
+        found += [f"--nnodes {nnodes} also needs {need}." for name, need in NEEDED.items() if getattr(args, name) is None]
+        if address and (address in ("localhost", "::1") or address.startswith("127.")):
             found.append(f"--master-addr {address}: the other machines would look for machine 0 on themselves. Give its address in the network.")
-        if not given["nproc"] and not visible_gpus():
+        if not args.nproc and not visible_gpus():
             found.append("no GPU is seen here, so the number of processes must be given: --nproc <processes>")
     return found
 
 
-def _numbers(given: dict[str, str]) -> tuple[dict[str, int], list[str]]:
-    """Returns the options that are numbers, and a message for each that should be one and isn't."""
-    numbers: dict[str, int] = {}
-    found = []
-    for name, low in {"nproc": 1, "nnodes": 1, "node_rank": 0, "master_port": 1}.items():
-        value = given[name]
-        if not value or (name == "nproc" and value == "gpu"):
-            continue
-        if not value.isdecimal() or int(value) < low or (name == "master_port" and int(value) > 65535):
-            upper = " to 65535" if name == "master_port" else ""
-            found.append(f"--{name.replace('_', '-')}: a whole number from {low}{upper} is needed, this is '{value}'.")
-        else:
-            numbers[name] = int(value)
-    return numbers, found
+def _nproc(word: str) -> str:
+    return word if word == "gpu" else str(whole_number(1, MOST)(word))
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in TRUE
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
 from contextlib import suppress
 from dataclasses import asdict, field, replace
@@ -50,16 +49,12 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """manifest.json. The fields of the newest attempt stand at the top too; `sha256` maps each input file to its hash."""
+class Manifest(Attempt):
+    """manifest.json. The fields of the newest attempt are its own; `sha256` maps each input file to its hash."""
 
     run: str = ""
     command: str = ""
     commit: str | None = None
-    started: str = ""
-    ended: str | None = None
-    exit_code: int | None = None
-    resumed_from: str | None = None
     sha256: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str | None] = field(default_factory=dict)
     machine: Machine = field(default_factory=Machine)
@@ -77,19 +72,19 @@ def read(output_dir: Path) -> Manifest | None:
         raise ToolError(f"{path}: not the record of a training.", WANTING) from None
 
 
-def start(run: Run, command: list[str], checkpoint: Path | None = None) -> Manifest:
+def start(run: Run, command: str, checkpoint: Path | None = None) -> Manifest:
     """Writes and returns the manifest of an attempt that begins now and goes on from `checkpoint`, if there is one. Earlier attempts stay in it."""
-    earlier = read(run.output_dir)
     attempt = Attempt(started=_now(), resumed_from=checkpoint.name if checkpoint else None)
+    earlier = read(run.output_dir) or Manifest()
     manifest = Manifest(
         run=run.name,
-        command=shlex.join(command),
+        command=command,
         commit=_commit(),
         **asdict(attempt),
         sha256=inputs(run),
         versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         machine=Machine(platform.platform(), os.cpu_count(), [f"{gpu.name}, {gpu.memory >> 20} MiB, {gpu.driver}" for gpu in gpus()]),
-        attempts=[*(earlier.attempts if earlier else []), attempt],
+        attempts=[*earlier.attempts, attempt],
     )
     write_json(run.output_dir / NAME, asdict(manifest))
     return manifest
@@ -98,9 +93,8 @@ def start(run: Run, command: list[str], checkpoint: Path | None = None) -> Manif
 def end(run: Run, manifest: Manifest, exit_code: int) -> None:
     """Adds how the attempt ended."""
     *earlier, attempt = manifest.attempts
-    attempts = [*earlier, replace(attempt, ended=_now(), exit_code=exit_code)]
-    ended = replace(manifest, ended=attempts[-1].ended, exit_code=exit_code, attempts=attempts)
-    write_json(run.output_dir / NAME, asdict(ended))
+    attempt = replace(attempt, ended=_now(), exit_code=exit_code)
+    write_json(run.output_dir / NAME, asdict(replace(manifest, ended=attempt.ended, exit_code=exit_code, attempts=[*earlier, attempt])))
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -119,17 +113,14 @@ def _now() -> str:
 
 
 def _version(name: str) -> str | None:
-    try:
+    with suppress(PackageNotFoundError):
         return version(name)
-    except PackageNotFoundError:
-        return None
+    return None
 
 
 def _commit() -> str | None:
     """Returns the checkout's commit, with '+' behind it when tracked files differ from it."""
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
-    try:
-        described = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    except OSError:
-        return None
-    return described.stdout.strip() or None
+    with suppress(OSError):
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip() or None
+    return None

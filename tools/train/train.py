@@ -13,8 +13,6 @@ import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,16 +22,15 @@ from tools.errors import WANTING, ToolError, all_at_once
 from tools.files import one_at_a_time, write_text
 from tools.process import call
 from tools.train import distributed, manifest, pissa
-from tools.train.checkpoints import newest_whole
 from tools.train.distributed import Processes
 from tools.train.engines.table import ENGINES
 from tools.train.examination import examine
 from tools.train.plan import Plan
 from tools.train.progress import LOG, watch
-from tools.train.resume import need_no_pissa, next_start, starting_point
+from tools.train.resume import need_no_pissa, newest_whole, next_start, set_aside, starting_point
 from tools.variant import ADAPTER_WEIGHTS, FINISHED, is_pissa
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143  # exit codes
 # The last line of an error in a log: a Python exception, of a rank perhaps, or torchrun's line about a signal.
 ERROR_LINE = re.compile(r"(\[\w+\]: *)?([\w.]*(Error|Exception|Interrupt)\b|.*Signal \d+ \(SIG\w+\) received by PID)")
 
@@ -45,7 +42,9 @@ def train(run: Run, fresh: bool = False, how: Processes | None = None) -> None:
     """
     how = how or Processes()
     if not fresh:
-        if how.leads and _convert_ended(run):
+        if how.leads and (run.output_dir / FINISHED).is_file() and is_pissa(run.output_dir):
+            with one_at_a_time(run.output_dir, "conversion"):
+                _finish(run)  # the training was stopped between its end and this
             return
         _need_unfinished(run)
     found = examine(run, how)
@@ -59,31 +58,24 @@ def train(run: Run, fresh: bool = False, how: Processes | None = None) -> None:
         _need_unfinished(run)
         start = starting_point(run)
         write_text(run.resolved, to_yaml(resolved_values(run, start)))
-        command = how.command(ENGINES[run.engine].command(), run.resolved)
-        with _recorded(run, command, start, found.plan) as ended:
-            ended.append(watch(command, run, found.plan, how.environment()))
-        _need_success(run, how, ended[0], found.plan)
-        if pissa.convert(run.output_dir):
-            print(f"{run.output_dir}: PiSSA's adapter was converted into a plain LoRA adapter of twice the rank")
-    _say_next(run)
+        _need_success(run, how, _attempt(run, how, found.plan, start), found.plan)
+        _finish(run)
 
 
-@contextmanager
-def _recorded(run: Run, command: list[str], start: Path | None, plan: Plan | None) -> Iterator[list[int]]:
-    """Keeps the manifest of an attempt. The block appends the engine's exit code to the list that it gets; a signal ends the block with its own."""
-    record = manifest.start(run, [Path(command[0]).name, *command[1:]], start)
-    ended: list[int] = []
-    code = INTERRUPTED
+def _attempt(run: Run, how: Processes, plan: Plan | None, start: Path | None) -> int:
+    """Runs the engine and returns its exit code. The manifest records the attempt, also where a signal ends this process."""
+    command = how.command(ENGINES[run.engine].command(), run.resolved)
+    record, code = manifest.start(run, distributed.typed(command), start), INTERRUPTED
     try:
-        yield ended
-        code = ended[0]
-    except SystemExit as stopped:  # 128 + the signal's number
-        code = int(stopped.code or 0)
+        code = watch(command, run, plan, how.environment())
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)  # 128 + the signal's number
         raise
     finally:
         manifest.end(run, record, code)
-        if code in (INTERRUPTED, 143):
+        if code in (INTERRUPTED, TERMINATED):
             print(f"\n{run.path}: stopped. {next_start(run, plan)}", file=sys.stderr)
+    return code
 
 
 def _need_success(run: Run, how: Processes, code: int, plan: Plan | None) -> None:
@@ -99,18 +91,10 @@ def _need_success(run: Run, how: Processes, code: int, plan: Plan | None) -> Non
         )
 
 
-def _convert_ended(run: Run) -> bool:
-    """Converts the adapter of a PiSSA run whose training has ended and that was stopped before its conversion. Returns False for any other run."""
-    if not (run.output_dir / FINISHED).is_file() or not is_pissa(run.output_dir):
-        return False
-    with one_at_a_time(run.output_dir, "conversion"):
-        pissa.convert(run.output_dir)
-    print(f"{run.output_dir}: the training had ended before; PiSSA's adapter was now converted into a plain LoRA adapter of twice the rank")
-    _say_next(run)
-    return True
-
-
-def _say_next(run: Run) -> None:
+def _finish(run: Run) -> None:
+    """Converts the adapter where it is PiSSA's, and says what comes next."""
+    if pissa.convert(run.output_dir):
+        print(f"{run.output_dir}: PiSSA's adapter was converted into a plain LoRA adapter of twice the rank")
     merges = run.values.get("finetuning_type") not in PEFT_METHODS
     command = f"make export CONF={run.path}, or make eval CONF={run.path}" if merges else f'make eval CONF={run.path} ARGS="--engine hf"'
     print(f"trained: {run.output_dir}  next: {command}")
@@ -124,7 +108,7 @@ def _follow(run: Run, how: Processes, fresh: bool) -> None:
     start = None
     if not fresh:
         need_no_pissa(run)
-        start = starting_point(run) if run.values.get("resume_from_checkpoint") else newest_whole(run.output_dir)[0]
+        start = starting_point(run) if run.values.get("resume_from_checkpoint") else newest_whole(run)[0]
     with tempfile.TemporaryDirectory(prefix="ner-train-") as folder:
         conf = Path(folder) / "run.yaml"
         write_text(conf, to_yaml(resolved_values(run, start)))
@@ -144,12 +128,7 @@ def move_away(folder: Path) -> Path | None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
     ended = datetime.fromtimestamp(max(path.stat().st_mtime for path in folder.iterdir())).strftime("%Y%m%d-%H%M%S")
-    moved, number = folder.with_name(f"{folder.name}.{ended}"), 1
-    while moved.exists():
-        number += 1
-        moved = folder.with_name(f"{folder.name}.{ended}.{number}")
-    folder.rename(moved)
-    return moved
+    return set_aside(folder, f"{folder.name}.{ended}")
 
 
 def to_yaml(values: dict[str, Any]) -> str:

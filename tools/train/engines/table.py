@@ -19,14 +19,13 @@ from tools.errors import ToolError
 
 @dataclass(frozen=True)
 class Engine:
-    """One engine. `typed` is its command as a user types it, `command()` as it is started here; both take the resolved run as their last word.
+    """One engine. `command()` starts it, with the resolved run as a last word.
 
     `keys()` returns the dataclasses whose fields are the keys that it takes, `parse(values)` reads a run as the engine does and raises what it raises, and
     `problems(run)` says what it can't do. `processes` tells whether torchrun can start it. `keys` and `parse` import torch.
     """
 
     title: str
-    typed: tuple[str, ...]
     command: Callable[[], list[str]]
     keys: Callable[[], Sequence[Any]]
     parse: Callable[[dict[str, Any]], object]
@@ -86,7 +85,6 @@ def _peft_problems(run: Run) -> list[str]:
 ENGINES = {
     "llamafactory": Engine(
         title="LLaMA-Factory",
-        typed=("llamafactory-cli", "train"),
         command=lambda: [llamafactory_cli(), "train"],
         keys=_llamafactory_keys,
         parse=_llamafactory_parse,
@@ -95,7 +93,6 @@ ENGINES = {
     ),
     "peft": Engine(
         title="The PEFT engine",
-        typed=("python", "-m", "tools.train.engines.peft_engine"),
         command=lambda: [sys.executable, "-m", "tools.train.engines.peft_engine"],
         keys=_peft_keys,
         parse=_peft_parse,
