@@ -1,25 +1,12 @@
-import sqlite3
-from pathlib import Path
-
 import pytest
 
-from tools.data import repeats
 from tools.data.readers.row import RawRow
-from tools.data.repeats import Repeat, Repeats, Seen, Tally, annotation, digest, normalised
-from tools.errors import ToolError
+from tools.data.repeats import Lost, Repeat, Repeats, Tally, annotation, digest, normalised
 from tools.example import Entity
 
 
 def row(line: int, text: str, *labels: str) -> RawRow:
     return RawRow(line, text, [Entity(label, text[0], 0, 1) for label in labels])
-
-
-def test_a_full_disk_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = Seen()
-    seen._table.execute("PRAGMA max_page_count=8")
-    with pytest.raises(ToolError, match=r"SQLite's temporary file: database or disk is full\. Make room, or name another folder"):
-        for number in range(10_000):
-            seen.before(row(number, f"第{number}句"))
 
 
 @pytest.fixture
@@ -30,7 +17,7 @@ def table() -> Repeats:
     dev = [row(1, "甲", "b"), row(2, "丙, 丙"), row(3, "丁"), row(4, "丁", "a")]
     for split, rows in {"train": train, "dev": dev, "test": [row(1, "丁"), row(2, "戊")]}.items():
         for one in rows:
-            table.add(split, one.line, one, one.text.encode())
+            table.add(split, one)
     table.index()
     return table
 
@@ -39,43 +26,60 @@ def table() -> Repeats:
     ("kind", "tally", "examples"),
     [
         (
-            "repeated",
+            "duplicate",
             [Tally("train", 2, 2), Tally("dev", 1, 1)],
             [Repeat("train", 2, "train", 1, False), Repeat("train", 4, "train", 3, True), Repeat("dev", 4, "dev", 3, True)],
         ),
-        ("conflicting", [Tally("train", 1, 2), Tally("dev", 1, 2)], [Repeat("train", 4, "train", 3, True), Repeat("dev", 4, "dev", 3, True)]),
+        ("conflict", [Tally("train", 1, 2), Tally("dev", 1, 2)], [Repeat("train", 4, "train", 3, True), Repeat("dev", 4, "dev", 3, True)]),
         (
-            "leaked",
+            "leak",
             [Tally("dev", 2, 3), Tally("test", 1, 1)],
             [Repeat("dev", 1, "train", 1, True), Repeat("dev", 3, "train", 6, False), Repeat("test", 1, "train", 6, False)],
         ),
-        ("leaked_normalised", [Tally("dev", 1, 1)], [Repeat("dev", 2, "train", 5, False)]),
-        ("evaluated_twice", [Tally("test", 1, 1)], [Repeat("test", 1, "dev", 3, False)]),
+        ("leak-normalised", [Tally("dev", 1, 1)], [Repeat("dev", 2, "train", 5, False)]),
+        ("leak-evaluation", [Tally("test", 1, 1)], [Repeat("test", 1, "dev", 3, False)]),
     ],
 )
 def test_each_kind_of_repeat_is_counted_by_split_and_shown_with_the_first_equal_row(
     table: Repeats, kind: str, tally: list[Tally], examples: list[Repeat]
 ) -> None:
-    assert table.tally(kind) == tally
+    assert table.tallies()[kind] == tally
     assert table.examples(kind, 5) == examples
     assert table.examples(kind, 1) == examples[:1]
 
 
 def test_a_copy_keeps_each_text_once_none_in_doubt_and_none_that_is_evaluated(table: Repeats) -> None:
-    fates = [(one.split, one.line, one.fate) for one in table.verdicts() if one.fate != "keep"]
-    conflicts = [("train", 3, "conflict"), ("train", 4, "conflict"), ("dev", 3, "conflict"), ("dev", 4, "conflict")]
-    assert sorted(fates) == sorted([("train", 1, "leak"), ("train", 2, "leak"), ("train", 6, "leak"), *conflicts])
-    kept = [(one.split, one.payload.decode()) for one in table.verdicts() if one.fate == "keep"]
-    assert kept == [("train", "丙，丙"), ("train", "己"), ("dev", "甲"), ("dev", "丙, 丙"), ("test", "丁"), ("test", "戊")]
+    # Rows in the order of adding: train 0 to 6, dev 7 to 10, test 11 and 12.
+    fates = {row: lost.fate for row, lost in table.lost().items()}
+    assert fates == {0: "leak", 1: "leak", 5: "leak", **dict.fromkeys((2, 3, 9, 10), "conflict")}
+    assert table.lost()[0].why == "the text stands in dev, line 1, too"
+    assert table.lost()[5].why == "the text stands in test, line 1, too"
+    assert table.lost()[10].why == "the text is annotated in several ways, see lines 3 and 4"
 
 
 def test_rows_that_begin_on_one_line_are_different_rows() -> None:
     table = Repeats(["train"])
     for number in (1, 2, 3):
-        table.add("train", number, row(1, "甲" if number < 3 else "乙"))
+        table.add("train", row(1, "甲" if number < 3 else "乙"))
     table.index()
-    assert table.tally("repeated") == [Tally("train", 1, 1)]
-    assert [one.fate for one in table.verdicts()] == ["keep", "repeat", "keep"]
+    assert table.tallies()["duplicate"] == [Tally("train", 1, 1)]
+    assert table.lost() == {1: Lost("repeat", "line 1 is the same")}
+
+
+def test_splits_may_be_added_in_turns() -> None:
+    table = Repeats(["train", "dev"])
+    for split, line, text in (("dev", 1, "甲"), ("train", 2, "乙"), ("dev", 3, "甲"), ("train", 4, "甲")):
+        table.add(split, row(line, text))
+    table.index()
+    assert table.tallies() == {"duplicate": [Tally("dev", 1, 1)], "leak": [Tally("dev", 1, 2)]}
+    assert table.examples("leak", 5) == [Repeat("dev", 1, "train", 4, False)]
+    assert {place: lost.fate for place, lost in table.lost().items()} == {2: "repeat", 3: "leak"}
+
+
+def test_no_rows_have_no_repeats() -> None:
+    table = Repeats(["train"])
+    table.index()
+    assert (table.tallies(), table.lost()) == ({}, {})
 
 
 def test_width_and_whitespace_are_all_that_normalising_takes_away() -> None:
@@ -95,36 +99,3 @@ def test_an_annotation_is_a_set_of_spans_or_a_class() -> None:
 def test_strings_that_only_join_to_the_same_are_different() -> None:
     assert digest("ab", "c") != digest("a", "bc")
     assert digest("\ud800") != digest("\ud801")
-
-
-def test_rows_go_to_a_temporary_file_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What keeps memory flat: no more than BATCH rows wait, and SQLite's cache has a bound and a file behind it."""
-    opened: list[str] = []
-    connect = sqlite3.connect
-    monkeypatch.setattr(repeats.sqlite3, "connect", lambda name, **words: opened.append(name) or connect(name, **words))  # type: ignore[func-returns-value]
-    table = Repeats(["train"])
-    for number in range(2 * repeats.BATCH + 1):
-        table.add("train", number, row(number, f"{number}"))
-        assert len(table._waiting) < repeats.BATCH
-    assert opened == [""]  # SQLite's name for a temporary file; ":memory:" would be memory
-    assert table._table.execute("PRAGMA cache_size").fetchone() == (-32768,)
-    table.index()
-    assert sum(1 for _ in table.verdicts()) == 2 * repeats.BATCH + 1
-
-
-SIGHTED = [(1, "甲", ()), (1, "乙", ()), (3, "甲", ()), (4, "甲", ("a",))]
-
-
-def test_seen_tells_the_first_line_and_whether_it_was_annotated_the_same() -> None:
-    seen = Seen()
-    assert [seen.before(row(line, text, *labels)) for line, text, labels in SIGHTED] == [None, None, (1, True), (1, False)]
-    seen.close()
-
-
-def test_no_file_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
-    table = Repeats(["train"])
-    table.add("train", 1, row(1, "甲"))
-    table.index()
-    table.close()
-    assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ import argparse
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -25,8 +25,8 @@ from tools.conf.task import DATASET, Task
 from tools.data.faults import errors
 from tools.data.readers import Reader
 from tools.data.readers.row import BadRow, RawRow
-from tools.data.repeats import Seen
-from tools.data.sources import Source, command, named_tasks, of_kind, present, sources_of, split_of
+from tools.data.repeats import annotation, digest
+from tools.data.sources import Source, command, keep_raw, named_tasks, of_kind, present, sources_of, split_of
 from tools.data.stamp import INFO, stamp
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example
@@ -111,12 +111,15 @@ def convert(task: Task, out: Path) -> list[SplitWriter]:
     _dataset_info(info)
     with _held(info.parent), Transaction() as new:
         writers = {name: SplitWriter(task, name, line, new, out) for name in [*sources, *(task.split.of if task.split else ())]}
-        _refuse_own_output(sources.values(), writers.values())
+        keep_raw(
+            [source.path for source in sources.values()],
+            [path for writer in writers.values() for path in (writer.examples, writer.alpaca, writer.skipped)],
+        )
         bad: list[str] = []
         for name, source in sources.items():
             bad += _pour(task, name, source, read, writers)
         if bad and task.on_error == "stop":
-            raise _refusal(bad, task, sum(writer.rows for writer in writers.values()))
+            raise _refusal(bad, task, [*writers.values()])
         entries = {f"alpaca_{task.name}_{name}": writer.finish() for name, writer in writers.items()}
         # Opened last, so it is moved into place last: its stamps mark a complete conversion.
         new.open(info).write(json.dumps({**_dataset_info(info), **entries}, ensure_ascii=False, indent=2) + "\n")
@@ -148,52 +151,46 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str, SplitWriter]) -> list[str]:
-    """Writes every row of a raw file into its split. Returns 'file:line: reason' for each refused row; empty strings after the first SHOWN."""
+    """Writes every row of a raw file into its split. Returns 'file:line: reason' for the first SHOWN refused rows."""
     bad: list[str] = []
-    seen = Seen() if task.split else None
+    seen: dict[int, tuple[int, int, int]] = {}
     for number, row in source.rows(read, f"{task.name} {name}"):
-        if isinstance(row, BadRow):
-            reason = row.reason
-        else:
+        if isinstance(row, RawRow):
             row = of_kind(row, task)
-            reason = row_problem(row, task)
-        if reason or isinstance(row, BadRow):
-            bad.append(f"{source.path}:{row.line}: {reason}" if len(bad) < SHOWN else "")
+            if reason := row_problem(row, task):
+                row = BadRow(row.line, reason)
+        if isinstance(row, BadRow):
             writers[name].refused += 1
-            writers[name].leave_out(source.path, row.line, reason)
+            writers[name].leave_out(source.path, row.line, row.reason)
+            if len(bad) < SHOWN:
+                bad.append(f"{source.path}:{row.line}: {row.reason}")
             continue
         writer = writers[split_of(row, name, task)]
-        if seen and (before := seen.before(row)):
-            line, same = before
+        if reason := _repeat(number, row, seen) if task.split else "":
             writer.repeated += 1
-            reason = f"the text stands in line {line} already" + ("." if same else ", annotated otherwise; that one is kept.")
             writer.leave_out(source.path, row.line, reason)
         else:
             writer.write(number, row)
-    if seen:
-        seen.close()
     return bad
 
 
-def _refusal(bad: list[str], task: Task, good: int) -> ToolError:
-    more = [f"… and {len(bad) - SHOWN} more bad rows."] if len(bad) > SHOWN else []
+def _repeat(number: int, row: RawRow, seen: dict[int, tuple[int, int, int]]) -> str:
+    """Returns the reason to leave out a row whose text stands in an earlier one; empty for a new text, which is remembered in `seen`."""
+    own = (number, row.line, annotation(row))
+    first = seen.setdefault(digest(row.text), own)
+    if first == own:
+        return ""
+    return f"the text stands in line {first[1]} already" + ("." if first[2] == own[2] else ", annotated otherwise; that one is kept.")
+
+
+def _refusal(bad: list[str], task: Task, writers: list[SplitWriter]) -> ToolError:
+    rows, refused = sum(writer.rows for writer in writers), sum(writer.refused for writer in writers)
+    more = [f"… and {refused - SHOWN} more bad rows."] if refused > SHOWN else []
     summary = (
-        f"{task.path}: {len(bad)} of {good + len(bad)} rows can't be used; nothing was written. To see all faults: {command('check', task)}."
+        f"{task.path}: {refused} of {rows + refused} rows can't be used; nothing was written. To see all faults: {command('check', task)}."
         f" To mend what can be mended: {command('check', task, ['--fix'])}. To leave these rows out: on_error=skip (make: ARGS=on_error=skip)."
     )
     return ToolError("\n".join([*bad[:SHOWN], *more, summary]), WANTING)
-
-
-def _refuse_own_output(sources: Iterable[Source], writers: Iterable[SplitWriter]) -> None:
-    raw = {source.path.resolve() for source in sources}
-    files = [path for writer in writers for path in (writer.examples, writer.alpaca, writer.skipped)]
-    all_at_once(
-        [
-            f"{path}: is a raw file of the task and would be overwritten. Copy it elsewhere, or choose another --out."
-            for path in files
-            if path.resolve() in raw
-        ]
-    )
 
 
 def _dataset_info(path: Path) -> dict[str, Any]:

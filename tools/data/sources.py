@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -107,6 +107,15 @@ def sources_of(task: Task) -> tuple[Reader, dict[str, Source]]:
     return READERS[task.reader], sources
 
 
+def keep_raw(raw: Iterable[Path], written: Iterable[Path]) -> None:
+    """Raises ToolError if a file that will be written is one of the raw files."""
+    kept = {path.resolve() for path in raw}
+    found = [path for path in written if path.resolve() in kept]
+    all_at_once(
+        [f"{path}: is a raw file of the task and would be overwritten. Copy it elsewhere, or choose another folder with --out." for path in found]
+    )
+
+
 def command(verb: str, task: Task, words: Sequence[str] = (), run: Run | None = None) -> str:
     """Returns the command that calls a verb for a task, a make command if make can name it: `make check TASK=clue CONF=conf/<run>.yaml ARGS="--fix"`."""
     words = [*words, *(["--args", *run.overrides] if run and run.overrides else [])]
@@ -130,7 +139,7 @@ def of_kind(row: RawRow, task: Task) -> RawRow:
 
 def share_of(text: str, shares: Shares) -> str | None:
     """Returns the split that a text falls into by a hash of seed and text, or None for the rest. Other texts have no influence."""
-    point = int.from_bytes(digest(str(shares.seed), text)[:8], "big") / 2**64
+    point = digest(str(shares.seed), text) / 2**64
     for name, share in shares.of.items():
         if point < share:
             return name

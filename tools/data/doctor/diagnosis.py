@@ -1,7 +1,7 @@
 """Passes once over a task's raw files: every row through its reader and every check, then the checks that need all rows together.
 
 In: a task whose sources are open (`open_sources`), and perhaps a run whose cutoff_len its rows are held against. Out: a Diagnosis, with findings and each
-split's counts, which `./ner check` prints. Memory doesn't grow with the rows: tools.data.repeats keeps in a file what must be remembered of each.
+split's counts, which `./ner check` prints. Memory doesn't grow with the rows but for 40 bytes of hashes each (tools.data.repeats).
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Diagnosis:
         self.repeats = Repeats(self.splits.names)
         self.cutoff: Cutoff | None = None
 
-    def add(self, file: OpenSource, number: int, row: RawRow | BadRow) -> None:
-        """Examines a row; `number` is its place in its file."""
+    def add(self, file: OpenSource, row: RawRow | BadRow) -> None:
+        """Examines a row."""
         if isinstance(row, BadRow):
             self.splits.counts[file.split].bad_rows += 1
             self.findings.add(row.kind if row.kind in KINDS else "type", Place(file.split, file.path, row.line), row.reason)
@@ -81,7 +81,7 @@ class Diagnosis:
         row = of_kind(row, self.task)
         place = Place(split_of(row, file.split, self.task), file.path, row.line)
         self.splits.add(place, row)
-        self.repeats.add(place.split, number, row)
+        self.repeats.add(place.split, row)
         self._add_faults(place, row)
         if self.cutoff:
             self.cutoff.add(place, Example("", row.text, row.entities, row.label, row.options))
@@ -119,8 +119,8 @@ def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None 
         diagnosis.cutoff = Cutoff(run, task, render, diagnosis.measured)
     for file in files:
         _add_encoding(diagnosis.findings, file)
-        for number, row in file.source.rows(read, f"{task.name} {file.split}"):
-            diagnosis.add(file, number, row)
+        for _, row in file.source.rows(read, f"{task.name} {file.split}"):
+            diagnosis.add(file, row)
     if diagnosis.cutoff:
         diagnosis.cutoff.flush()
     _add_faults_of_all_rows(diagnosis, files)
@@ -146,7 +146,6 @@ def _add_faults_of_all_rows(diagnosis: Diagnosis, files: list[OpenSource]) -> No
     label_faults(splits, diagnosis.task, findings)
     diagnosis.repeats.index()
     repeat_faults(diagnosis.repeats, paths, findings)
-    diagnosis.repeats.close()
 
 
 def _add_advice(diagnosis: Diagnosis) -> None:

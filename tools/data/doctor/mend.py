@@ -19,6 +19,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from tools.conf.task import Task
 from tools.data.doctor.diagnosis import Diagnosis, OpenSource, raw_paths
@@ -28,8 +30,7 @@ from tools.data.faults import errors, is_empty
 from tools.data.readers import Reader
 from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow
 from tools.data.repeats import Repeats
-from tools.data.sources import of_kind, split_of
-from tools.errors import ToolError
+from tools.data.sources import keep_raw, of_kind, split_of
 from tools.example import Entity, Example
 from tools.files import Transaction
 from tools.text import fold, one_line
@@ -45,7 +46,7 @@ DONE = {
     "surrogate": "lone surrogates replaced by U+FFFD",
     "control": "control characters replaced by a space",
 }
-FATES = {"repeat": "equal rows dropped", "leak": "rows dropped from the training split because an evaluation split has their text"}
+DROPPED = {"repeat": "equal rows dropped", "leak": "rows dropped from the training split because an evaluation split has their text"}
 
 
 @dataclass
@@ -55,26 +56,22 @@ class Account:
     raw: Path
     path: Path
     left_out_path: Path
-    rows_in: int = 0
     rows_out: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    left_out: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
 
-    def list_row(self, line: int, what: str, reason: str, new: Transaction) -> None:
-        """Lists a row that isn't in the copy."""
-        row = {"file": str(self.raw), "line": line, "what": what, "reason": one_line(reason)}
+    def lose(self, line: int, fate: str, reason: str, new: Transaction) -> None:
+        """Counts and lists a row that isn't in the copy: dropped if its fate is in DROPPED, left out else."""
+        self.lost[fate] += 1
+        row = {"file": str(self.raw), "line": line, "what": "dropped" if fate in DROPPED else "left out", "reason": one_line(reason)}
         new.open(self.left_out_path).write(json.dumps(row, ensure_ascii=False) + "\n")
 
-    def leave_out(self, line: int, reason: str, new: Transaction) -> None:
-        """Counts and lists a row that can't be mended."""
-        self.left_out += 1
-        self.list_row(line, "left out", reason, new)
-
     def __str__(self) -> str:
-        total = f"{self.rows_in:,} rows in = {self.rows_out:,} rows out + {self.dropped.total():,} dropped + {self.left_out:,} left out → {self.path}"
-        dropped = [f"  {count:,} {FATES[fate]}" for fate, count in self.dropped.items()]
-        return "\n".join([total, *dropped, *(f"  {count:,} {DONE[kind]}" for kind, count in self.done.items())])
+        rows, lost = self.rows_out, self.lost.total()
+        dropped = sum(self.lost[fate] for fate in DROPPED)
+        total = f"{rows + lost:,} rows in = {rows:,} rows out + {dropped:,} dropped + {lost - dropped:,} left out → {self.path}"
+        words = [f"  {count:,} {DROPPED[fate]}" for fate, count in self.lost.items() if fate in DROPPED]
+        return "\n".join([total, *words, *(f"  {count:,} {DONE[kind]}" for kind, count in self.done.items())])
 
 
 class MendedCopy:
@@ -87,30 +84,28 @@ class MendedCopy:
             for split, raw in raw_paths(diagnosis.splits, files).items()
         }
         self._paths = [path for account in self.accounts.values() for path in (account.path, account.left_out_path)]
-        raw = {file.path.resolve() for file in files}
-        if taken := [str(path) for path in self._paths if path.resolve() in raw]:
-            raise ToolError(f"{', '.join(taken)}: is a raw file of the task and would be overwritten; choose another folder with --out.")
+        keep_raw([file.path for file in files], self._paths)
 
     def write(self, new: Transaction) -> None:
         """Reads all rows once more and fills the files."""
         for path in self._paths:
             new.remove(path)  # of an earlier call, unless it is written again
         repeats = Repeats(list(self.accounts))
-        for file in self._files:
-            for number, row in file.source.rows(self._read, f"mend {file.split}"):
-                self._mend(file, number, row, repeats, new)
-        repeats.index()
-        for split, line, payload, fate, why in repeats.verdicts():
-            account = self.accounts[split]
-            if fate == "keep":
-                new.open(account.path).write(payload.decode() + "\n")
-                account.rows_out += 1
-            elif fate == "conflict":
-                account.leave_out(line, why, new)
-            else:
-                account.dropped[fate] += 1
-                account.list_row(line, "dropped", why, new)
-        repeats.close()
+        with TemporaryFile("w+", encoding="utf-8") as mended:
+            for file in self._files:
+                for number, row in file.source.rows(self._read, f"mend {file.split}"):
+                    self._mend(file, number, row, repeats, mended, new)
+            repeats.index()
+            lost = repeats.lost()
+            mended.seek(0)
+            for place, entry in enumerate(mended):
+                split, line, example = entry.split(" ", 2)
+                account = self.accounts[split]
+                if place in lost:
+                    account.lose(int(line), *lost[place], new)
+                else:
+                    account.rows_out += 1
+                    new.open(account.path).write(example)
 
     def words_instead_of(self, words: list[str]) -> list[str]:
         """Returns a command's key=value words, changed so that the task reads the copy instead of its raw files."""
@@ -119,21 +114,20 @@ class MendedCopy:
         raw = [f"raw.{split}={account.path if account.rows_out else 'null'}" for split, account in self.accounts.items()]
         return [*kept, "reader=jsonl", *raw, *(["split=null"] if self.task.split else [])]
 
-    def _mend(self, file: OpenSource, number: int, row: RawRow | BadRow, repeats: Repeats, new: Transaction) -> None:
+    def _mend(self, file: OpenSource, number: int, row: RawRow | BadRow, repeats: Repeats, mended_rows: IO[str], new: Transaction) -> None:
         if isinstance(row, BadRow):
-            self.accounts[file.split].rows_in += 1
-            self.accounts[file.split].leave_out(row.line, row.reason, new)
+            self.accounts[file.split].lose(row.line, "bad", row.reason, new)
             return
         mended, done = mend(of_kind(row, self.task), self.task, self._surveys.get(file.path))
         split = split_of(mended, file.split, self.task)
         account = self.accounts[split]
-        account.rows_in += 1
         if reasons := [message for _, message in errors(mended, self.task)]:
-            account.leave_out(row.line, " ".join(reasons), new)
+            account.lose(row.line, "bad", " ".join(reasons), new)
             return
         account.done += done
         example = Example(f"{self.task.name}-{split}-{number:06d}", mended.text, mended.entities, mended.label, mended.options)
-        repeats.add(split, number, mended, example.to_json().encode())
+        repeats.add(split, mended)
+        mended_rows.write(f"{split} {row.line} {example.to_json()}\n")
 
 
 def mend(row: RawRow, task: Task, survey: Survey | None = None) -> tuple[RawRow, Counter[str]]:
@@ -144,19 +138,17 @@ def mend(row: RawRow, task: Task, survey: Survey | None = None) -> tuple[RawRow,
         return _mend_class(replace(row, text=text), task, done), +done
     reading = survey.mends_all() if survey else None
     # A row's text and its entities' strings are cleaned in the same way, so what agreed still agrees.
-    entities = [replace(entity, text=_clean(entity.text)) for entity in row.entities]
+    entities = [replace(entity, text=_clean(entity.text, Counter())) for entity in row.entities]
     mended = [better for entity in entities if (better := _mend_entity(text, entity, task, reading, done))]
     unique = list(dict.fromkeys(mended))
     done["repeated-entity"] += len(mended) - len(unique)
     return replace(row, text=text, entities=unique), +done
 
 
-def _clean(text: str, done: Counter[str] | None = None) -> str:
+def _clean(text: str, done: Counter[str]) -> str:
     text, halves = LONE_SURROGATE.subn("\ufffd", text)
     text, controls = CONTROL.subn(" ", text)
-    if done is not None:
-        done["surrogate"] += halves
-        done["control"] += controls
+    done.update(surrogate=halves, control=controls)
     return text
 
 
@@ -199,8 +191,8 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _mend_class(row: RawRow, task: Task, done: Counter[str]) -> RawRow:
-    label = _clean(row.label) if row.label is not None else None
-    options = None if row.options is None else [_nearest(_clean(option), task.names) for option in row.options]
+    label = _clean(row.label, Counter()) if row.label is not None else None
+    options = None if row.options is None else [_nearest(_clean(option, Counter()), task.names) for option in row.options]
     if options is not None:
         unique = list(dict.fromkeys(options))
         done["options-repeat"] += len(options) - len(unique)

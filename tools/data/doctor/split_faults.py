@@ -19,13 +19,6 @@ from tools.data.repeats import Repeats
 RARE = 10  # entities, or rows of a class, in the training split
 LABELS_KEPT = 1000  # distinct labels that are counted by name, so that unlisted labels can't fill the memory
 OTHERS = "…"
-_TABLES = {
-    "duplicate": "repeated",
-    "conflict": "conflicting",
-    "leak": "leaked",
-    "leak-normalised": "leaked_normalised",
-    "leak-evaluation": "evaluated_twice",
-}
 
 
 @dataclass
@@ -129,13 +122,10 @@ def label_faults(splits: Splits, task: Task, findings: Findings) -> None:
 
 def repeat_faults(repeats: Repeats, paths: dict[str, Path], findings: Findings) -> None:
     """Adds the texts that stand more than once, in one split or in several. `paths` maps a split to its raw file."""
-    for kind, table in _TABLES.items():
-        tally = repeats.tally(table)
-        if not tally:
-            continue
+    for kind, tally in repeats.tallies().items():
         for split, texts, rows in tally:
             findings.count_more(kind, split, rows if kind == "duplicate" else texts)
-        for repeat in repeats.examples(table, EXAMPLES):
+        for repeat in repeats.examples(kind, EXAMPLES):
             differs = ", annotated otherwise" if repeat.differs and kind in ("duplicate", "leak") else ""
             other = f"{paths[repeat.other_split]}:{repeat.other_line}"
             message = f"stands in {other} too{differs}." if kind != "conflict" else f"annotated otherwise than in {other}."
