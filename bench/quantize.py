@@ -41,7 +41,7 @@ from tools.score.score import evaluate
 from tools.serve.installed import has_amx_fp8, on_cpu
 from tools.train.export import export
 from tools.train.machine import gpus
-from tools.train.quantize import PYTHON, quantize
+from tools.train.quantize import PYTHON, SAMPLES, quantize
 from tools.variant import QUANTIZATIONS
 
 PAGE = Path("bench/results/quantize.md")
@@ -99,7 +99,7 @@ class Model:
     logits: dict[str, float] | None
 
 
-def measure(run: Run, task: Task, split: str, methods: list[str], samples: int | None, logits: int, out: Path) -> dict[str, Model]:
+def measure(run: Run, task: Task, split: str, methods: list[str], samples: int, logits: int, out: Path) -> dict[str, Model]:
     """Makes and scores the merged model and each quantised one, in this order."""
     made: dict[str, float] = {}
     with timed(made, "merged"):
@@ -170,13 +170,13 @@ def token_rows(asking: Asking, wanted: int) -> list[tuple[list[int], int]]:
     return found
 
 
-def report(name: str, split: str, rows: int, samples: int | None, logits: int, found: dict[str, Model]) -> str:
+def report(name: str, split: str, rows: int, samples: int, logits: int, found: dict[str, Model]) -> str:
     """Returns the Markdown page."""
     lines = [
         f"# {name} quantised",
         "",
         f"{gpus()[0].name if gpus() else machine()}. Made by `python -m bench.quantize`; the first {rows} rows of {split}"
-        f"{f', {samples} rows to calibrate on' if samples and found.keys() & {'awq', 'gptq'} else ''}, logits of {logits} rows, one model after the other.",
+        f"{f', {samples} rows to calibrate on' if found.keys() & {'awq', 'gptq'} else ''}, logits of {logits} rows, one model after the other.",
         "",
         "| model | size | made in, s | difference of logits: mean, of their size (largest) | same next token in the answers | micro F1, vLLM | s"
         " | micro F1, transformers | s |",
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=QUANTIZATIONS, default=list(QUANTIZATIONS), help="default: all")
     parser.add_argument("--split", default="dev", help="default: dev")
     parser.add_argument("--rows", type=int, metavar="N", help="the first rows of the split (default: all)")
-    parser.add_argument("--samples", type=int, metavar="N", help="rows to calibrate on (default: as make quantize)")
+    parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"rows to calibrate on (default: {SAMPLES})")
     parser.add_argument("--logits", type=int, default=64, metavar="N", help="rows whose logits are compared (default: 64)")
     parser.add_argument("--out", type=Path, default=PAGE, metavar="FILE", help=f"default: {PAGE}")
     args = parser.parse_intermixed_args()

@@ -222,7 +222,7 @@ def test_a_layer_that_no_group_divides_is_named() -> None:
 
 
 def test_every_linear_layer_but_the_head_is_quantised() -> None:
-    inputs = linear_inputs(BASE, trust_remote_code=False)
+    inputs = linear_inputs(BASE)
     assert (len(inputs), set(inputs.values())) == (6 * 7, {256, 448})
 
 

@@ -12,17 +12,20 @@ import os
 import random
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tools.chat.token_ids import trained_ids
 from tools.conf.run import Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once, choices
 from tools.files import ROOT, need_file, one_at_a_time, read_json, replacing, sha256, write_json
 from tools.process import call
 from tools.text import whole_number
+from tools.train.arguments import with_defaults
 from tools.train.datasets import datasets
 from tools.train.export import check_chat
-from tools.train.weights import tensors
+from tools.train.weights import read_weights, tensors
 from tools.variant import QUANTIZATIONS, Variant
 
 PYTHON = ROOT / ".venv" / "quantize" / "bin" / "python"
@@ -35,10 +38,10 @@ SAMPLES = 256
 SEED = 42
 
 
-def quantize(run: Run, method: str, samples: int | None = None) -> Path:
+def quantize(run: Run, method: str, samples: int = SAMPLES) -> Path:
     """Quantises the merged model, checks the result and puts it in place; returns its folder. The old one stays until the new one is known to be good.
 
-    `samples` training rows calibrate (SAMPLES by default); fp8 needs none. Raises ToolError: exit code 2 when the merged model is missing, stale or quantised already, when
+    `samples` training rows calibrate; fp8 needs none. Raises ToolError: exit code 2 when the merged model is missing, stale or quantised already, when
     there are too few rows or there is too little room; 1 when llm-compressor failed or its result isn't whole.
     """
     if method not in QUANTIZATIONS:
@@ -50,14 +53,18 @@ def quantize(run: Run, method: str, samples: int | None = None) -> Path:
         merged.need()
         _need_unquantized(merged.folder)
         need_file(PYTHON, "To install llm-compressor: ./ner setup quantize")
-        _check_room(run.output_dir, int(_bytes(merged.folder) * SHARES[method]))
-        group = None if method == "fp8" else group_size(linear_inputs(merged.folder, remote_code))
+        free, needed = shutil.disk_usage(run.output_dir).free, _bytes(merged.folder) * SHARES[method]
+        if free < needed:
+            raise ToolError(f"{run.output_dir}: {free / 2**30:.2f} GiB free, the quantised model may take {needed / 2**30:.2f} GiB.")
+        group = None if method == "fp8" else group_size(linear_inputs(merged.folder))
         calibration, rows = (None, []) if method == "fp8" else calibrate_on(trained, merged.folder, samples)
         groups = f", groups of {group}" if group else ""
         print(f"{merged.folder} → {final.folder}: {SCHEMES[method]}{groups}, {len(rows)} rows to calibrate on", flush=True)
         with replacing(final.folder) as new:
             _compress(new, merged.folder, method, group, rows, remote_code)
-            _copy_rest(merged, new)
+            for path in merged.folder.iterdir():  # tokenizer, chat template, remote code: another release of transformers would write them anew
+                if path.is_file() and path != merged.record and ".safetensors" not in path.name and not (new / path.name).exists():
+                    shutil.copy(path, new)
             record = _record(merged, new / final.record.name, method, group, calibration)
             check(new, record["bytes"]["merged"])
             write_json(new / final.record.name, record)
@@ -80,35 +87,28 @@ def _record(merged: Variant, versions: Path, method: str, group: int | None, cal
     }
 
 
-def calibrate_on(run: Run, model: Path, samples: int | None) -> tuple[dict[str, Any], list[list[int]]]:
-    """Returns the record of a seeded choice of training rows, and the rows as token ids, prompt and answer, at most `cutoff_len` long.
+def calibrate_on(run: Run, model: Path, samples: int) -> tuple[dict[str, Any], list[list[int]]]:
+    """Returns the record of a seeded choice of training rows, and the rows as training encodes them, prompt and answer, at most `cutoff_len` token ids long.
 
-    They are rendered with the chat template, as in training and as vLLM sends them. Raises ToolError when there are fewer rows than asked for.
+    Raises ToolError for data that training would refuse too, and when there are fewer rows than asked for.
     """
-    from transformers import AutoTokenizer
-
-    wanted = SAMPLES if samples is None else samples
-    if wanted < 1:
-        raise ToolError(f"--samples {wanted}: at least one row is needed to calibrate.")
-    files, chats = _training_chats(run)
-    if len(chats) < wanted:
-        raise ToolError(f"{', '.join(map(str, files))}: {len(chats)} rows, {wanted} are to calibrate. To take them all: --samples {len(chats)}")
-    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=bool(run.values.get("trust_remote_code")))
-    cutoff = int(run.values.get("cutoff_len", 2048))
-    texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in random.Random(SEED).sample(chats, wanted)]
-    rows = [tokenizer(text, add_special_tokens=False)["input_ids"][:cutoff] for text in texts]
-    return {"rows": wanted, "tokens": sum(map(len, rows)), "seed": SEED, "sha256": {str(path): sha256(path) for path in files}}, rows
+    train, _ = datasets(run)
+    all_at_once([problem for dataset in train for problem in dataset.problems])
+    if elsewhere := [dataset.name for dataset in train if not dataset.read]:
+        raise ToolError(f"{run.path}: dataset {', '.join(elsewhere)} isn't a local Alpaca file, and calibration reads nothing else.")
+    files, rows = [dataset.path for dataset in train if dataset.path], [row for dataset in train for row in dataset.rows]
+    if len(rows) < samples:
+        raise ToolError(f"{', '.join(map(str, files))}: {len(rows)} rows, {samples} are to calibrate. To take them all: --samples {len(rows)}")
+    encode = trained_ids(replace(run, values={**run.values, "model_name_or_path": str(model)}))
+    encoded, limit = map(encode, random.Random(SEED).sample(rows, samples)), int(with_defaults(run)["cutoff_len"])
+    ids = [[*prompt, *answer][:limit] for prompt, answer in encoded]
+    return {"rows": samples, "tokens": sum(map(len, ids)), "seed": SEED, "sha256": {str(path): sha256(path) for path in files}}, ids
 
 
-def linear_inputs(model: Path, trust_remote_code: bool) -> dict[str, int]:
+def linear_inputs(model: Path) -> dict[str, int]:
     """Returns layer name → input size of every linear layer that is quantised. No weight is read."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
-    with torch.device("meta"):
-        built = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
-    return {name: layer.in_features for name, layer in built.named_modules() if isinstance(layer, torch.nn.Linear) and name != "lm_head"}
+    weights = read_weights(model)
+    return {name: width for name, (_, width) in weights.linear().items()} if weights else {}
 
 
 def group_size(inputs: dict[str, int]) -> int:
@@ -147,39 +147,12 @@ def _compress(new: Path, merged: Path, method: str, group: int | None, rows: lis
     plan.unlink()
 
 
-def _copy_rest(merged: Variant, new: Path) -> None:
-    """Copies tokenizer, chat template and remote code as they are: another release of transformers would write them anew."""
-    for path in merged.folder.iterdir():
-        if path.is_file() and path != merged.record and ".safetensors" not in path.name and not (new / path.name).exists():
-            shutil.copy(path, new)
-
-
 def _need_unquantized(model: Path) -> None:
     config = model / "config.json"
     if config.is_file() and read_json(config).get("quantization_config"):
         raise ToolError(
             f"{config}: the model is quantised already, and quantising twice loses twice. Train on the unquantised base model, then make export."
         )
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise ToolError(f"{folder}: {free / 2**30:.2f} GiB free, the quantised model may take {needed / 2**30:.2f} GiB.")
-
-
-def _training_chats(run: Run) -> tuple[list[Path], list[list[dict[str, str]]]]:
-    """Returns the run's Alpaca files, and each row's messages as LLaMA-Factory reads them. Raises ToolError for data that training would refuse too."""
-    train, _ = datasets(run)
-    all_at_once([problem for dataset in train for problem in dataset.problems])
-    if elsewhere := [dataset.name for dataset in train if not dataset.read or not dataset.path]:
-        raise ToolError(f"{run.path}: dataset {', '.join(elsewhere)} isn't a local Alpaca file, and calibration reads nothing else.")
-    return [dataset.path for dataset in train if dataset.path], [_chat(row) for dataset in train for row in dataset.rows]
-
-
-def _chat(row: dict[str, str]) -> list[dict[str, str]]:
-    system = [{"role": "system", "content": row["instruction"]}] if row["instruction"] else []
-    return [*system, {"role": "user", "content": row["input"]}, {"role": "assistant", "content": row["output"]}]
 
 
 def _weights(model: Path) -> list[Path]:
@@ -196,6 +169,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples",
         type=whole_number(1, 1_000_000),
+        default=SAMPLES,
         metavar="N",
         help=f"rows of the training data to calibrate on (default: {SAMPLES}; fp8 needs none)",
     )
