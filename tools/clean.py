@@ -23,9 +23,7 @@ from tools.files import ROOT, write_json
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis", "__pycache__", "*.egg-info")
 CODE = ("tools", "tests", "bench", "models/tiny-qwen2/make")
 DATASET = Path("data/dataset")
-CHECK = DATASET / "check"
 INFO = DATASET / "alpaca" / "dataset_info.json"
-ENVIRONMENTS = Path(".venv")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +39,8 @@ def main(args: argparse.Namespace) -> None:
 
 def clean(root: Path, environments: bool = False) -> int:
     """Removes it all below `root` and prints each file and folder. Returns the bytes that were freed."""
-    going = [*_caches(root), *_reports(root / CHECK), *_generated(root), *([root / ENVIRONMENTS] if environments else [])]
     freed = 0
-    for path in going:
+    for path in [*_caches(root), *_generated(root), *([root / ".venv"] if environments else [])]:
         if path.exists():
             size = _size(path)
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -58,16 +55,9 @@ def _size(path: Path) -> int:
 
 
 def _caches(root: Path) -> Iterator[Path]:
-    for name in CACHES:
-        yield from root.glob(name)
-    for folder in CODE:
-        yield from (root / folder).rglob("__pycache__")
-
-
-def _reports(check: Path) -> Iterator[Path]:
-    """Yields the doctor's reports and pictures, and no mended copy."""
-    for pattern in ("*/report.json", "*/*.png"):
-        yield from sorted(check.glob(pattern))
+    """Yields caches, and the doctor's reports and pictures without its mended copies."""
+    for pattern in (*CACHES, *(f"{folder}/**/__pycache__" for folder in CODE), *(f"{DATASET}/check/*/{name}" for name in ("report.json", "*.png"))):
+        yield from sorted(root.glob(pattern))
 
 
 def _generated(root: Path) -> Iterator[Path]:
@@ -95,7 +85,7 @@ def _forget(info: Path) -> None:
         return
     try:
         entries = json.loads(info.read_text(encoding="utf-8"))
-        left = {name: entry for name, entry in entries.items() if name != _written_by_us(entry) or (info.parent / entry["file_name"]).exists()}
+        left = {name: entry for name, entry in entries.items() if not _is_ours(name, entry) or (info.parent / entry["file_name"]).exists()}
     except (ValueError, AttributeError):  # not a file of ours
         return
     if not left:
@@ -104,7 +94,5 @@ def _forget(info: Path) -> None:
         write_json(info, left)
 
 
-def _written_by_us(entry: Any) -> str:
-    """Returns the name that `./ner data` gives the entry of a file, or '' for a file of another name."""
-    name = entry.get("file_name") if isinstance(entry, dict) else None
-    return name.removesuffix(".json") if isinstance(name, str) and name.startswith("alpaca_") else ""
+def _is_ours(name: str, entry: Any) -> bool:
+    return name.startswith("alpaca_") and entry.get("file_name") == f"{name}.json"

@@ -197,14 +197,10 @@ class Variant:
         need_file(self.folder / "adapter_config.json", self.made_by)
         need_file(self.weights, self.made_by)
         if is_pissa(self.folder):
-            raise ToolError(f"{self.folder}: an adapter in PiSSA's own form, which fits no model on the disk. {self._pissa_advice()}")
-
-    def _pissa_advice(self) -> str:
-        if self.word == "adapter":
-            return f"To make a plain adapter of it: make train CONF={self.conf}"
-        return (
-            f"A PiSSA run has only its last adapter in plain form: leave WHICH out, or train without PiSSA: make train CONF={self.conf} ARGS=--fresh"
-        )
+            raise ToolError(
+                f"{self.folder}: an adapter in PiSSA's own form, which fits no model on the disk. "
+                f"To make a plain adapter of the run's last one: make train CONF={self.conf}; then leave WHICH out."
+            )
 
     def origin_here(self) -> Origin:
         """Returns the origin that a model made from this adapter now has."""
@@ -217,12 +213,11 @@ class Variant:
         write_json(self.output_dir / BEST_RECORD, {**values, "adapter_sha256": sha256(folder / ADAPTER_WEIGHTS)})
 
     def _best(self) -> dict[str, Any]:
-        record = need_file(self.output_dir / BEST_RECORD, f"Which checkpoint is best? make best CONF={self.conf}")
-        values = read_json(record)
+        values = read_json(need_file(self.record, f"Which checkpoint is best? {self.made_by}"))
         if not isinstance(values, dict) or not CHECKPOINT.fullmatch(str(values.get("checkpoint"))):
-            raise ToolError(f"{record}: names no checkpoint: make best CONF={self.conf}", WANTING)
+            raise ToolError(f"{self.record}: names no checkpoint: {self.made_by}", WANTING)
         if not (self.output_dir / values["checkpoint"] / ADAPTER_WEIGHTS).is_file():
-            raise ToolError(f"{record}: {values['checkpoint']}, the best checkpoint, is gone: make best CONF={self.conf}")
+            raise ToolError(f"{self.record}: {values['checkpoint']}, the best checkpoint, is gone: {self.made_by}")
         return values
 
     def _other(self, word: str) -> Variant:
