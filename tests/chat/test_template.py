@@ -28,11 +28,13 @@ def test_qwens_own_template_fits_whichever_way_it_is_asked(monkeypatch: pytest.M
 
 
 def test_both_ways_give_the_same_tokens() -> None:
-    own = template.chat_template(Path(this_run().base_model)) or ""
-    (trained, served, _), (also_trained, also_served, _) = template._plain(this_run(), own), template._by_llamafactory(this_run())
+    run = this_run()
+    own = template.chat_template(Path(run.base_model)) or ""
+    (encode, decode), (slow_encode, slow_decode) = template._plain(run, own), template._by_transformers(run)
     for row in ROWS:
-        assert trained(row) == also_trained(row)
-        assert served(row) == also_served(row)
+        found = template.served(run, encode, row)
+        assert found == template.served(run, slow_encode, row)
+        assert decode(found[0]) == slow_decode(found[0])
 
 
 @pytest.mark.parametrize(("name", "shown"), [("llama3", "<|start_header_id|>system"), ("qwen3", "<think>"), ("default", "System: 你是专家。")])

@@ -54,13 +54,13 @@ CHATS = {
 
 def is_plain_qwen(run: Run) -> bool:
     """Returns whether tokenizer.json and Qwen's chat format alone give the run's tokens: no setting and no file of the base model changes them."""
-    folder = Path(run.base_model)
     if run.values.get("template") not in CHATS or any(run.values.get(key) for key in SETTINGS):
         return False
-    if not all((folder / name).is_file() for name in ("config.json", "tokenizer_config.json", "tokenizer.json")):
+    files = [Path(run.base_model) / name for name in ("config.json", "tokenizer_config.json", "tokenizer.json")]
+    if not all(file.is_file() for file in files):
         return False
-    config, settings, own = files = [read_json(folder / name) for name in ("config.json", "tokenizer_config.json", "tokenizer.json")]
-    if not all(isinstance(file, dict) for file in files):
+    config, settings, own = contents = [read_json(file) for file in files]
+    if not all(isinstance(content, dict) for content in contents):
         return False
     if config.get("model_type") not in MODELS or settings.get("tokenizer_class") not in TOKENIZERS:
         return False

@@ -12,11 +12,10 @@ import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from tools.chat.prompt import AlpacaRow, trained_messages
-from tools.chat.qwen import TokenIds, is_plain_qwen, load_tokenizer, plain_ids
-from tools.chat.token_ids import LlamaFactory
+from tools.chat.qwen import is_plain_qwen, load_tokenizer
+from tools.chat.token_ids import LlamaFactory, trained_ids
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json, read_text
@@ -25,16 +24,9 @@ COMPARED = 16  # rows at least, evenly over the data, and the longest
 NAMED = 4  # templates in a message
 AROUND = 40  # characters shown about the first difference
 
+Messages = list[dict[str, str]]
+Encode = Callable[[Messages, bool], list[int]]  # messages, and whether the request for an answer follows → token ids
 Decode = Callable[[list[int]], str]
-Encode = Callable[[list[dict[str, str]], bool], list[int]]  # messages, and whether the request for an answer follows → token ids
-
-
-class Encoders(NamedTuple):
-    """The two ways from a row to token ids: `trained` is LLaMA-Factory's, `served` the base model's own chat template; `decode` gives the text of ids."""
-
-    trained: TokenIds
-    served: TokenIds
-    decode: Decode
 
 
 def prompt_problems(run: Run, rows: list[AlpacaRow]) -> list[str]:
@@ -47,17 +39,31 @@ def prompt_problems(run: Run, rows: list[AlpacaRow]) -> list[str]:
         return [
             f"{run.base_model}: no chat template; vLLM couldn't be asked in chat form. Take the Instruct model, or put a chat_template.jinja there."
         ]
-    encoders = _plain(run, own) if is_plain_qwen(run) else _by_llamafactory(run)
+    trained = trained_ids(run)
+    encode, decode = _plain(run, own) if is_plain_qwen(run) else _by_transformers(run)
     for row in [*rows[:: max(1, len(rows) // COMPARED)], max(rows, key=lambda row: len(row["input"]))]:
-        ours, theirs = encoders.trained(row), encoders.served(row)
+        ours, theirs = trained(row), served(run, encode, row)
         if not same(ours, theirs):
             part, where = (0, "the server sends") if ours[0] != theirs[0] else (1, "its own format has the answer")
-            near = _difference(ours[part], theirs[part], encoders.decode)
+            near = _difference(ours[part], theirs[part], decode)
             return [
                 f"{run.path}: `template: {run.values.get('template')}` isn't the base model's own chat format: trained {near[0]!r} where {where} {near[1]!r}."
                 f"{_advice(run, row, theirs)}"
             ]
     return []
+
+
+def served(run: Run, encode: Encode, row: AlpacaRow) -> tuple[list[int], list[int]]:
+    """Returns the ids of a row's prompt and answer in the base model's own chat format. Raises ToolError where it can't be rendered."""
+    from jinja2 import TemplateError
+
+    messages = trained_messages(row)
+    try:
+        asked = encode(messages, True)
+        whole = encode([*messages, {"role": "assistant", "content": row["output"]}], False)
+    except (TemplateError, TypeError, ValueError) as error:
+        raise ToolError(f"{run.base_model}: its chat template can't render a system and a user turn: {error}") from None
+    return asked, whole[len(asked) :] if whole[: len(asked)] == asked else whole
 
 
 def same(ours: tuple[list[int], list[int]], theirs: tuple[list[int], list[int]]) -> bool:
@@ -105,43 +111,26 @@ def _difference(ours: list[int], theirs: list[int], decode: Decode) -> tuple[str
     return decode(ours[start:])[:AROUND], decode(theirs[start:])[:AROUND]
 
 
-def _plain(run: Run, template: str) -> Encoders:
-    """Returns both encoders for a plain Qwen, without importing torch."""
+def _plain(run: Run, template: str) -> tuple[Encode, Decode]:
+    """Returns a plain Qwen's encoder of messages and decoder, without importing torch."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
     tokenizer = load_tokenizer(run)
 
-    def encode(messages: list[dict[str, str]], ask: bool) -> list[int]:
+    def encode(messages: Messages, ask: bool) -> list[int]:
         [text], _ = render_jinja_template([messages], chat_template=template, add_generation_prompt=ask)
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    return Encoders(plain_ids(run, tokenizer), _served(run, encode), lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)))
+    return encode, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False))
 
 
-def _by_llamafactory(run: Run) -> Encoders:
-    """Returns both encoders for any template and tokenizer."""
+def _by_transformers(run: Run) -> tuple[Encode, Decode]:
+    """Returns any base model's encoder of messages and decoder."""
     from transformers import AutoTokenizer
 
-    trained = LlamaFactory(run).ids(run.values.get("template"))
     tokenizer = AutoTokenizer.from_pretrained(run.base_model, trust_remote_code=bool(run.values.get("trust_remote_code")))
 
-    def encode(messages: list[dict[str, str]], ask: bool) -> list[int]:
+    def encode(messages: Messages, ask: bool) -> list[int]:
         return list(tokenizer.apply_chat_template(messages, add_generation_prompt=ask, tokenize=True, return_dict=False))
 
-    return Encoders(trained, _served(run, encode), lambda ids: str(tokenizer.decode(ids)))
-
-
-def _served(run: Run, encode: Encode) -> TokenIds:
-    """Returns the function from a row to the ids of its prompt and answer in the base model's own chat format."""
-    from jinja2 import TemplateError
-
-    def served(row: AlpacaRow) -> tuple[list[int], list[int]]:
-        messages = trained_messages(row)
-        try:
-            asked = encode(messages, True)
-            whole = encode([*messages, {"role": "assistant", "content": row["output"]}], False)
-        except (TemplateError, TypeError, ValueError) as error:
-            raise ToolError(f"{run.base_model}: its chat template can't render a system and a user turn: {error}") from None
-        return asked, whole[len(asked) :] if whole[: len(asked)] == asked else whole
-
-    return served
+    return encode, lambda ids: str(tokenizer.decode(ids))

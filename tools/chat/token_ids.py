@@ -27,6 +27,7 @@ from tools.files import need_file
 TokenCounter = Callable[[list[AlpacaRow]], list[int]]
 
 EVERYTHING = 2**31  # a cutoff that cuts nothing
+IGNORED = -100  # llamafactory.extras.constants.IGNORE_INDEX: the label of the prompt's tokens
 
 
 def trained_ids(run: Run) -> TokenIds:
@@ -59,10 +60,8 @@ class LlamaFactory:
             from llamafactory.hparams import ModelArguments
             from llamafactory.model import load_tokenizer
         except ImportError as error:
-            raise ToolError(
-                f"{run.path}: `template: {run.values.get('template')}` with this tokenizer needs LLaMA-Factory itself to count tokens, and {error.name} isn't in"
-                f" {sys.executable}; `make setup` makes the environment, .venv/train/bin/python runs this tool."
-            ) from None
+            reason = f"counting tokens with `template: {run.values.get('template')}` takes LLaMA-Factory, and {error.name} isn't in {sys.executable}"
+            raise ToolError(f"{run.path}: {reason}. `make setup` makes the environment .venv/train, which has it.") from None
         logging.getLogger("llamafactory").setLevel(logging.ERROR)  # a line for each special token, for each template
         self._run, self.templates = run, list(TEMPLATES)
         try:
@@ -74,7 +73,6 @@ class LlamaFactory:
     def ids(self, template: Any) -> TokenIds:
         """Returns the function from a row to its ids under a template, or under none for None. Raises ToolError for a name that LLaMA-Factory doesn't know."""
         processor = self._processor(template)
-        ignored = -100  # llamafactory.extras.constants.IGNORE_INDEX: the label of the prompt's tokens
 
         def ids(row: AlpacaRow) -> tuple[list[int], list[int]]:
             user, answer = ({"role": role, "content": row[key]} for role, key in (("user", "input"), ("assistant", "output")))
@@ -82,7 +80,7 @@ class LlamaFactory:
                 tokens, labels = processor._encode_data_example([user], [answer], row["instruction"], "", [], [], [])
             except ValueError as error:  # a template for pictures wants a model for them, and one for each "<image>" in a text
                 raise ToolError(f"{self._run.path}: LLaMA-Factory can't encode a row with `template: {template}`: {str(error)[:300]}") from None
-            prompt = labels.count(ignored)
+            prompt = labels.count(IGNORED)
             return tokens[:prompt], tokens[prompt:]
 
         return ids
