@@ -41,8 +41,7 @@ from tools.serve.http import poster
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
 CONF = f"conf/{NAME}.yaml"
-STEPS, ROWS = 200, 100  # of training, and of the split that is asked
-BOUND = 0.05  # of micro F1 between adapter and merged model, on so few rows
+STEPS, ROWS = 300, 300  # of training, and of the split that is asked
 # Make's own variables would make a `make` below `make test` talk of itself.
 ENV = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
 
@@ -100,8 +99,7 @@ def vllm_processes(output: Path) -> list[int]:
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """Data, training and export, through make."""
     made = Chain(tmp_path_factory.mktemp("chain"))
-    words = [f"raw.dev=data/dataset/sample.dev.jsonl[:{ROWS}]", "--out", made.folder / "dataset"]
-    sh(sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", *words)
+    sh(sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", "--out", made.folder / "dataset")
     words = [*made.words, f"max_steps={STEPS}", "save_strategy=steps", f"save_steps={STEPS // 2}"]
     sh("make", "train", f"CONF={CONF}", f"ARGS={' '.join(words)}")
     sh("make", "export", f"CONF={CONF}", f"ARGS={' '.join(made.words)}")
@@ -248,9 +246,9 @@ def test_what_the_adapter_adds_is_visible_and_merging_keeps_it(server: str, chai
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server of an evaluation ends with it"
     base, adapter, merged = (chain.score(f"sample_dev{which}") for which in ("-base", "", "-merged"))
     assert base["micro"]["f1"] < 0.05
-    assert adapter["micro"]["f1"] > 0.2  # the whole run of the demo reaches far more
-    assert adapter["unseen"]["f1"] > 0.2
-    assert abs(adapter["micro"]["f1"] - merged["micro"]["f1"]) <= BOUND
+    assert adapter["micro"]["f1"] > 0.3  # the whole run of the demo reaches far more
+    assert adapter["unseen"]["f1"] > 0.3
+    assert abs(adapter["micro"]["f1"] - merged["micro"]["f1"]) <= 0.02
     pairs = sum(len(example.pairs()) for example in read_examples(chain.folder / "dataset/examples/sample_dev.jsonl"))
     assert (adapter["rows"], adapter["micro"]["support"], adapter["failures"]["missing"]) == (ROWS, pairs, 0)
     assert adapter["unseen"]["support"] > 0.7 * adapter["micro"]["support"]
@@ -259,7 +257,7 @@ def test_what_the_adapter_adds_is_visible_and_merging_keeps_it(server: str, chai
 
 
 def test_every_row_of_a_real_server_is_answered_once_through_a_faulty_network(server: str, chain: Chain, tmp_path: Path) -> None:
-    with FaultyProxy(server, 0.3) as proxy:
+    with FaultyProxy(server, 0.1) as proxy:
         sh(sys.executable, "-m", "tools", "predict", CONF, *chain.words, "--url", proxy.url, "--out", tmp_path)
         assert sum(proxy.faults.values()) - proxy.faults["None"] > 10
     there, here = (read_predictions(folder / "predictions.jsonl") for folder in (chain.output / "eval/sample_dev", tmp_path))
@@ -339,7 +337,7 @@ def test_answers_without_a_server_are_those_of_the_server(server: str, chain: Ch
 
 def test_merged_and_adapter_are_held_against_each_other(server: str, chain: Chain) -> None:
     words = [CONF, *chain.words, "--port", server.rpartition(":")[2].removesuffix("/v1")]
-    printed = sh(sys.executable, "-m", "tools", "parity", *words, "--bound", BOUND)
+    printed = sh(sys.executable, "-m", "tools", "parity", *words)
     assert "every row was answered" not in printed
     record = json.loads((chain.output / "parity.json").read_text())
     adapter, merged = (chain.score(name)["micro"]["f1"] for name in ("sample_dev", "sample_dev-merged"))
