@@ -274,17 +274,13 @@ def parse_object(line: bytes, where: str) -> dict[str, Any]:
     try:
         value = quick_loads(line)
     except (ValueError, RecursionError):
-        value = _parse(line, where)
+        try:
+            value = json.loads(_decode(line, where))
+        except (ValueError, RecursionError) as error:
+            raise ToolError(f"{where}: not JSON: {json_problem(error)}.", WANTING) from None
     if not isinstance(value, dict):
         raise ToolError(f"{where}: a JSON object is needed, this is a {type(value).__name__}.", WANTING)
     return value
-
-
-def _parse(line: bytes, where: str) -> Any:
-    try:
-        return json.loads(_decode(line, where))
-    except (ValueError, RecursionError) as error:
-        raise ToolError(f"{where}: not JSON: {json_problem(error)}.", WANTING) from None
 
 
 def json_problem(error: ValueError | RecursionError) -> str:
@@ -296,7 +292,15 @@ def json_problem(error: ValueError | RecursionError) -> str:
 
 def encoding_problem(error: UnicodeDecodeError) -> str:
     """Returns the place where bytes stop being UTF-8, and the encoding that they look like with the command that converts it."""
-    return f"not UTF-8 at byte {error.start} ({_encoding_guess(error.object, error.start)})"
+    guess = "the file may be cut off or not text"
+    # Damaged Chinese UTF-8 often decodes as GB18030 too, to other characters; but GBK hardly ever begins with what UTF-8 reads as Chinese.
+    if _CHINESE.search(error.object[: error.start].decode("utf-8", "ignore")):
+        guess = "the text before it is UTF-8: it is damaged or cut off there"
+    else:
+        with suppress(UnicodeDecodeError):
+            if _CHINESE.search(error.object.decode("gb18030")):
+                guess = "it looks like GBK; convert it with `iconv -f GB18030 -t UTF-8`"
+    return f"not UTF-8 at byte {error.start} ({guess})"
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -316,16 +320,3 @@ def _decode(data: bytes, where: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ToolError(f"{where}: {encoding_problem(error)}.", WANTING) from None
-
-
-def _encoding_guess(data: bytes, start: int) -> str:
-    # Damaged Chinese UTF-8 often decodes as GB18030 too, to other characters; but GBK hardly ever begins with what UTF-8 reads as Chinese.
-    if _CHINESE.search(data[:start].decode("utf-8", "ignore")):
-        return "the text before it is UTF-8: it is damaged or cut off there"
-    try:
-        looks_like_gbk = _CHINESE.search(data.decode("gb18030"))
-    except UnicodeDecodeError:
-        looks_like_gbk = None
-    if looks_like_gbk:
-        return "it looks like GBK; convert it with `iconv -f GB18030 -t UTF-8`"
-    return "the file may be cut off or not text"

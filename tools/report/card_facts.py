@@ -19,7 +19,7 @@ from tools.errors import ToolError
 from tools.example import Entity, Example, read_examples
 from tools.files import need_file, read_json, sha256
 from tools.predict.questions import SAMPLING, Asking
-from tools.report.card_public import CACHED, last_component, public_text
+from tools.report.card_public import CACHED, last_component
 from tools.report.evaluations import Evaluation, eval_command, find_evaluations
 from tools.serve.preflight import RANKS, REFUSED
 from tools.train import manifest
@@ -28,7 +28,7 @@ from tools.variant import FINISHED, Variant
 
 LABELS = 200  # of a list or a table
 OPTIONS = "{options}"
-# The fields of predictions.meta.json that make an evaluation stale where they differ from the present.
+# An evaluation is up to date where these fields of its predictions.meta.json equal the present ones.
 MADE_WITH = ("task_version", "prompt_sha256", "examples_sha256", "base_model", "sampling", "adapter_sha256", "merged_sha256")
 Words = tuple[str, str]  # English, Chinese
 
@@ -82,17 +82,11 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """An evaluation, and whether it is stale: its figures aren't shown then."""
-
-    evaluation: Evaluation
-    stale: bool
-    again: str
-
-
-@dataclass(frozen=True)
 class Facts:
-    """Everything that a card shows. `record` is export.json or quantize.json, `own` the model's free decoding of `split`, `again` its command."""
+    """Everything that a card shows. `record` is export.json or quantize.json, `own` the model's free decoding of `split`, `again` its command.
+
+    `fresh` are the evaluations that are up to date; the figures of the others aren't shown.
+    """
 
     run: Run
     variant: Variant
@@ -106,7 +100,8 @@ class Facts:
     results: list[tuple[Words, str]]
     manifest: manifest.Manifest | None
     own: Evaluation | None
-    evaluations: list[Scored]
+    evaluations: list[Evaluation]
+    fresh: list[Evaluation]
     again: str
     length: int
     max_tokens: int = SAMPLING["max_tokens"]
@@ -124,9 +119,8 @@ def gather(run: Run, task: Task, word: str, split: str, base_model: str | None =
     trained, record = run.trained(), manifest.read(run.output_dir)
     adapter, data = _adapter(run, variant), _data(trained, record)
     engine = "" if adapter.kind == "LORA" else "transformers"  # no server takes another adapter
-    evaluations = [_scored(run, task, one) for one in find_evaluations(run.output_dir, task.name)[0]]
-    evaluations.sort(key=lambda one: (one.evaluation.meta.split != split, one.evaluation.meta.split, one.evaluation.name))
-    own = [one.evaluation for one in evaluations if one.evaluation.variant.word == word and not one.stale]
+    evaluations = sorted(find_evaluations(run.output_dir, task.name)[0], key=lambda one: (one.meta.split != split, one.meta.split, one.name))
+    fresh = [one for one in evaluations if _is_fresh(run, task, one)]
     return Facts(
         run=trained,
         variant=variant,
@@ -139,8 +133,9 @@ def gather(run: Run, task: Task, word: str, split: str, base_model: str | None =
         data=data,
         results=_results(trained, record),
         manifest=record,
-        own=next((one for one in own if (one.meta.split, one.meta.decoding) == (split, "free")), None),
+        own=next((one for one in fresh if (one.variant.word, one.meta.split, one.meta.decoding) == (word, split, "free")), None),
         evaluations=evaluations,
+        fresh=fresh,
         again=eval_command(variant, split, engine=engine),
         length=_length(trained),
     )
@@ -257,13 +252,12 @@ def _prompt(task: Task, trained: Run, data: list[DataFile]) -> Prompt:
     return Prompt(user, form, empty, checked)
 
 
-def _scored(run: Run, task: Task, one: Evaluation) -> Scored:
+def _is_fresh(run: Run, task: Task, one: Evaluation) -> bool:
     meta, examples = one.meta, task.examples(one.meta.split, run.trained().dataset)
     try:
         variant = run.variant(meta.which)
         now = Asking(run, task, meta.split, variant, meta.decoding).conditions(meta.model, meta.engine)
         present = {**vars(now), "examples_sha256": sha256(examples) if examples.is_file() else meta.examples_sha256}
-        stale = any(present[name] != getattr(meta, name) for name in MADE_WITH) or bool(variant.stale())
+        return all(present[name] == getattr(meta, name) for name in MADE_WITH) and not variant.stale()
     except ToolError:  # the best checkpoint, or its record, is gone
-        stale = True
-    return Scored(one, stale, public_text(one.again))
+        return False

@@ -78,7 +78,7 @@ def eval_results(facts: Facts, datasets: Sequence[str] = ()) -> list[EvalResult]
     from huggingface_hub import EvalResult
 
     ner, task = facts.task.kind == "ner", facts.task.name
-    own = [one.evaluation for one in facts.evaluations if one.evaluation.variant.word == facts.variant.word and not one.stale]
+    own = [one for one in facts.fresh if one.variant.word == facts.variant.word]
     own.sort(key=lambda one: (one.meta.split != facts.split, one.meta.split, one.meta.examples_sha256, one.meta.decoding))
     return [
         EvalResult(
