@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.prompt import AlpacaRow, trained_messages
-from tools.chat.token_ids import trained_ids
+from tools.chat.token_ids import first_difference, trained_ids
 from tools.conf.run import Run, dataset_names
 from tools.errors import WANTING, ToolError
 from tools.files import read_json
@@ -63,7 +63,7 @@ def prompt_parity(post: Post, model: str, rows: list[AlpacaRow], ids: Ids) -> st
     for row, (trained, _) in zip(rows, ids, strict=True):
         served = post("/tokenize", {"model": model, "messages": trained_messages(row)})["tokens"]
         if served != trained:
-            place = next((i for i, (a, b) in enumerate(zip(trained, served, strict=False)) if a != b), min(len(trained), len(served)))
+            place = first_difference(trained, served)
             raise ToolError(
                 f"the server's prompt isn't the trained one: from token {place} on it has {served[place : place + SHOWN]}, training had"
                 f" {trained[place : place + SHOWN]}. Is the chat template in the model's folder its own? `make check CONF=…` names the template that fits.",

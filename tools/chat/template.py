@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.chat.prompt import AlpacaRow, trained_messages
 from tools.chat.qwen import is_plain_qwen, load_tokenizer
-from tools.chat.token_ids import LlamaFactory, trained_ids
+from tools.chat.token_ids import LlamaFactory, first_difference, trained_ids
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json, read_text
@@ -106,8 +106,7 @@ def _advice(run: Run, row: AlpacaRow, served: tuple[list[int], list[int]]) -> st
 
 
 def _difference(ours: list[int], theirs: list[int], decode: Decode) -> tuple[str, str]:
-    place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
-    start = max(0, place - 3)
+    start = max(0, first_difference(ours, theirs) - 3)
     return decode(ours[start:])[:AROUND], decode(theirs[start:])[:AROUND]
 
 

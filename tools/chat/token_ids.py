@@ -48,6 +48,11 @@ def token_counter(run: Run) -> TokenCounter:
     return lambda rows: [sum(map(len, ids(row))) for row in rows]
 
 
+def first_difference(ours: list[int], theirs: list[int]) -> int:
+    """Returns the place of the first token that differs, or where the shorter list ends."""
+    return next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+
+
 class LlamaFactory:
     """LLaMA-Factory's own encoder with a run's tokenizer, which is loaded once for any number of templates.
 

@@ -99,9 +99,9 @@ def _draft(name: str, raws: list[Raw], kind: str | None, order: str) -> Draft:
     trials = [raw.trial for raw in raws]
     files = " and ".join(str(raw.path) for raw in raws)
     kind = kind_of(trials, kind, files)
-    labels, offered = labels_of(trials, kind, order, files)
+    labels = labels_of(trials, kind, order, files)
     share = None if len(raws) > 1 else share_for_dev(raws[0])
-    return Draft(name, kind, trials[0].reader, {raw.split: str(raw.place) for raw in raws}, labels, share, offered)
+    return Draft(name, kind, trials[0].reader, {raw.split: str(raw.place) for raw in raws}, labels, share)
 
 
 def _staged(draft: Draft, folder: Path) -> Task:
@@ -165,7 +165,7 @@ def _about_labels(draft: Draft) -> Iterator[str]:
     """Yields the task's labels with their counts, and a remark on each thing that the user should look at."""
     number = len(draft.labels)
     if not number:
-        yield f"{draft.kind}: every row offers its own options, {draft.offered:,} different ones; the task lists no labels."
+        yield f"{draft.kind}: every row offers its own options, so the task lists no labels."
         return
     counted = "entities" if draft.kind == "ner" else "rows"
     shown = ", ".join(f"{one_line(label)} {count:,}" for label, count in list(draft.labels.items())[:SHOWN])

@@ -158,5 +158,5 @@ def _replaced(text: str, source: Path, key: str, value: str | None, comment: str
         raise ToolError(f"{source}: new runs are made from this file. It has {len(found)} lines `{key}:`, and exactly one is needed.")
     line = f"{key}: {found[0][0] if value is None else value}"
     if comment := found[0][1] if comment is None else comment:
-        line = f"{line:31} # {comment}" if len(line) < 32 else f"{line}   # {comment}"
+        line = f"{line:31} # {comment}"
     return re.sub(rf"^{key}:.*$", lambda _: line, text, flags=re.MULTILINE)

@@ -16,7 +16,7 @@ from tools.data.readers.row import LONE_SURROGATE
 from tools.data.scaffold.trials import Trial
 from tools.data.scaffold.unread import PAGE
 from tools.errors import WANTING, ToolError
-from tools.text import LONGEST_LABEL, neutralise
+from tools.text import LONGEST_LABEL, neutralise, quoted
 
 MOST = 1000
 SOURCE = "TODO - whose texts these are, who annotated them and when, and under which licence"
@@ -31,7 +31,10 @@ _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "i
 
 @dataclass(frozen=True)
 class Draft:
-    """A task to be written. `raw` maps a split to its file; of a single file, `share` of the texts becomes dev; `labels` are counted and in their order."""
+    """A task to be written. `raw` maps a split to its file; of a single file, `share` of the texts becomes dev; `labels` are counted and in their order.
+
+    There are none where every row has its own options.
+    """
 
     name: str
     kind: str
@@ -39,7 +42,6 @@ class Draft:
     raw: dict[str, str]
     labels: Counter[str]
     share: float | None = None
-    offered: int = 0  # different options, where every row has its own: then the task lists no labels
 
     @property
     def names(self) -> dict[str, str]:
@@ -71,32 +73,30 @@ def kind_of(trials: list[Trial], asked: str | None, name: str) -> str:
     return found[0]
 
 
-def labels_of(trials: list[Trial], kind: str, order: str, name: str) -> tuple[Counter[str], int]:
-    """Returns (labels with their counts, 0), without those that no task can have; or (no labels, number of options) where every row has its own options.
+def labels_of(trials: list[Trial], kind: str, order: str, name: str) -> Counter[str]:
+    """Returns the labels with their counts, without those that no task can have; none where every row has its own options.
 
     Order 'frequency' is the most frequent first, equals by first appearance; 'first' is by first appearance. Raises ToolError for no label, or more than MOST.
     """
     if kind == "classification" and all(trial.with_options == trial.rows for trial in trials):
-        return Counter(), len(set().union(*(trial.options for trial in trials)))
-    counts: Counter[str] = Counter()
-    for trial in trials:
-        counts.update(trial.entities if kind == "ner" else trial.classes)
+        return Counter()
+    counts: Counter[str] = sum((trial.entities if kind == "ner" else trial.classes for trial in trials), Counter())
     if kind == "classification":
         counts.update({option: 0 for trial in trials for option in trial.options})
     kept = Counter({label: n for label, n in counts.items() if label.strip() and len(label) <= LONGEST_LABEL and not LONE_SURROGATE.search(label)})
     if len(kept) > MOST:
-        raise ToolError(
-            f"{name}: {len(kept):,} labels, e.g. {', '.join(map(repr, list(kept)[:3]))}: is it the right field? If it is, write the task file by hand: {PAGE}.",
-            WANTING,
-        )
+        some = ", ".join(map(quoted, list(kept)[:3]))
+        raise ToolError(f"{name}: {len(kept):,} labels, e.g. {some}: is it the right field? If it is, write the task file by hand: {PAGE}.", WANTING)
     if not kept:
         raise ToolError(f"{name}: every label in it is empty, or far too long to be one.", WANTING)
-    return Counter(dict(kept.most_common())) if order == "frequency" else kept, 0
+    return Counter(dict(kept.most_common())) if order == "frequency" else kept
 
 
 def task_text(draft: Draft) -> str:
     """Returns the text of the task file."""
     escaped = {split: path.replace("${", r"\${") for split, path in draft.raw.items()}  # OmegaConf would fill in ${…}
+    division = _commented(f"split: {{dev: {draft.share}, seed: 42}}", "one file: this share of its texts becomes dev, by a hash of the text")
+    answer = _commented("answer: {label: label, text: text, order: text}", "the JSON fields of an answer; entities as they stand in the text")
     lines = [
         f"# {draft.name}: made by `make new`; every value is yours to change.",
         "#",
@@ -108,25 +108,19 @@ def task_text(draft: Draft) -> str:
         "raw:",
         *(f"  {split}: {scalar(path)}" for split, path in escaped.items()),
         f"reader: {draft.reader}",
-    ]
-    if draft.share:
-        lines.append(_commented(f"split: {{dev: {draft.share:g}, seed: 42}}", "one file: this share of its texts becomes dev, by a hash of the text"))
-    lines += [
+        *([division] if draft.share else []),
         f"system: {SYSTEM[draft.kind]}",
         f"prompt: {draft.prompt}",
         *_label_lines(draft),
+        *([answer] if draft.kind == "ner" else []),
+        _commented("version: 1", "raise it when prompt, split or scorer changes: older scores no longer compare"),
     ]
-    if draft.kind == "ner":
-        lines.append(
-            _commented("answer: {label: label, text: text, order: text}", "the JSON fields of an answer; entities as they stand in the text")
-        )
-    lines.append(_commented("version: 1", "raise it when prompt, split or scorer changes: older scores no longer compare"))
     return "\n".join(lines) + "\n"
 
 
 def prompt_text(draft: Draft) -> str:
     """Returns the text of the prompt's file, a `str.format` template. The row's text comes last, so that a server can reuse its work on the rest."""
-    if draft.kind == "classification" and draft.offered:
+    if not draft.labels:
         return "文本：{text}\n类型选项：{options}\n正确类型：\n"
     # One a line, so that the user can write each one's meaning behind it.
     labels = "\n".join(f"- {name}" for name in draft.names.values())
@@ -176,4 +170,4 @@ def _label_lines(draft: Draft) -> list[str]:
 
 
 def _commented(line: str, comment: str) -> str:
-    return f"{line.ljust(38)} # {comment}" if len(line) < 39 else f"{line}   # {comment}"
+    return f"{line:38} # {comment}"
