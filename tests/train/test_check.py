@@ -89,7 +89,7 @@ def test_all_that_is_wrong_is_told_at_once(tool: Callable, words: list[str]) -> 
         "unknown key 'lora_rnk'. Did you mean 'lora_rank'?",
         "`stage: \"sfty\"`: not one of its choices. Did you mean 'sft'?",
         "`eval_strategy: false`: YAML reads a bare yes or no as true or false; quote it",
-        "unknown template 'qwne'. Did you mean 'qwen'?",
+        "`template: \"qwne\"`: not one of its choices. Did you mean 'qwen'?",
         "`lora_rank: -1`: must be above 0.",
         "not a number to train with",
     ):
@@ -136,7 +136,7 @@ def test_a_model_without_safetensors_has_a_plan_and_no_estimate(words: list[str]
     found = examine(load_run(Path(CONF), [*words, f"model_name_or_path={base}"]))
     assert found.plan
     assert found.estimate is None
-    assert any("no safetensors files" in remark for remark in found.remarks)
+    assert any("memory and disk aren't estimated" in remark for remark in found.remarks)
 
 
 @pytest.mark.usefixtures("quick")

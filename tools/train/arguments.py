@@ -36,7 +36,6 @@ POSITIVE = (
     *("num_train_epochs", "learning_rate", "preprocessing_num_workers", "save_steps", "eval_steps", "logging_steps", "max_samples"),
 )
 LARGEST = 1e15
-SHARES = ("lora_dropout",)
 # The Python types that a declared type takes. LLaMA-Factory splits text into lists at commas (and takes the list), and reads mappings from JSON text.
 ACCEPTED: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -59,9 +58,6 @@ def problems(run: Run, engine: str = "") -> list[str]:
             found.append(f"{run.path}: unknown key '{key}'.{hint}" + f" {ENGINES[engine].title} would refuse the run.")
         elif problem := value_problem(value, known[key]["types"], known[key]["options"]) or range_problem(key, value):
             found.append(f"{run.path}: `{key}: {json.dumps(value, ensure_ascii=False)}`: {problem}")
-    template = run.values.get("template")
-    if template is not None and str(template) not in templates():
-        found.append(f"{run.path}: unknown template '{template}'.{choices(str(template), templates())} Qwen 1 to 2.5 take qwen.")
     return found
 
 
@@ -83,7 +79,7 @@ def range_problem(key: str, value: Any) -> str:
         return "not a number to train with."
     if key in POSITIVE and value <= 0:
         return "must be above 0."
-    if key in SHARES and not 0 <= value < 1:
+    if key == "lora_dropout" and not 0 <= value < 1:
         return "must be at least 0 and below 1."
     return ""
 
@@ -93,15 +89,13 @@ def value_problem(value: Any, types: list[str], options: list[str]) -> str:
 
     Empty `types` without options come from a declaration that isn't understood here: any value passes. null passes too, it means 'not given'.
     """
-    if value is None or (not types and not options):
+    if value is None or value in options or not (types or options):
         return ""
     if isinstance(value, bool) and "bool" not in types:
         word = "yes/no" if not options else choices("no" if value is False else "yes", options).strip()
         return f"YAML reads a bare yes or no as true or false; quote it if text is meant ({word})"
-    if options and value not in options and (isinstance(value, str) or not types):
+    if options and (isinstance(value, str) or not types):
         return f"not one of its choices.{choices(str(value), options)}"
-    if options and value in options:
-        return ""
     if not any(isinstance(value, ACCEPTED[name]) for name in types):
         return f"must be {' or '.join(types)}, this is {type(value).__name__}."
     return ""
@@ -116,11 +110,6 @@ def with_defaults(run: Run) -> dict[str, Any]:
     """Returns the run's values, with the engine's default for each key that the run leaves out or sets to null."""
     defaults = {key: known["default"] for key, known in arguments(run.engine).items()}
     return defaults | {key: value for key, value in run.values.items() if value is not None}
-
-
-def templates() -> list[str]:
-    """Returns the names that `template:` can have."""
-    return list(_stored()["templates"])
 
 
 def versions() -> dict[str, str]:
@@ -147,10 +136,11 @@ def _stored() -> dict[str, Any]:
 
 
 def ask() -> dict[str, Any]:
-    """Returns each engine's keys, and the templates' names, from the packages themselves."""
+    """Returns each engine's keys, from the packages themselves. `template` is text in their dataclasses; its names are the choices here."""
     from llamafactory.data.template import TEMPLATES
 
-    return {**{name: _fields(engine.keys()) for name, engine in ENGINES.items()}, "templates": sorted(TEMPLATES)}
+    template = {"types": [], "options": sorted(TEMPLATES), "default": None}
+    return {name: {**_fields(engine.keys()), "template": template} for name, engine in ENGINES.items()}
 
 
 def _fields(kinds: Iterable[Any]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,27 +121,22 @@ def _column_problems(place: Path, name: str, mapped: dict[str, Any], raw: list[d
 
 def _row_problems(path: Path, mapped: dict[str, Any], raw: list[dict[str, Any]]) -> Iterator[str]:
     answer, asked = mapped.get("response"), [column for column in (mapped.get("prompt"), mapped.get("query")) if column]
-    unanswered = [number for number, row in enumerate(raw, 1) if answer and _blank(row.get(answer))]
-    if unanswered:
-        yield f"{path}: {len(unanswered):,} rows without an answer in '{answer}', which LLaMA-Factory drops or trains to say nothing: {_listed(unanswered)}."
-    silent = [number for number, row in enumerate(raw, 1) if all(_blank(row.get(column)) for column in asked)]
-    if asked and silent:
-        yield f"{path}: {len(silent):,} rows without a question in {' or '.join(map(repr, asked))}: {_listed(silent)}."
-    wrong = [
-        number
-        for number, row in enumerate(raw, 1)
-        if any(row.get(column) is not None and not isinstance(row[column], str) for column in [*asked, answer, mapped.get("system")] if column)
-    ]
-    if wrong:
-        yield f"{path}: {len(wrong):,} rows with a value that isn't text: {_listed(wrong)}."
+    texts = [column for column in (*asked, answer, mapped.get("system")) if column]
+    faults: dict[str, Callable[[dict[str, Any]], bool]] = {
+        f"without an answer in '{answer}', which LLaMA-Factory drops or trains to say nothing": lambda row: (
+            bool(answer) and _blank(row.get(str(answer)))
+        ),
+        f"without a question in {' or '.join(map(repr, asked))}": lambda row: bool(asked) and all(_blank(row.get(column)) for column in asked),
+        "with a value that isn't text": lambda row: any(not isinstance(row.get(column), str | None) for column in texts),
+    }
+    for fault, has_it in faults.items():
+        if numbers := [number for number, row in enumerate(raw, 1) if has_it(row)]:
+            shown = f"{', '.join(map(str, numbers[:SHOWN]))}{' …' if len(numbers) > SHOWN else ''}"
+            yield f"{path}: {len(numbers):,} rows {fault}: row{'s' if len(numbers) > 1 else ''} {shown}."
 
 
 def _blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _listed(numbers: list[int]) -> str:
-    return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:SHOWN]))}{' …' if len(numbers) > SHOWN else ''}"
 
 
 def _row(mapped: dict[str, Any], row: dict[str, Any]) -> dict[str, str]:

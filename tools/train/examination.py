@@ -32,7 +32,6 @@ from tools.train.memory import Estimate
 from tools.train.plan import Plan, make_plan
 from tools.train.weights import read_weights
 
-REMEMBERED = 100  # runs that passed the slow checks
 # The slow checks replace these, so their result doesn't depend on them.
 REPLACED = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
 
@@ -99,12 +98,12 @@ def _add_rows(found: Examination) -> None:
         found.plan = make_plan(run, [length for of_one in lengths[: len(found.train)] for length in of_one], found.how.total)
     if found.plan and weights:
         found.estimate = memory.estimate(run, found.plan, weights)
-    if found.plan and not weights:
-        found.remarks.append(f"{run.base_model}: no safetensors files; without them there is no estimate of memory and disk.")
-    elif found.plan and not found.estimate:
-        found.remarks.append("memory and disk aren't estimated for this base model's config, or for this finetuning_type.")
     if found.estimate:
         _add_room(found, found.estimate)
+    elif found.plan:
+        found.remarks.append(
+            "memory and disk aren't estimated: that takes LoRA or full tuning, safetensors files, and a config.json that gives the sizes."
+        )
 
 
 def _measure(found: Examination, dataset: Dataset, count: Any, limit: int) -> list[int]:
@@ -154,7 +153,7 @@ def _add_slow(found: Examination) -> None:
         passed[seen] = objections.here
         if not found.problems:
             with suppress(OSError):
-                write_json(path, dict(list(passed.items())[-REMEMBERED:]))
+                write_json(path, passed)
     found.here += [passed[seen]] if passed[seen] else []
 
 

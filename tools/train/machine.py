@@ -1,6 +1,6 @@
 """Lists the GPUs of this machine.
 
-In: nvidia-smi and CUDA_VISIBLE_DEVICES. Out: each GPU's name, memory and driver, the memory in use, and how many this process may use.
+In: nvidia-smi and CUDA_VISIBLE_DEVICES. Out: each GPU's name, driver and memory, and how many this process may use.
 
     ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
@@ -12,32 +12,33 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 
+QUERY = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,memory.used", "--format=csv,noheader,nounits"]
+
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its name, its memory in bytes, its driver's version."""
+    """One GPU: its name, its driver's version, its memory in bytes, and the bytes in use when it was asked. Bytes that the driver doesn't tell are 0."""
 
     name: str
-    memory: int
     driver: str
+    memory: int
+    used: int
+
+
+def gpus_now() -> list[Gpu]:
+    """Returns the GPUs that nvidia-smi lists; none where there is no driver."""
+    try:
+        listed = subprocess.run(QUERY, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    rows = [[part.strip() for part in line.rsplit(",", 3)] for line in listed.strip().splitlines()]
+    return [Gpu(name, driver, *(int(mebibytes) << 20 if mebibytes.isdigit() else 0 for mebibytes in memory)) for name, driver, *memory in rows]
 
 
 @cache
 def gpus() -> list[Gpu]:
-    """Returns the GPUs that nvidia-smi lists; none where there is no driver."""
-    found = []
-    for line in _nvidia_smi("name,memory.total,driver_version"):
-        name, memory, driver = (part.strip() for part in line.rsplit(",", 2))
-        found.append(Gpu(name, int(memory) << 20 if memory.isdigit() else 0, driver))
-    return found
-
-
-def gpus_in_use() -> list[tuple[int, int]]:
-    """Returns (bytes in use, bytes of memory) of each GPU now."""
-    if not gpus():
-        return []
-    pairs = [line.split(",") for line in _nvidia_smi("memory.used,memory.total")]
-    return [(int(used) << 20, int(memory) << 20) for used, memory in pairs if used.strip().isdigit() and memory.strip().isdigit()]
+    """Returns the GPUs as `gpus_now` does, asked once; what is in use may have changed since."""
+    return gpus_now()
 
 
 def visible_gpus() -> int:
@@ -45,11 +46,3 @@ def visible_gpus() -> int:
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
     return len(gpus())
-
-
-def _nvidia_smi(fields: str) -> list[str]:
-    try:
-        listed = subprocess.run(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"], capture_output=True, text=True, check=False)
-    except OSError:
-        return []
-    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []

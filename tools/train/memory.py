@@ -76,7 +76,7 @@ def estimate(run: Run, plan: Plan, weights: Weights) -> Estimate | None:
         logits=tokens * LOGITS * sizes["vocabulary"],
         checkpointing=checkpointing,
         trained_parameters=trained,
-        checkpoint=_checkpoint(trained, bool(values.get("save_only_model"))),
+        checkpoint=trained * (4 if values.get("save_only_model") else 12),  # the adapter in float32, and Adam's two moments
         checkpoints=_checkpoints(values, plan),
     )
 
@@ -127,20 +127,14 @@ def _stored(weights: Weights, bits: Any) -> float:
     return sum(math.prod(shape) * width if name in linear else size for name, (shape, size) in weights.tensors.items())
 
 
-def _checkpoint(trained: int, only_model: bool) -> int:
-    """Returns the bytes of one checkpoint: the adapter in float32, and Adam's two moments unless `save_only_model`."""
-    return trained * (4 if only_model else 12)
-
-
 def _checkpoints(values: dict[str, Any], plan: Plan) -> int:
     """Returns the largest number of checkpoints at one time: transformers writes a new one before it removes the oldest."""
-    strategy, every = values["save_strategy"], values["save_steps"]
+    strategy, every, limit = values["save_strategy"], values["save_steps"], values.get("save_total_limit")
     if strategy == "no":
         return 0
     if strategy == "epoch":
         written = max(1, round(plan.epochs))
     else:
         steps = math.ceil(every * plan.steps) if isinstance(every, float) and every < 1 else every
-        written = -(-plan.steps // max(1, int(steps)))
-    limit = values.get("save_total_limit")
+        written = math.ceil(plan.steps / max(1, int(steps)))
     return min(written, int(limit) + 1) if limit else written

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tools.conf.run import Run
 from tools.process import Child
-from tools.train.machine import gpus_in_use
+from tools.train.machine import gpus, gpus_now
 from tools.train.plan import Plan
 
 LOG = "train.log"
@@ -85,7 +86,7 @@ class View:
             parts += [f"{rows:.3g} rows/s", f"{speed * self._plan.tokens / self._plan.steps_per_epoch:,.0f} tokens/s"]
         if not self._terminal and "remaining_time" in self._newest:
             parts.append(f"{self._newest['remaining_time']} left")
-        parts += [f"GPU {used / 1e9:.1f}/{memory / 1e9:.0f} GB" for used, memory in gpus_in_use()[:1]]
+        parts += [f"GPU {gpu.used / 1e9:.1f}/{gpu.memory / 1e9:.0f} GB" for gpu in (gpus_now()[:1] if gpus() else [])]
         return ", ".join(parts)
 
     def _read_records(self) -> bool:
@@ -101,14 +102,12 @@ class View:
             return False
         self._read += len(lines) + 1
         for line in lines.splitlines():
-            try:
+            with suppress(ValueError):
                 record = json.loads(line)
-            except ValueError:
-                continue
-            self._newest |= record
-            self._losses |= {name.replace("_", " "): float(record[name]) for name in ("loss", "eval_loss") if record.get(name) is not None}
-            if self._first is None:
-                self._first = (time.monotonic(), int(record.get("current_steps", 0)))
+                self._newest |= record
+                self._losses |= {name.replace("_", " "): float(record[name]) for name in ("loss", "eval_loss") if record.get(name) is not None}
+        if self._first is None:
+            self._first = (time.monotonic(), int(self._newest.get("current_steps", 0)))
         return True
 
     def _steps_per_second(self) -> float:
@@ -120,7 +119,6 @@ class View:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int | None:
-    try:
+    with suppress(subprocess.TimeoutExpired):
         return process.wait(POLL_S)
-    except subprocess.TimeoutExpired:
-        return None
+    return None

@@ -220,7 +220,7 @@ def test_lora_trains_the_same_adapter_with_and_without_checkpointed_activations(
         ({"dataset": "alpaca_sample_tran"}, "no dataset 'alpaca_sample_tran' in .* Did you mean 'alpaca_sample_train'?"),
         ({"dataset": None}, "`dataset` is missing"),
         ({"dataset_dir": "/nonexistent"}, "dataset_info.json: no such file.* make data"),
-        ({"template": "qwem"}, "unknown template 'qwem'. Did you mean 'qwen'?"),
+        ({"template": "qwem"}, "`template: \"qwem\"`: not one of its choices. Did you mean 'qwen'?"),
         ({"do_train": False}, "`do_train: true` is missing"),
         ({"eval_strategy": "steps"}, "`eval_strategy: steps` needs `eval_dataset` or `val_size`"),
         ({"eval_dataset": "alpaca_sample_dev", "val_size": 0.1}, "Cannot specify `val_size` if `eval_dataset` is not None"),
