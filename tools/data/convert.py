@@ -23,12 +23,11 @@ from typing import Any
 from tools.chat import prompt
 from tools.conf.task import DATASET, Task
 from tools.data.faults import errors
-from tools.data.readers import Reader
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.readers.row import BadRow, RawRow, Reader
 from tools.data.repeats import annotation, digest
 from tools.data.sources import Source, command, keep_raw, named_tasks, of_kind, present, sources_of, split_of
 from tools.data.stamp import INFO, stamp
-from tools.errors import WANTING, ToolError, all_at_once
+from tools.errors import WANTING, ToolError
 from tools.example import Example
 from tools.files import Transaction, read_json
 
@@ -108,8 +107,8 @@ def convert(task: Task, out: Path) -> list[SplitWriter]:
     read, sources = sources_of(task)
     line = prompt.alpaca_line(task)
     info = out / "alpaca" / INFO
-    _dataset_info(info)
     with _held(info.parent), Transaction() as new:
+        known = _dataset_info(info)
         writers = {name: SplitWriter(task, name, line, new, out) for name in [*sources, *(task.split.of if task.split else ())]}
         keep_raw(
             [source.path for source in sources.values()],
@@ -122,7 +121,7 @@ def convert(task: Task, out: Path) -> list[SplitWriter]:
             raise _refusal(bad, task, [*writers.values()])
         entries = {f"alpaca_{task.name}_{name}": writer.finish() for name, writer in writers.items()}
         # Opened last, so it is moved into place last: its stamps mark a complete conversion.
-        new.open(info).write(json.dumps({**_dataset_info(info), **entries}, ensure_ascii=False, indent=2) + "\n")
+        new.open(info).write(json.dumps({**known, **entries}, ensure_ascii=False, indent=2) + "\n")
     return list(writers.values())
 
 
@@ -194,20 +193,8 @@ def _refusal(bad: list[str], task: Task, writers: list[SplitWriter]) -> ToolErro
 
 
 def _dataset_info(path: Path) -> dict[str, Any]:
-    """Reads the entries that are already there, a user's own among them. Raises ToolError for one that points outside the folder."""
+    """Reads the entries that are already there, a user's own among them."""
     info = read_json(path) if path.exists() else {}
     if not isinstance(info, dict):
         raise ToolError(f"{path}: must be a JSON object that maps dataset names to entries. Correct or remove it.")
-    all_at_once(
-        [
-            f"{path}: '{name}' names {entry['file_name']}, which is outside {path.parent}. Put the file there, or remove the entry."
-            for name, entry in info.items()
-            if isinstance(entry, dict) and isinstance(entry.get("file_name"), str) and _leaves_folder(entry["file_name"])
-        ]
-    )
     return info
-
-
-def _leaves_folder(name: str) -> bool:
-    path = Path(os.path.normpath(name))  # a test of the words alone: a name that no file can have must not fail here
-    return path.is_absolute() or path.parts[:1] == ("..",)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tools.conf.run import Run
 from tools.conf.task import TASKS, Shares, Task, load_task
-from tools.data.readers import READERS, Reader
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.readers import READERS
+from tools.data.readers.row import BadRow, RawRow, Reader
 from tools.data.repeats import digest
 from tools.errors import ToolError, all_at_once, choices
 from tools.files import need_file

@@ -66,7 +66,7 @@ def test_a_good_file_has_no_errors(task_of: Callable, examine: Callable) -> None
     [
         (LINE.encode("gb18030"), "gbk", "GB18030"),
         (LINE.encode("utf-16"), "utf-16", "UTF-16"),
-        (LINE.encode("utf-16-be"), "utf-16", "big-endian"),
+        (LINE.encode("utf-16-be"), "utf-16", "UTF-16BE"),
         (LINE.encode("utf-32"), "utf-16", "UTF-32"),
         (LINE.encode()[:-9], "truncated", "ends in the middle"),
         (LINE.encode() + b"\n" + LINE.encode()[:30], "truncated", "ends in the middle"),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.readers.lines import Line, json_rows, text_lines
+from tools.data.readers.lines import Line, json_lines, text_lines
 from tools.data.readers.row import BadRow, RawRow
 from tools.errors import ToolError
 
@@ -17,7 +17,7 @@ def lines(tmp_path: Path, data: bytes) -> list[Line | BadRow]:
 def rows(tmp_path: Path, data: bytes) -> list[RawRow | BadRow]:
     path = tmp_path / "a.jsonl"
     path.write_bytes(data)
-    return list(json_rows(path, lambda line, row: RawRow(line, json.dumps(row), [])))
+    return list(json_lines(lambda line, row: RawRow(line, json.dumps(row), []))(path))
 
 
 def bad(tmp_path: Path, data: bytes) -> BadRow:

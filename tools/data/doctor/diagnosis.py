@@ -14,15 +14,14 @@ from typing import NamedTuple
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.data.doctor.cutoff import Cutoff
-from tools.data.doctor.encodings import Encoding, encoding_of, write_as_utf8
+from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.doctor.findings import KINDS, Findings, Place
 from tools.data.doctor.offsets import Survey
 from tools.data.doctor.prompt_faults import prompt_faults
 from tools.data.doctor.row_faults import faults
 from tools.data.doctor.split_faults import Splits, label_faults, repeat_faults
 from tools.data.faults import is_empty
-from tools.data.readers import Reader
-from tools.data.readers.row import BadRow, RawRow, misplaced
+from tools.data.readers.row import BadRow, RawRow, Reader, misplaced
 from tools.data.repeats import Repeats
 from tools.data.sources import Source, of_kind, sources_of, split_of
 from tools.example import Example
@@ -36,23 +35,21 @@ class OpenSource(NamedTuple):
 
     split: str
     path: Path
-    encoding: Encoding
+    encoding: str
     source: Source
 
 
 def open_sources(task: Task, folder: Path) -> tuple[Reader, list[OpenSource]]:
     """Returns the task's reader and its raw files; those in GBK or UTF-16 are copied to UTF-8 in `folder`. Raises ToolError for what is missing."""
     read, sources = sources_of(task)
-    readable: dict[Path, tuple[Encoding, Path]] = {}
-    for path in {source.path: None for source in sources.values()}:
-        encoding, copy = encoding_of(path), path
-        if encoding.codec != "utf-8":
-            copy = folder / f"{len(readable)}.raw"
-            write_as_utf8(path, encoding.codec, copy)
-        readable[path] = (encoding, copy)
-    return read, [
-        OpenSource(split, source.path, readable[source.path][0], replace(source, path=readable[source.path][1])) for split, source in sources.items()
-    ]
+    files = []
+    for split, source in sources.items():
+        encoding, readable = encoding_of(source.path), source
+        if not encoding.startswith("utf-8"):
+            readable = replace(source, path=folder / f"{split}.raw")
+            write_as_utf8(source.path, encoding, readable.path)
+        files.append(OpenSource(split, source.path, encoding, readable))
+    return read, files
 
 
 def raw_paths(splits: Splits, files: list[OpenSource]) -> dict[str, Path]:
@@ -130,11 +127,11 @@ def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None 
 
 def _add_encoding(findings: Findings, file: OpenSource) -> None:
     place, encoding = Place(file.split, file.path, 1), file.encoding
-    if encoding.mark:
+    if encoding == "utf-8-sig":
         findings.add("bom", place, "the file begins with EF BB BF, UTF-8's byte-order mark.")
-    if encoding.codec != "utf-8":
-        kind = "gbk" if encoding.codec == "gb18030" else "utf-16"
-        findings.add(kind, place, f"the whole file is {encoding.name}; convert it with `iconv -f {encoding.iconv} -t UTF-8`.")
+    elif encoding != "utf-8":
+        name = encoding.upper().replace("16-", "16")  # iconv's
+        findings.add("gbk" if encoding == "gb18030" else "utf-16", place, f"the whole file is {name}; convert it with `iconv -f {name} -t UTF-8`.")
 
 
 def _add_faults_of_all_rows(diagnosis: Diagnosis, files: list[OpenSource]) -> None:

@@ -3,16 +3,15 @@
 In: a file. Out: its encoding; for UTF-16, UTF-32 or GBK, a copy that the readers can read.
 
     >>> encoding_of(Path("data/dataset/sample.train.jsonl"))
-    Encoding(codec='utf-8', mark=False)
+    'utf-8'
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 from tools.data.readers.lines import wide_encoding
 
@@ -20,42 +19,24 @@ CHUNK = 1 << 20
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
-class Encoding(NamedTuple):
-    """`codec` is Python's name, also 'utf-8' for a file with some damaged bytes; `mark` is True if a UTF-8 byte-order mark stands at the start."""
-
-    codec: str
-    mark: bool = False
-
-    @property
-    def name(self) -> str:
-        """The encoding as a message names it."""
-        return self.codec.upper().replace("UTF-16-LE", "UTF-16 without its mark").replace("UTF-16-BE", "UTF-16 (big-endian) without its mark")
-
-    @property
-    def iconv(self) -> str:
-        """The encoding as iconv names it."""
-        return self.codec.upper().replace("-LE", "LE").replace("-BE", "BE")
-
-
-def encoding_of(path: Path) -> Encoding:
-    """Returns the encoding of a whole file.
+def encoding_of(path: Path) -> str:
+    """Returns Python's name for the encoding of a whole file: 'utf-8', also with some damaged bytes; 'utf-8-sig' with a byte-order mark; 'gb18030'; 'utf-16' …
 
     A file is GBK if all of it decodes as GB18030 and no line is Chinese in UTF-8: damaged UTF-8 often decodes as GB18030 too.
     """
     with open(path, "rb") as file:
         head = file.read(4096)
     if wide := wide_encoding(head).lower() or _unmarked_utf16(head):
-        return Encoding(wide)
+        return wide
     if not _decodes(path, "utf-8") and _decodes(path, "gb18030") and not _has_chinese_utf8(path):
-        return Encoding("gb18030")
-    return Encoding("utf-8", head.startswith(codecs.BOM_UTF8))
+        return "gb18030"
+    return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
 
 
 def write_as_utf8(path: Path, codec: str, copy: Path) -> None:
-    """Writes `path`, which is in `codec`, to `copy` in UTF-8, line for line. Bytes that don't decode become U+FFFD; half a character at the end is left out."""
-    decoder = codecs.getincrementaldecoder(codec)("replace")
-    with open(copy, "w", encoding="utf-8", newline="") as out:
-        out.writelines(decoder.decode(chunk) for chunk in _chunks(path))
+    """Writes `path`, which is in `codec`, to `copy` in UTF-8, line for line. Bytes that don't decode become U+FFFD."""
+    with open(path, encoding=codec, errors="replace", newline="") as raw, open(copy, "w", encoding="utf-8", newline="") as out:
+        shutil.copyfileobj(raw, out, CHUNK)
 
 
 def _unmarked_utf16(head: bytes) -> str:
@@ -70,8 +51,9 @@ def _decodes(path: Path, codec: str) -> bool:
     """Returns whether all bytes decode; the file may end within a character."""
     decoder = codecs.getincrementaldecoder(codec)("strict")
     try:
-        for chunk in _chunks(path):
-            decoder.decode(chunk)
+        with open(path, "rb") as file:
+            while chunk := file.read(CHUNK):
+                decoder.decode(chunk)
     except UnicodeDecodeError:
         return False
     return True
@@ -86,9 +68,3 @@ def _has_chinese_utf8(path: Path) -> bool:
             except UnicodeDecodeError:
                 pass
     return False
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk

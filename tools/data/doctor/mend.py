@@ -27,8 +27,7 @@ from tools.data.doctor.diagnosis import Diagnosis, OpenSource, raw_paths
 from tools.data.doctor.offsets import Reading, Survey, agrees
 from tools.data.doctor.row_faults import CONTROL
 from tools.data.faults import errors, is_empty
-from tools.data.readers import Reader
-from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow
+from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow, Reader
 from tools.data.repeats import Repeats
 from tools.data.sources import keep_raw, of_kind, split_of
 from tools.example import Entity, Example

@@ -5,9 +5,6 @@ A reader takes a path and yields one RawRow or BadRow for each row of the file, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 from tools.data.readers.bio import read_bio
 from tools.data.readers.ccfbdci import read_ccfbdci
 from tools.data.readers.classification import read_classification
@@ -15,9 +12,8 @@ from tools.data.readers.cluener import read_cluener
 from tools.data.readers.doccano import read_doccano
 from tools.data.readers.examples import read_canonical
 from tools.data.readers.label_studio import read_label_studio
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.readers.row import Reader
 
-Reader = Callable[[Path], Iterator[RawRow | BadRow]]
 READERS: dict[str, Reader] = {
     "bio": read_bio,
     "ccfbdci": read_ccfbdci,

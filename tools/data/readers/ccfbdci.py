@@ -7,18 +7,11 @@ Out: one RawRow or BadRow a line. Source: ccfbdci.jsonl of huggingface.co/datase
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable, entity, objects, string
-from tools.data.readers.lines import json_rows
-from tools.data.readers.row import BadRow, RawRow
-
-
-def read_ccfbdci(path: Path) -> Iterator[RawRow | BadRow]:
-    """Yields one RawRow or BadRow for each non-blank line of a CCFBDCI file."""
-    return json_rows(path, _row)
+from tools.data.readers.lines import json_lines
+from tools.data.readers.row import RawRow
 
 
 def _row(line: int, row: dict[str, Any]) -> RawRow:
@@ -26,3 +19,6 @@ def _row(line: int, row: dict[str, Any]) -> RawRow:
     if row.get("entities") is None:
         raise Unusable("no 'entities': the row isn't annotated.", "unannotated")
     return RawRow(line, text, [entity(item, "entity_label", "entity_text", "start_idx", "end_idx") for item in objects(row, "entities")])
+
+
+read_ccfbdci = json_lines(_row)

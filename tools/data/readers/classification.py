@@ -6,18 +6,11 @@ Source: zh_cls_fudan-news (modelscope.cn/datasets/swift/zh_cls_fudan-news).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable, string, strings
-from tools.data.readers.lines import json_rows
-from tools.data.readers.row import BadRow, RawRow
-
-
-def read_classification(path: Path) -> Iterator[RawRow | BadRow]:
-    """Yields one RawRow or BadRow for each non-blank line of a classification file."""
-    return json_rows(path, _row)
+from tools.data.readers.lines import json_lines
+from tools.data.readers.row import RawRow
 
 
 def _row(line: int, row: dict[str, Any]) -> RawRow:
@@ -27,3 +20,6 @@ def _row(line: int, row: dict[str, Any]) -> RawRow:
     if gold is None:
         raise Unusable("neither 'output' nor 'label': the row isn't annotated.", "unannotated")
     return RawRow(line, text, [], string(row, gold), options)
+
+
+read_classification = json_lines(_row)

@@ -6,18 +6,12 @@ Out: one RawRow or BadRow a line, ends exclusive. Source: the README of CLUENER2
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable, is_offset, string
-from tools.data.readers.lines import json_rows
-from tools.data.readers.row import BadRow, RawRow, shown
+from tools.data.readers.lines import json_lines
+from tools.data.readers.row import RawRow, shown
 from tools.example import Entity
-
-
-def read_cluener(path: Path) -> Iterator[RawRow | BadRow]:
-    """Yields one RawRow or BadRow for each non-blank line of a CLUENER file."""
-    return json_rows(path, _row)
 
 
 def _row(line: int, row: dict[str, Any]) -> RawRow:
@@ -36,3 +30,6 @@ def _entities(labels: Any) -> Iterator[Entity]:
                 if not (isinstance(span, list) and len(span) == 2 and is_offset(span[0]) and is_offset(span[1])):
                     raise Unusable(f"the spans of {shown(text)} ({shown(label)[1:-1]}) must be [[start, end], …], they are {shown(spans)}.")
                 yield Entity(label, text, span[0], span[1] + 1)
+
+
+read_cluener = json_lines(_row)

@@ -10,19 +10,12 @@ entity's string is taken from the text, since the export has none. Source: docca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable, is_offset, objects, offset, slice_of, string
-from tools.data.readers.lines import json_rows
-from tools.data.readers.row import BadRow, RawRow, shown
+from tools.data.readers.lines import json_lines
+from tools.data.readers.row import RawRow, shown
 from tools.example import Entity
-
-
-def read_doccano(path: Path) -> Iterator[RawRow | BadRow]:
-    """Yields one RawRow or BadRow for each non-blank line of a doccano export."""
-    return json_rows(path, _row)
 
 
 def _row(line: int, row: dict[str, Any]) -> RawRow:
@@ -55,3 +48,6 @@ def _class(labels: Any) -> str:
     if len(names) > 1:
         raise Unusable(f"one label is needed, the row has {len(names)}: {shown(names)}.")
     return names[0]
+
+
+read_doccano = json_lines(_row)

@@ -8,18 +8,11 @@ Out: one RawRow or BadRow a line. An `id` is passed over: ids come from the task
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable, entity, objects, string, strings
-from tools.data.readers.lines import json_rows
-from tools.data.readers.row import BadRow, RawRow
-
-
-def read_canonical(path: Path) -> Iterator[RawRow | BadRow]:
-    """Yields one RawRow or BadRow for each non-blank line of a file of examples."""
-    return json_rows(path, _row)
+from tools.data.readers.lines import json_lines
+from tools.data.readers.row import RawRow
 
 
 def _row(line: int, row: dict[str, Any]) -> RawRow:
@@ -30,3 +23,6 @@ def _row(line: int, row: dict[str, Any]) -> RawRow:
         label, options = string(row, "label"), strings(row, "options") if row.get("options") is not None else None
     found = objects(row, "entities") if row.get("entities") is not None else []
     return RawRow(line, text, [entity(item, "label", "text", "start", "end") for item in found], label, options)
+
+
+read_canonical = json_lines(_row)

@@ -5,49 +5,37 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard
 
 from tools.data.readers.row import shown
 from tools.example import Entity
 
-T = TypeVar("T")
 # No text is so long; larger numbers may have too many digits to be printed.
 _FARTHEST = 2**53
 
 
 class Unusable(Exception):
-    """Raised for a row that can't become an example. `kind` is a BadRow's."""
-
-    def __init__(self, reason: str, kind: str = "type") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.kind = kind
+    """Raised for a row that can't become an example, with a BadRow's reason and perhaps its kind."""
 
 
 def string(item: dict[str, Any], key: str) -> str:
     """Returns the string `item[key]`."""
-    value = item.get(key)
-    if not isinstance(value, str):
-        raise _wrong(item, key, "a string")
-    return value
+    return _checked(item, key, "a string", isinstance(item.get(key), str))
 
 
 def offset(item: dict[str, Any], key: str) -> int:
     """Returns the whole number `item[key]`."""
-    value = item.get(key)
-    if not is_offset(value):
-        raise _wrong(item, key, "a whole number")
-    return value
+    return _checked(item, key, "a whole number", is_offset(item.get(key)))
 
 
 def strings(item: dict[str, Any], key: str) -> list[str]:
     """Returns the list of strings `item[key]`."""
-    return _list_of(str, item, key, "a list of strings")
+    return _checked(item, key, "a list of strings", _is_list_of(str, item.get(key)))
 
 
 def objects(item: dict[str, Any], key: str) -> list[dict[str, Any]]:
     """Returns the list of objects `item[key]`."""
-    return _list_of(dict, item, key, "a list of objects")
+    return _checked(item, key, "a list of objects", _is_list_of(dict, item.get(key)))
 
 
 def entity(item: dict[str, Any], label: str, text: str, start: str, end: str) -> Entity:
@@ -65,14 +53,13 @@ def slice_of(text: str, start: int, end: int) -> str:
     return text[start:end] if 0 <= start < end <= len(text) else ""
 
 
-def _list_of(kind: type[T], item: dict[str, Any], key: str, wanted: str) -> list[T]:
-    value = item.get(key)
-    if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
-        raise _wrong(item, key, wanted)
-    return value
+def _is_list_of(kind: type, value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
 
 
-def _wrong(item: dict[str, Any], key: str, wanted: str) -> Unusable:
+def _checked(item: dict[str, Any], key: str, wanted: str, right: bool) -> Any:
+    if right:
+        return item[key]
     if key not in item:
-        return Unusable(f"no '{key}' in {shown(item)}; it must be {wanted}.")
-    return Unusable(f"'{key}' must be {wanted}, it is {shown(item[key])}.")
+        raise Unusable(f"no '{key}' in {shown(item)}; it must be {wanted}.")
+    raise Unusable(f"'{key}' must be {wanted}, it is {shown(item[key])}.")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable, objects, offset, slice_of, string, strings
-from tools.data.readers.lines import CUT, json_rows, not_utf8, row_of
+from tools.data.readers.lines import CUT, json_lines, not_utf8, row_of
 from tools.data.readers.row import BadRow, RawRow, shown
 from tools.example import Entity
 from tools.files import json_problem, need_file
@@ -38,21 +38,18 @@ def read_label_studio(path: Path) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each task of a Label Studio export."""
     with open(need_file(path), "rb") as handle:
         is_list = handle.read(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
-    return _list_rows(path) if is_list else json_rows(path, _row)
+    return _list_rows(path) if is_list else json_lines(_row)(path)
 
 
 def _list_rows(path: Path) -> Iterator[RawRow | BadRow]:
-    text, fault = _decode(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+    data, fault = path.read_bytes().removeprefix(codecs.BOM_UTF8), None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:  # the tasks before it are read
+        text = data[: error.start].decode("utf-8")
+        fault = not_utf8(1 + data.count(b"\n", 0, error.start), error, ended=False)
     for item in _elements(text, fault):
         yield item if isinstance(item, BadRow) else row_of(*item, _row)
-
-
-def _decode(data: bytes) -> tuple[str, BadRow | None]:
-    """Returns the text up to the first byte that isn't UTF-8, and the fault there, if any."""
-    try:
-        return data.decode("utf-8"), None
-    except UnicodeDecodeError as error:
-        return data[: error.start].decode("utf-8"), not_utf8(1 + data.count(b"\n", 0, error.start), error, ended=False)
 
 
 def _elements(text: str, fault: BadRow | None) -> Iterator[tuple[int, Any] | BadRow]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import reprlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tools.example import Entity
@@ -39,6 +41,9 @@ class BadRow:
     line: int
     reason: str
     kind: str = "type"
+
+
+Reader = Callable[[Path], Iterator[RawRow | BadRow]]
 
 
 def misplaced(row: RawRow) -> list[Entity]:

@@ -49,8 +49,8 @@ def raws_of(name: str, files: dict[str, Path], reader: str | None, folder: Path)
         raise ToolError(f"{dev}: --from and --dev are one file. Without --dev a part of it is held out, the same texts always on the same side.")
     raws: list[Raw] = []
     for split, path in files.items():
-        readable, codec = path, encoding_of(path).codec
-        if codec != "utf-8":
+        readable, codec = path, encoding_of(path)
+        if not codec.startswith("utf-8"):
             readable = folder / f"{split}{path.suffix}"
             write_as_utf8(path, codec, readable)
         trial = guess(readable, raws[0].trial.reader if raws else reader, str(path))
