@@ -14,7 +14,10 @@ from tools.errors import ToolError
 from tools.evaluate import best as module
 from tools.evaluate.best import best, table
 from tools.files import sha256
+from tools.predict.engines import Options
 from tools.predict.questions import Asking
+from tools.predict.server import Server
+from tools.variant import Variant
 
 F1 = {2: 0.5, 4: 0.75, 6: 0.75, 10: 0.6}
 
@@ -38,16 +41,17 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
 
     @contextmanager
-    def serving_checkpoints(run: Run, port: int) -> Iterator[str]:
-        yield "server"
+    def serving(run: Run, variant: Variant, url: None, port: int, checkpoints: bool) -> Iterator[Server]:
+        assert checkpoints
+        yield Server("http://127.0.0.1:8000/v1", [], "vllm")
 
-    def evaluate_at(server: str, asking: Asking, concurrency: int) -> dict[str, Any]:
+    def evaluated(asking: Asking, options: Options) -> dict[str, Any]:
         asked.append(asking.variant.word)
         f1 = F1[int(asking.variant.word.rpartition("-")[2])]
         return {"micro": {"f1": f1}, "macro": {"f1": 1 - f1}, "unseen": {"f1": f1 / 2}}
 
-    monkeypatch.setattr(module, "serving_checkpoints", serving_checkpoints)
-    monkeypatch.setattr(module, "evaluate_at", evaluate_at)
+    monkeypatch.setattr(module, "serving", serving)
+    monkeypatch.setattr(module, "evaluated", evaluated)
     monkeypatch.setattr(module, "need_examples", lambda *_: None)
     return asked
 

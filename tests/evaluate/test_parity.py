@@ -13,7 +13,6 @@ from tests.toy_server import Faulty
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.errors import ToolError
-from tools.evaluate import parity as module
 from tools.evaluate.parity import parity, table
 from tools.files import write_json
 from tools.predict.server import Server, find
@@ -61,7 +60,7 @@ def asked(start: Callable[..., Faulty], monkeypatch: pytest.MonkeyPatch) -> list
         assert found
         yield found
 
-    monkeypatch.setattr(module, "serving", serving)
+    monkeypatch.setattr("tools.predict.engines.online.serving", serving)
     return words
 
 

@@ -15,11 +15,11 @@ from typing import TypedDict
 from tools.conf.run import Run, run_from
 from tools.conf.task import Task, find_task
 from tools.errors import WANTING, ToolError
-from tools.evaluate.evaluate import evaluate_at
+from tools.evaluate.evaluate import evaluated
 from tools.files import read_json, replacing_file
+from tools.predict.engines import Options
 from tools.predict.questions import Asking, need_examples
-from tools.predict.server import serving_checkpoints
-from tools.score.score_file import Score
+from tools.predict.server import serving
 from tools.variant import ADAPTER_WEIGHTS, Variant, is_pissa
 
 METRICS = ("micro", "macro")
@@ -53,10 +53,12 @@ def best(run: Run, task: Task, split: str, metric: str, port: int, concurrency: 
     """
     found = need_checkpoints(run)
     need_examples(run, task, split)
-    losses, steps = eval_losses(run), []
-    with serving_checkpoints(run, port) as server:
+    losses, steps = eval_losses(run), list[Step]()
+    with serving(run, run.variant("adapter"), None, port, checkpoints=True) as server:
         for step, variant in found.items():
-            steps.append(_step(step, evaluate_at(server, Asking(run, task, split, variant), concurrency), losses.get(step)))
+            score = evaluated(Asking(run, task, split, variant), Options(url=server.url, concurrency=concurrency))
+            unseen = score["unseen"]["f1"] if "unseen" in score else None
+            steps.append(Step(step=step, micro=score["micro"]["f1"], macro=score["macro"]["f1"], unseen=unseen, eval_loss=losses.get(step)))
     chosen = max(steps, key=lambda one: (one[metric], -one["step"]))  # type: ignore[literal-required]
     result = Best(run=run.name, task=task.name, split=split, metric=f"{metric}_f1", checkpoint=f"checkpoint-{chosen['step']}", steps=steps)
     draw(result, run.output_dir / "best.png")
@@ -87,11 +89,6 @@ def eval_losses(run: Run) -> dict[int, float]:
     return {int(entry["step"]): float(entry["eval_loss"]) for entry in history if "eval_loss" in entry}
 
 
-def _step(step: int, score: Score, loss: float | None) -> Step:
-    unseen = score["unseen"]["f1"] if "unseen" in score else None
-    return Step(step=step, micro=score["micro"]["f1"], macro=score["macro"]["f1"], unseen=unseen, eval_loss=loss)
-
-
 def table(result: Best) -> str:
     """Returns the checkpoints as a table, the best one marked."""
     lines = [f"{'step':>8} {'micro F1':>9} {'macro F1':>9} {'unseen F1':>9} {'eval loss':>9}"]
@@ -108,8 +105,8 @@ def draw(result: Best, path: Path) -> None:
 
     figure = matplotlib.figure.Figure(figsize=(7, 4), layout="constrained")
     axes, steps = figure.subplots(), [one["step"] for one in result["steps"]]
-    axes.plot(steps, [one["micro"] for one in result["steps"]], marker="o", label="micro F1")
-    axes.plot(steps, [one["macro"] for one in result["steps"]], marker="o", label="macro F1")
+    for metric in METRICS:
+        axes.plot(steps, [one[metric] for one in result["steps"]], marker="o", label=f"{metric} F1")  # type: ignore[literal-required]
     axes.set_xlabel("step")
     axes.set_ylabel(f"F1 on {result['task']} {result['split']}")
     axes.axvline(int(result["checkpoint"].rpartition("-")[2]), color="grey", linestyle=":", label="best")

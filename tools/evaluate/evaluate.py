@@ -15,20 +15,19 @@ from pathlib import Path
 from tools.conf.run import run_from
 from tools.conf.task import find_task
 from tools.predict.engines import Options
-from tools.predict.engines.online import engine_of
-from tools.predict.predict import add_engine_options, check_options, collect, finished, options_from, predict
+from tools.predict.predict import add_engine_options, check_options, finished, options_from, predict
 from tools.predict.questions import Asking, need_examples
-from tools.predict.server import Server
 from tools.report import report
 from tools.score.score import evaluate
 from tools.score.score_file import FILE, Score
 from tools.score.table import show
 
 
-def evaluate_at(server: Server, asking: Asking, concurrency: int) -> Score:
-    """Predicts with a server that runs, scores, prints the table, and returns the score."""
-    options = Options(concurrency=concurrency)
-    return score(asking, collect(asking, asking.folder, engine_of(server, asking, concurrency), options))
+def evaluated(asking: Asking, options: Options) -> Score:
+    """Predicts, scores, prints the table, and returns the score. Predictions that are there and up to date aren't made again."""
+    if predictions := None if options.asks_all else finished(asking, asking.folder):
+        print(f"every row was answered before by this model ({predictions}); ./ner eval … --fresh asks again", flush=True)
+    return score(asking, predictions or predict(asking, asking.folder, options))
 
 
 def score(asking: Asking, predictions: Path) -> Score:
@@ -51,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Evaluates one of the run's models on a split. Predictions that are there and up to date aren't made again."""
+    """Evaluates one of the run's models on a split."""
     run, options = run_from(args), options_from(args)
     asking = Asking(run, find_task(args.task or run.task), args.split, run.variant(args.which), args.decoding)
     check_options(asking, options)
@@ -60,6 +59,4 @@ def main(args: argparse.Namespace) -> None:
         out = asking.folder.with_name(f"{asking.folder.name}-first-{options.limit}")
         print(f"predicted, not scored: {predict(asking, out, options)}")
         return
-    if predictions := None if options.asks_all else finished(asking, asking.folder):
-        print(f"every row was answered before by this model ({predictions}); --fresh asks again")
-    score(asking, predictions or predict(asking, asking.folder, options))
+    evaluated(asking, options)

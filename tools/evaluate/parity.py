@@ -14,12 +14,11 @@ from typing import TypedDict
 from tools.conf.run import Run, run_from
 from tools.conf.task import Task, find_task
 from tools.errors import WANTING, ToolError, all_at_once
-from tools.evaluate.evaluate import evaluate_at, score
+from tools.evaluate.evaluate import evaluated
 from tools.files import write_json
-from tools.predict.predict import finished
+from tools.predict.engines import Options
 from tools.predict.predictions import FILE, read_predictions
 from tools.predict.questions import Asking, need_examples
-from tools.predict.server import serving
 from tools.score.score_file import Score
 from tools.variant import QUANTIZATIONS, Variant
 
@@ -57,7 +56,7 @@ def parity(run: Run, task: Task, split: str, port: int, concurrency: int, bound:
     models = need_models(run)
     need_examples(run, task, split)
     adapter, *others = [Asking(run, task, split, variant) for variant in (models[0].source(), *models)]
-    scores = {asking.variant: _scored(asking, port, concurrency) for asking in (adapter, *others)}
+    scores = {asking.variant: evaluated(asking, Options(port=port, concurrency=concurrency)) for asking in (adapter, *others)}
     rows = [_compared(adapter, other, scores) for other in others]
     result = Parity(
         run=run.name,
@@ -86,13 +85,6 @@ def need_models(run: Run) -> list[Variant]:
             problems.append(str(problem))
     all_at_once(problems)
     return found
-
-
-def _scored(asking: Asking, port: int, concurrency: int) -> Score:
-    if predictions := finished(asking, asking.folder):
-        return score(asking, predictions)
-    with serving(asking.run, asking.variant, None, port) as server:
-        return evaluate_at(server, asking, concurrency)
 
 
 def _compared(adapter: Asking, other: Asking, scores: dict[Variant, Score]) -> Compared:

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPException
@@ -45,31 +45,20 @@ class Server:
 
 
 @contextmanager
-def serving(run: Run, variant: Variant, url: str | None, port: int) -> Iterator[Server]:
+def serving(run: Run, variant: Variant, url: str | None, port: int, checkpoints: bool = False) -> Iterator[Server]:
     """Yields the server at `url`; without one, the server at `port` of this machine, started for `variant` where none answers, stopped when the block ends.
 
-    Raises ToolError when `url` doesn't answer, when something else listens at the port, or when vLLM doesn't start.
+    A server that is started holds every checkpoint too when `checkpoints`. Raises ToolError when `url` doesn't answer, when something else listens at the port,
+    or when vLLM doesn't start.
     """
-    with _serving(run, ["--which", variant.word], url, port) as server:
-        yield server
-
-
-@contextmanager
-def serving_checkpoints(run: Run, port: int) -> Iterator[Server]:
-    """Yields a server of all checkpoints of a run, as `serving` does."""
-    with _serving(run, ["--checkpoints"], None, port) as server:
-        yield server
-
-
-@contextmanager
-def _serving(run: Run, words: Sequence[str], url: str | None, port: int) -> Iterator[Server]:
     address = (url or f"http://127.0.0.1:{port}/v1").rstrip("/")
     if server := find_ready(address):
         yield server
         return
     if url:
         raise ToolError(f"{url}: no server answers there. Start one: make serve CONF={run.path}, or leave --url out.")
-    command = [sys.executable, "-m", "tools", "serve", str(run.path), *run.overrides, *words, "--port", str(port)]
+    words = ["--which", variant.word, *(["--checkpoints"] if checkpoints else []), "--port", str(port)]
+    command = [sys.executable, "-m", "tools", "serve", str(run.path), *run.overrides, *words]
     with Child(command) as process:
         while not (server := find_ready(address)):
             if (code := process.poll()) is not None:
