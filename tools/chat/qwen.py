@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,27 +33,14 @@ SETTINGS = ("add_tokens", "add_special_tokens", "new_special_tokens_config", "sp
 TOKENIZERS = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 MODELS = ("qwen2", "qwen2_moe", "qwen3", "qwen3_moe")
 THOUGHT = ("<think>\n", "\n</think>\n\n")
-
-
-@dataclass(frozen=True)
-class Chat:
-    """One of LLaMA-Factory's templates for Qwen: the system line of a row without one, and whether an answer without a thought gets an empty one."""
-
-    default_system: str = ""
-    thinks: bool = False
-
-
-# As in llamafactory/data/template.py (0.9.5), `register_template(name="qwen", …)` and the two below it.
-CHATS = {
-    "qwen": Chat("You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
-    "qwen3": Chat(thinks=True),
-    "qwen3_nothink": Chat(),
-}
+# template → the system line of a row without one, as in llamafactory/data/template.py (0.9.5), `register_template(name="qwen", …)` and the two below it.
+SYSTEMS = {"qwen": "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "qwen3": "", "qwen3_nothink": ""}
+THINKING = "qwen3"  # the template that gives an answer without a thought an empty one
 
 
 def is_plain_qwen(run: Run) -> bool:
     """Returns whether tokenizer.json and Qwen's chat format alone give the run's tokens: no setting and no file of the base model changes them."""
-    if run.values.get("template") not in CHATS or any(run.values.get(key) for key in SETTINGS):
+    if run.values.get("template") not in SYSTEMS or any(run.values.get(key) for key in SETTINGS):
         return False
     files = [Path(run.base_model) / name for name in ("config.json", "tokenizer_config.json", "tokenizer.json")]
     if not all(file.is_file() for file in files):
@@ -81,15 +67,16 @@ def load_tokenizer(run: Run) -> Tokenizer:
     return tokenizer
 
 
-def plain_ids(run: Run, tokenizer: Tokenizer) -> TokenIds:
-    """Returns the function from a row to the ids that LLaMA-Factory makes of it under a template of CHATS."""
-    chat, thinking = CHATS[run.values["template"]], run.values.get("enable_thinking", True)
+def plain_ids(run: Run) -> TokenIds:
+    """Returns the function from a row to the ids that LLaMA-Factory makes of it under a template of SYSTEMS."""
+    tokenizer = load_tokenizer(run)
+    template, thinking = run.values["template"], run.values.get("enable_thinking", True)
 
     def encode(pieces: list[str]) -> list[int]:
         return [token for piece in pieces for token in tokenizer.encode(piece, add_special_tokens=False).ids]
 
     def ids(row: AlpacaRow) -> tuple[list[int], list[int]]:
-        prompt, answer = _pieces(row, chat, thinking)
+        prompt, answer = _pieces(row, template, thinking)
         return encode(prompt), encode(answer)
 
     return ids
@@ -101,13 +88,13 @@ def download(run: Run) -> str:
     return f"To get it: make download ARGS={f'Qwen/{name}' if name.startswith('Qwen') else '<owner>/<name>'}"
 
 
-def _pieces(row: AlpacaRow, chat: Chat, thinking: bool | None) -> tuple[list[str], list[str]]:
+def _pieces(row: AlpacaRow, template: str, thinking: bool | None) -> tuple[list[str], list[str]]:
     """Returns the strings of prompt and answer that LLaMA-Factory tokenises one by one (`Template._encode`, `ReasoningTemplate.encode_oneturn`)."""
-    system, answer = row["instruction"] or chat.default_system, row["output"]
+    system, answer = row["instruction"] or SYSTEMS[template], row["output"]
     prompt = [f"<|im_start|>system\n{system}<|im_end|>\n"] if system else []
     # The turn's number is filled in after the text, so that the first {{idx}} of a text becomes one.
     prompt.append(f"<|im_start|>user\n{row['input']}<|im_end|>\n<|im_start|>assistant\n".replace("{{idx}}", "0", 1))
-    if not chat.thinks:
+    if template != THINKING:
         return prompt, [f"{answer}<|im_end|>\n"]
     if thinking is False:
         answer = re.sub(f"{THOUGHT[0]}(.*?){THOUGHT[1]}", "", answer, flags=re.DOTALL).lstrip("\n")

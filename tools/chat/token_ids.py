@@ -17,9 +17,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tools.chat import qwen
 from tools.chat.prompt import AlpacaRow
-from tools.chat.qwen import TokenIds, is_plain_qwen
+from tools.chat.qwen import TokenIds, download, is_plain_qwen, plain_ids
 from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import need_file
@@ -38,7 +37,7 @@ def trained_ids(run: Run) -> TokenIds:
     """
     _need_tokenizer(run)
     if is_plain_qwen(run):
-        return qwen.plain_ids(run, qwen.load_tokenizer(run))
+        return plain_ids(run)
     return LlamaFactory(run).ids(run.values.get("template"))
 
 
@@ -120,5 +119,5 @@ def _need_tokenizer(run: Run) -> None:
     folder = Path(run.base_model)
     if not folder.is_dir():
         local = [str(path.parent) for path in Path("models").glob("*/tokenizer.json")]
-        raise ToolError(f"{run.path}: base model {folder}: no such folder.{choices(str(folder), local)} {qwen.download(run)}")
-    need_file(folder / "tokenizer.json", qwen.download(run))
+        raise ToolError(f"{run.path}: base model {folder}: no such folder.{choices(str(folder), local)} {download(run)}")
+    need_file(folder / "tokenizer.json", download(run))
