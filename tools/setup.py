@@ -24,7 +24,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tools.errors import ToolError, choices
+from tools.errors import ToolError, all_at_once, choices
 from tools.files import ROOT
 
 VENV = ROOT / ".venv"
@@ -42,7 +42,6 @@ PROOF = {
 }
 TORCH_USES_GPU = "torch.cuda.is_available() or sys.exit('torch ' + torch.__version__ + ' cannot use the GPU')"
 GPU_PROOF = {"train": TORCH_USES_GPU, "serve": f"{TORCH_USES_GPU}; import vllm._C_stable_libtorch", "quantize": TORCH_USES_GPU}
-NUMA = "On Debian and Ubuntu: apt install libnuma1. On Fedora: dnf install numactl-libs."
 # pip's settings for a mirror → uv's variables.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
 
@@ -57,9 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Makes the environments that `args` names. Raises ToolError for an unknown one."""
-    for name in args.environments:
-        if name not in PROOF:
-            raise ToolError(f"unknown environment '{name}'.{choices(name, PROOF)}")
+    all_at_once([f"unknown environment '{name}'.{choices(name, PROOF)}" for name in args.environments if name not in PROOF])
     if args.lock:
         compile_locks()
         return
@@ -124,11 +121,8 @@ def install(environment: Path, lock: Path, torch_backend: str) -> None:
 
 
 def lock_of(name: str, gpu: bool) -> Path:
-    """Returns the lock that an environment is made from. Raises ToolError when it is missing."""
-    lock = LOCKS / ("serve-cpu.txt" if name == "serve" and not gpu else f"{name}.txt")
-    if not lock.is_file():
-        raise ToolError(f"{lock}: no such file; `git checkout requirements` brings it back.")
-    return lock
+    """Returns the lock that an environment is made from."""
+    return LOCKS / ("serve-cpu.txt" if name == "serve" and not gpu else f"{name}.txt")
 
 
 def sha256(path: Path) -> str:
@@ -160,17 +154,14 @@ def check_driver(name: str, smi: str, lock: str) -> None:
     if not driver or not torch or int(driver[1]) >= int(torch[1]):
         return
     backend = "cu126" if driver[1] == "12" else "cpu"
-    other_torch = f"take torch's build for this one: make setup TORCH_BACKEND={backend} (same versions, without hashes; or TORCH_BACKEND=auto)."
-    ways = {
-        "train": other_torch,
-        "quantize": other_torch.replace("make setup", "make quantize"),
-        # vLLM's registry build is linked against CUDA 13 itself (libcudart.so.13): another torch alone doesn't help it.
-        "serve": f"serve on the CPU: make setup SERVE=cpu; or export UV_INDEX=<vLLM's own wheel index for CUDA {driver[1]}, named on its"
-        f" installation page> and make setup TORCH_BACKEND={backend} (same versions, without hashes).",
-    }
+    verb = "quantize" if name == "quantize" else "setup"
+    way = f"take torch's build for this one: make {verb} TORCH_BACKEND={backend} (same versions, without hashes; or TORCH_BACKEND=auto)."
+    if name == "serve":  # vLLM's registry build is linked against CUDA 13 itself (libcudart.so.13): another torch alone doesn't help it
+        index = f"<vLLM's own wheel index for CUDA {driver[1]}, named on its installation page>"
+        way = f"serve on the CPU: make setup SERVE=cpu; or export UV_INDEX={index} and make setup TORCH_BACKEND={backend} (same versions, without hashes)."
     raise ToolError(
         f"the NVIDIA driver here offers CUDA {driver[1]}.{driver[2]}, the locked torch is built for CUDA {torch[1]}.{torch[2]} and couldn't use the GPU.\n"
-        f"Update the driver, or {ways[name]}"
+        f"Update the driver, or {way}"
     )
 
 
@@ -217,8 +208,7 @@ def install_uv() -> Path:
 
 def compile_locks() -> None:
     """Writes requirements/*.txt: the versions that pyproject.toml resolves to on Linux x86-64 for both Pythons, with hashes and without an index."""
-    uv = install_uv() if (LOCKS / "uv.txt").is_file() else Path(shutil.which("uv") or "uv")
-    LOCKS.mkdir(exist_ok=True)
+    uv = install_uv()
     for name, extras in {**EXTRAS, "uv": []}.items():
         words = [word for extra in extras for word in ("--extra", extra)]
         source = ["pyproject.toml", *words] if extras else ["--group", name]
@@ -238,7 +228,9 @@ def check_libraries() -> None:
     try:
         ctypes.CDLL("libnuma.so.1")
     except OSError:
-        raise ToolError(f"libnuma.so.1 is missing, and vLLM's CPU build can't start without it. {NUMA}") from None
+        raise ToolError(
+            "libnuma.so.1 is missing, and vLLM's CPU build can't start without it. On Debian and Ubuntu: apt install libnuma1. On Fedora: dnf install numactl-libs."
+        ) from None
 
 
 def check_room(name: str) -> None:
