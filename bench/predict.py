@@ -28,8 +28,8 @@ from tools.demo import free_port
 from tools.errors import ToolError
 from tools.errors import run as run_tool
 from tools.files import read_json, write_text
+from tools.predict.client import engine_of
 from tools.predict.engines import Options
-from tools.predict.engines.online import engine_of
 from tools.predict.predict import collect
 from tools.predict.predictions import read_predictions
 from tools.predict.questions import SAMPLING, Asking

@@ -31,8 +31,8 @@ from tools.errors import WANTING, ToolError
 from tools.errors import run as run_tool
 from tools.example import read_examples
 from tools.files import read_json, read_lines, write_json, write_text
+from tools.predict.client import engine_of
 from tools.predict.engines import Engine, Options
-from tools.predict.engines.online import engine_of
 from tools.predict.predict import collect
 from tools.predict.predictions import Keep, Prediction
 from tools.predict.questions import SAMPLING, Asking, Question, need_examples

@@ -60,7 +60,7 @@ def asked(start: Callable[..., Faulty], monkeypatch: pytest.MonkeyPatch) -> list
         assert found
         yield found
 
-    monkeypatch.setattr("tools.predict.engines.online.serving", serving)
+    monkeypatch.setattr("tools.predict.client.serving", serving)
     return words
 
 

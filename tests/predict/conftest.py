@@ -6,8 +6,8 @@ from tests import toy_server
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.data.convert import convert
+from tools.predict.client import engine_of
 from tools.predict.engines import Options
-from tools.predict.engines.online import engine_of
 from tools.predict.predict import collect
 from tools.predict.questions import Asking
 from tools.predict.server import Server

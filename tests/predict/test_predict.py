@@ -13,8 +13,8 @@ from tools.conf.run import Run
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
+from tools.predict.client import engine_of
 from tools.predict.engines import ENGINES, Engine, Options
-from tools.predict.engines.online import engine_of
 from tools.predict.predict import collect, finished
 from tools.predict.predictions import Prediction, read_predictions
 from tools.predict.questions import Asking, Question
@@ -92,12 +92,6 @@ def test_a_server_that_refuses_every_row_is_an_error(start: Callable[..., Faulty
     with pytest.raises(ToolError, match=r"refused every row.*no such model"):
         predict_train(run_, task, found(server), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("concurrency", [0, -1])
-def test_no_request_under_way_is_refused(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, concurrency: int) -> None:
-    with pytest.raises(ToolError, match="at least one request"):
-        predict_train(run_, task, found(start([ADAPTER])), tmp_path / "out", concurrency)
 
 
 def test_a_text_that_cant_be_sent_is_recorded(start: Callable[..., Faulty], run_: Run, write_task: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Asks an OpenAI-compatible server for many answers at once, and outlives the faults of servers and networks.
+"""Answers with an OpenAI-compatible server, many questions at once, and outlives the faults of servers and networks: the engine 'vllm'.
 
 In: questions and a server. Out: one call of `keep` a question, as soon as its answer is there. A failing connection, a timeout, a body that breaks off, 429 and
 5xx are tried again with growing pauses; another 4xx is that row's error. When nothing is answered any more, the client stops.
@@ -13,12 +13,15 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import WANTING, ToolError
+from tools.predict.engines import Engine, Options
 from tools.predict.predictions import Keep, Prediction
-from tools.predict.questions import Question
-from tools.predict.server import Server
+from tools.predict.questions import Asking, Question
+from tools.predict.server import Server, model_name, serving
 from tools.serve.http import client_options
 
 if TYPE_CHECKING:
@@ -39,6 +42,19 @@ class Again(Exception):
         self.lost, self.after = lost, after
 
 
+@contextmanager
+def ready(asking: Asking, options: Options) -> Iterator[Engine]:
+    """Yields the engine of the server at `options.url`, or at `options.port` of this machine, started where none answers."""
+    with serving(asking.run, asking.variant, options.url, options.port) as server:
+        yield engine_of(server, asking, options.concurrency)
+
+
+def engine_of(server: Server, asking: Asking, concurrency: int) -> Engine:
+    """Returns the engine of a server, asked `concurrency` rows at a time. Raises ToolError where it serves another model."""
+    name = model_name(server, asking.variant)
+    return Engine(name, server.engine, server.url, lambda asked, keep: ask_all(server, name, asked, asking.sampling, concurrency, keep))
+
+
 def ask_all(server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep) -> None:
     """Asks every question, at most `concurrency` at a time, and calls `keep` for each answer; a row that the server refuses has an error instead.
 
@@ -51,69 +67,70 @@ async def asking(
     server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None
 ) -> None:
     """Does as `ask_all` within an event loop. When it is cancelled, it leaves every request at once. `patience` in seconds takes the place of PATIENCE_S."""
-    await _Client(server, model, sampling, concurrency, keep, patience).ask_all(asked)
+    import aiohttp
+
+    timeout, waiting = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=30), iter(asked)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout, **client_options(server.url)) as session:
+        client = _Client(session, server, {"model": model, **sampling}, concurrency, patience or PATIENCE_S)
+
+        async def work() -> None:
+            for question in waiting:
+                keep(await client.ask(question))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(concurrency, len(asked))):
+                    group.create_task(work())
+        except* ToolError as problems:
+            raise problems.exceptions[0] from None
 
 
+@dataclass
 class _Client:
-    def __init__(self, server: Server, model: str, sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None) -> None:
-        self._patience = PATIENCE_S if patience is None else patience
-        self._server, self._url, self._concurrency, self._keep = server, f"{server.url}/chat/completions", concurrency, keep
-        self._body = {"model": model, **sampling}
-        self._last_answer = time.monotonic()
-        self._given_up = 0  # rows since the last answer
+    """Asks one question at a time; `body` is what every request has. `given_up` counts the rows that were refused since the last answer."""
 
-    async def ask_all(self, asked: Sequence[Question]) -> None:
-        import aiohttp
+    session: aiohttp.ClientSession
+    server: Server
+    body: dict[str, Any]
+    concurrency: int
+    patience: float
+    last_answer: float = field(default_factory=time.monotonic)
+    given_up: int = 0
 
-        connector = aiohttp.TCPConnector(limit=0)
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=30)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, **client_options(self._server.url)) as session:
-            waiting = iter(asked)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self._concurrency, len(asked))):
-                        group.create_task(self._work(session, waiting))
-            except* ToolError as problems:
-                raise problems.exceptions[0] from None
-
-    async def _work(self, session: aiohttp.ClientSession, waiting: Iterator[Question]) -> None:
-        for question in waiting:
-            self._keep(await self._ask(session, question))
-
-    async def _ask(self, session: aiohttp.ClientSession, question: Question) -> Prediction:
+    async def ask(self, question: Question) -> Prediction:
         """Returns one row's answer, or its error after TRIES tries."""
-        body = self._body | {"messages": question.messages} | ({"structured_outputs": question.constraint} if question.constraint else {})
+        body = self.body | {"messages": question.messages} | ({"structured_outputs": question.constraint} if question.constraint else {})
         data = json.dumps(body, ensure_ascii=False)
         try:
             encoded = data.encode()
         except UnicodeEncodeError as error:  # a lone surrogate
             return Prediction(question.id, None, error=f"the text can't be sent: {error.reason}")
-        tries, blamed, answered_before = 0, 0, self._last_answer
+        tries, blamed, answered_before = 0, 0, self.last_answer
         while True:
             tries += 1
             try:
-                prediction = await self._once(session, question.id, encoded)
-                self._last_answer, self._given_up = time.monotonic(), 0
+                prediction = await self._once(question.id, encoded)
+                self.last_answer, self.given_up = time.monotonic(), 0
                 return prediction
             except Again as problem:
                 # A lost connection is this row's fault only where the server is there for others.
-                if not problem.lost or self._last_answer > answered_before or await self._is_there(session):
+                if not problem.lost or self.last_answer > answered_before or await self._is_there():
                     blamed += 1
                 else:
                     self._need_server(problem)
                 if blamed >= TRIES:
                     return self._give_up(question.id, problem)
-                answered_before = self._last_answer
+                answered_before = self.last_answer
                 pause = min(PAUSE_S * 2 ** min(tries - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
-                await asyncio.sleep(max(pause, min(problem.after, self._patience)))
+                await asyncio.sleep(max(pause, min(problem.after, self.patience)))
 
-    async def _once(self, session: aiohttp.ClientSession, id: str, data: bytes) -> Prediction:
+    async def _once(self, id: str, data: bytes) -> Prediction:
         """Makes one request. Raises Again for a failure that may pass."""
         import aiohttp
 
         started = time.perf_counter()
         try:
-            async with session.post(self._url, data=data, headers={"Content-Type": "application/json"}) as answer:
+            async with self.session.post(f"{self.server.url}/chat/completions", data=data, headers={"Content-Type": "application/json"}) as answer:
                 status, after, text = answer.status, answer.headers.get("Retry-After", ""), await answer.read()
         except aiohttp.ClientPayloadError:
             raise Again("the answer broke off") from None
@@ -129,25 +146,25 @@ class _Client:
 
     def _need_server(self, problem: Again) -> None:
         """Raises ToolError (1) when the server's own process has ended, or no row has had an answer for `patience` seconds."""
-        process = self._server.process
+        process = self.server.process
         if process is not None and process.poll() is not None:
-            raise ToolError(f"{self._server.url}: the server ended with exit code {process.returncode}.", WANTING)
-        if time.monotonic() - self._last_answer > self._patience:
-            raise ToolError(f"{self._server.url}: no answer for {self._patience:.0f} s ({problem}).", WANTING)
+            raise ToolError(f"{self.server.url}: the server ended with exit code {process.returncode}.", WANTING)
+        if time.monotonic() - self.last_answer > self.patience:
+            raise ToolError(f"{self.server.url}: no answer for {self.patience:.0f} s ({problem}).", WANTING)
 
-    async def _is_there(self, session: aiohttp.ClientSession) -> bool:
+    async def _is_there(self) -> bool:
         import aiohttp
 
         try:
-            async with session.get(f"{self._server.url}/models", timeout=aiohttp.ClientTimeout(total=10)) as answer:
+            async with self.session.get(f"{self.server.url}/models", timeout=aiohttp.ClientTimeout(total=10)) as answer:
                 return answer.status == 200
         except (aiohttp.ClientError, OSError):
             return False
 
     def _give_up(self, id: str, problem: Again) -> Prediction:
-        self._given_up += 1
-        if self._given_up >= max(REFUSED_ROWS, self._concurrency):
-            raise ToolError(f"{self._server.url}: {self._given_up} rows in a row weren't answered in {TRIES} tries each ({problem}).", WANTING)
+        self.given_up += 1
+        if self.given_up >= max(REFUSED_ROWS, self.concurrency):
+            raise ToolError(f"{self.server.url}: {self.given_up} rows in a row weren't answered in {TRIES} tries each ({problem}).", WANTING)
         return Prediction(id, None, error=f"{problem} ({TRIES} tries)"[:500])
 
 

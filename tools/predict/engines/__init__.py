@@ -1,6 +1,6 @@
 """The engines: who answers questions, and with which options.
 
-Each module has `ready(asking, options)`, a context manager that yields an Engine. Adding an engine is a module and a line of ENGINES. Nothing here may need more
+Each module of ENGINES has `ready(asking, options)`, a context manager that yields an Engine. Adding an engine is a module and a line of ENGINES. Nothing here may need more
 than the standard library: the workers in this folder run in vLLM's environment.
 """
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tools.predict.questions import Question
 
 ENGINES = {
-    "vllm": "tools.predict.engines.online",
+    "vllm": "tools.predict.client",
     "offline": "tools.predict.engines.offline",
     "ray": "tools.predict.engines.offline",
     "hf": "tools.predict.engines.hf",
