@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import warnings
@@ -13,7 +12,7 @@ import pytest
 
 from tools.conf.task import load_task
 from tools.data.doctor import plots
-from tools.data.doctor.plots import draw, font_file, glyphs, histogram, median, readable
+from tools.data.doctor.plots import draw, font_file, readable
 from tools.errors import ToolError
 from tools.files import ROOT
 
@@ -33,6 +32,12 @@ def no_warning_is_allowed() -> Any:
         yield
 
 
+def glyphs() -> set[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return set(FT2Font(str(font_file())).get_charmap())
+
+
 def size(path: Path) -> tuple[int, int]:
     """Width and height in pixels, from the PNG's header (its first chunk)."""
     data = path.read_bytes()
@@ -48,7 +53,7 @@ def gb2312() -> str:
 
 
 def test_the_font_has_every_character_of_gb2312_and_of_the_medical_labels() -> None:
-    known = glyphs(font_file())
+    known = glyphs()
     assert len(gb2312()) == 7445
     assert [char for char in gb2312() if ord(char) not in known] == []
     labels = load_task(Path("conf/task/medical.yaml")).labels
@@ -88,7 +93,7 @@ def test_a_label_can_be_any_text(tmp_path: Path) -> None:
 
 
 def test_a_name_is_boxed_where_it_cannot_be_drawn_and_cut_where_it_is_long() -> None:
-    known = glyphs(font_file())
+    known = glyphs()
     assert readable("中药😀\n", known) == "中药□□"
     assert readable("长" * 30, known) == "长" * 23 + "…"
     assert readable("长" * 24, known) == "长" * 24
@@ -98,13 +103,6 @@ def test_a_name_is_boxed_where_it_cannot_be_drawn_and_cut_where_it_is_long() -> 
 def test_a_thousand_labels_make_a_picture_of_the_most_frequent(tmp_path: Path) -> None:
     draw(stats(labels={f"label{i}": i for i in range(1000)}), tmp_path)
     assert size(tmp_path / "labels.png")[1] < 5000
-
-
-def test_lengths_may_be_text_as_json_has_them(tmp_path: Path) -> None:
-    numbers = stats(token_lengths={9: 3, 10: 4})
-    one, two = draw(numbers, tmp_path / "a"), draw(json.loads(json.dumps(numbers)), tmp_path / "b")
-    assert len(one) == 3
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
 def test_what_there_is_nothing_to_draw_for_is_not_drawn_and_an_older_picture_of_it_goes(tmp_path: Path) -> None:
@@ -146,12 +144,16 @@ def test_the_cutoff_is_drawn_and_says_how_many_rows_are_longer(tmp_path: Path, m
         assert said.pop() == expected
 
 
-def test_a_histogram_holds_every_row_once() -> None:
-    assert histogram({0: 1, 4: 1, "5": 1, 9: 1}, width=5, bins=2) == [50.0, 50.0]
-    assert histogram({7: 3}, width=1, bins=8)[7] == 100.0
-    assert median({1: 1, 2: 1, 30: 1}) == 2
-    assert median({"10": 2, "9": 2}) == 9
-    assert median({}) == 0
+def test_the_lengths_are_drawn_in_bins_of_whole_numbers_that_hold_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: dict[str, Any] = {}
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.update({path.name: figure}))
+    for lengths, shares, edge in (({1: 1, 2: 1, 30: 2}, {1: 25.0, 2: 25.0, 30: 50.0}, 31), ({99: 3, 100: 1}, {33: 100.0}, 102)):
+        draw({"train": {"rows": 4, "labels": {}, "text_lengths": lengths}}, tmp_path)
+        axes = figures["text_lengths.png"].axes[0]
+        outline = axes.patches[0].get_xy()
+        assert {place: share for place, share in enumerate(outline[1:-1:2, 1]) if share} == pytest.approx(shares)
+        assert outline[:, 0].max() == edge
+    assert axes.get_legend_handles_labels()[1] == ["train: median 99, longest 100"]
 
 
 def test_no_window_system_and_no_state_of_matplotlib_is_touched(tmp_path: Path) -> None:

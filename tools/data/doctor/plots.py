@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from tools.errors import ToolError
@@ -37,19 +38,19 @@ Stats = Mapping[str, Mapping[str, Any]]
 def draw(stats: Stats, out: Path, cutoff_len: int | None = None) -> list[Path]:
     """Draws the pictures into the folder `out`, and removes an earlier picture that there are no counts for now. Returns the files.
 
-    `stats` is {split: {"rows": n, "labels": {label: times}, "text_lengths": {characters: rows}, "token_lengths": {tokens: rows}}}; other keys are passed over,
-    and lengths may be text, as in JSON. `cutoff_len`, in tokens, is drawn beside the token lengths. Raises ToolError if matplotlib or the font isn't installed.
+    `stats` is {split: {"rows": n, "labels": {label: times}, "text_lengths": {characters: rows}, "token_lengths": {tokens: rows}}}; other keys are passed over.
+    `cutoff_len`, in tokens, is drawn beside the token lengths. Raises ToolError if matplotlib or the font isn't installed.
     """
     font = font_file()
     from matplotlib import rc_context
     from matplotlib.font_manager import FontProperties, fontManager
+    from matplotlib.ft2font import FT2Font
 
-    if str(font) not in {known.fname for known in fontManager.ttflist}:
-        fontManager.addfont(font)
+    fontManager.addfont(font)
     # A label may hold what matplotlib would take for a formula ($…$).
     with rc_context({"font.family": [FontProperties(fname=font).get_name()], "text.parse_math": False}):
         figures = {
-            "labels.png": _draw_labels(stats, glyphs(font)),
+            "labels.png": _draw_labels(stats, set(FT2Font(str(font)).get_charmap())),
             "text_lengths.png": _draw_lengths(stats, "text_lengths", "characters"),
             "token_lengths.png": _draw_lengths(stats, "token_lengths", "tokens", cutoff_len),
         }
@@ -68,36 +69,10 @@ def font_file() -> Path:
     return Path(found.submodule_search_locations[0]) / FONT_FILE
 
 
-def glyphs(font: Path) -> set[int]:
-    """Returns the code points that a font has a glyph for."""
-    from matplotlib.ft2font import FT2Font
-
-    return set(FT2Font(str(font)).get_charmap())
-
-
 def readable(name: str, known: set[int]) -> str:
-    """Returns a label's name as it can be drawn: cut, with a box for each character that the font lacks."""
+    """Returns a label's name as it can be drawn: cut, with a box for each character that isn't among the font's code points."""
     boxed = "".join(char if ord(char) in known else NO_GLYPH for char in name)
     return boxed if len(boxed) <= NAME_LENGTH else boxed[: NAME_LENGTH - 1] + "…"
-
-
-def histogram(lengths: Mapping[Any, int], width: int, bins: int) -> list[float]:
-    """Returns each bin's share of the rows in per cent; bin i holds the lengths from i·width to (i+1)·width - 1."""
-    counts = [0] * bins
-    for length, rows in lengths.items():
-        counts[int(length) // width] += rows
-    total = sum(counts) or 1
-    return [100 * count / total for count in counts]
-
-
-def median(lengths: Mapping[Any, int]) -> int:
-    """Returns the lower median of a histogram {length: rows}."""
-    middle, seen = (sum(lengths.values()) + 1) // 2, 0
-    for length in sorted(lengths, key=int):
-        seen += lengths[length]
-        if seen >= middle:
-            return int(length)
-    return 0
 
 
 def _draw_labels(stats: Stats, known: set[int]) -> Figure | None:
@@ -125,16 +100,17 @@ def _draw_lengths(stats: Stats, key: str, unit: str, cutoff_len: int | None = No
     found = {name: split[key] for name, split in stats.items() if split.get(key)}
     if not found:
         return None
-    longest = max(int(length) for lengths in found.values() for length in lengths)
-    width = longest // BINS + 1
-    bins = longest // width + 1
+    longest = max(max(lengths) for lengths in found.values())
+    width = longest // BINS + 1  # whole numbers in each bin
+    edges = range(0, longest + 1 + width, width)
     figure, axes = _axes(4.5, f"Length in {unit}")
     axes.set(xlabel=unit, ylabel="share of the split's rows, %")
     for name, lengths in found.items():
-        label = f"{name}: median {median(lengths):,}, longest {max(map(int, lengths)):,}"
-        axes.stairs(histogram(lengths, width, bins), [i * width for i in range(bins + 1)], linewidth=1.5, label=label)
+        label = f"{name}: median {median_low(Counter(lengths).elements()):,}, longest {max(lengths):,}"
+        shares = [100 * rows / sum(lengths.values()) for rows in lengths.values()]
+        axes.hist(list(lengths), edges, weights=shares, histtype="step", linewidth=1.5, label=label)
     if cutoff_len is not None:
-        over = sum(rows for lengths in found.values() for length, rows in lengths.items() if int(length) > cutoff_len)
+        over = sum(rows for lengths in found.values() for length, rows in lengths.items() if length > cutoff_len)
         label = f"cutoff_len {cutoff_len:,}: {over:,} rows are longer"
         if cutoff_len <= 2 * longest:
             axes.axvline(cutoff_len, color=CUTOFF_COLOUR, linestyle="--", label=label)
