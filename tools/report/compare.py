@@ -23,8 +23,7 @@ from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example, read_examples
 from tools.files import Transaction, need_file, sha256, write_json
 from tools.predict.predictions import FILE, read_predictions
-from tools.report.evaluations import OUTPUTS, Evaluation, differences, find_evaluations, named_evaluation
-from tools.report.leaderboard import leaderboard, save_leaderboard, table
+from tools.report.evaluations import OUTPUTS, Evaluation, differences, find_evaluations, leaderboard, named_evaluation, save_leaderboard, table
 from tools.score.bootstrap import LEVEL, interval, resample
 from tools.score.counts import NO_LABEL, Counts
 from tools.score.rows import known_labels, rows
