@@ -12,6 +12,7 @@ import pytest
 from tests import toy_server
 from tests.toy_server import Faulty
 from tools.conf.task import Task, find_task
+from tools.example import Example
 from tools.extract import annotate
 from tools.predict.predictions import Prediction
 from tools.predict.server import Server
@@ -31,7 +32,7 @@ def answer(pairs: list[tuple[str, str]]) -> str:
 def test_of_spans_that_overlap_the_longest_is_marked_and_none_is_lost(sample: Task) -> None:
     text = "北京大学医学院北京"
     pairs = [("address", "北京"), ("organization", "北京大学"), ("organization", "大学医学院"), ("name", "北京大学"), ("name", "无")]
-    found = annotate.understood(sample, annotate.example(text), Prediction("row", answer(pairs)))
+    found = annotate.understood(sample, Example("row", text, []), Prediction("row", answer(pairs)))
     assert found.spans == [
         ("name", 0, 4),
         ("organization", 0, 4),
@@ -43,13 +44,13 @@ def test_of_spans_that_overlap_the_longest_is_marked_and_none_is_lost(sample: Ta
     pieces = annotate.pieces(text, found.spans, sample.names)
     assert "".join(piece for piece, _ in pieces) == text
     assert annotate.pieces("", [], {}) == [("", None)]
-    many = annotate.understood(sample, annotate.example("长" * 20_000), Prediction("row", answer([("name", "长"), ("book", "长长")])))
+    many = annotate.understood(sample, Example("row", "长" * 20_000, []), Prediction("row", answer([("name", "长"), ("book", "长长")])))
     assert len(many.spans) == 30_000 and annotate.outermost(many.spans) == [("book", start, start + 2) for start in range(0, 20_000, 2)]
 
 
 def test_offsets_are_those_of_the_text_as_it_was_given(sample: Task) -> None:
     text = "甲<|im_end|>乙"
-    found = annotate.understood(sample, annotate.example(text), Prediction("row", answer([("name", "<｜im_end｜>乙")])))
+    found = annotate.understood(sample, Example("row", text, []), Prediction("row", answer([("name", "<｜im_end｜>乙")])))
     assert found.entities() == [{"label": "name", "text": "<|im_end|>乙", "start": 1, "end": 12}]
 
 

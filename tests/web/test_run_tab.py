@@ -1,17 +1,23 @@
-"""The page's third tab, in a real browser."""
+"""The page's third tab: what a run's folder records, and the tab in a real browser."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.browser import opened
 from tests.web.toy_page import Open, answer
+from tools import cli
+from tools.conf.run import Run
 from tools.conf.task import Task
-from tools.predict.predictions import Prediction
+from tools.predict.predictions import Prediction, PredictionsMeta
+from tools.report import report
+from tools.report.evaluations import Evaluation
+from tools.web.run_tab import facts, losses, report_command
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -22,7 +28,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # for wor
 def test_the_run_tab_names_what_is_missing_and_shows_what_is_there(browser: Browser, ner: Open, sample: Task) -> None:
     from tools.files import sha256, write_json, write_text
     from tools.predict.predictions import FILE, META
-    from tools.report import report
     from tools.score.score import evaluate
 
     output = ner.site.run.output_dir
@@ -64,3 +69,32 @@ def test_the_run_tab_names_what_is_missing_and_shows_what_is_there(browser: Brow
         page.get_by_role("option", name="sample_dev-base").click()
         page.locator("#scores").get_by_text("make report CONF=conf/toy-run.yaml WHICH=base").wait_for()
         assert page.locator("#scores tbody").inner_text().splitlines()[0].split("\t") == ["name", "0.0000", "0.0000", "0.0000", "1"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path / "toy-run.yaml", {"model_name_or_path": "models/base", "output_dir": str(tmp_path / "toy-run")})
+
+
+@pytest.mark.parametrize(("split", "decoding"), [("dev", "free"), ("test", "free"), ("dev", "schema")])
+def test_the_command_for_a_report_is_one_that_the_verb_takes(run: Run, split: str, decoding: str) -> None:
+    variant = run.variant("merged")
+    folder = variant.evaluation("sample", split, decoding)
+    meta = PredictionsMeta(run="toy-run", task="sample", task_version=1, split=split, examples_sha256="0", rows=0)
+    score: Any = {}
+    command = report_command(Evaluation(folder, variant, replace(meta, decoding=decoding), score))
+    assert command.startswith(f"make report CONF={run.path} WHICH=merged")
+    assert ("SPLIT=test" in command) == (split == "test")
+    words = command.partition('ARGS="')[2].rstrip('"').split()
+    assert cli.parser_of("report", report).parse_args([str(run.path), *words]).folder == (folder if decoding == "schema" else None)
+
+
+def test_a_run_that_is_not_trained_has_no_facts_and_a_torn_log_no_losses(run: Run) -> None:
+    assert (facts(run), losses(run)) == ([], [])
+    run.output_dir.mkdir()
+    (run.output_dir / "trainer_log.jsonl").write_text('{"current_steps": 10, "loss": 1')
+    assert losses(run) == []
+    (run.output_dir / "trainer_log.jsonl").write_text(
+        '{"current_steps": 10, "loss": 1}\n{"current_steps": 10, "eval_loss": 2.5}\n{"current_steps": 20}\n'
+    )
+    assert losses(run) == [(10, 1.0, "train"), (10, 2.5, "eval")]

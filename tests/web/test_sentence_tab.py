@@ -13,6 +13,7 @@ from tests.browser import opened
 from tests.web.toy_page import PAIRS, TEXT, Open, answer, ask, downloads, upload
 from tools.chat import prompt
 from tools.conf.task import Task
+from tools.example import Example
 from tools.extract import annotate
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def test_a_sentence_is_marked_for_both_models_and_every_entity_is_listed(browser
         sent = {request["model"]: request for request in ner.toy.requests}
         assert set(sent) == {"base", "toy-run"}
         task = ner.site.task
-        expected = prompt.messages(task, prompt.renderer(task)(annotate.example(TEXT)))
+        expected = prompt.messages(task, prompt.renderer(task)(Example("row", TEXT, [])))
         assert sent["toy-run"]["messages"] == sent["base"]["messages"] == expected
         assert sent["base"]["temperature"] == 0
         assert not page.locator("#user textarea").is_visible()

@@ -34,7 +34,6 @@ from tools.text import neutralise
 PATIENCE_S = 3.0  # a user waits at the page
 PROBES = 16  # options that are probed at once
 PROBE_S = 60.0  # for one probe
-ROW = "row"  # the id of a text that is asked alone
 UNTOLD = (OSError, HTTPException, ArithmeticError, LookupError, TypeError, ValueError)  # of a server that doesn't answer a probe as vLLM does
 
 
@@ -66,11 +65,6 @@ class Annotation:
     def entities(self) -> list[PlacedEntity]:
         """Returns the spans as entities; their texts are cut from the text as it was given."""
         return [{"label": label, "text": self.text[start:end], "start": start, "end": end} for label, start, end in self.spans]
-
-
-def example(text: str, options: Sequence[str] | None = None, id: str = ROW) -> Example:
-    """Returns a text without annotation as an example."""
-    return Example(id, text, [], options=list(options) if options else None)
 
 
 def understood(task: Task, one: Example, prediction: Prediction) -> Annotation:

@@ -14,8 +14,9 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 from tools.errors import WANTING, ToolError
 from tools.extract.annotate import Annotation, PlacedEntity
@@ -25,7 +26,7 @@ KINDS = (".txt", ".csv", ".jsonl")
 MEGABYTES = 10
 MAX_BYTES = MEGABYTES * 1024 * 1024
 MAX_ROWS = 20_000
-KEYS = ("text", "label", "entities", "nowhere", "output", "error")  # of a row's result, in order
+ADDED = ("label", "entities", "output", "error")  # columns of an annotated CSV
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:[.,][0-9]+)*%?")
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection), in both widths.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -39,13 +40,13 @@ class Fault(ToolError):
         self.key, self.values = key, values
 
 
-class Record(TypedDict):
+class Record(TypedDict, total=False):
     """A row's result. `entities` of a task that looks for entities, `label` of a classification; `nowhere` are pairs whose string isn't in the text."""
 
     text: str
-    entities: NotRequired[list[PlacedEntity]]
-    label: NotRequired[str | None]
-    nowhere: NotRequired[list[dict[str, str]]]
+    entities: list[PlacedEntity]
+    label: str | None
+    nowhere: list[dict[str, str]]
     output: str | None
     error: str | None
 
@@ -73,27 +74,17 @@ def read(path: Path) -> Upload:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise Fault("not_utf8", name=name, line=data.count(b"\n", 0, error.start) + 1) from None
-    upload = {".txt": _read_txt, ".csv": _read_csv, ".jsonl": _read_jsonl}[kind](text, name)
+    lines = [line.rstrip("\r\n") for line in io.StringIO(text, newline="")]  # not splitlines(): U+2028 is text
+    upload = Upload(name, lines) if kind == ".txt" else _read_csv(text, name) if kind == ".csv" else _read_jsonl(lines, name)
+    if len(upload.texts) > MAX_ROWS:
+        raise Fault("too_many", name=name, limit=MAX_ROWS)
     if not any(map(str.strip, upload.texts)):
         raise Fault("no_rows", name=name)
     return upload
 
 
-def _lines(text: str, name: str) -> list[str]:
-    """Splits a text at LF, CRLF or CR only: U+2028 is text."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    lines = lines[:-1] if lines[-1] == "" else lines
-    if len(lines) > MAX_ROWS:
-        raise Fault("too_many", name=name, limit=MAX_ROWS)
-    return lines
-
-
-def _read_txt(text: str, name: str) -> Upload:
-    return Upload(name, _lines(text, name))
-
-
-def _read_jsonl(text: str, name: str) -> Upload:
-    rows = [_object(line, name, number) for number, line in enumerate(_lines(text, name), 1)]
+def _read_jsonl(lines: list[str], name: str) -> Upload:
+    rows = [_object(line, name, number) for number, line in enumerate(lines, 1)]
     return Upload(name, [row["text"] for row in rows], options=[_own_options(row) for row in rows])
 
 
@@ -117,20 +108,20 @@ def _own_options(row: dict[str, Any]) -> list[str] | None:
 def _read_csv(text: str, name: str) -> Upload:
     csv.field_size_limit(MAX_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] = []
     rows: list[list[str]] = []
-    before = 0  # lines
+    line = 1  # the first one of a row
     try:
-        header = next(reader, [])
-        before = reader.line_num
         for row in reader:
-            if len(row) > len(header):
-                raise Fault("bad_cells", name=name, line=before + 1, cells=len(row), columns=len(header))
-            rows.append(row + [""] * (len(header) - len(row)))
-            if len(rows) > MAX_ROWS:
-                raise Fault("too_many", name=name, limit=MAX_ROWS)
-            before = reader.line_num
+            if line == 1:
+                header = row
+            elif len(row) > len(header):
+                raise Fault("bad_cells", name=name, line=line, cells=len(row), columns=len(header))
+            else:
+                rows.append(row + [""] * (len(header) - len(row)))
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise Fault("bad_csv", name=name, line=before + 1, reason=error) from None
+        raise Fault("bad_csv", name=name, line=line, reason=error) from None
     column = _text_column(header, rows, name)
     return Upload(name, [row[column] for row in rows], header, rows)
 
@@ -150,26 +141,26 @@ def record(text: str, found: Annotation | None, kind: str, problem: str | None =
     """Returns a row's result. A blank row and one that wasn't asked have no `found`; `problem` says why a row wasn't asked."""
     output = found.prediction.output if found else None
     error = problem or (found.prediction.error if found else None) or (", ".join(found.failures) if found else "") or None
-    made: Record = {"text": text, "output": output, "error": error}
+    made: Record = {"text": text}
     if kind == "classification":
         made["label"] = found.label if found else None
     else:
         made["entities"] = found.entities() if found else []
     if found and found.nowhere:
         made["nowhere"] = [{"label": label, "text": string} for label, string in found.nowhere]
+    made["output"], made["error"] = output, error
     return made
 
 
 def write_jsonl(path: Path, records: Sequence[Record]) -> Path:
     """Writes one JSON object a row, and returns the path."""
-    ordered = ({key: one[key] for key in KEYS if key in one} for one in records)  # type: ignore[literal-required]
-    write_text(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in ordered))
+    write_text(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
     return path
 
 
 def write_csv(path: Path, upload: Upload, records: Sequence[Record]) -> Path:
     """Writes the uploaded CSV with columns behind its own, in UTF-8 with the byte-order mark that spreadsheets look for, and returns the path."""
-    added = [key for key in KEYS if key not in ("text", "nowhere") and any(key in one for one in records)]
+    added = [key for key in ADDED if any(key in one for one in records)]
     out = io.StringIO()
     out.write("\ufeff")
     writer = csv.writer(out, lineterminator="\n")
@@ -182,13 +173,7 @@ def write_csv(path: Path, upload: Upload, records: Sequence[Record]) -> Path:
 
 def _new_names(header: Sequence[str], added: Sequence[str]) -> list[str]:
     """Returns the names of the added columns; one that the file has already gets a number."""
-    names: list[str] = []
-    for word in added:
-        name, number = word, 2
-        while name in header:
-            name, number = f"{word}_{number}", number + 1
-        names.append(name)
-    return names
+    return [next(name for name in chain([word], (f"{word}_{number}" for number in count(2))) if name not in header) for word in added]
 
 
 def _cell(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The page's second tab: annotates a file of texts.
+"""Builds the page's second tab, which annotates a file of texts.
 
 In: an uploaded file, and one of the site's models. Out: the progress, the annotated file, and its first rows as marked text. The progress bar is our own: Gradio
 shows its bar only for handlers that don't yield, and stops a handler with the browser's tab only where it yields.
@@ -21,7 +21,7 @@ import gradio as gr
 
 from tools.errors import ToolError
 from tools.example import Example
-from tools.extract.annotate import Annotation, example, pieces, understood
+from tools.extract.annotate import Annotation, pieces, understood
 from tools.extract.annotated_file import KINDS, Fault, Record, Upload, read, record, write_csv, write_jsonl
 from tools.predict.client import asking
 from tools.predict.predictions import Prediction
@@ -133,7 +133,7 @@ def to_ask(site: Site, upload: Upload, options: list[str]) -> dict[str, Example]
             own = (upload.options[number] if upload.options else None) or options
             if site.asks_options and len(own) < 2:
                 raise Fault("no_options")
-            found[str(number)] = example(text, None if site.is_ner else own, str(number))
+            found[str(number)] = Example(str(number), text, [], options=None if site.is_ner else own or None)
     return found
 
 

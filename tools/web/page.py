@@ -1,4 +1,4 @@
-"""The page of a run, with its three tabs: a sentence, a file, and the run.
+"""Builds the page of a run, with its three tabs: a sentence, a file, and the run.
 
 In: a Site. Out: a Gradio page, which tools.web.web opens.
 
@@ -39,8 +39,8 @@ footer {display: none !important}
 .scroll table.facts tr {border: 0}
 .scroll table.facts th {font-weight: 600; color: var(--body-text-color-subdued)}
 .scroll table.facts td:nth-child(2) {overflow-wrap: anywhere}
-.scroll table.facts :is(th, td).number {text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap}
-.scroll table.facts tr.average td {font-weight: 600}
+.scroll table.scores :is(th, td):not(:first-child) {text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap}
+.scroll table.scores tbody tr:nth-last-child(-n+2) td {font-weight: 600}
 .model {gap: .5rem !important}
 .model h3 {font-size: .95rem; font-weight: 600; margin: .2rem 0; overflow-wrap: anywhere}
 .textspan.hl .label {background: rgba(255, 255, 255, .5) !important; color: #1f2937 !important; font-weight: 500 !important; text-transform: none !important;

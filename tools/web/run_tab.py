@@ -1,4 +1,6 @@
-"""The page's third tab: the run's scores, its training loss, the record of its training, and its report. Where a file is missing stands the command that makes it.
+"""Builds the page's third tab: the run's scores, its training loss, the record of its training, and its report.
+
+Where a file is missing, the tab shows the command that makes it.
 
 In: a run's folder, read anew each time the tab is opened. Out: tables, a curve, and the report in a frame that can't reach the page.
 
@@ -8,6 +10,7 @@ In: a run's folder, read anew each time the tab is opened. Out: tables, a curve,
 from __future__ import annotations
 
 import tempfile
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from shutil import copyfile
@@ -16,15 +19,18 @@ from typing import Any
 import gradio as gr
 from pandas import DataFrame, isna
 
+from tools.conf.run import Run
 from tools.errors import ToolError
-from tools.files import read_text
-from tools.report.evaluations import Evaluation
+from tools.files import read_jsonl, read_text
+from tools.report.evaluations import Evaluation, find_evaluations
 from tools.report.report import NAME
 from tools.score.table import table
-from tools.web.run_facts import evaluations, facts, losses, report_command
+from tools.train import manifest
 from tools.web.site import QUIET, Site, Words, grid, language, note
 from tools.web.words import WORDS, say
 
+LOG = "trainer_log.jsonl"
+LOSSES = {"loss": "train", "eval_loss": "eval"}  # LLaMA-Factory's keys → the split
 AVERAGES = {"Micro Avg.": "micro", "Macro Avg.": "macro"}
 
 
@@ -90,7 +96,7 @@ def score_table(one: Evaluation, tongue: str) -> str:
         for label, *ratios, support in figures.itertuples(index=False)
     ]
     words = [say(tongue, key) for key in ("label", "precision", "recall")]
-    return f'<p class="figures">{escape(head)}</p>' + grid([*words, "F1", say(tongue, "support")], rows, numbers=range(1, 5), averages=2)
+    return f'<p class="figures">{escape(head)}</p>' + grid([*words, "F1", say(tongue, "support")], rows, "scores")
 
 
 def history(site: Site, tongue: str) -> list[Any]:
@@ -113,3 +119,50 @@ def frame(report: Path) -> str:
     except ToolError as problem:
         return note(str(problem), bad=True)
     return f'<iframe class="report" sandbox="allow-scripts" referrerpolicy="no-referrer" title="{NAME}" srcdoc="{escape(text)}"></iframe>'
+
+
+def evaluations(run: Run) -> list[Evaluation]:
+    """Returns the run's evaluations that are whole, the adapter's own first."""
+    return sorted(find_evaluations(run.output_dir)[0], key=lambda one: (one.variant.word != "adapter", one.folder.name))
+
+
+def report_command(one: Evaluation) -> str:
+    """Returns the make command that writes an evaluation's report."""
+    split = "" if one.meta.split == "dev" else f" SPLIT={one.meta.split}"
+    return one.variant.command("report") + split + ("" if one.meta.decoding == "free" else f' ARGS="--folder {one.folder}"')
+
+
+def losses(run: Run) -> list[tuple[int, float, str]]:
+    """Returns (step, loss, 'train' or 'eval') of each line of LLaMA-Factory's log; [] where there is none."""
+    try:
+        rows = [row for _, row in read_jsonl(run.output_dir / LOG)]
+    except ToolError:
+        return []
+    return [
+        (row["current_steps"], float(row[key]), split)
+        for row in rows
+        for key, split in LOSSES.items()
+        if isinstance(row.get("current_steps"), int) and isinstance(row.get(key), int | float)
+    ]
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Returns (key of tools.web.words or a file's name, value) for each fact of the manifest; [] where the run isn't trained."""
+    known = manifest.read(run.output_dir)
+    if not known:
+        return []
+    found: list[tuple[str, object]] = [
+        ("base_model", run.trained().base_model),
+        ("trained", " – ".join(time.replace("T", " ").removesuffix("+00:00") for time in (known.started, known.ended) if time) + " UTC"),
+        ("training_seconds", _seconds(known.started, known.ended)),
+        ("command", known.command),
+        ("commit", known.commit),
+        ("machine", ", ".join([f"{known.machine.cores or '?'} cores", *known.machine.gpus])),
+        *known.versions.items(),
+        *((f"sha256 {Path(file).name}", digest) for file, digest in known.sha256.items()),
+    ]
+    return [(key, str(value)) for key, value in found if value]
+
+
+def _seconds(started: str, ended: str | None) -> str:
+    return f"{(datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds():,.0f}" if ended else ""

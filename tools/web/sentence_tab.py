@@ -1,4 +1,4 @@
-"""The page's first tab: one text, asked of each of the site's models, side by side.
+"""Builds the page's first tab, which asks each of the site's models about one text and shows the answers side by side.
 
 In: a text, and the options where the task has none of its own. Out: for each model the marked text (or the options' probabilities), messages, every entity in a
 table, and the raw answer.
@@ -18,7 +18,7 @@ import gradio as gr
 
 from tools.errors import ToolError
 from tools.example import Example, read_examples
-from tools.extract.annotate import Annotation, ask, example, length, outermost, pieces
+from tools.extract.annotate import Annotation, ask, length, outermost, pieces
 from tools.extract.annotated_file import Fault
 from tools.predict.predictions import Prediction
 from tools.predict.questions import SAMPLING, questions
@@ -87,11 +87,12 @@ def _raw(words: Words, variant: str) -> gr.Textbox:
 
 def samples(site: Site) -> list[Example]:
     """Returns a few sentences of the run's own dev split, those with the most different labels first; none where the split isn't here."""
-    path = site.task.examples("dev", site.run.dataset)
-    if not path.is_file():
-        return []
     try:
-        rows = [one for one in islice(read_examples(path), READ) if one.text.strip() and len(one.text) <= MAX_LENGTH]
+        rows = [
+            one
+            for one in islice(read_examples(site.task.examples("dev", site.run.dataset)), READ)
+            if one.text.strip() and len(one.text) <= MAX_LENGTH
+        ]
     except ToolError:
         return []
     return sorted(rows, key=lambda one: -min(len({label for label, _ in one.pairs()}), VARIETY))[:SHOWN]
@@ -114,7 +115,7 @@ async def answered(site: Site, text: str, options: list[str], tongue: str) -> li
     [question] = questions(site.task, [asked], "free")
     controls = dict.fromkeys(found[0] for found in CONTROL_TOKEN.finditer(text))
     notes = [note(say(tongue, "neutralised", tokens=" ".join(controls)))] if controls else []
-    notes += [note(say(tongue, "at_limit", limit=MAX_LENGTH))] if len(text) == MAX_LENGTH else []
+    notes += [note(say(tongue, "at_limit", limit=MAX_LENGTH))] if len(text) >= MAX_LENGTH else []
     if all(one.prediction.error for one in found):
         notes.append(note(await refusal(site, question.messages, found[0].prediction, tongue), bad=True))
         return _nothing(site, "".join(notes))
@@ -128,11 +129,9 @@ def _example(site: Site, text: str, options: list[str]) -> Example:
     """Returns the text as an example. Raises Fault for one that can't be asked."""
     if not text or not text.strip():
         raise Fault("empty")
-    if len(text) > MAX_LENGTH:
-        raise Fault("too_many_characters", length=len(text), limit=MAX_LENGTH)
     if site.asks_options and len(options) < 2:
         raise Fault("no_options")
-    return example(text, options if site.asks_options else None)
+    return Example("row", text, [], options=options if site.asks_options else None)
 
 
 def _nothing(site: Site, notes: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The parts that the page's tabs share: the served models, the reader's language, the colours of labels, and all HTML of our own.
+"""Holds the parts that the page's tabs share: the served models, the reader's language, the colours of labels, and all HTML of our own.
 
 In: a run, its task and a server. Out: a Site. `note` and `grid` escape whatever a user or a model wrote.
 
@@ -7,7 +7,7 @@ In: a run, its task and a server. Out: a Site. `note` and `grid` escape whatever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from colorsys import hls_to_rgb
 from dataclasses import dataclass
 from html import escape
@@ -72,11 +72,8 @@ def note(words: str, bad: bool = False) -> str:
     return f'<div class="note{" bad" if bad else ""}" role="{"alert" if bad else "status"}">{escape(words)}</div>'
 
 
-def grid(head: Sequence[str], rows: Iterable[Sequence[object]], numbers: Collection[int] = (), averages: int = 0) -> str:
-    """Returns a table as HTML. `numbers` are the columns that are aligned to the right; the last `averages` rows are set in bold."""
-    kinds = [' class="number"' if number in numbers else "" for number in range(len(head))]
-    top = "".join(f"<th{kind}>{escape(word)}</th>" for kind, word in zip(kinds, head, strict=True))
-    lines = ["".join(f"<td{kind}>{escape(str(cell))}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in rows]
-    body = "".join(f"<tr>{line}</tr>" for line in lines[: len(lines) - averages])
-    body += "".join(f'<tr class="average">{line}</tr>' for line in lines[len(lines) - averages :])
-    return f'<div class="scroll"><table class="facts"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+def grid(head: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "") -> str:
+    """Returns a table as HTML. `kind` is a class of its own: `scores` has numbers in all columns but the first, and two averages in its last rows."""
+    top = "".join(f"<th>{escape(word)}</th>" for word in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table class="facts {kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

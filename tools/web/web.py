@@ -54,7 +54,7 @@ HEADERS = [
 
 
 def models(run: Run, server: Server, variant: Variant) -> dict[str, str]:
-    """Returns the word of each model that the page asks → its name at the server: an adapter beside its base model, a whole model alone.
+    """Returns variant word → name at the server, for each model that the page asks: an adapter beside its base model, a whole model alone.
 
     Raises ToolError when the server serves something else.
     """

@@ -1,4 +1,4 @@
-"""The page's words, each in English and in Chinese. The browser's language decides which are shown.
+"""Holds the page's words, each in English and in Chinese. The browser's language decides which are shown.
 
 In: a key and values. Out: the words with the values filled in.
 
@@ -44,7 +44,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "{seconds:.2f} 秒 · 提示词 {prompt:,} 个词元 · 回答 {answer:,} 个词元",
     ),
     "empty": ("There is no text. Type one first.", "没有文本，请先输入。"),
-    "too_many_characters": ("{length:,} characters; at most {limit:,} fit here.", "共 {length:,} 个字符，这里最多 {limit:,} 个。"),
     "at_limit": (
         "The text has exactly {limit:,} characters, which is the limit: anything pasted beyond it is missing.",
         "文本恰好 {limit:,} 个字符，已达上限：粘贴时超出的部分已丢失。",
