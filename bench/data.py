@@ -1,4 +1,4 @@
-"""What reading, converting and checking data costs on this machine, as a table.
+"""Measures what reading, converting and checking data costs on this machine, as a table.
 
 In: CLUENER2020's train split. Out: a Markdown page with the speed of the converter against bare `json.loads` + `json.dumps`, the seconds of the whole command,
 and wall time and peak memory of converting and checking a tenth of --rows and all of them (the split over and over, each text made new by a running number).
@@ -38,14 +38,14 @@ runpy.run_module("tools", run_name="__main__", alter_sys=True)
 
 @dataclass
 class Times:
-    """What several turns of the same work took: wall-clock and this process's CPU seconds. Other programs lengthen the first far more than the second."""
+    """The cost of several turns of the same work: wall-clock seconds and this process's CPU seconds. Other programs lengthen the first far more than the second."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Measure what runs inside."""
+        """Measures what runs in the block."""
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.wall.append(time.perf_counter() - wall)
@@ -72,7 +72,7 @@ class Cost:
 
 
 def speed(data: Path, repeats: int) -> Speed:
-    """Conversion against bare JSON over the same bytes in this process; the two take turns, so that both see the same machine."""
+    """Measures conversion against bare JSON over the same bytes in this process; the two take turns, so that both see the same machine."""
     task = load_task(Path(TASK), _only(data))
     bare, converted, rows = Times(), Times(), 0
     for _ in range(repeats):
@@ -85,7 +85,7 @@ def speed(data: Path, repeats: int) -> Speed:
 
 
 def whole_command(data: Path, repeats: int) -> float:
-    """Seconds of `./ner data` from start to end, the best of `repeats`."""
+    """Returns the seconds of `./ner data` from start to end, the best of `repeats`."""
     taken = Times()
     for _ in range(repeats):
         with TemporaryDirectory() as out, taken.turn():
@@ -94,7 +94,7 @@ def whole_command(data: Path, repeats: int) -> float:
 
 
 def size(data: Path, rows: int) -> Iterator[Cost]:
-    """What converting and checking cost at that many rows."""
+    """Measures what converting and checking cost at that many rows."""
     with TemporaryDirectory() as folder:
         raw, out = Path(folder) / "raw.jsonl", Path(folder) / "out"
         multiply(data, rows, raw)
@@ -103,7 +103,7 @@ def size(data: Path, rows: int) -> Iterator[Cost]:
 
 
 def multiply(data: Path, rows: int, out: Path) -> None:
-    """Write `rows` rows of `data`, over and over; a running number behind each text makes it new and leaves every offset right."""
+    """Writes `rows` rows of `data`, over and over; a running number behind each text makes it new and leaves every offset right."""
     originals = [json.loads(line) for line in data.read_text(encoding="utf-8").split("\n") if line.strip()]
     with open(out, "w", encoding="utf-8") as lines:
         for number in range(rows):
@@ -112,7 +112,7 @@ def multiply(data: Path, rows: int, out: Path) -> None:
 
 
 def report(fast: Speed, command: float, costs: list[Cost]) -> str:
-    """The Markdown page."""
+    """Returns the Markdown page."""
     lines = [
         "# Data",
         "",
@@ -147,7 +147,7 @@ def _cost(verb: str, rows: int, words: list[str], folder: Path) -> Cost:
 
 
 def _call(command: list[str], allowed: tuple[int, ...] = (0,)) -> None:
-    """Run a tool to its end; the doctor may find something wanting, which is what it is for."""
+    """Runs a tool to its end. Raises ToolError for an exit code that is not among `allowed`: the doctor may find faults."""
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode not in allowed or "Traceback" in done.stderr:
         raise ToolError(f"{' '.join(command[3:])}: exit code {done.returncode}:\n{done.stderr[-2000:]}")

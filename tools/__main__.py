@@ -1,4 +1,4 @@
-"""`python -m tools <verb>`, which is what `./ner <verb>` runs.
+"""Runs one verb. `./ner <verb>` calls `python -m tools <verb>`.
 
 .venv/train/bin/python -m tools eval conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """

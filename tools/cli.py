@@ -1,4 +1,4 @@
-"""The command line: one table of verbs, and the options that several verbs share.
+"""Declares the command line: one table of verbs, and the options that several verbs share.
 
 In: a verb and its words. Out: the verb's module is imported, its `add_options(parser)` declares what is its own, and its `main(args)` does the work.
 
@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser_of(name: str, module: ModuleType) -> Parser:
-    """Returns the parser of a verb. Its help is the verb's line, what the module's docstring says, and the docstring's examples."""
+    """Returns the parser of a verb. Its help is the module's docstring, whose last block is the examples."""
     verb = VERBS[name]
     description, _, examples = (module.__doc__ or "").rstrip().rpartition("\n\n    ")
     parser = Parser(

@@ -1,4 +1,4 @@
-"""Helpers on one text: comparing it, making it harmless to a chat template, reading a number from it, and showing it on a terminal.
+"""Compares one text, makes it harmless to a chat template, reads a number from it, and shows it on a terminal.
 
 In: a text. Out: the text folded, neutralised, on one line, quoted, padded or painted; or the number.
 

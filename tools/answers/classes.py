@@ -31,8 +31,8 @@ _LEAD_INS = [
 def parse_class(output: str, task: Task, options: Sequence[str]) -> Parsed:
     """Returns the class that an answer names, as the pair (class, ""). Never raises.
 
-    It is one of `options` if the answer is one (by name, alias or file label), says one behind 类别：or in JSON, or mentions exactly one. Otherwise it is the answer
-    itself without quotes and full stop, which is then no option. An answer without a letter is unparsable.
+    It is one of `options` if the answer is that option (by name, alias or file label), gives it behind 类别： or in JSON, or mentions exactly one
+    option. Otherwise it is the answer itself without quotes and full stop, which is then no option. An answer without a letter is unparsable.
     """
     answer = output.strip(BLANK)
     if (hit := task.spellings.get(answer)) and not hit[1]:

@@ -1,4 +1,4 @@
-"""The names of an answer's fields, in this project's prompts and in other people's. Names are compared folded (tools.text.fold).
+"""Lists the names of an answer's fields, in this project's prompts and in other people's. Names are compared folded (tools.text.fold).
 
 A task's own two field names need not stand here.
 """

@@ -5,7 +5,7 @@ In: a run. Out: a function from an Alpaca row to the ids of its prompt and of it
     ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 
 There are two ways to the same ids. LLaMA-Factory encodes for every template and tokenizer, and importing it takes 10 s, since torch comes along. `tools.chat.qwen`
-encodes plain Qwen and starts at once. A test holds one against the other.
+encodes plain Qwen and starts at once. A test compares the two.
 """
 
 from __future__ import annotations

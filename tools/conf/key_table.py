@@ -1,6 +1,6 @@
 """Writes the table of a task's keys in docs/keys.md and docs/zh/keys.md.
 
-In: the descriptions of Task's fields. Out: the table between two marks of each page. tests/test_keys_page.py holds the pages against it.
+In: the descriptions of Task's fields. Out: the table between two marks of each page. tests/test_keys_page.py compares the pages with it.
 
     .venv/train/bin/python -m tools.conf.key_table
 """

@@ -121,7 +121,7 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> Run:
 
 
 def origins(run: Run) -> dict[str, str]:
-    """Returns the origin of each value of a run, the last that names it: 'run', an overlay's path, or 'command line'."""
+    """Returns where each value of a run comes from: 'run', an overlay's path, or 'command line'. The last source that names a value counts."""
     found = dict.fromkeys(map(str, load_yaml(run.path)), "run")
     for word in run.overrides:
         if is_overlay(word):

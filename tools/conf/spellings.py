@@ -1,4 +1,4 @@
-"""The ways in which an answer may write a label, or that there is no entity.
+"""Lists the ways in which an answer may write a label, and the words for "no entity".
 
 In: a task's names of labels, and its aliases. Out: spelling → label. Words are compared after `tools.text.fold`.
 
@@ -32,7 +32,7 @@ NOTHING = (
 def spellings_of(names: Mapping[str, str], aliases: Mapping[str, Sequence[str]]) -> Spellings:
     """Returns every way to write a label in an answer → (the label, the parser's rule that reads it; '' for the trained name).
 
-    Look a word up as it is, then folded: a folded spelling stands here if it can mean only one label.
+    A caller looks a word up as it is, then folded. A folded spelling is in the result if it can mean only one label.
     """
     known = {name: (label, "") for label, name in names.items()}
     for label in names:

@@ -1,7 +1,7 @@
 """Finds texts that stand more than once, in one split of a task or in several, and the rows that a copy without repeats loses.
 
 In: rows with their places. Out: each kind of repeat, counted and with its first cases, which `./ner check` reports, and the lost rows, which its --fix leaves out.
-Only hashes are kept of a row, 40 bytes in all.
+Memory holds only hashes of a row, 40 bytes in all.
 """
 
 from __future__ import annotations

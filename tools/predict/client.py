@@ -66,7 +66,7 @@ def ask_all(server: Server, model: str, asked: Sequence[Question], sampling: dic
 async def asking(
     server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None
 ) -> None:
-    """Does as `ask_all` within an event loop. When it is cancelled, it leaves every request at once. `patience` in seconds takes the place of PATIENCE_S."""
+    """Asks as `ask_all` does, within an event loop that runs. A cancellation ends every request at once. `patience`, in seconds, replaces PATIENCE_S."""
     import aiohttp
 
     timeout, waiting = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=30), iter(asked)

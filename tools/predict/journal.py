@@ -1,4 +1,4 @@
-"""The journal of a prediction: each answer is written as soon as it is there, and a run that was stopped goes on.
+"""Keeps the journal of a prediction: each answer is written as soon as it is there, and a prediction that was stopped goes on.
 
 In: the questions, and what their answers depend on. Out: `answers-<digest of the conditions>.jsonl`, and the questions that are still open. Answers to another
 prompt, from another model or under other conditions are never taken for these.
@@ -21,8 +21,8 @@ from tools.predict.questions import Question, prompts_hash
 class Journal:
     """The answers to a split's questions while they come in; `found` holds those that are there, `open` lists what is left to ask. Use it as a context.
 
-    One line an answer, with the hash of its question, is written before it counts. A row that was refused is asked again the next time; all rows are when
-    `fresh`.
+    One line an answer, with the hash of its question, is written before it counts. A row that was refused is asked again the next time. With
+    `fresh`, all rows are asked again.
     """
 
     def __init__(self, folder: Path, asked: list[Question], digest: str, fresh: bool = False) -> None:
@@ -83,7 +83,7 @@ class Journal:
             self._folder.rmdir()
 
     def _read_finished(self) -> None:
-        """Takes over the predictions in the folder, if they answer these very questions."""
+        """Takes over the predictions in the folder, if they answer these questions."""
         if not (self._folder / META).is_file() or not (self._folder / FILE).is_file():
             return
         meta = read_meta(self._folder / META)
@@ -91,7 +91,7 @@ class Journal:
             self.found |= {id: found for id, found in read_predictions(self._folder / FILE).items() if found.error is None}
 
     def _read_journal(self) -> None:
-        """Takes over the answers of an interrupted run. A torn last line is cut off, an answer to another question is left aside."""
+        """Takes over the answers of an interrupted prediction. A torn last line is cut off, an answer to another question is left aside."""
         self._file.seek(0)
         data = self._file.read()
         whole = data.rfind(b"\n") + 1

@@ -1,4 +1,4 @@
-"""The prediction, and the record of what predictions were made with.
+"""Reads and writes predictions, and the record of what they were made with.
 
 In: answers. Out: `predictions.jsonl`, one object a line, {"id", "output", "finish_reason", "error", "prompt_tokens", "completion_tokens", "latency_s"} with the
 model's raw text as `output`, and `predictions.meta.json` beside it.
@@ -51,7 +51,8 @@ Keep = Callable[[Prediction], None]
 class Conditions:
     """Everything but the questions that an answer depends on. `model` is its name at the server, `which` the variant's word, `engine` software and version.
 
-    `adapter_sha256` is the adapter's that answers or that was merged, `merged_sha256` the record's of a merged or quantised model; both may be None.
+    `adapter_sha256` is the hash of the adapter that answers or that was merged, `merged_sha256` that of a merged or quantised model's record.
+    Both may be None.
     """
 
     run: str

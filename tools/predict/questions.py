@@ -1,4 +1,4 @@
-"""The questions of a split: one an example, with the prompt that training used, asked greedily.
+"""Makes the questions of a split: one an example, with the prompt that training used, asked greedily.
 
 In: a run, a task, a split and one of the run's models. Out: the questions, and everything that their answers depend on.
 

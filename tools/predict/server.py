@@ -1,6 +1,6 @@
-"""The server that predictions come from: one that runs already, or one of our own for the time of a prediction.
+"""Finds the server that predictions come from, or starts one of our own for the time of a prediction.
 
-In: a run, one of its models and an address. Out: a server that serves this very model.
+In: a run, one of its models and an address. Out: a server that serves this model.
 
     ./ner eval conf/tiny-qwen2-sample-ner-lora-sft.yaml --which merged --url http://127.0.0.1:8000/v1
 """

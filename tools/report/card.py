@@ -197,7 +197,7 @@ def _number(value: Any) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declares what the hub's metadata needs and the run doesn't tell."""
+    """Declares the options for what the hub's metadata needs and the run doesn't hold."""
     parser.add_argument("--base-model", metavar="OWNER/NAME", help="the base model's name on the Hugging Face hub, where the run doesn't tell it")
     parser.add_argument(
         "--license", metavar="ID", help="the weights' licence by the hub's identifier (default: the one of base model and data, or unknown)"

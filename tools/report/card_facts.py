@@ -1,4 +1,4 @@
-"""Gathers the facts of a model card from a run's folder. Nothing that isn't there is made up.
+"""Gathers the facts of a model card from a run's folder. A fact that isn't there is left out.
 
 In: a trained run, its task, and one of the run's models. Out: Facts, which tools/report/card.md renders, free of secrets and of this machine's paths.
 

@@ -184,7 +184,7 @@ def _figures(one: Evaluation) -> tuple[Any, ...]:
 
 
 def table(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[str] = (), markdown: bool = False) -> str:
-    """Returns the blocks as text or Markdown tables, each under a heading that says why it stands apart; `problems` are listed at the end."""
+    """Returns the blocks as text or Markdown tables, each under a heading with the reason why it is a block of its own; `problems` are listed at the end."""
     lines: list[str] = []
     for number, block in enumerate(blocks):
         heading = _heading(block, blocks[number - 1] if number else None)

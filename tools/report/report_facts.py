@@ -169,7 +169,7 @@ def _cut(text: str) -> str:
 
 
 def _marked(text: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[list[list[Any]], list[list[str]], bool]:
-    """Marks every occurrence of each pair's string, overlaps and all: a ShownRow's `text`, up to MARKS `marks`, and whether there are more."""
+    """Marks every occurrence of each pair's string, overlapping ones too: a ShownRow's `text`, up to MARKS `marks`, and whether there are more."""
     found = ((start, end, kind, label) for kind, (label, string) in pairs for start, end in occurrences(string, text))
     spans = list(islice(found, MARKS + 1))
     more, spans = len(spans) > MARKS, spans[:MARKS]

@@ -1,4 +1,4 @@
-"""Bootstrap over the rows of an evaluation: resampled sums, and the percentile intervals of F1.
+"""Computes a bootstrap over the rows of an evaluation: resampled sums, and the percentile intervals of F1.
 
 In: how often each outcome of a row occurs. Out: F1's interval at 95 % for the micro and macro average and for every label.
 

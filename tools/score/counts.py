@@ -1,4 +1,4 @@
-"""Counts of right and wrong items: a row's outcome, the sums over rows, and the ratios that follow from them.
+"""Counts right and wrong items: a row's outcome, the sums over rows, and the ratios that follow from them.
 
 In: outcomes, and the number of rows that have each. Out: integers by label, and precision, recall and F1.
 

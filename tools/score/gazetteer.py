@@ -1,4 +1,4 @@
-"""The training entities as a plain list: the strings that a model has seen, and the floor under a NER score. A model below the floor is broken.
+"""Keeps the training entities as a plain list: the strings that a model has seen, and the floor under a NER score. A model below the floor is broken.
 
 In: the training examples, then any text. Out: the (label, string) pairs that the list finds in it.
 

@@ -1,4 +1,4 @@
-"""Places in a text: the spans of gold and predicted strings, side by side for the protocols.
+"""Finds the spans of gold and predicted strings in a text, side by side for the protocols.
 
 In: one Row. Out: its Sides.
 """

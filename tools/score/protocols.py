@@ -1,4 +1,4 @@
-"""The protocols: one small function each, from gold and prediction side by side to an outcome of integers.
+"""Defines the protocols: one small function each, from gold and prediction side by side to an outcome of integers.
 
 In: one row's Sides. Out: its outcome. Equal outcomes are counted together, and every ratio is derived from the sums, once.
 

@@ -2,7 +2,7 @@
 
 In: a task, its examples, predictions. Out: `score.json` (integers first, every ratio derived from them), `score.csv`, and a table.
 
-tools/score/protocols.py says what each protocol counts, bootstrap.py what the intervals mean, and gazetteer.py what the floor is.
+tools/score/protocols.py defines the protocols, bootstrap.py the intervals, and gazetteer.py the floor.
 
     ./ner score conf/task/sample.yaml --examples data/dataset/examples/sample_dev.jsonl --predictions FILE --out DIR
     ./ner score conf/task/sample.yaml aliases.name='[person]' --examples FILE --predictions FILE --out DIR

@@ -1,4 +1,4 @@
-"""score.json: the types of its parts, and the one place that reads and writes it.
+"""Reads and writes score.json, and defines the types of its parts. No other module reads or writes the file.
 
 In: an evaluation's folder. Out: its Score, checked. A score has integer counts first; every ratio is derived from them.
 

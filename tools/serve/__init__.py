@@ -1,1 +1,1 @@
-"""Merged weights or base + adapter → an OpenAI-compatible vLLM server."""
+"""Serves merged weights, or base + adapter, by an OpenAI-compatible vLLM server."""

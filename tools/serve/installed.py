@@ -1,4 +1,4 @@
-"""The vLLM that is installed in .venv/serve: its Python, its build, the environment variables it is started with, and why it stopped.
+"""Describes the vLLM that is installed in .venv/serve: its Python, its build, the environment variables it is started with, and why it stopped.
 
 In: the environment's folder, or a log. Out: what `serve` and the engines without a server need to start vLLM.
 

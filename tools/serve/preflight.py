@@ -1,6 +1,6 @@
-"""vLLM's flags for a run, and everything that vLLM would refuse, said before it starts.
+"""Computes vLLM's flags for a run, and reports everything that vLLM would refuse before it starts.
 
-In: a trained run and which of its models. Out: flags as vLLM's --config file takes them: conf/serve.yaml, and over it what the run decides.
+In: a trained run and one of its models. Out: flags as vLLM's --config file takes them: conf/serve.yaml, overridden by what the run decides.
 
     ./ner serve conf/tiny-qwen2-sample-ner-lora-sft.yaml --which merged
 """

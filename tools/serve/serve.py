@@ -64,7 +64,7 @@ def is_starting(port: int) -> bool:
 
 
 def need_free(host: str, port: int, again: str) -> None:
-    """Raises ToolError for an address that can't be listened at. `again` is the command that names another port, up to its number."""
+    """Raises ToolError for an address that can't be listened at. `again` is the command that takes another port, without the port's number."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

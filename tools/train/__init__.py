@@ -1,1 +1,1 @@
-"""Run files → LLaMA-Factory → adapter → merged weights. Knows no score."""
+"""Trains runs: run files → LLaMA-Factory → adapter → merged weights. This room knows no score."""

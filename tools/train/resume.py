@@ -33,7 +33,7 @@ FREE = {
 
 
 def starting_point(run: Run) -> Path | None:
-    """Returns the checkpoint to go on from, or None. Torn ones are set aside, with a line that says so.
+    """Returns the checkpoint to go on from, or None. Torn ones are set aside, and a printed line names them.
 
     Raises ToolError when the interrupted training had other values or other data, and for a PiSSA run, which can't go on.
     """

@@ -92,7 +92,7 @@ def _need_success(run: Run, how: Processes, code: int, plan: Plan | None) -> Non
 
 
 def _finish(run: Run) -> None:
-    """Converts the adapter where it is PiSSA's, and says what comes next."""
+    """Converts the adapter where it is PiSSA's, and prints the next command."""
     if pissa.convert(run.output_dir):
         print(f"{run.output_dir}: PiSSA's adapter was converted into a plain LoRA adapter of twice the rank")
     merges = run.values.get("finetuning_type") not in PEFT_METHODS

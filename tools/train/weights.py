@@ -1,7 +1,7 @@
 """Reads safetensors files: the shapes in their headers, or one tensor after the other.
 
 In: a model's or an adapter's folder. Out: shapes and sizes without reading a weight, or the tensors themselves. safetensors' own `safe_open` refuses a file
-whose length isn't the one that its header gives, so a torn file is always told.
+whose length isn't the one that its header gives, so a torn file is always noticed.
 
     ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """

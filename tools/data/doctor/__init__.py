@@ -1,1 +1,1 @@
-"""The data doctor's parts: the faults that it finds, and how it measures, mends and draws. `./ner check` is its command."""
+"""Holds the data doctor's parts: the faults that it finds, and how it measures, mends and draws. `./ner check` is its command."""

@@ -1,4 +1,4 @@
-"""Holds each row's token count against the run's `cutoff_len`, with the run's own tokenizer.
+"""Compares each row's token count with the run's `cutoff_len`. The run's own tokenizer counts.
 
 In: a run, and examples in any number. Out: the token count of each, and the longest. `./ner check TASK.yaml --conf conf/<run>.yaml` reports them.
 """
@@ -37,7 +37,7 @@ class Cutoff:
         self._waiting: list[tuple[Place, dict[str, str]]] = []
 
     def add(self, place: Place, example: Example) -> None:
-        """Measures a row, now or with the next ones. Passes over a row that no tokenizer takes."""
+        """Measures a row, now or with the next ones. Leaves out a row that no tokenizer takes."""
         row = prompt.alpaca(self._task, example, self._render)
         if not LONE_SURROGATE.search(row["input"] + row["output"]):
             self._waiting.append((place, row))

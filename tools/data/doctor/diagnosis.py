@@ -1,6 +1,6 @@
 """Passes once over a task's raw files: every row through its reader and every check, then the checks that need all rows together.
 
-In: a task whose sources are open (`open_sources`), and perhaps a run whose cutoff_len its rows are held against. Out: a Diagnosis, with findings and each
+In: a task whose sources are open (`open_sources`), and perhaps a run with whose cutoff_len its rows are compared. Out: a Diagnosis, with findings and each
 split's counts, which `./ner check` prints. Memory doesn't grow with the rows but for 40 bytes of hashes each (tools.data.repeats).
 """
 

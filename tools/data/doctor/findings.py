@@ -1,4 +1,4 @@
-"""The kinds of fault that the doctor finds, and a collector that counts every fault and keeps the first few of each kind.
+"""Defines the kinds of fault that the doctor finds, counts every fault, and keeps the first few of each kind.
 
 In: one fault at a time, with its place. Out: the findings of report.json, and the same as a table for the terminal. Memory doesn't grow with the number of
 faults: a kind keeps one count a split and at most EXAMPLES examples. `./ner check` prints the table.

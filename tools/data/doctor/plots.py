@@ -1,6 +1,6 @@
 """Draws a dataset's pictures: how often each label is annotated, and how long texts and rows are, split by split.
 
-In: the doctor's counts of each split. Out: labels.png, text_lengths.png and token_lengths.png in a folder, without those that there are no counts for.
+In: the doctor's counts of each split. Out: labels.png, text_lengths.png and token_lengths.png in a folder. A picture without counts is left out.
 Chinese is set in Noto Sans SC (SIL Open Font License) from the package zhplot: no font of the system is needed.
 
     ./ner check conf/task/clue.yaml --plots
@@ -36,7 +36,7 @@ Stats = Mapping[str, Mapping[str, Any]]
 
 
 def draw(stats: Stats, out: Path, cutoff_len: int | None = None) -> list[Path]:
-    """Draws the pictures into the folder `out`, and removes an earlier picture that there are no counts for now. Returns the files.
+    """Draws the pictures into the folder `out`, and removes an earlier picture that has no counts now. Returns the files.
 
     `stats` is {split: {"rows": n, "labels": {label: times}, "text_lengths": {characters: rows}, "token_lengths": {tokens: rows}}}; other keys are passed over.
     `cutoff_len`, in tokens, is drawn beside the token lengths. Raises ToolError if matplotlib or the font isn't installed.

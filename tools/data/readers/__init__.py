@@ -1,4 +1,4 @@
-"""Raw annotation formats. A new format is a file here and one entry in READERS.
+"""Lists the readers of raw annotation, one format each. A new format is a file here and one entry in READERS.
 
 A reader takes a path and yields one RawRow or BadRow for each row of the file, in order. It never raises because of a row, whatever bytes the file holds.
 """

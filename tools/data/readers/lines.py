@@ -1,4 +1,4 @@
-"""Reads the lines of a raw file, whatever bytes it holds: bytes in, numbered text or a BadRow out; rows of a JSON Lines file too.
+"""Reads the lines of a raw file, whatever bytes it holds, and the rows of a JSON Lines file. In: bytes. Out: numbered text, or a BadRow.
 
 A line ends at LF, and a CR before it belongs to the end; U+2028 and similar characters are text. A UTF-8 byte-order mark at the start is dropped. Blank lines
 (nothing but ASCII whitespace) are passed over, and count in the numbers of the others.

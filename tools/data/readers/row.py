@@ -1,4 +1,4 @@
-"""A reader's result: a row as it is annotated, or a row that can't be used with the reason; and the check of a row's offsets."""
+"""Defines a reader's result, a row as it is annotated or a row that can't be used with the reason, and checks a row's offsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engines: who answers questions, and with which options.
+"""Lists the engines that answer questions, and their options.
 
 Each module of ENGINES has `ready(asking, options)`, a context manager that yields an Engine. Adding an engine is a module and a line of ENGINES. Nothing here may need more
 than the standard library: the workers in this folder run in vLLM's environment.
@@ -47,7 +47,7 @@ class Options:
 
     @property
     def asks_all(self) -> bool:
-        """Whether every row is asked, whatever was answered before: `debug` shows a row's way, so that row must be asked."""
+        """Whether every row is asked, whatever was answered before: `debug` shows one row from prompt to answer, so that row must be asked."""
         return self.fresh or self.debug
 
 

@@ -1,6 +1,6 @@
 """Answers with vLLM and without a server: for batches that nobody waits for, on this machine or over a Ray cluster.
 
-In: what is asked. Out: an engine that writes its questions to a file, starts a worker in vLLM's own environment, and reads the answers as they are written.
+In: an Asking (which rows, of which model, how). Out: an engine that writes its questions to a file, starts a worker in vLLM's own environment, and reads the answers as they are written.
 vLLM's words go to data/outputs/<run>/offline.log.
 
     ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --engine offline --out DIR
@@ -26,7 +26,7 @@ from tools.process import Child
 from tools.serve.installed import PYTHON, environment, need_vllm, reason, vllm_version
 from tools.serve.preflight import plan
 
-WORKERS = {"offline": "tools.predict.engines.worker", "ray": "tools.predict.engines.ray_worker"}
+WORKER = "tools.predict.engines.worker"
 PAUSE_S = 0.2  # between two looks at the answers
 
 
@@ -38,7 +38,7 @@ def ready(asking: Asking, options: Options) -> Iterator[Engine]:
 
     def answer(asked: list[Question], keep: Keep) -> None:
         with TemporaryDirectory(prefix="offline-") as folder:
-            _work(WORKERS[options.engine], told, asked, Path(folder), asking.run.output_dir / "offline.log", keep)
+            _work(options.engine, told, asked, Path(folder), asking.run.output_dir / "offline.log", keep)
 
     yield Engine(name, f"vllm {vllm_version()} {options.engine}", name, answer)
 
@@ -54,14 +54,14 @@ def job(asking: Asking) -> dict[str, Any]:
     }
 
 
-def _work(module: str, told: dict[str, Any], asked: list[Question], folder: Path, log_path: Path, keep: Keep) -> None:
+def _work(engine: str, told: dict[str, Any], asked: list[Question], folder: Path, log_path: Path, keep: Keep) -> None:
     """Runs a worker to its end and keeps each answer. Raises ToolError (1) when vLLM stops before the end."""
     questions, answers = folder / "questions.jsonl", folder / "answers.jsonl"
     write_text(questions, "".join(question.to_json() for question in asked))
     answers.touch()
     write_json(folder / "job.json", {**told, "questions": str(questions), "answers": str(answers)})
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    command = [str(PYTHON), "-m", module, str(folder / "job.json")]
+    command = [str(PYTHON), "-m", WORKER, engine, str(folder / "job.json")]
     with open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as process, open(answers, "rb") as written:
         running = True
         while running:

@@ -1,4 +1,4 @@
-"""The engines that train a run, in one table: what each is called, how it is started, which keys it takes.
+"""Lists the engines that train a run: the name of each, its command, and the keys that it takes.
 
 In: a run's `engine` (tools.conf.run). Out: an Engine. A further engine is one more entry here.
 
@@ -22,7 +22,7 @@ class Engine:
     """One engine. `command()` starts it, with the resolved run as a last word.
 
     `keys()` returns the dataclasses whose fields are the keys that it takes, `parse(values)` reads a run as the engine does and raises what it raises, and
-    `problems(run)` says what it can't do. `processes` tells whether torchrun can start it. `keys` and `parse` import torch.
+    `problems(run)` returns what it can't do. `processes` tells whether torchrun can start it. `keys` and `parse` import torch.
     """
 
     title: str
