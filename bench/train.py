@@ -47,26 +47,8 @@ SETTINGS = {
 BASE = Path("models/tiny-qwen2")
 EVAL_BATCH = 8
 # Shapes of models with random weights: the cost of a step depends on the shape alone.
-SHAPES = {
-    "qwen2.5-7b": {
-        "vocab_size": 152064,
-        "hidden_size": 3584,
-        "intermediate_size": 18944,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 28,
-        "num_key_value_heads": 4,
-        "tie_word_embeddings": False,
-    },
-    "qwen2.5-0.5b": {
-        "vocab_size": 151936,
-        "hidden_size": 896,
-        "intermediate_size": 4864,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 14,
-        "num_key_value_heads": 2,
-        "tie_word_embeddings": True,
-    },
-}
+SHAPE = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "tie_word_embeddings")
+SHAPES = {"qwen2.5-7b": (152064, 3584, 18944, 28, 28, 4, False), "qwen2.5-0.5b": (151936, 896, 4864, 24, 14, 2, True)}
 
 
 @dataclass(frozen=True)
@@ -176,7 +158,7 @@ def random_base(shape: str, folder: Path) -> Path:
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda" if gpus() else "cpu"):
-        model = Qwen2ForCausalLM(Qwen2Config(**SHAPES[shape], max_position_embeddings=4096))
+        model = Qwen2ForCausalLM(Qwen2Config(**dict(zip(SHAPE, SHAPES[shape], strict=True)), max_position_embeddings=4096))
     torch.set_default_dtype(torch.float32)
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
@@ -185,7 +167,7 @@ def random_base(shape: str, folder: Path) -> Path:
 
 
 def report(base: str, costs: dict[str, Cost], added: tuple[float, float]) -> str:
-    """The Markdown page."""
+    """Returns the Markdown page."""
     first = next(iter(costs.values()))
     device = gpus()[0].name if gpus() else machine()
     lines = [

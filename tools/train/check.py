@@ -1,7 +1,6 @@
 """Checks tasks, or a run before it is trained: what it will do, what it will cost, and everything wrong with it, in seconds and without a GPU.
 
-In: task files with key=value words, or a run with overlays and key=value words; the first file tells which. Out of a task: the data doctor's findings. Out of a
-run: its values with their origin, its rows against cutoff_len, steps, tokens, padding, memory, disk and the exact command, then the doctor's findings on its
+In: task files with key=value words, or a run with overlays and key=value words; the first file decides. Out, for a task: the data doctor's findings. Out, for a run: its values with their origin, its rows against cutoff_len, steps, tokens, padding, memory, disk and the exact command, then the doctor's findings on its
 raw files, where they are here. The exit code is 2 if anything would stop or damage the run, and 1 if the doctor finds what would damage it.
 
     ./ner check conf/task/clue.yaml
@@ -23,6 +22,7 @@ from tools.conf.task import TASKS, find_task
 from tools.data.doctor import examine as doctor
 from tools.data.sources import Source
 from tools.errors import ToolError, all_at_once
+from tools.text import one_line
 from tools.train import arguments, distributed
 from tools.train.engines.table import ENGINES
 from tools.train.examination import Examination, examine, size
@@ -31,7 +31,7 @@ from tools.train.plan import Plan
 
 
 def is_run(words: Sequence[str]) -> bool:
-    """Returns whether the first file among the words is a run; a task otherwise, also where no file is named. Raises ToolError for a file that is neither."""
+    """Returns whether the first file among the words is a run; False for a task, and where no file is named. Raises ToolError for a file that is neither."""
     files = [Path(word) for word in words if "=" not in word]
     if not files:
         return False
@@ -101,12 +101,9 @@ def _plan_lines(run: Run, plan: Plan) -> str:
 
 
 def _memory_lines(estimate: Estimate) -> str:
-    now, other = size(estimate.total), size(estimate.other_total)
-    both = (
-        f"{now} with gradient checkpointing, {other} without" if estimate.checkpointing else f"{now} without gradient checkpointing, {other} with it"
-    )
+    now, then = ("with", "without") if estimate.checkpointing else ("without", "with it")
     lines = [
-        f"GPU       about {both}: weights {size(estimate.weights)}, {estimate.trained_parameters:,} trained parameters {size(estimate.trained)}, "
+        f"GPU       about {size(estimate.total)} {now} gradient checkpointing, {size(estimate.other_total)} {then}: weights {size(estimate.weights)}, {estimate.trained_parameters:,} trained parameters {size(estimate.trained)}, "
         f"activations {size(estimate.activations)}, logits {size(estimate.logits)}"
     ]
     if estimate.checkpoints:
@@ -115,8 +112,7 @@ def _memory_lines(estimate: Estimate) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
-    return text if len(text) <= 60 else text[:59] + "…"
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 60)
 
 
 def _check_raw(run: Run, args: argparse.Namespace) -> int:

@@ -67,7 +67,7 @@ def _dataset(run: Run, folder: Path, info: dict[str, Any], name: str) -> Dataset
     except ToolError as error:
         return Dataset(name, problems=[str(error)], read=False)
     mapped = {**dict.fromkeys(DEFAULT_COLUMNS), **entry["columns"]} if isinstance(entry.get("columns"), dict) else {**DEFAULT_COLUMNS}
-    problems = [*_column_problems(folder / "dataset_info.json", name, mapped, raw), *_row_problems(path, mapped, raw)]
+    problems = [*_column_problems(folder / "dataset_info.json", name, mapped, raw)] or [*_row_problems(path, mapped, raw)]
     return Dataset(name, path, [] if problems else [_row(mapped, row) for row in raw], problems, read=not problems)
 
 
@@ -120,13 +120,11 @@ def _column_problems(place: Path, name: str, mapped: dict[str, Any], raw: list[d
 
 
 def _row_problems(path: Path, mapped: dict[str, Any], raw: list[dict[str, Any]]) -> Iterator[str]:
-    answer, asked = mapped.get("response"), [column for column in (mapped.get("prompt"), mapped.get("query")) if column]
+    answer, asked = str(mapped["response"]), [column for column in (mapped.get("prompt"), mapped.get("query")) if column]
     texts = [column for column in (*asked, answer, mapped.get("system")) if column]
     faults: dict[str, Callable[[dict[str, Any]], bool]] = {
-        f"without an answer in '{answer}', which LLaMA-Factory drops or trains to say nothing": lambda row: (
-            bool(answer) and _blank(row.get(str(answer)))
-        ),
-        f"without a question in {' or '.join(map(repr, asked))}": lambda row: bool(asked) and all(_blank(row.get(column)) for column in asked),
+        f"without an answer in '{answer}', which LLaMA-Factory drops or trains to say nothing": lambda row: _blank(row.get(answer)),
+        f"without a question in {' or '.join(map(repr, asked))}": lambda row: all(_blank(row.get(column)) for column in asked),
         "with a value that isn't text": lambda row: any(not isinstance(row.get(column), str | None) for column in texts),
     }
     for fault, has_it in faults.items():

@@ -3,8 +3,7 @@
 In: the words of `add_options`, or LLaMA-Factory's own variables in the environment (NNODES, NODE_RANK, NPROC_PER_NODE, MASTER_ADDR, MASTER_PORT). Out: the
 command that trains a resolved run. docs/cluster.md is the page for users.
 
-torchrun is started directly and not by llamafactory-cli, which doesn't pass on that it is being ended: its ranks would train on with nobody to stop them. It also
-splits paths at spaces.
+torchrun is started directly. llamafactory-cli would not pass signals on, so its ranks would train on after it has ended. It also splits paths at spaces.
 
     ./ner train conf/<run>.yaml --nproc 2
     ./ner train conf/<run>.yaml --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --master-port 29500
@@ -109,24 +108,20 @@ def processes(args: argparse.Namespace) -> Processes:
 
 
 def problems(run: Run, how: Processes) -> list[str]:
-    """Returns what this way to start the run would leave out without a word, or let fail late."""
-    values, found = run.values, []
-    sharded = [key for key in ("deepspeed", "fsdp") if values.get(key)]
-    if sharded and not how.nproc:
-        found.append(f"{run.path}: `{sharded[0]}` works through torchrun only. Say --nproc <processes>; 1 will do.")
-    if len(sharded) > 1:
-        found.append(f"{run.path}: `deepspeed` and `fsdp` both divide the model. Keep one of them.")
-    if sharded and values.get("use_cpu"):
-        found.append(f"{run.path}: with `use_cpu: true`, accelerate leaves out `{sharded[0]}` without a word. Drop one of the two.")
-    if values.get("fsdp") and not visible_gpus():
-        found.append(f"{run.path}: `fsdp` needs GPUs. Without them accelerate leaves it out without a word.")
-    if isinstance(values.get("deepspeed"), str) and not Path(values["deepspeed"]).is_file():
-        found.append(f"{run.path}: `deepspeed: {values['deepspeed']}`: no such file. Ours are in conf/deepspeed/.")
-    if how.nproc and not ENGINES[run.engine].processes:
-        found.append(
-            f"{run.path}: {ENGINES[run.engine].title} trains in one process. Leave --nproc and --nnodes out, and show it one GPU: CUDA_VISIBLE_DEVICES=0"
-        )
-    return found
+    """Returns each setting that would be ignored in silence, or fail late, where the run is started this way."""
+    deepspeed, fsdp, engine = run.values.get("deepspeed"), run.values.get("fsdp"), ENGINES[run.engine]
+    alone = "trains in one process. Leave --nproc and --nnodes out, and show it one GPU: CUDA_VISIBLE_DEVICES=0"
+    sharded = "deepspeed" if deepspeed else "fsdp" if fsdp else ""
+    gone = isinstance(deepspeed, str) and not Path(deepspeed).is_file()
+    checks = {
+        f"`{sharded}` works through torchrun only. Say --nproc <processes>; 1 will do.": sharded and not how.nproc,
+        "`deepspeed` and `fsdp` both divide the model. Keep one of them.": deepspeed and fsdp,
+        f"with `use_cpu: true`, accelerate leaves out `{sharded}` without a word. Drop one of the two.": sharded and run.values.get("use_cpu"),
+        "`fsdp` needs GPUs. Without them accelerate leaves it out without a word.": fsdp and not visible_gpus(),
+        f"`deepspeed: {deepspeed}`: no such file. Ours are in conf/deepspeed/.": gone,
+        f"{engine.title} {alone}": how.nproc and not engine.processes,
+    }
+    return [f"{run.path}: {problem}" for problem, holds in checks.items() if holds]
 
 
 def _problems(args: argparse.Namespace) -> list[str]:

@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tools.chat.template import chat_template
 from tools.conf.run import Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.files import one_at_a_time, read_json, replacing, write_json, write_text
@@ -80,8 +81,7 @@ def check_chat(model: Path) -> None:
     """Raises ToolError (exit code 1) when a model folder has no tokenizer or no chat template."""
     if not any((model / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
         raise ToolError(f"{model}: no tokenizer: LLaMA-Factory couldn't save it. Its reason is in {LOG}.", WANTING)
-    config = model / "tokenizer_config.json"
-    if not (model / "chat_template.jinja").is_file() and not (config.is_file() and read_json(config).get("chat_template")):
+    if chat_template(model) is None:
         raise ToolError(f"{model}: no chat template; the base model has none to copy.", WANTING)
 
 

@@ -1,6 +1,6 @@
 """Asks the engine's own parser about a run: settings that exclude each other, packages that a setting needs, and what this machine can't do.
 
-In: a run. Out: the engine's two objections, to the run anywhere and to the run on this machine; empty texts for none. Importing LLaMA-Factory takes ten seconds,
+In: a run. Out: the engine's two objections, to the run on any machine and to the run on this one; '' for none. Importing LLaMA-Factory takes ten seconds,
 so a child process does it, and keeps its output.
 
     .venv/train/bin/python -m tools.train.native_parser llamafactory data/outputs/<run>/run.yaml
@@ -43,15 +43,13 @@ def ask(run: Run) -> Objections:
         file.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
         command = [sys.executable, "-m", "tools.train.native_parser", run.engine, str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **_one_gpu()})
-    lines = [line for line in (done.stdout or done.stderr).strip().splitlines() if line.strip()]
+    last = next(reversed((done.stdout or done.stderr).strip().splitlines()), f"exit code {done.returncode}")
+    refuses = f"{run.path}: {engine.title} refuses the run"
     if done.returncode:
-        return Objections(f"{run.path}: {engine.title} refuses the run: {lines[-1][:500] if lines else f'exit code {done.returncode}'}")
-    anywhere, here = json.loads(lines[-1])
+        return Objections(f"{refuses}: {last[:500]}")
+    anywhere, here = json.loads(last)
     hint = "" if visible_gpus() else " Without a GPU, use_cpu=true trains on the CPU."
-    return Objections(
-        anywhere and f"{run.path}: {engine.title} refuses the run: {anywhere[:500]}",
-        here and f"{run.path}: {engine.title} refuses the run on this machine: {here[:500]}{hint}",
-    )
+    return Objections(anywhere and f"{refuses}: {anywhere[:500]}", here and f"{refuses} on this machine: {here[:500]}{hint}")
 
 
 def objections(engine: str, values: dict[str, Any]) -> Objections:

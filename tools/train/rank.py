@@ -8,8 +8,6 @@ when torchrun is gone; and ranks on CPUs can resume: accelerate calls their devi
 
 from __future__ import annotations
 
-from typing import Any
-
 from tools.process import die_with_parent
 
 PRIORITY = 15  # between torch's own CPU (10) and CUDA (20)
@@ -20,18 +18,11 @@ def train() -> None:
     die_with_parent()
     from torch.serialization import register_package
 
-    register_package(PRIORITY, _no_tag, _numbered_cpu)
+    # The writing of a storage is left to torch; a storage of `cpu:0` is read as it is.
+    register_package(PRIORITY, lambda storage: None, lambda storage, location: storage if location.startswith("cpu:") else None)
     from llamafactory.train.tuner import run_exp
 
     run_exp()
-
-
-def _no_tag(storage: Any) -> None:
-    """Leaves the writing of a storage to torch."""
-
-
-def _numbered_cpu(storage: Any, location: str) -> Any:
-    return storage if location.startswith("cpu:") else None
 
 
 if __name__ == "__main__":

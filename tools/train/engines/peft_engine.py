@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from tools.train.engines.peft_arguments import MethodOptions, ModelOptions, TrainingOptions
 
-KEPT = ("input_ids", "attention_mask", "labels")  # columns of a row; the labels of its prompt are -100
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2"}
 
 
@@ -56,8 +55,8 @@ def train(path: Path) -> Path:
     if training.should_save:
         (output / FINISHED).unlink(missing_ok=True)
     set_seed(training.seed)
-    tokenizer, rows, test = encoded(parsed.model, parsed.data, training)
-    trainer = _trainer(parsed, tokenizer, rows, test)
+    trainer = _trainer(parsed)
+    test = trainer.eval_dataset
     result = trainer.train(resume_from_checkpoint=_checkpoint(training))
     trainer.save_model()
     trainer.save_state()
@@ -91,34 +90,24 @@ def parse(path: Path) -> Parsed:
     return parsed
 
 
-def encoded(
-    model: ModelOptions, data: DataArguments, training: TrainingOptions
-) -> tuple[PreTrainedTokenizerBase, Dataset, Dataset | dict[str, Dataset] | None]:
+def encoded(parsed: Parsed) -> tuple[PreTrainedTokenizerBase, Dataset, Dataset | dict[str, Dataset] | None]:
     """Returns (tokenizer, training rows, evaluation rows or None), as `llamafactory-cli train` makes them of the same arguments.
 
-    Raises ToolError for rows that LLaMA-Factory can't read.
+    The labels of a row's prompt are -100. Raises ToolError for rows that LLaMA-Factory can't read.
     """
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
     from llamafactory.hparams import ModelArguments
     from llamafactory.model import load_tokenizer
 
+    model, data = parsed.model, parsed.data
     theirs = ModelArguments(model_name_or_path=model.model_name_or_path, trust_remote_code=model.trust_remote_code)
     loaded = load_tokenizer(theirs)
     template = get_template_and_fix_tokenizer(loaded["tokenizer"], data)
     try:
-        found = get_dataset(template, theirs, data, training, stage="sft", **loaded)
+        found = get_dataset(template, theirs, data, parsed.training, stage="sft", **loaded)
     except (ValueError, RuntimeError) as error:  # an odd format, or no row at all
         raise ToolError(f"{data.dataset_dir}: LLaMA-Factory can't read the rows: {error}", WANTING) from None
-    test = found.get("eval_dataset")
-    return (
-        loaded["tokenizer"],
-        _only(found["train_dataset"]),
-        {k: _only(v) for k, v in test.items()} if isinstance(test, dict) else test and _only(test),
-    )
-
-
-def _only(rows: Dataset) -> Dataset:
-    return rows.select_columns(list(KEPT))
+    return loaded["tokenizer"], found["train_dataset"], found.get("eval_dataset")
 
 
 def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
@@ -133,19 +122,11 @@ def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
             lora_dropout=method.lora_dropout,
             target_modules="all-linear" if method.lora_target == "all" else [name.strip() for name in method.lora_target.split(",")],
         )
+    common: dict[str, Any] = {"task_type": "CAUSAL_LM", "num_virtual_tokens": method.num_virtual_tokens}
     if method.finetuning_type == "prefix":
-        return PrefixTuningConfig(
-            task_type="CAUSAL_LM",
-            num_virtual_tokens=method.num_virtual_tokens,
-            prefix_projection=method.prefix_projection,
-            encoder_hidden_size=method.encoder_hidden_size,
-        )
-    return PromptEncoderConfig(
-        task_type="CAUSAL_LM",
-        num_virtual_tokens=method.num_virtual_tokens,
-        encoder_hidden_size=method.encoder_hidden_size or base.config.hidden_size,
-        encoder_reparameterization_type=method.encoder_reparameterization_type,
-    )
+        return PrefixTuningConfig(**common, prefix_projection=method.prefix_projection, encoder_hidden_size=method.encoder_hidden_size)
+    width, kind = method.encoder_hidden_size or base.config.hidden_size, method.encoder_reparameterization_type
+    return PromptEncoderConfig(**common, encoder_hidden_size=width, encoder_reparameterization_type=kind)
 
 
 def build(parsed: Parsed) -> PeftModel:
@@ -169,12 +150,13 @@ def build(parsed: Parsed) -> PeftModel:
         raise ToolError(f"{options.model_name_or_path}: PEFT can't add the adapter: {error}") from None
 
 
-def _trainer(parsed: Parsed, tokenizer: Any, rows: Any, test: Any) -> Any:
+def _trainer(parsed: Parsed) -> Any:
     from llamafactory.train.callbacks import LogCallback
     from transformers import DataCollatorForSeq2Seq
 
     from tools.train.engines.peft_trainer import AdapterTrainer
 
+    tokenizer, rows, test = encoded(parsed)
     model = build(parsed)
     model.print_trainable_parameters()
     return AdapterTrainer(
