@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.doctor.findings import BY_HAND, ERROR, EXAMPLES, KINDS, NOTE, SEVERITIES, WARNING, Findings, Place
+from tools.data.doctor.findings import BY_HAND, COLOURS, ERROR, EXAMPLES, KINDS, NOTE, WARNING, Findings, Place
 from tools.text import one_line, quoted
 
 HERE = Path("raw.jsonl")
@@ -27,7 +27,7 @@ def test_the_most_serious_comes_first_whatever_was_found_first() -> None:
     for kind in reversed(KINDS):
         findings.add(kind, place(1), "x")
     severities = [found["severity"] for found in findings.report()]
-    assert severities == sorted(severities, key=SEVERITIES.index)
+    assert severities == sorted(severities, key=list(COLOURS).index)
     assert [found["kind"] for found in findings.report()] == list(KINDS)
 
 

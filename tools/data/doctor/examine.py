@@ -61,7 +61,11 @@ def check(task: Task, words: list[str], run: Run | None, out: Path, fix: bool = 
             if copy:
                 copy.write(new)
             new.open(out / "report.json").write(json.dumps(_report(diagnosis), ensure_ascii=False, indent=2) + "\n")
-    pictures = _draw(diagnosis, out) if plots else []
+    pictures = []
+    if plots:
+        from tools.data.doctor.plots import draw
+
+        pictures = draw(diagnosis.splits.report(), out, diagnosis.cutoff.limit if diagnosis.cutoff else None)
     _print(diagnosis, copy, pictures, out, words)
     return WANTING if diagnosis.findings.total(ERROR) else 0
 
@@ -71,12 +75,6 @@ def _report(diagnosis: Diagnosis) -> dict[str, Any]:
     run = {"run": cutoff.run.name, "cutoff_len": cutoff.limit, "longest": cutoff.longest} if cutoff else {}
     totals = {f"{severity}s": findings.total(severity) for severity in (ERROR, WARNING, NOTE)}
     return {"task": diagnosis.task.name, **run, "splits": diagnosis.splits.report(), "findings": findings.report(), **totals}
-
-
-def _draw(diagnosis: Diagnosis, out: Path) -> list[Path]:
-    from tools.data.doctor.plots import draw
-
-    return draw(diagnosis.splits.report(), out, diagnosis.cutoff.limit if diagnosis.cutoff else None)
 
 
 def _print(diagnosis: Diagnosis, copy: MendedCopy | None, pictures: list[Path], out: Path, words: list[str]) -> None:

@@ -16,7 +16,6 @@ from typing import NamedTuple, TypedDict
 from tools.text import columns, one_line, padded, paint
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-SEVERITIES = (ERROR, WARNING, NOTE)
 COLOURS = {ERROR: "red", WARNING: "yellow", NOTE: "cyan"}
 EXAMPLES = 5
 # Faults that stay in a mended copy.

@@ -7,9 +7,9 @@ In: a row's text and an entity whose string isn't at its offsets. Out: for each 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import NamedTuple
 
+from tools.data.readers.fields import from_utf16, slice_of
 from tools.example import Entity
 
 Span = tuple[int, int]
@@ -27,38 +27,30 @@ _OF_EXCLUSIVE = (
     ("offsets are counted from 1", -1, -1),
     ("offsets are counted from 1 and ends are read as inclusive", -1, 0),
 )
-_OF_BOTH = (("1 is added to starts", 1, 0), ("1 is taken from starts", -1, 0), ("1 is added to starts and ends", 1, 1))
+_UTF16 = "offsets are counted in UTF-16 units, as JavaScript does"
+_OF_BOTH = (("1 is added to starts", 1, 0), ("1 is taken from starts", -1, 0), ("1 is added to starts and ends", 1, 1), (_UTF16, 0, 0))
 
 
 class Reading(NamedTuple):
-    """Another way to read offsets: its name, and the function from (text, start, end) to the span that it means."""
+    """Another way to read offsets: its name, and what it adds to starts and ends."""
 
     name: str
-    span: Callable[[str, int, int], Span]
+    to_start: int
+    to_end: int
 
-
-def _shift(name: str, first: int, last: int) -> Reading:
-    return Reading(name, lambda _, start, end: (start + first, end + last))
-
-
-def _from_utf16(text: str, start: int, end: int) -> Span:
-    units = text.encode("utf-16-le", "surrogatepass")
-    if not 0 <= 2 * start <= 2 * end <= len(units):
-        return start, end
-    first = len(units[: 2 * start].decode("utf-16-le", "ignore"))
-    return first, first + len(units[2 * start : 2 * end].decode("utf-16-le", "ignore"))
+    def span(self, text: str, start: int, end: int) -> Span:
+        """Returns the span that offsets mean in this reading."""
+        return from_utf16(text, start, end) if self.name == _UTF16 else (start + self.to_start, end + self.to_end)
 
 
 def readings(reader: str) -> list[Reading]:
     """Returns the readings that are tried for a reader's files, the likeliest first."""
-    shifts = [*(_OF_INCLUSIVE if reader in INCLUSIVE else _OF_EXCLUSIVE), *_OF_BOTH]
-    return [*(_shift(*shift) for shift in shifts), Reading("offsets are counted in UTF-16 units, as JavaScript does", _from_utf16)]
+    return [Reading(*words) for words in (*(_OF_INCLUSIVE if reader in INCLUSIVE else _OF_EXCLUSIVE), *_OF_BOTH)]
 
 
 def agrees(text: str, span: Span, string: str) -> bool:
     """Returns whether a non-empty string stands at a span of a text."""
-    start, end = span
-    return 0 <= start < end <= len(text) and text[start:end] == string
+    return bool(string) and slice_of(text, *span) == string
 
 
 class Survey:
@@ -86,6 +78,4 @@ class Survey:
         mended = self._mended[best]
         if mended * 2 <= self.wrong:
             return ""
-        if mended < self.wrong:
-            return f"{mended:,} of {self.wrong:,} agree when {best.name}"
-        return f"all {self.wrong:,} agree when {best.name}" if self.wrong > 1 else f"it agrees when {best.name}"
+        return f"{f'{mended:,} of' if mended < self.wrong else 'all'} {self.wrong:,} agree when {best.name}"

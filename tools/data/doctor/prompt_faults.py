@@ -27,7 +27,7 @@ def prompt_faults(task: Task) -> tuple[Callable[[Example], str] | None, list[Pro
     try:
         render = prompt.renderer(task)
     except ToolError as error:
-        return None, [_located(task.prompt, str(error))]
+        return None, [(task.prompt, 1, str(error).removeprefix(f"{task.prompt}: "))]
     found = [(task.prompt, line, message) for line, message in _leftovers(render(Example("", "", [], options=[])))]
     texts = [("system", "the system line", task.system), *(("labels", f"the label '{name}'", name) for name in task.names.values())]
     for key, title, text in texts:
@@ -46,9 +46,3 @@ def _leftovers(text: str) -> list[tuple[int, str]]:
     unpaired = re.search(r"\}\}", text) if text.count("}") > text.count("{") else None
     found = {"unrendered braces": _BRACES.search(text) or unpaired, "a control token": CONTROL_TOKEN.search(text)}
     return [(1 + text.count("\n", 0, match.start()), f"{title}: {match[0]}") for title, match in found.items() if match]
-
-
-def _located(path: Path, message: str) -> PromptFault:
-    """Returns a ToolError's message with its place taken off."""
-    match = re.fullmatch(rf"{re.escape(str(path))}(?::(\d+))?: (?P<rest>.+)", message, re.DOTALL)
-    return (path, int(match[1] or 1), match["rest"]) if match else (path, 1, message)

@@ -128,7 +128,7 @@ def repeat_faults(repeats: Repeats, paths: dict[str, Path], findings: Findings) 
         for repeat in repeats.examples(kind, EXAMPLES):
             differs = ", annotated otherwise" if repeat.differs and kind in ("duplicate", "leak") else ""
             other = f"{paths[repeat.other_split]}:{repeat.other_line}"
-            message = f"stands in {other} too{differs}." if kind != "conflict" else f"annotated otherwise than in {other}."
+            message = f"annotated otherwise than in {other}." if kind == "conflict" else f"stands in {other} too{differs}."
             findings.example(kind, Place(repeat.split, paths[repeat.split], repeat.line), message)
         texts, rows = sum(one.texts for one in tally), sum(one.rows for one in tally)
         findings.detail(kind, f"of {texts:,} texts" if kind == "duplicate" else f"{rows:,} rows")

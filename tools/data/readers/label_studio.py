@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, objects, offset, slice_of, string, strings
+from tools.data.readers.fields import Unusable, from_utf16, objects, offset, slice_of, string, strings
 from tools.data.readers.lines import CUT, json_lines, not_utf8, row_of
 from tools.data.readers.row import BadRow, RawRow, shown
 from tools.example import Entity
@@ -172,21 +172,11 @@ def _labelled(line: int, text: str, results: list[dict[str, Any]]) -> RawRow:
 
 
 def _entities(text: str, value: dict[str, Any]) -> list[Entity]:
-    """Returns one entity for each label of a span. The string is taken from the text if the export has none."""
+    """Returns one entity for each label of a span. The string is taken from the text if the export has none; offsets may count UTF-16 units."""
     start, end = offset(value, "start"), offset(value, "end")
     if value.get("text") is None:
         return [Entity(label, slice_of(text, start, end), start, end) for label in strings(value, "labels")]
     written = string(value, "text")
-    start, end = _in_code_points(text, start, end, written)
+    if text[start:end] != written and slice_of(text, *(units := from_utf16(text, start, end))) == written:
+        start, end = units
     return [Entity(label, written, start, end) for label in strings(value, "labels")]
-
-
-def _in_code_points(text: str, start: int, end: int, written: str) -> tuple[int, int]:
-    """Returns the offsets converted from UTF-16 units if `written` stands there only in these units; the offsets as they are otherwise."""
-    if text[start:end] == written or not 0 <= start < end:
-        return start, end
-    units = text.encode("utf-16-le", "surrogatepass")
-    if units[2 * start : 2 * end] != written.encode("utf-16-le", "surrogatepass"):
-        return start, end
-    before = units[: 2 * start].decode("utf-16-le", "surrogatepass")
-    return len(before), len(before) + len(written)
