@@ -75,7 +75,7 @@ def test_the_counts_of_all_parts_are_the_scores(task: Task, evaluation: Evaluate
     matrix = data["matrix"]
     for label, line in zip(matrix["gold"], matrix["counts"], strict=True):
         if label is not None:
-            counts = next(one for one in data["labels"] if one["label"] == label)
+            counts = data["score"]["labels"][label]
             column = [row[matrix["predicted"].index(label)] for row in matrix["counts"]]
             assert (sum(line), sum(column), line[matrix["predicted"].index(label)]) == (counts["support"], counts["tp"] + counts["fp"], counts["tp"])
 

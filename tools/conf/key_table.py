@@ -19,15 +19,14 @@ from tools.files import ROOT, read_text, write_text
 
 PAGES = {"en": ROOT / "docs" / "keys.md", "zh": ROOT / "docs" / "zh" / "keys.md"}
 BEGIN, END = "<!-- task keys: written by python -m tools.conf.key_table -->\n", "<!-- end of task keys -->\n"
-HEADS = {"en": ("key", "default", "what it does; when to touch it"), "zh": ("键", "默认值", "作用；什么时候改")}
+HEADS = {"en": "| key | default | what it does; when to touch it |", "zh": "| 键 | 默认值 | 作用；什么时候改 |"}
 NEEDED = {"en": "needed", "zh": "必填"}
 NONE = {"en": "none", "zh": "无"}
 
 
 def table(language: str) -> str:
     """Returns the table of a task's keys in Markdown; `language` is 'en' or 'zh'."""
-    lines = [f"| {' | '.join(HEADS[language])} |", "|---|---|---|"]
-    return "\n".join([*lines, *(_row(key, field, language) for key, field in _fields())]) + "\n"
+    return "\n".join([HEADS[language], "|---|---|---|", *(_row(key, field, language) for key, field in _fields()), ""])
 
 
 def with_table(page: str, language: str) -> str:

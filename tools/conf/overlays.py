@@ -76,10 +76,8 @@ def container(config: DictConfig, path: Path) -> dict[str, Any]:
 
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, RecursionError) as error:
         raise ToolError(f"{path}: {reason(error)}") from None
-    except RecursionError:
-        raise ToolError(f"{path}: an interpolation (${{…}}) refers to itself, or values are nested too deeply.") from None
     return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
 
 
@@ -92,5 +90,5 @@ def available(folder: Path) -> str:
 def reason(error: Exception) -> str:
     """Returns the first line of an error's message as a sentence."""
     if isinstance(error, RecursionError):
-        return "values are nested too deeply."
+        return "an interpolation (${…}) refers to itself, or values are nested too deeply."
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(".") + "."

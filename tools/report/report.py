@@ -46,12 +46,6 @@ class Decodings(TypedDict, total=False):
     problem: str
 
 
-class LabelFigures(Figures):
-    """A label's figures."""
-
-    label: str
-
-
 class Page(TypedDict):
     """The facts of a report, in the page's JSON."""
 
@@ -61,7 +55,7 @@ class Page(TypedDict):
     source: str
     score: Score
     meta: list[list[str]]  # [dotted key, value] of predictions.meta.json
-    labels: list[LabelFigures]  # in the score's order, which a JavaScript object wouldn't keep
+    labels: list[str]  # in the score's order, which a JavaScript object wouldn't keep
     kinds: dict[str, list[int]]  # kind → false positives, false negatives, rows
     matrix: Matrix
     seen: dict[str, Figures] | None  # "seen" and "unseen"; None where the score doesn't tell them apart
@@ -85,7 +79,7 @@ def page(task: Task, folder: Path, examples: list[Example], score: Score, meta: 
         "source": task.source,
         "score": score,
         "meta": _flat({**(asdict(meta) if meta else {}), "predictions_written": written}),
-        "labels": [{"label": label, **counts} for label, counts in score["labels"].items()],
+        "labels": list(score["labels"]),
         "kinds": {kind: findings.kinds[kind] for kind in KINDS if kind in findings.kinds},
         "matrix": matrix(findings.confusion, list(task.labels)),
         "seen": _seen(score),
