@@ -1,6 +1,6 @@
-"""Answers in this process with transformers + PEFT: adapters that vLLM can't load (prefix, P-tuning), and a look at one row's way.
+"""Answers in this process with transformers + PEFT: for adapters that vLLM can't load (prefix, P-tuning), and to show one row from prompt to answer.
 
-In: what is asked. Out: an engine that loads the model when it is asked.
+In: an Asking (which rows, of which model, how). Out: an engine that loads the model when it is asked.
 
     ./ner predict conf/peft/tiny-qwen2-sample-ner-ptuning.yaml --engine hf --out DIR
     ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --engine hf --limit 1 --debug --out DIR
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tools.conf.run import Run
 from tools.errors import ToolError, choices
@@ -34,34 +34,24 @@ LINE = "\n" + "-" * 80 + "\n"
 POSITIONS = ("max_position_embeddings", "seq_length")  # a config's key for the positions that a model has
 
 
-class Prompt(NamedTuple):
-    """A prompt as text and as token ids."""
-
-    text: str
-    ids: list[int]
-
-
 @dataclass(frozen=True)
 class Local:
     """A model that answers in this process.
 
-    `virtual` tokens stand before every prompt (prefix and P-tuning), `end` are the ids that end an answer, `positions` is what the model has in all, and
-    `template` is LLaMA-Factory's, for a tokenizer without a chat template of its own.
+    `room` is the most tokens that a prompt may have, `end` are the ids that end an answer, and `template` is LLaMA-Factory's, for a tokenizer without a chat
+    template of its own.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    virtual: int
+    room: int
     end: frozenset[int]
-    positions: int
-    template: Any = None
+    template: Any
 
 
 @contextmanager
 def ready(asking: Asking, options: Options) -> Iterator[Engine]:
     """Yields the engine. With `options.debug` it prints the first row's prompt, ids and answer. Raises ToolError for a model that isn't there."""
-    if options.batch_size < 1:
-        raise ToolError("--batch-size must be at least 1.")
     _need_model(asking.run, asking.variant)
 
     def answer(asked: list[Question], keep: Keep) -> None:
@@ -96,7 +86,7 @@ def load(run: Run, variant: Variant) -> Local:
     ends = _decode_greedily(model, tokenizer)
     positions = next((int(getattr(model.config, key)) for key in POSITIONS if hasattr(model.config, key)), 2**31)
     model, virtual = _adapted(model, variant.folder) if variant.is_adapter else (model, 0)
-    return Local(model.eval(), tokenizer, virtual, ends, positions, template)
+    return Local(model.eval(), tokenizer, positions - virtual - SAMPLING["max_tokens"], ends, template)
 
 
 def _decode_greedily(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -163,48 +153,44 @@ def _need_model(run: Run, variant: Variant) -> Path:
     return folder
 
 
-def _prompts(local: Local, asked: Sequence[Question]) -> tuple[dict[str, Prompt], list[Prediction]]:
-    """Returns id → prompt, and the predictions of rows that can't be asked."""
-    prompts, refused = dict[str, Prompt](), list[Prediction]()
-    room = local.positions - local.virtual - int(SAMPLING["max_tokens"])
+def _prompts(local: Local, asked: Sequence[Question]) -> tuple[dict[str, list[int]], list[Prediction]]:
+    """Returns id → the prompt's token ids, and the predictions of rows that can't be asked."""
+    prompts, refused = dict[str, list[int]](), list[Prediction]()
     for question in asked:
         try:
-            found = _encode(local, question.messages)
+            ids = _encode(local, question.messages)
         except (TypeError, UnicodeEncodeError):  # a lone surrogate has no bytes
-            refused.append(Prediction(question.id, None, error="the text can't be tokenised: it isn't valid Unicode"))
-            continue
-        if len(found.ids) > room:
-            refused.append(
-                Prediction(question.id, None, error=f"the prompt has {len(found.ids)} tokens, and the model has room for {room} beside the answer")
-            )
+            error = "the text can't be tokenised: it isn't valid Unicode"
         else:
-            prompts[question.id] = found
+            error = f"the prompt has {len(ids)} tokens, and the model has room for {local.room} beside the answer" if len(ids) > local.room else ""
+        if error:
+            refused.append(Prediction(question.id, None, error=error))
+        else:
+            prompts[question.id] = ids
     return prompts, refused
 
 
-def _batches(prompts: Mapping[str, Prompt], size: int, shown: str | None) -> Iterator[list[str]]:
+def _batches(prompts: Mapping[str, list[int]], size: int, shown: str | None) -> Iterator[list[str]]:
     """Yields ids of rows of like length, which need less padding. `shown`, a row that is printed, goes alone and ahead, without padding."""
     if shown in prompts:
         yield [str(shown)]
-    ids = sorted(prompts.keys() - {shown}, key=lambda id: (len(prompts[id].ids), id))
+    ids = sorted(prompts.keys() - {shown}, key=lambda id: (len(prompts[id]), id))
     yield from (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-def _encode(local: Local, chat: list[dict[str, str]]) -> Prompt:
-    if local.template is not None:
-        system, user = chat
-        ids, _ = local.template.encode_oneturn(local.tokenizer, [user, {"role": "assistant", "content": ""}], system["content"])
-        return Prompt(local.tokenizer.decode(ids), ids)
-    text = local.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    return Prompt(text, local.tokenizer(text, add_special_tokens=False)["input_ids"])
+def _encode(local: Local, chat: list[dict[str, str]]) -> list[int]:
+    if local.template is None:
+        return list(local.tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
+    system, user = chat
+    return list(local.template.encode_oneturn(local.tokenizer, [user, {"role": "assistant", "content": ""}], system["content"])[0])
 
 
-def _answer(local: Local, prompts: dict[str, Prompt], debug: bool) -> list[Prediction]:
+def _answer(local: Local, prompts: dict[str, list[int]], debug: bool) -> list[Prediction]:
     """Returns the predictions of one batch, padded on the left; the latency is the whole batch's."""
     import torch
 
     started = time.perf_counter()
-    padded = local.tokenizer.pad({"input_ids": [asked.ids for asked in prompts.values()]}, padding=True, return_tensors="pt")
+    padded = local.tokenizer.pad({"input_ids": list(prompts.values())}, padding=True, return_tensors="pt")
     inputs = {key: padded[key].to(local.model.device) for key in ("input_ids", "attention_mask")}
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Position ids are not supported")  # PEFT drops them, _count_positions puts them back
@@ -213,13 +199,13 @@ def _answer(local: Local, prompts: dict[str, Prompt], debug: bool) -> list[Predi
     outputs = local.tokenizer.batch_decode(cut, skip_special_tokens=True)
     latency = round(time.perf_counter() - started, 4)
     if debug:
-        _show(next(iter(prompts.values())).text, inputs, generated, cut, outputs[0])
+        _show(local.tokenizer.decode(next(iter(prompts.values()))), inputs, generated, cut, outputs[0])
     return [
         Prediction(
             id,
             output,
             finish_reason="stop" if len(row) and int(row[-1]) in local.end else "length",
-            prompt_tokens=len(prompts[id].ids),
+            prompt_tokens=len(prompts[id]),
             completion_tokens=len(row),
             latency_s=latency,
         )
