@@ -15,11 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from tools.score.counts import CORRECT, MISSED, NO_LABEL, SPURIOUS, Outcome
-from tools.score.overlaps import overlapping
-from tools.score.places import Sides
+from tools.score.counts import CORRECT, ITEMS, MISSED, NO_LABEL, SPURIOUS, Outcome, whole
+from tools.score.places import Sides, Span
 
 OCCURRENCES = ("all", "first")
+_FEW = 64  # pairs of spans that are looked at one by one, before they are put into clusters
+
+_Cluster = tuple[list[Span], list[Span]]  # gold and predicted spans that overlap, directly or through others, from the left
+# Returns how many of the predicted spans are correct, incorrect and partial; both lists are ordered from the left.
+_Matcher = Callable[[list[Span], list[Span]], tuple[int, int, int]]
 
 
 def by_set(row: Sides) -> Outcome:
@@ -37,7 +41,7 @@ def by_partial(row: Sides) -> Outcome:
 
     The overall figures ignore labels; a label's own figures compare that label's spans alone.
     """
-    return overlapping(row, by_span(row))[0]
+    return _overlapping(row, by_span(row))[0]
 
 
 def by_type(row: Sides) -> Outcome:
@@ -45,7 +49,7 @@ def by_type(row: Sides) -> Outcome:
 
     A label's own figures compare that label's spans alone: a pair that is incorrect overall is missed under one label and spurious under the other.
     """
-    return overlapping(row, by_span(row))[1]
+    return _overlapping(row, by_span(row))[1]
 
 
 # Protocol → the function that counts one row by it.
@@ -60,7 +64,7 @@ def outcomes(row: Sides) -> tuple[Outcome, ...]:
     exact = _equal(spans, row.predicted_spans, row.nowhere, row.known)
     if gold == row.predicted and spans == row.predicted_spans and len(gold) == len(spans) and not row.nowhere:
         return exact, exact, exact, exact  # each string stands at one place, so its pair and its span are one item
-    partial, by_type = overlapping(row, exact)
+    partial, by_type = _overlapping(row, exact)
     return _equal(gold, row.predicted, [], row.known), exact, partial, by_type
 
 
@@ -80,3 +84,119 @@ def _equal(gold: set[Any], predicted: set[Any], nowhere: list[str], known: Colle
         items.append(SPURIOUS[label if label in known else NO_LABEL])
     items.sort()
     return tuple(items)
+
+
+def _overlapping(row: Sides, exact: Outcome) -> tuple[Outcome, Outcome]:
+    """Returns the outcomes by partial and by type, from the one by span, which most rows share."""
+    wrong = row.predicted_spans - row.gold_spans
+    if not wrong or (len(wrong) * len(row.gold_spans) <= _FEW and not _meet(wrong, row.gold_spans)):
+        return exact, exact
+    base, tangled = _base(row)
+    return _matched(base, tangled, _match_boundaries), _matched(base, tangled, _match_types)
+
+
+def _meet(wrong: set[Span], gold_spans: set[Span]) -> bool:
+    for _, start, end in wrong:
+        for gold in gold_spans:
+            if gold[1] < end and start < gold[2]:
+                return True
+    return False
+
+
+def _matched(base: list[str], tangled: list[_Cluster], match: _Matcher) -> Outcome:
+    """Returns one protocol's outcome, from the items of the spans without a choice and the clusters of the others."""
+    items, more = list(base), [0] * 5
+    for gold, predicted in tangled:
+        together = _paired(gold, predicted, match)
+        label = gold[0][0]
+        if len(gold) == len(predicted) == 1:  # by far the most frequent
+            if label == predicted[0][0]:
+                items += [ITEMS[kind][label] for kind, times in enumerate(together) if times]
+                continue
+            items += (MISSED[label], SPURIOUS[predicted[0][0]])
+            more[3:] = more[3] - 1, more[4] - 1
+        else:
+            for label in {span[0] for span in gold + predicted}:
+                for kind, times in enumerate(_paired(_of(label, gold), _of(label, predicted), match)):
+                    items += [ITEMS[kind][label]] * times
+                    more[kind] -= times
+        for kind, times in enumerate(together):
+            more[kind] += times
+    if any(more):
+        items.append(whole(tuple(more)))
+    items.sort()
+    return tuple(items)
+
+
+def _of(label: str, spans: list[Span]) -> list[Span]:
+    return [span for span in spans if span[0] == label]
+
+
+def _paired(gold: list[Span], predicted: list[Span], match: _Matcher) -> tuple[int, ...]:
+    correct, incorrect, partial = match(gold, predicted) if gold and predicted else (0, 0, 0)
+    paired = correct + incorrect + partial
+    return correct, incorrect, partial, len(gold) - paired, len(predicted) - paired
+
+
+def _base(row: Sides) -> tuple[list[str], list[_Cluster]]:
+    """Returns the items of the spans without a choice (they take themselves, or overlap nothing), and the clusters of the others.
+
+    No protocol pairs spans of different clusters. A prediction with an unknown label is in no cluster, and so spurious wherever it stands: if it were paired, a made-up
+    label would cost nothing.
+    """
+    clusters = _clusters(row)
+    items = [SPURIOUS[label if label in row.known else NO_LABEL] for label in row.nowhere]
+    items += [SPURIOUS[NO_LABEL] for span in row.predicted_spans if span[0] not in row.known]
+    for gold, predicted in clusters:
+        if gold == predicted:
+            items += [CORRECT[span[0]] for span in gold]
+        elif not predicted:
+            items += [MISSED[span[0]] for span in gold]
+        elif not gold:
+            items += [SPURIOUS[span[0]] for span in predicted]
+    return items, [(gold, predicted) for gold, predicted in clusters if gold and predicted and gold != predicted]
+
+
+def _clusters(row: Sides) -> list[_Cluster]:
+    """Returns the spans in clusters of overlapping ones, ordered from the left: the order in which a model names its entities changes nothing."""
+    spans = [(start, end, label, True) for label, start, end in row.gold_spans]
+    spans += [(start, end, label, False) for label, start, end in row.predicted_spans if label in row.known]
+    spans.sort()
+    clusters: list[_Cluster] = []
+    reach = -1
+    for start, end, label, is_gold in spans:
+        if start >= reach:
+            gold: list[Span] = []
+            predicted: list[Span] = []
+            clusters.append((gold, predicted))
+            reach = end
+        elif end > reach:
+            reach = end
+        (gold if is_gold else predicted).append((label, start, end))
+    return clusters
+
+
+def _match_boundaries(gold: list[Span], predicted: list[Span]) -> tuple[int, int, int]:
+    free, correct, partial = list(gold), 0, 0
+    for span in predicted:
+        if touched := _touched(free, span):
+            same = [one for one in touched if one[1:] == span[1:]]
+            free.remove((same or touched)[0])
+            correct, partial = correct + bool(same), partial + (not same)
+    return correct, 0, partial
+
+
+def _match_types(gold: list[Span], predicted: list[Span]) -> tuple[int, int, int]:
+    free, correct, incorrect = list(gold), 0, 0
+    for span in predicted:
+        if touched := _touched(free, span):
+            same = [one for one in touched if one[0] == span[0]]
+            free.remove(min(same, key=lambda one: abs(one[1] - span[1]) + abs(one[2] - span[2])) if same else touched[0])
+            correct, incorrect = correct + bool(same), incorrect + (not same)
+    return correct, incorrect, 0
+
+
+def _touched(gold: list[Span], span: Span) -> list[Span]:
+    """Returns the gold spans that a span overlaps by at least one per cent of the gold span, as in nervaluate."""
+    _, start, end = span
+    return [one for one in gold if one[1] < end and start < one[2] and 100 * (min(end, one[2]) - max(start, one[1])) >= one[2] - one[1]]
