@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from tools.score.counts import CORRECT, ITEMS, MISSED, NO_LABEL, SPURIOUS, Outcome, whole
+from tools.score.counts import CORRECT, ITEMS, MISSED, NO_LABEL, PARTIAL, SPURIOUS, Outcome, whole
 from tools.score.places import Sides, Span
 
 OCCURRENCES = ("all", "first")
-_FEW = 64  # pairs of spans that are looked at one by one, before they are put into clusters
+_FEW = 64  # pairs of spans that are looked at one by one
 
+_Pair = tuple[Span, Span, bool]  # a gold span, a wrong one that overlaps it, and whether the gold span itself is not predicted
 _Cluster = tuple[list[Span], list[Span]]  # gold and predicted spans that overlap, directly or through others, from the left
 # Returns how many of the predicted spans are correct, incorrect and partial; both lists are ordered from the left.
 _Matcher = Callable[[list[Span], list[Span]], tuple[int, int, int]]
@@ -87,24 +88,84 @@ def _equal(gold: set[Any], predicted: set[Any], nowhere: list[str], known: Colle
 
 
 def _overlapping(row: Sides, exact: Outcome) -> tuple[Outcome, Outcome]:
-    """Returns the outcomes by partial and by type, from the one by span, which most rows share."""
-    wrong = row.predicted_spans - row.gold_spans
-    if not wrong or (len(wrong) * len(row.gold_spans) <= _FEW and not _meet(wrong, row.gold_spans)):
+    """Returns the outcomes by partial and by type, from the one by span.
+
+    Most rows have no overlap, or pairs that can be seen one by one; only the others are matched cluster by cluster.
+    """
+    if row.gold_spans == row.predicted_spans:
         return exact, exact
-    base, tangled = _base(row)
-    return _matched(base, tangled, _match_boundaries), _matched(base, tangled, _match_types)
+    pairs = _pairs(row)
+    if pairs is None:
+        base, tangled = _base(row, exact)
+        return _matched(base, tangled, _match_boundaries), _matched(base, tangled, _match_types)
+    return _paired_off(exact, pairs) if pairs else (exact, exact)
 
 
-def _meet(wrong: set[Span], gold_spans: set[Span]) -> bool:
-    for _, start, end in wrong:
+def _pairs(row: Sides) -> list[_Pair] | None:
+    """Returns the pairs of a gold span and the wrong span that takes it. Returns None for the few rows in which the pairs depend on each other."""
+    gold_spans, predicted, known = row.gold_spans, row.predicted_spans, row.known
+    wrong = predicted - gold_spans
+    if len(wrong) * len(gold_spans) > _FEW:
+        return None
+    pairs = []
+    for span in wrong:
+        label, start, end = span
         for gold in gold_spans:
-            if gold[1] < end and start < gold[2]:
-                return True
-    return False
+            if gold[1] < end and start < gold[2] and label in known:
+                pairs.append((gold, span, gold not in predicted))
+    if not pairs:
+        return pairs
+    if len(pairs) > 1 and not len({pair[0] for pair in pairs}) == len({pair[1] for pair in pairs}) == len(pairs):
+        return None
+    for gold, _, is_missed in pairs:
+        for other in gold_spans:
+            # The own prediction of one might take the other.
+            if other is not gold and other[1] < gold[2] and gold[1] < other[2] and (not is_missed or other in predicted):
+                return None
+    return [pair for pair in pairs if _is_taken(*pair)]
 
 
-def _matched(base: list[str], tangled: list[_Cluster], match: _Matcher) -> Outcome:
-    """Returns one protocol's outcome, from the items of the spans without a choice and the clusters of the others."""
+def _is_taken(gold: Span, wrong: Span, is_missed: bool) -> bool:
+    if not is_missed and (gold[1], gold[2], gold[0]) < (wrong[1], wrong[2], wrong[0]):
+        return False  # its own prediction comes first
+    return gold[2] - gold[1] <= 100 or bool(_touched([gold], wrong))
+
+
+def _paired_off(exact: Outcome, pairs: list[_Pair]) -> tuple[Outcome, Outcome]:
+    """Returns the outcomes by partial and by type of a row that differs from its outcome by span in these pairs only."""
+    partial, by_type, more, others = list(exact), list(exact), None, None
+    for gold, wrong, is_missed in pairs:
+        label = gold[0]
+        if label == wrong[0]:
+            if is_missed:
+                partial.remove(MISSED[label])
+                partial.remove(SPURIOUS[label])
+                by_type.remove(MISSED[label])
+                by_type.remove(SPURIOUS[label])
+                by_type.append(CORRECT[label])
+            else:
+                partial.remove(CORRECT[label])
+            partial.append(PARTIAL[label])
+        else:
+            more, others = more or [0] * 5, others or [0] * 5
+            more[0 if gold[1:] == wrong[1:] else 2] += 1
+            others[1] += 1
+            for gone in (3, 4) if is_missed else (0,):
+                more[gone] -= 1
+                others[gone] -= 1
+    return _closed(partial, more), _closed(by_type, others)
+
+
+def _closed(items: list[str], more: list[int] | None) -> Outcome:
+    """Returns the outcome of a row's items, and of the numbers by kind that all labels together have more."""
+    if more and any(more):
+        items.append(whole(tuple(more)))
+    items.sort()
+    return tuple(items)
+
+
+def _matched(base: Outcome, tangled: list[_Cluster], match: _Matcher) -> Outcome:
+    """Returns one protocol's outcome, from the outcome of the spans without a choice and the clusters of the others."""
     items, more = list(base), [0] * 5
     for gold, predicted in tangled:
         together = _paired(gold, predicted, match)
@@ -122,10 +183,7 @@ def _matched(base: list[str], tangled: list[_Cluster], match: _Matcher) -> Outco
                     more[kind] -= times
         for kind, times in enumerate(together):
             more[kind] += times
-    if any(more):
-        items.append(whole(tuple(more)))
-    items.sort()
-    return tuple(items)
+    return _closed(items, more)
 
 
 def _of(label: str, spans: list[Span]) -> list[Span]:
@@ -138,13 +196,16 @@ def _paired(gold: list[Span], predicted: list[Span], match: _Matcher) -> tuple[i
     return correct, incorrect, partial, len(gold) - paired, len(predicted) - paired
 
 
-def _base(row: Sides) -> tuple[list[str], list[_Cluster]]:
-    """Returns the items of the spans without a choice (they take themselves, or overlap nothing), and the clusters of the others.
+def _base(row: Sides, exact: Outcome) -> tuple[Outcome, list[_Cluster]]:
+    """Returns the outcome of the spans without a choice (they take themselves, or overlap nothing), and the clusters of the others.
 
     No protocol pairs spans of different clusters. A prediction with an unknown label is in no cluster, and so spurious wherever it stands: if it were paired, a made-up
     label would cost nothing.
     """
     clusters = _clusters(row)
+    tangled = [(gold, predicted) for gold, predicted in clusters if gold and predicted and gold != predicted]
+    if not tangled:
+        return exact, []
     items = [SPURIOUS[label if label in row.known else NO_LABEL] for label in row.nowhere]
     items += [SPURIOUS[NO_LABEL] for span in row.predicted_spans if span[0] not in row.known]
     for gold, predicted in clusters:
@@ -154,7 +215,7 @@ def _base(row: Sides) -> tuple[list[str], list[_Cluster]]:
             items += [MISSED[span[0]] for span in gold]
         elif not gold:
             items += [SPURIOUS[span[0]] for span in predicted]
-    return items, [(gold, predicted) for gold, predicted in clusters if gold and predicted and gold != predicted]
+    return tuple(items), tangled
 
 
 def _clusters(row: Sides) -> list[_Cluster]:
