@@ -24,7 +24,6 @@ from tools.predict.server import serving
 from tools.process import call
 from tools.score.score_file import Score, read_score
 from tools.text import whole_number
-from tools.variant import Variant
 
 CONF = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 SPLIT = "dev"
@@ -47,15 +46,15 @@ def chain(conf: Path, overrides: Sequence[str], port: int, data: Sequence[str] =
     _timed(outcome, "data", "data", str(task.path), *data, "--out", str(run.dataset))
     _timed(outcome, "train", "train", *words, "--fresh")
     _timed(outcome, "export", "export", *words)
-    for name, served in (("base + adapter", ("base", "adapter")), ("merged", ("merged",))):
-        variant = run.variant(served[-1])
-        _show("serve", *words, "--which", variant.word, "--port", str(port))
+    for served in (["base", "adapter"], ["merged"]):
+        _show("serve", *words, "--which", served[-1], "--port", str(port))
         started = time.monotonic()
-        with serving(run, variant, None, port) as server:
-            outcome.seconds[f"serve {name}"] = time.monotonic() - started
+        with serving(run, run.variant(served[-1]), None, port) as server:
+            outcome.seconds[f"serve {' + '.join(served)}"] = time.monotonic() - started
             for word in served:
                 _timed(outcome, f"eval {word}", "eval", *words, "--task", task.name, "--split", SPLIT, "--which", word, "--url", server.url)
-                _read(outcome, run.variant(word), task.name)
+                folder = outcome.folders[word] = run.variant(word).evaluation(task.name, SPLIT)
+                outcome.scores[word] = read_score(folder)
     return outcome
 
 
@@ -77,11 +76,6 @@ def _timed(outcome: Outcome, name: str, *words: str) -> None:
 
 def _show(*words: str) -> None:
     print(f"\n$ ./ner {shlex.join(words)}", flush=True)
-
-
-def _read(outcome: Outcome, variant: Variant, task: str) -> None:
-    folder = variant.evaluation(task, SPLIT)
-    outcome.folders[variant.word], outcome.scores[variant.word] = folder, read_score(folder)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

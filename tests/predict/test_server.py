@@ -62,7 +62,7 @@ def test_whoever_looks_for_a_server_waits_until_its_probes_are_done(start: Calla
     """An evaluation that asked at once would keep the probes waiting until they gave up."""
     server = start([ADAPTER])
     assert find_ready(server.url)
-    claim = serve._hold(serve.STARTING, server.server_port)
+    claim = serve._hold(server.server_port)
     assert serve.is_starting(server.server_port)
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(find_ready, server.url)

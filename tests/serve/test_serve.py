@@ -32,9 +32,9 @@ def test_a_taken_port_is_named(run_: Run) -> None:
 
 def test_two_servers_cant_start_at_one_port_together(run_: Run) -> None:
     write_config(run_.output_dir)
-    with serve._hold(serve.CLAIMED, 8123), pytest.raises(ToolError, match="8123: another server is starting there"):
+    with serve._hold(8123), pytest.raises(ToolError, match="8123: another server is starting there"):
         serve.serve(run_, plan(run_, run_.variant("adapter"), 8123), [])
-    with serve._hold(serve.CLAIMED, 8123):
+    with serve._hold(8123):
         pass
 
 

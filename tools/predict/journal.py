@@ -75,9 +75,8 @@ class Journal:
         self.path.unlink()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        empty = not self._file.closed and self.path.exists() and self.path.stat().st_size == 0
         self._file.close()
-        if empty:
+        if self.path.exists() and not self.path.stat().st_size:
             self.path.unlink()
         if not any(self._folder.iterdir()):
             self._folder.rmdir()

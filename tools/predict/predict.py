@@ -117,9 +117,7 @@ def _need_room(out: Path, limit: int | None) -> None:
 
 
 def check_options(asking: Asking, options: Options) -> None:
-    """Raises ToolError for options that the engine doesn't have, and for numbers out of range."""
-    if options.limit is not None and options.limit < 1:
-        raise ToolError("--limit must be at least 1.")
+    """Raises ToolError for options that the engine doesn't have."""
     given = {name for name, value in asdict(options).items() if value != getattr(Options(), name)}
     given |= {name for name, plain in (("decoding", "free"), ("sampling", SAMPLING)) if getattr(asking, name) != plain}
     for name in sorted(given & ONLY.keys()):

@@ -42,12 +42,11 @@ def plan(run: Run, variant: Variant, port: int, others: Sequence[Run] = (), chec
         folders = checkpoint_folders(run) if checkpoints else {variant.served_name: variant.need().folder}
         own = _adapter_flags(run, folders | _other_folders(run, others), model)
     else:
-        if variant.is_merged:
-            _need_kernel(variant.need())
+        _need_kernel(variant.need())
         own = {"served-model-name": variant.served_name}
-    need_file(model / "config.json", f"{run.path} names it as base model.")
+    positions = read_json(need_file(model / "config.json", f"{run.path} names it as base model.")).get("max_position_embeddings", 2**31)
     trained = [run.trained(), *(other.trained() for other in others)]
-    length = min(max(map(longest_prompt, trained)) + ANSWER_TOKENS, _max_positions(model))
+    length = min(max(map(longest_prompt, trained)) + ANSWER_TOKENS, int(positions))
     house = {**_house("serve"), **(_house("serve-cpu") if on_cpu() else {})}
     trust = {"trust-remote-code": True} if trained[0].values.get("trust_remote_code") else {}
     return {"max-model-len": length, **house, "model": str(model), **own, **trust, "port": port}
@@ -91,18 +90,18 @@ def max_lora_rank(run: Run, folder: Path, base: Path) -> int:
     for key, what in REFUSED:
         if config.get(key):
             raise ToolError(f"{path}: vLLM doesn't take {what}. {instead}")
-    need_fitting(folder, base)
+    _need_fitting(folder, base)
     rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
     if rank > RANKS[-1]:
         raise ToolError(f"{path}: rank {rank}; vLLM takes {RANKS[-1]} at most. {instead}")
     return next(known for known in RANKS if known >= rank)
 
 
-def need_fitting(folder: Path, base: Path) -> None:
+def _need_fitting(folder: Path, base: Path) -> None:
     """Raises ToolError where the adapter's matrices don't have the base model's width: vLLM would stop, or serve something else."""
     from safetensors import SafetensorError, safe_open
 
-    width = read_json(need_file(base / "config.json")).get("hidden_size")
+    width = read_json(base / "config.json").get("hidden_size")
     path = need_file(folder / "adapter_model.safetensors")
     try:
         with safe_open(path, "np") as weights:
@@ -154,7 +153,3 @@ def _need_kernel(variant: Variant) -> None:
 def _house(name: str) -> dict[str, Any]:
     path = ROOT / "conf" / f"{name}.yaml"
     return container(load_yaml(path), path)
-
-
-def _max_positions(model: Path) -> int:
-    return int(read_json(model / "config.json").get("max_position_embeddings", 2**31))

@@ -32,8 +32,7 @@ SERVER = "vllm.entrypoints.openai.api_server"
 GUARD = "tools.serve.guard.Guard"
 AGAIN = "make serve … PORT"
 PAUSE_S = 0.5  # between two looks at the server
-# Abstract sockets' names, one a port. They are gone with their process.
-CLAIMED, STARTING = "ner-factory-{}", "ner-factory-{}-starting"
+STARTING = "ner-factory-{}-starting"  # an abstract socket's name, one a port; the socket is gone with its process
 
 
 def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Sequence[Run] = ()) -> None:
@@ -42,25 +41,26 @@ def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Se
     `extra` are further flags of vLLM's. Raises ToolError (1) where a probe fails, or vLLM ends by itself.
     """
     host, port = _address(flags)
-    need_free(host, port, AGAIN)
-    need_vllm()
-    command, log_path = _command(run, flags, extra), run.output_dir / f"serve-{port}.log"
-    root, started = root_of(host, port), time.monotonic()
-    print(f"starting vLLM for {run.name} (log: {log_path}) …", flush=True)
-    with _hold(CLAIMED, port), open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as server:
-        with _hold(STARTING, port):
+    with _hold(port) as claim:
+        need_free(host, port, AGAIN)
+        need_vllm()
+        command, log_path = _command(run, flags, extra), run.output_dir / f"serve-{port}.log"
+        root, started = root_of(host, port), time.monotonic()
+        print(f"starting vLLM for {run.name} (log: {log_path}) …", flush=True)
+        with open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as server:
             _wait(server, root, log_path)
-            print(f"ready in {time.monotonic() - started:.0f} s: {root}/v1  models: {', '.join(_models(root))}")
+            names = [model["id"] for model in json.loads(fetch(f"{root}/v1/models"))["data"]]
+            print(f"ready in {time.monotonic() - started:.0f} s: {root}/v1  models: {', '.join(names)}")
             _probe((run, *others), flags, root)
-        print(f"try: curl {root}/v1/models    evaluate: make eval CONF={run.path}    stop: Ctrl-C", flush=True)
-        code = server.wait()
+            claim.close()
+            print(f"try: curl {root}/v1/models    evaluate: make eval CONF={run.path}    stop: Ctrl-C", flush=True)
+            code = server.wait()
     raise ToolError(f"vLLM ended by itself with exit code {code}.\n{reason(log_path)}", WANTING)
 
 
 def is_starting(port: int) -> bool:
     """Returns whether a `serve` on this machine is still loading or probing its server at a port: rows that are asked now would delay its probes."""
-    name = f"@{STARTING.format(port)}"
-    return any(line.endswith(f" {name}") for line in Path("/proc/net/unix").read_text().splitlines())
+    return any(line.endswith(f" @{STARTING.format(port)}") for line in Path("/proc/net/unix").read_text().splitlines())
 
 
 def need_free(host: str, port: int, again: str) -> None:
@@ -88,11 +88,11 @@ def _command(run: Run, flags: dict[str, Any], extra: Sequence[str]) -> list[str]
     return [str(PYTHON), "-m", SERVER, "--config", str(config), *guard, *extra]
 
 
-def _hold(name: str, port: int) -> socket.socket:
+def _hold(port: int) -> socket.socket:
     """Returns a claim on a port. vLLM opens ports with SO_REUSEPORT: two servers that start together would both get one, and share the requests."""
     claim = socket.socket(socket.AF_UNIX)
     try:
-        claim.bind(f"\0{name.format(port)}")
+        claim.bind(f"\0{STARTING.format(port)}")
     except OSError:
         claim.close()
         raise _taken("127.0.0.1", port, "another server is starting there", AGAIN) from None
@@ -117,10 +117,6 @@ def _wait(server: subprocess.Popen[bytes], root: str, log_path: Path) -> None:
             except OSError:
                 clock.update()
                 time.sleep(PAUSE_S)
-
-
-def _models(root: str) -> list[str]:
-    return [model["id"] for model in json.loads(fetch(f"{root}/v1/models"))["data"]]
 
 
 def _probe(runs: Sequence[Run], flags: dict[str, Any], root: str) -> None:
