@@ -146,12 +146,12 @@ def test_free_and_schema_decoding_stand_side_by_side_when_both_were_run(task: Ta
     assert made(task, free)[1]["decodings"] is None
     schema = evaluation(task, GOLD, noisy(GOLD, 0.2, 2), decoding="schema")
     for folder in (free, schema):
-        both = made(task, folder)[1]["decodings"]["both"]
+        both = made(task, folder)[1]["decodings"]
         assert [one["micro"]["f1"] for one in both] == [read_json(one / "score.json")["micro"]["f1"] for one in (free, schema)]
     write_json(schema / META, {**read_json(schema / META), "prompt_sha256": "00"})
-    assert made(task, free)[1]["decodings"]["problem"].endswith("-schema: prompt")
+    assert made(task, free)[1]["decodings"].endswith("-schema: prompt")
     (schema / "score.json").write_text("{")
-    assert "not JSON" in made(task, free)[1]["decodings"]["problem"]
+    assert "not JSON" in made(task, free)[1]["decodings"]
 
 
 def test_an_evaluation_ends_with_its_report(evaluation: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

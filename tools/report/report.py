@@ -26,7 +26,7 @@ from tools.example import Example, read_examples
 from tools.files import need_file, read_text, sha256, write_text
 from tools.predict.predictions import FILE, META, PredictionsMeta, read_meta, read_predictions
 from tools.report.evaluations import MUST_BE_EQUAL, read_evaluation
-from tools.report.report_facts import MISTAKES, OUTPUT_CHARS, ROWS, TEXT_CHARS, Bucket, Matrix, ShownRow, buckets, examine, matrix, shown
+from tools.report.report_facts import OUTPUT_CHARS, ROWS, TEXT_CHARS, Bucket, Matrix, ShownRow, buckets, examine, matrix, shown
 from tools.score.counts import Counts
 from tools.score.mistakes import KINDS
 from tools.score.rows import rows
@@ -37,13 +37,6 @@ from tools.text import visible, whole_number
 NAME = "report.html"
 TEMPLATE = Path(__file__).with_suffix(".html")
 SCHEMA = "-schema"  # end of the folder's name of an evaluation with schema decoding
-
-
-class Decodings(TypedDict, total=False):
-    """Free and schema decoding of the same model: their scores in this order, or the reason why they can't be shown side by side."""
-
-    both: list[Score]
-    problem: str
 
 
 class Page(TypedDict):
@@ -60,7 +53,7 @@ class Page(TypedDict):
     matrix: Matrix
     seen: dict[str, Figures] | None  # "seen" and "unseen"; None where the score doesn't tell them apart
     lengths: list[Bucket]
-    decodings: Decodings | None  # None where only one was evaluated
+    decodings: list[Score] | str | None  # free and schema, or the reason why they don't stand side by side; None where only one was evaluated
     rows: list[ShownRow]
     total: int
     wrong: int
@@ -88,7 +81,7 @@ def page(task: Task, folder: Path, examples: list[Example], score: Score, meta: 
         "rows": [shown(task, one) for one in findings.worst],
         "total": findings.whole.rows,
         "wrong": findings.wrong_rows,
-        "caps": {"text": TEXT_CHARS, "output": OUTPUT_CHARS, "mistakes": MISTAKES},
+        "caps": {"text": TEXT_CHARS, "output": OUTPUT_CHARS},
     }
 
 
@@ -110,7 +103,7 @@ def _seen(score: Score) -> dict[str, Figures] | None:
     return {"seen": seen.to_dict(), "unseen": unseen}
 
 
-def _decodings(folder: Path, score: Score, meta: PredictionsMeta | None) -> Decodings | None:
+def _decodings(folder: Path, score: Score, meta: PredictionsMeta | None) -> list[Score] | str | None:
     is_schema = folder.name.endswith(SCHEMA)
     other = folder.with_name(folder.name.removesuffix(SCHEMA) if is_schema else folder.name + SCHEMA)
     if not (other / FILE).is_file():
@@ -118,10 +111,10 @@ def _decodings(folder: Path, score: Score, meta: PredictionsMeta | None) -> Deco
     try:
         theirs = read_evaluation(other)
     except ToolError as error:
-        return {"problem": str(error)}
+        return str(error)
     if differ := [name for key, name in MUST_BE_EQUAL.items() if getattr(meta, key, None) != getattr(theirs.meta, key)]:
-        return {"problem": f"{other}: {', '.join(differ)}"}
-    return {"both": [theirs.score, score] if is_schema else [score, theirs.score]}
+        return f"{other}: {', '.join(differ)}"
+    return [theirs.score, score] if is_schema else [score, theirs.score]
 
 
 def _flat(value: Mapping[str, Any], before: str = "") -> list[list[str]]:

@@ -118,7 +118,7 @@ class Findings:
             label = one.gold and one.gold[0]
             guess = one.predicted and (one.predicted[0] if one.predicted[0] in known else UNKNOWN)
             same_string = one.gold and one.predicted and one.gold[1] == one.predicted[1]
-            self.confusion.update([(label, guess)] if same_string else [cell for cell in ((label, None), (None, guess)) if any(cell)])
+            self.confusion.update([(label, guess)] if same_string else [cell for cell in ((label, None), (None, guess)) if cell != (None, None)])
 
 
 def examine(task: Task, all_rows: Iterable[Row], keep: int = ROWS) -> Findings:
