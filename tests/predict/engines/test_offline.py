@@ -52,7 +52,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], 
         package.write_text(f"STOP = {stop}\n{WORKER}")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         monkeypatch.setattr(offline, "PYTHON", Path(sys.executable))
-        monkeypatch.setitem(offline.WORKERS, "offline", "toy_worker")
+        monkeypatch.setattr(offline, "WORKER", "toy_worker")
 
     return put
 

@@ -65,7 +65,7 @@ def _work(engine: str, told: dict[str, Any], asked: list[Question], folder: Path
     with open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as process, open(answers, "rb") as written:
         running = True
         while running:
-            running = process.poll() is None  # looked at first: lines that it wrote before its end are read below
+            running = process.poll() is None  # asked before the file is read, so that the last lines are read too
             for prediction in _new(written):
                 keep(prediction)
             time.sleep(PAUSE_S if running else 0)

@@ -1,39 +1,40 @@
-"""Runs vLLM for the engine 'offline', in vLLM's own environment.
+"""Runs vLLM for the engines 'offline' and 'ray', in vLLM's own environment.
 
-In: a job file, as tools/predict/engines/offline.py writes it. Out: one prediction a line, appended to the job's answers file in the order in which vLLM ends.
+In: an engine's name and a job file, as tools/predict/engines/offline.py writes it. Out: one prediction a line, appended to the job's answers file in the order in
+which vLLM ends. RAY_ADDRESS names a running cluster, whose machines find model and adapter under the same paths; without it, Ray starts on this machine alone.
 
-    .venv/serve/bin/python -m tools.predict.engines.worker job.json
+    .venv/serve/bin/python -m tools.predict.engines.worker offline job.json
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 WAITING = 4  # questions handed to vLLM for each one that it works on: vLLM never waits, and a million rows need no memory
+BATCH = 64  # rows that travel together over Ray
+SMALL_CPU = 0.1  # of a core, for Ray's stages beside the engine: they would otherwise wait for cores that it holds
+SHARED = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "PATH")  # environment variables for Ray's processes
 
 
-def work(job: dict[str, Any]) -> None:
-    """Answers the job's questions. A question that vLLM refuses is answered with its error."""
+def offline(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the predictions of one engine. A question that vLLM refuses has an error."""
     from vllm import EngineArgs
+    from vllm.exceptions import VLLMClientError
     from vllm.lora.request import LoRARequest
     from vllm.v1.engine.llm_engine import LLMEngine
 
-    args = EngineArgs(**engine_arguments(job["engine"], {field.name for field in fields(EngineArgs)}))
-    engine = LLMEngine.from_engine_args(args)
+    engine = LLMEngine.from_engine_args(EngineArgs(**_arguments(job, EngineArgs)))
     tokenizer, limit = engine.get_tokenizer(), WAITING * int(job["engine"].get("max_num_seqs", 256))
     adapter = LoRARequest(job["adapter"][0], 1, job["adapter"][1]) if job["adapter"] else None
     started: dict[str, float] = {}
-    with open(job["questions"], encoding="utf-8") as questions, open(job["answers"], "a", encoding="utf-8") as answers:
-
-        def write(**values: Any) -> None:
-            answers.write(json.dumps(values, ensure_ascii=False) + "\n")
-            answers.flush()
-
+    with open(job["questions"], encoding="utf-8") as questions:
         more = True
         while more or engine.has_unfinished_requests():
             while more and len(started) < limit:
@@ -43,37 +44,94 @@ def work(job: dict[str, Any]) -> None:
                 question = json.loads(line)
                 try:
                     ids = tokenizer.apply_chat_template(question["messages"], add_generation_prompt=True, tokenize=True, return_dict=False)
-                    engine.add_request(question["id"], {"prompt_token_ids": list(ids)}, sampling(job, question), lora_request=adapter)
+                    engine.add_request(question["id"], {"prompt_token_ids": list(ids)}, _sampling(job, question), lora_request=adapter)
                     started[question["id"]] = time.perf_counter()
-                except (ValueError, TypeError) as error:  # too long, or not a text
-                    write(id=question["id"], output=None, error=str(error)[:500])
+                except (VLLMClientError, ValueError, TypeError) as error:  # too long, or not a text
+                    yield {"id": question["id"], "output": None, "error": str(error)[:500]}
             for done in engine.step() if started else []:
                 if done.finished:
                     answer = done.outputs[0]
-                    write(
-                        id=done.request_id,
-                        output=answer.text,
-                        finish_reason=answer.finish_reason,
-                        error=None,
-                        prompt_tokens=len(done.prompt_token_ids or []),
-                        completion_tokens=len(answer.token_ids),
-                        latency_s=round(time.perf_counter() - started.pop(done.request_id), 4),
-                    )
+                    yield {
+                        "id": done.request_id,
+                        "output": answer.text,
+                        "finish_reason": answer.finish_reason,
+                        "prompt_tokens": len(done.prompt_token_ids or []),
+                        "completion_tokens": len(answer.token_ids),
+                        "latency_s": round(time.perf_counter() - started.pop(done.request_id), 4),
+                    }
 
 
-def engine_arguments(flags: dict[str, Any], known: set[str]) -> dict[str, Any]:
+def over_ray(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the predictions of Ray Data's own LLM pipeline: one engine a GPU, or one in all without GPUs. A question that vLLM refuses has an error."""
+    import ray
+    from ray.data.llm import ChatTemplateStageConfig, TokenizerStageConfig, build_processor, vLLMEngineProcessorConfig
+    from vllm import AsyncEngineArgs
+
+    environment = {"env_vars": {name: os.environ[name] for name in SHARED if name in os.environ}}
+    ray.init(include_dashboard=False, runtime_env=environment)
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    arguments = _arguments(job, AsyncEngineArgs)
+    adapter = {"model": str(Path(job["adapter"][1]).resolve())} if job["adapter"] else {}
+
+    def asked(row: dict[str, Any]) -> dict[str, Any]:
+        question = json.loads(row["text"])
+        constraint = {"structured_outputs": question["constraint"]} if question["constraint"] else {}
+        return {"id": question["id"], "messages": question["messages"], "sampling_params": {**job["sampling"], **constraint}, **adapter}
+
+    config = vLLMEngineProcessorConfig(
+        model_source=str(Path(arguments.pop("model")).resolve()),
+        engine_kwargs={**arguments, "distributed_executor_backend": "uni" if gpus else "mp"},
+        batch_size=BATCH,
+        concurrency=max(1, gpus),
+        placement_group_config=None if gpus else {"bundles": [{"CPU": 1}]},
+        chat_template_stage=ChatTemplateStageConfig(num_cpus=SMALL_CPU, concurrency=1),
+        tokenize_stage=TokenizerStageConfig(num_cpus=SMALL_CPU, concurrency=1),
+        detokenize_stage=False,
+        should_continue_on_error=True,
+        log_engine_metrics=False,
+        runtime_env=environment,
+    )
+    small = {"num_cpus": SMALL_CPU}
+    processor = build_processor(config, preprocess=asked, postprocess=_answered, preprocess_map_kwargs=small, postprocess_map_kwargs=small)
+    for row in processor(ray.data.read_text(job["questions"], drop_empty_lines=True, ray_remote_args=small)).iter_rows():
+        cut = row["error"] is None and row["completion_tokens"] >= job["sampling"]["max_tokens"]  # Ray doesn't pass on why an answer ended
+        yield {**row, "finish_reason": "length" if cut else None if row["error"] else "stop"}
+
+
+def _answered(row: dict[str, Any]) -> dict[str, Any]:
+    error = row.get("__inference_error__") or None
+    return {
+        "id": row["id"],
+        "output": None if error else row["generated_text"],
+        "error": str(error)[:500] if error else None,
+        "prompt_tokens": None if error else int(row["num_input_tokens"]),
+        "completion_tokens": None if error else int(row["num_generated_tokens"]),
+    }
+
+
+def _arguments(job: dict[str, Any], kind: type) -> dict[str, Any]:
     """Returns the server's flags without those of its HTTP part."""
-    return {key: value for key, value in flags.items() if key in known}
+    known = {field.name for field in fields(kind)}
+    return {key: value for key, value in job["engine"].items() if key in known}
 
 
-def sampling(job: dict[str, Any], question: dict[str, Any]) -> Any:
+def _sampling(job: dict[str, Any], question: dict[str, Any]) -> Any:
     """Returns vLLM's SamplingParams for a question, with its constraint."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-    constraint = StructuredOutputsParams(**question["constraint"]) if question.get("constraint") else None
+    constraint = StructuredOutputsParams(**question["constraint"]) if question["constraint"] else None
     return SamplingParams(**job["sampling"], structured_outputs=constraint, output_kind=RequestOutputKind.FINAL_ONLY)
 
 
+def main(engine: str, path: str) -> None:
+    """Answers a job's questions; each answer is in the file before the next is waited for."""
+    job = json.loads(Path(path).read_text(encoding="utf-8"))
+    with open(job["answers"], "a", encoding="utf-8") as answers:
+        for prediction in {"offline": offline, "ray": over_ray}[engine](job):
+            answers.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+            answers.flush()
+
+
 if __name__ == "__main__":
-    work(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    main(*sys.argv[1:])

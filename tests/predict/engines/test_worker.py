@@ -1,0 +1,66 @@
+"""The worker's loop around vLLM; that a real engine answers is shown by tests/test_chain.py."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tools.predict.engines import worker
+
+
+@dataclass
+class EngineArgs:
+    model: str
+
+
+class VLLMClientError(Exception):
+    """As vLLM's: no ValueError."""
+
+
+class Engine:
+    """In vLLM's place: it answers one question a step with the length of its prompt, and refuses prompts longer than 3."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[str, int]] = []
+
+    def get_tokenizer(self) -> Any:
+        return SimpleNamespace(apply_chat_template=lambda chat, **_: list(chat[0]["content"]))
+
+    def add_request(self, id: str, prompt: dict[str, Any], *_: Any, **__: Any) -> None:
+        if len(prompt["prompt_token_ids"]) > 3:
+            raise VLLMClientError("too long")
+        self.waiting.append((id, len(prompt["prompt_token_ids"])))
+
+    def has_unfinished_requests(self) -> bool:
+        return bool(self.waiting)
+
+    def step(self) -> list[Any]:
+        id, length = self.waiting.pop()
+        answer = SimpleNamespace(text=str(length), finish_reason="stop", token_ids=[7])
+        return [SimpleNamespace(finished=True, request_id=id, prompt_token_ids=[0] * length, outputs=[answer])]
+
+
+def test_a_question_that_vllm_refuses_has_an_error_and_the_others_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = {
+        "vllm": {"EngineArgs": EngineArgs},
+        "vllm.exceptions": {"VLLMClientError": VLLMClientError},
+        "vllm.lora.request": {"LoRARequest": None},
+        "vllm.v1.engine.llm_engine": {"LLMEngine": SimpleNamespace(from_engine_args=lambda _: Engine())},
+    }
+    for name, values in modules.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**values))
+    monkeypatch.setattr(worker, "_sampling", lambda *_: None)
+    questions, answers, path = tmp_path / "questions.jsonl", tmp_path / "answers.jsonl", tmp_path / "job.json"
+    questions.write_text(
+        "".join(json.dumps({"id": text, "messages": [{"content": text}], "constraint": None}) + "\n" for text in ("a", "aaaa", "bb"))
+    )
+    job = {"engine": {"model": "m", "port": 0}, "adapter": None, "sampling": {}, "questions": str(questions), "answers": str(answers)}
+    path.write_text(json.dumps(job))
+    worker.main("offline", str(path))
+    found = {row["id"]: row for row in map(json.loads, answers.read_text().splitlines())}
+    assert {id: (row["output"], row.get("error")) for id, row in found.items()} == {"a": ("1", None), "aaaa": (None, "too long"), "bb": ("2", None)}
+    assert (found["bb"]["prompt_tokens"], found["bb"]["completion_tokens"], found["bb"]["finish_reason"]) == (2, 1, "stop")
