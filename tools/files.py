@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from tools.errors import WANTING, ToolError
 
-try:  # three times as fast where it is installed; json decides about what it refuses
+try:  # optional, and three times as fast; json parses again what it refuses
     import orjson
 
     quick_loads = orjson.loads

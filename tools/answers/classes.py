@@ -18,7 +18,7 @@ from tools.conf.spellings import Spellings, spellings_of
 from tools.conf.task import Task
 from tools.text import fold, neutralise
 
-# "类别：X", "答案是X": words behind which a class follows. An answer is surer than a class that is only spoken of.
+# "类别：X", "答案是X": words behind which a class follows. A class behind such words counts before one that is only mentioned.
 _LEAD_INS = [
     re.compile(rf"(?:{words})[^\n:：是为]{{0,8}}?(?:应该是|应该为|应为|是|为|[:：=]|\bis\b)[:：]?\s*+([^\n，,。；;]{{1,80}})", re.IGNORECASE)
     for words in (

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-MAX_DEPTH = 64  # no answer is nested as deeply; a loop of brackets is
+MAX_DEPTH = 64  # no answer is nested so deeply, unless the model repeats an opening bracket without end
 
 _QUOTES = "\"'“”‘’「『"
 # An opening bracket counts outside of a value only where one can begin: "[1]" and "{见下文}" are prose.

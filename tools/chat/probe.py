@@ -18,7 +18,7 @@ from tools.errors import WANTING, ToolError
 from tools.files import read_json
 
 CANARIES = 4  # rows that a probe asks for
-SAME = 1e-4  # log-probability a token: less is no difference
+SAME = 1e-4  # log-probability a token; a smaller difference counts as none
 SHOWN = 8  # token ids in a message
 
 Post = Callable[[str, dict[str, Any]], Any]  # path, body → the server's answer

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NAME = "README.md"
 TEMPLATE = Path(__file__).with_suffix(".md")
 MARK = "<!-- `make card` writes this page anew. To keep your own changes, remove this line. -->"
-# A README.md that has one of these is written over: a card of ours, and what nobody filled in of transformers' Trainer and of PEFT.
+# A README.md that has one of these is written over: a card of ours, or a template of transformers' Trainer or of PEFT that nobody filled in.
 GENERATED = (
     MARK,
     "## Model description\n\nMore information needed\n\n## Intended uses & limitations\n\nMore information needed\n",

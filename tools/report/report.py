@@ -129,7 +129,7 @@ def _flat(value: Mapping[str, Any], before: str = "") -> list[list[str]]:
 def html(data: Page) -> str:
     """Returns the page: the template with `data` as JSON, and a Content-Security-Policy that lets only the template's own script and style run."""
     template = read_text(TEMPLATE)
-    # Escaped, the data can neither end its element nor open another; the page itself uses nothing but textContent.
+    # The data is escaped, so it can neither end its element nor open another. The page's script adds it as text, never as HTML.
     text = json.dumps(_visible(data), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -17,7 +17,7 @@ NO_LABEL = "(unknown label)"
 KINDS = ("correct", "incorrect", "partial", "missed", "spurious")
 WHOLE = "whole"
 # One row's items, sorted, each as "<kind> <label>". Where spans of several labels meet, "whole …" holds, by kind, the difference between all labels together and the
-# sum of the labels. Flat and of few strings, for a million are made, compared and sent to another process.
+# sum of the labels. It is flat and has few different strings, because a million are made, compared and sent to another process.
 Outcome = tuple[str, ...]
 
 

@@ -119,7 +119,7 @@ def _pairs(row: Sides) -> list[_Pair] | None:
         return None
     for gold, _, is_missed in pairs:
         for other in gold_spans:
-            # The own prediction of one might take the other.
+            # A prediction that equals one of the two gold spans might be paired with the other one.
             if other is not gold and other[1] < gold[2] and gold[1] < other[2] and (not is_missed or other in predicted):
                 return None
     return [pair for pair in pairs if _is_taken(*pair)]

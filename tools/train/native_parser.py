@@ -38,7 +38,8 @@ def ask(run: Run) -> Objections:
     engine = ENGINES[run.engine]
     with TemporaryDirectory(prefix="ner-parse-") as folder:
         values = {key: value for key, value in run.values.items() if key not in LAUNCHED}
-        values |= {"output_dir": folder, "overwrite_output_dir": True, "resume_from_checkpoint": None}  # a folder that exists is no mistake
+        # An output folder that exists must not be refused.
+        values |= {"output_dir": folder, "overwrite_output_dir": True, "resume_from_checkpoint": None}
         file = Path(folder) / "run.json"  # JSON is YAML
         file.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
         command = [sys.executable, "-m", "tools.train.native_parser", run.engine, str(file)]
@@ -62,7 +63,7 @@ def objections(engine: str, values: dict[str, Any]) -> Objections:
 def _refusal(engine: str, values: dict[str, Any]) -> str:
     try:
         ENGINES[engine].parse(values)
-    except Exception as error:  # whatever it is, the training would end with it
+    except Exception as error:  # of any kind: the training would end with it too
         return " ".join(f"{error}".split()) or type(error).__name__
     return ""
 
