@@ -1,7 +1,7 @@
 import pytest
 
 from tools.data.readers.row import RawRow
-from tools.data.repeats import Lost, Repeat, Repeats, Tally, annotation, digest, normalised
+from tools.data.repeats import Repeat, Repeats, Tally, annotation, digest, normalised
 from tools.example import Entity
 
 
@@ -50,11 +50,11 @@ def test_each_kind_of_repeat_is_counted_by_split_and_shown_with_the_first_equal_
 
 def test_a_copy_keeps_each_text_once_none_in_doubt_and_none_that_is_evaluated(table: Repeats) -> None:
     # Rows in the order of adding: train 0 to 6, dev 7 to 10, test 11 and 12.
-    fates = {row: lost.fate for row, lost in table.lost().items()}
+    fates = {row: lost[0] for row, lost in table.lost().items()}
     assert fates == {0: "leak", 1: "leak", 5: "leak", **dict.fromkeys((2, 3, 9, 10), "conflict")}
-    assert table.lost()[0].why == "the text stands in dev, line 1, too"
-    assert table.lost()[5].why == "the text stands in test, line 1, too"
-    assert table.lost()[10].why == "the text is annotated in several ways, see lines 3 and 4"
+    assert table.lost()[0][1] == "the text stands in dev, line 1, too"
+    assert table.lost()[5][1] == "the text stands in test, line 1, too"
+    assert table.lost()[10][1] == "the text is annotated in several ways, see lines 3 and 4"
 
 
 def test_rows_that_begin_on_one_line_are_different_rows() -> None:
@@ -63,7 +63,7 @@ def test_rows_that_begin_on_one_line_are_different_rows() -> None:
         table.add("train", row(1, "甲" if number < 3 else "乙"))
     table.index()
     assert table.tallies()["duplicate"] == [Tally("train", 1, 1)]
-    assert table.lost() == {1: Lost("repeat", "line 1 is the same")}
+    assert table.lost() == {1: ("repeat", "line 1 is the same")}
 
 
 def test_splits_may_be_added_in_turns() -> None:
@@ -73,7 +73,7 @@ def test_splits_may_be_added_in_turns() -> None:
     table.index()
     assert table.tallies() == {"duplicate": [Tally("dev", 1, 1)], "leak": [Tally("dev", 1, 2)]}
     assert table.examples("leak", 5) == [Repeat("dev", 1, "train", 4, False)]
-    assert {place: lost.fate for place, lost in table.lost().items()} == {2: "repeat", 3: "leak"}
+    assert {place: lost[0] for place, lost in table.lost().items()} == {2: "repeat", 3: "leak"}
 
 
 def test_no_rows_have_no_repeats() -> None:

@@ -55,13 +55,6 @@ class Tally(NamedTuple):
     rows: int
 
 
-class Lost(NamedTuple):
-    """The fate of a row that a copy without repeats loses, 'repeat', 'conflict' or 'leak', and the reason, which names the other rows."""
-
-    fate: str
-    why: str
-
-
 class _Kind(NamedTuple):
     """One kind of repeat, by places in the table: the rows that have it, those to show, and for each row of the table its text's first one and the other one."""
 
@@ -122,22 +115,22 @@ class Repeats:
         pairs = [(row, found.other[row]) for row in found.shown[:limit]]
         return [Repeat(*self._place(row), *self._place(other), self._annotation[row] != self._annotation[other]) for row, other in pairs]
 
-    def lost(self) -> dict[int, Lost]:
-        """Returns the rows that a copy without repeats loses, by their number in the order of adding, from 0.
+    def lost(self) -> dict[int, tuple[str, str]]:
+        """Returns each row that a copy without repeats loses, by its number in the order of adding, from 0: its fate, and the reason, which names the other rows.
 
-        An equal row is kept once, a text that a split annotates in several ways not at all, and the training split keeps no text that an evaluation split keeps.
+        The fates are 'repeat', 'conflict' and 'leak'. An equal row is kept once, a text that a split annotates in several ways not at all, and the training split keeps no text that an evaluation split keeps.
         """
         import numpy as np
 
         own, line, conflict, leak = self._kinds["duplicate"].own, self._line, self._kinds["conflict"], self._kinds["leak"]
-        lost = {row: Lost("repeat", f"line {line[own[row]]} is the same") for row in self._kinds["duplicate"].shown}
+        lost = {row: ("repeat", f"line {line[own[row]]} is the same") for row in self._kinds["duplicate"].shown}
         other = {own[row]: line[row] for row in conflict.shown}
         for row in np.flatnonzero(conflict.rows):
-            lost[row] = Lost("conflict", f"the text is annotated in several ways, see lines {line[own[row]]} and {other[own[row]]}")
+            lost[row] = ("conflict", f"the text is annotated in several ways, see lines {line[own[row]]} and {other[own[row]]}")
         evaluated = {self._text[row]: self._place(row) for row in leak.shown[::-1] if not conflict.rows[row]}
         for row in np.flatnonzero((self._split == 0) & np.isin(self._text, np.array([*evaluated], np.uint64))):
             split, place = evaluated[self._text[row]]
-            lost[row] = Lost("leak", f"the text stands in {split}, line {place}, too")
+            lost[row] = ("leak", f"the text stands in {split}, line {place}, too")
         return {int(self._order[row]): why for row, why in lost.items()}
 
     def _tally(self, kind: str) -> list[Tally]:

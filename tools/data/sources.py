@@ -41,7 +41,9 @@ class Source:
         match = _SLICE.fullmatch(value)
         if not match or Path(value).exists():
             return cls(Path(value))
-        return cls(Path(match["path"]), _bound(match["start"]), _bound(match["stop"]))
+        # No file has more rows than `islice` takes.
+        start, stop = (max(-sys.maxsize, min(int(digits), sys.maxsize)) if digits else None for digits in match.group("start", "stop"))
+        return cls(Path(match["path"]), start, stop)
 
     def rows(self, read: Reader, title: str) -> Iterator[tuple[int, RawRow | BadRow]]:
         """Yields (row number in the whole file from 1, row) of the slice, with a progress bar. A negative bound costs one more pass, to count the rows."""
@@ -53,11 +55,6 @@ class Source:
             start, stop, _ = slice(self.start, self.stop).indices(total)
         rows = islice(enumerate(read(self.path), 1), start, max(start, stop) if stop is not None else None)
         return iter(tqdm(rows, desc=title, unit=" rows", disable=None, leave=False))
-
-
-def _bound(digits: str | None) -> int | None:
-    """Returns a slice's bound, cut to what `islice` takes; no file has so many rows."""
-    return max(-sys.maxsize, min(int(digits), sys.maxsize)) if digits else None
 
 
 def named_tasks(words: Sequence[str]) -> tuple[list[Task], list[str]]:

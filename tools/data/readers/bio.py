@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, islice, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,26 +73,18 @@ class Notation:
         tag = parts and _tag(parts[1], self.suffix)
         return (parts[0], tag) if parts and tag else None
 
-    def rewritten(self, tag: Tag, letter: str) -> str:
-        """Returns the tag with another letter, in the file's notation."""
-        return tag.written[:-1] + letter if self.suffix else letter + tag.written[1:]
-
 
 def read_bio(path: Path) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each sentence of a file of tagged tokens."""
-    lines = _lines(path)
-    head = list(islice(lines, HEAD))
-    notation = _notation([line for line in head if isinstance(line, Line)])
-    for sentence in _sentences(chain(head, lines)):
-        yield _row(sentence, notation)
+    notation = _notation(path)
+    # Between two lines whose numbers aren't neighbours, a blank line or a document's start was passed over.
+    for _, numbered in groupby(enumerate(_lines(path)), lambda pair: pair[1].line - pair[0]):
+        yield _row([line for _, line in numbered], notation)
 
 
-def _lines(path: Path) -> Iterator[Line | BadRow]:
-    return (line for line in text_lines(path) if isinstance(line, BadRow) or not line.text.startswith("-DOCSTART-"))
-
-
-def _notation(lines: list[Line]) -> Notation:
-    """Returns the notation of the file that begins with these lines."""
+def _notation(path: Path) -> Notation:
+    """Returns the notation of a file, by its first HEAD lines."""
+    lines = [line for line in islice(_lines(path), HEAD) if isinstance(line, Line)]
     separators = Counter(string for line in lines if (string := _separator(line.text.rstrip(_BLANK))))
     separator = separators.most_common(1)[0][0] if separators else " "
     columns = _columns(lines, separator)
@@ -102,6 +94,10 @@ def _notation(lines: list[Line]) -> Notation:
     tagged = [(line.line, found[1]) for line in lines if (found := Notation(separator, columns, suffix).tag(line.text))]
     letters = {tag.letter for _, tag in tagged}
     return Notation(separator, columns, suffix, "E" in letters, "I" in letters and not letters & {"E", "S"} and not _b_begins(tagged))
+
+
+def _lines(path: Path) -> Iterator[Line | BadRow]:
+    return (line for line in text_lines(path) if isinstance(line, BadRow) or not line.text.startswith("-DOCSTART-"))
 
 
 def _separator(line: str) -> str:
@@ -125,21 +121,8 @@ def _columns(lines: list[Line], separator: str) -> int:
 
 def _b_begins(tagged: list[tuple[int, Tag]]) -> bool:
     """Returns whether a B stands where no entity of its label is open. Then an I isn't meant to begin an entity."""
-    first = [tag for _, tag in tagged[:1]]
-    inner = (tag for (last, before), (line, tag) in pairwise(tagged) if line != last + 1 or before.label != tag.label)
-    return any(tag.letter == "B" for tag in chain(first, inner))
-
-
-def _sentences(lines: Iterable[Line | BadRow]) -> Iterator[list[Line | BadRow]]:
-    sentence: list[Line | BadRow] = []
-    for line in lines:
-        # Between two lines, a blank line or a document's start was passed over.
-        if sentence and line.line != sentence[-1].line + 1:
-            yield sentence
-            sentence = []
-        sentence.append(line)
-    if sentence:
-        yield sentence
+    pairs = pairwise([(0, Tag("O", "", "O")), *tagged])
+    return any(tag.letter == "B" and (line != last + 1 or tag.label != before.label) for (last, before), (line, tag) in pairs)
 
 
 def _row(sentence: list[Line | BadRow], notation: Notation) -> RawRow | BadRow:
@@ -186,7 +169,8 @@ class _Spans:
             self.close()
             self.label, self.start = tag.label, self.length
         if tag.letter in "IE" and not continues and not (tag.letter == "I" and self.notation.begins_with_i):
-            taken = self.notation.rewritten(tag, "B" if tag.letter == "I" else "S")
+            letter = "B" if tag.letter == "I" else "S"
+            taken = tag.written[:-1] + letter if self.notation.suffix else letter + tag.written[1:]
             self.repairs.append(f"line {line}: {tag.written} continues {before or 'nothing'}; taken as {taken}")
         self.tokens.append(token)
         self.length += len(token)
