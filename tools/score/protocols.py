@@ -132,7 +132,7 @@ def _is_taken(gold: Span, wrong: Span, is_missed: bool) -> bool:
 
 
 def _paired_off(exact: Outcome, pairs: list[_Pair]) -> tuple[Outcome, Outcome]:
-    """Returns the outcomes by partial and by type of a row that differs from its outcome by span in these pairs only."""
+    """Returns the outcomes by partial and by type of a row in which only these pairs change its outcome by span, `exact`."""
     partial, by_type, more, others = list(exact), list(exact), None, None
     for gold, wrong, is_missed in pairs:
         label = gold[0]
@@ -157,7 +157,7 @@ def _paired_off(exact: Outcome, pairs: list[_Pair]) -> tuple[Outcome, Outcome]:
 
 
 def _closed(items: list[str], more: list[int] | None) -> Outcome:
-    """Returns the outcome of a row's items, and of the numbers by kind that all labels together have more."""
+    """Returns a row's items as its outcome. `more` has, for each of KINDS, the count of all labels together less the sum of the labels' counts."""
     if more and any(more):
         items.append(whole(tuple(more)))
     items.sort()
@@ -165,7 +165,7 @@ def _closed(items: list[str], more: list[int] | None) -> Outcome:
 
 
 def _matched(base: Outcome, tangled: list[_Cluster], match: _Matcher) -> Outcome:
-    """Returns one protocol's outcome, from the outcome of the spans without a choice and the clusters of the others."""
+    """Returns one protocol's outcome, from what `_base` returns."""
     items, more = list(base), [0] * 5
     for gold, predicted in tangled:
         together = _paired(gold, predicted, match)
@@ -197,7 +197,7 @@ def _paired(gold: list[Span], predicted: list[Span], match: _Matcher) -> tuple[i
 
 
 def _base(row: Sides, exact: Outcome) -> tuple[Outcome, list[_Cluster]]:
-    """Returns the outcome of the spans without a choice (they take themselves, or overlap nothing), and the clusters of the others.
+    """Returns the outcome of the spans that equal another or overlap none, and the clusters of all others.
 
     No protocol pairs spans of different clusters. A prediction with an unknown label is in no cluster, and so spurious wherever it stands: if it were paired, a made-up
     label would cost nothing.

@@ -1,7 +1,8 @@
 """Checks tasks, or a run before it is trained: what it will do, what it will cost, and everything wrong with it, in seconds and without a GPU.
 
-In: task files with key=value words, or a run with overlays and key=value words; the first file decides. Out, for a task: the data doctor's findings. Out, for a run: its values with their origin, its rows against cutoff_len, steps, tokens, padding, memory, disk and the exact command, then the doctor's findings on its
-raw files, where they are here. The exit code is 2 if anything would stop or damage the run, and 1 if the doctor finds what would damage it.
+In: task files with key=value words, or a run with overlays and key=value words; the first file decides. Out, for a task: the data doctor's findings. Out,
+for a run: its values with their origin, its rows compared with cutoff_len, steps, tokens, padding, memory, disk and the exact command, then the doctor's findings
+on its raw files, where they are here. The exit code is 2 if anything would stop or damage the run, and 1 if the doctor finds what would damage it.
 
     ./ner check conf/task/clue.yaml
     ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml lora_rank=16

@@ -1,7 +1,8 @@
 """Makes a new task from a data file: guesses its reader, collects its labels, writes task file, prompt and run, and runs the data doctor.
 
 In: a raw file, and a second one for dev where there is one. Out: `conf/task/<task>.yaml`, `data/prompts/<task>_prompt.txt` and
-`conf/<model>-<task>-<ner|cls>-lora-sft.yaml`: all three or none, and never over an existing file. A raw file outside the checkout is copied to `data/dataset/`. It then prints the doctor's page, as `make check` does, and the next commands. The exit code is 1 where the doctor finds damage (the files stay), or no reader reads the file.
+`conf/<model>-<task>-<ner|cls>-lora-sft.yaml`: all three or none, and never over an existing file. A raw file outside the checkout is copied to `data/dataset/`. The verb
+then prints the doctor's page, as `make check` does, and the next commands. The exit code is 1 where the doctor finds damage (the files stay), or no reader reads the file.
 
     ./ner new contracts --from ~/contracts.json
     ./ner new contracts --from train.txt --dev dev.txt --reader bio --model Qwen/Qwen2.5-7B-Instruct

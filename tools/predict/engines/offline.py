@@ -1,7 +1,7 @@
 """Answers with vLLM and without a server: for batches that nobody waits for, on this machine or over a Ray cluster.
 
-In: an Asking (which rows, of which model, how). Out: an engine that writes its questions to a file, starts a worker in vLLM's own environment, and reads the answers as they are written.
-vLLM's words go to data/outputs/<run>/offline.log.
+In: an Asking (which rows, of which model, how). Out: an engine that writes its questions to a file, starts a worker in vLLM's own environment,
+and reads the answers as they are written. vLLM's words go to data/outputs/<run>/offline.log.
 
     ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --engine offline --out DIR
     ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --engine ray --questions questions.jsonl --out DIR
