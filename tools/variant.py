@@ -9,7 +9,7 @@ of its evaluation, what it was made from, and whether that has changed since.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +155,11 @@ class Variant:
     def source(self) -> Variant:
         """Returns the model that this one was made from: quantised → merged → an adapter. Any other model returns itself."""
         if self.quantization:
-            return self._other("merged")
+            return replace(self, word="merged")
         if not self.is_merged:
             return self
         origin = self.origin()
-        return self._other(origin.adapter if origin else "adapter")
+        return replace(self, word=origin.adapter if origin else "adapter")
 
     def stale(self) -> str:
         """Explains why the model is older than its source; an empty string where it isn't. A source that is gone can't be compared."""
@@ -172,7 +172,7 @@ class Variant:
             return ""
         if self.quantization and (merge := self.source().origin()) and not merge.same_weights(origin):
             return f"{self.folder}: made from another merged model than the one in {self.source().folder}"
-        weights = self._other(origin.adapter).weights
+        weights = replace(self, word=origin.adapter).weights
         if weights.is_file() and sha256(weights) != origin.adapter_sha256:
             return f"{self.folder}: made from an older adapter than the one in {weights.parent}"
         return ""
@@ -219,9 +219,6 @@ class Variant:
         if not (self.output_dir / values["checkpoint"] / ADAPTER_WEIGHTS).is_file():
             raise ToolError(f"{self.record}: {values['checkpoint']}, the best checkpoint, is gone: {self.made_by}")
         return values
-
-    def _other(self, word: str) -> Variant:
-        return Variant(word, self.run, self.conf, self.output_dir, self.base_model)
 
 
 def is_pissa(adapter: Path) -> bool:

@@ -157,8 +157,7 @@ def write(task: Task, examples: Path, folder: Path, keep: int = ROWS) -> Path:
 
     Raises ToolError for a folder that isn't scored yet, and (1) for examples, predictions and score that don't belong together.
     """
-    for name in (FILE, SCORE):
-        need_file(folder / name, "Evaluate first: make eval CONF=conf/<run>.yaml")
+    need_file(folder / FILE, "Evaluate first: make eval CONF=conf/<run>.yaml")
     score, meta = read_score(folder), read_meta(folder / META) if (folder / META).is_file() else None
     need_file(examples, f"To write it: make data TASK={task.name}")
     if meta and meta.examples_sha256 != sha256(examples):
