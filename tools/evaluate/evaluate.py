@@ -44,9 +44,7 @@ def score(asking: Asking, predictions: Path) -> Score:
     return result
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declares the verb's own options."""
-    add_engine_options(parser)
+add_options = add_engine_options
 
 
 def main(args: argparse.Namespace) -> None:
@@ -54,7 +52,6 @@ def main(args: argparse.Namespace) -> None:
     run, options = run_from(args), options_from(args)
     asking = Asking(run, find_task(args.task or run.task), args.split, run.variant(args.which), args.decoding)
     check_options(asking, options)
-    need_examples(run, asking.task, args.split)
     if options.limit:  # a few rows aren't a split: they have a folder of their own, and no score
         out = asking.folder.with_name(f"{asking.folder.name}-first-{options.limit}")
         print(f"predicted, not scored: {predict(asking, out, options)}")

@@ -18,7 +18,7 @@ from tools.evaluate.evaluate import evaluated
 from tools.files import write_json
 from tools.predict.engines import Options
 from tools.predict.predictions import FILE, read_predictions
-from tools.predict.questions import Asking, need_examples
+from tools.predict.questions import Asking
 from tools.score.score_file import Score
 from tools.variant import QUANTIZATIONS, Variant
 
@@ -54,7 +54,6 @@ def parity(run: Run, task: Task, split: str, port: int, concurrency: int, bound:
     A model whose answers are there and up to date isn't asked again. Raises ToolError for a run without a merged model, and for a stale model.
     """
     models = need_models(run)
-    need_examples(run, task, split)
     adapter, *others = [Asking(run, task, split, variant) for variant in (models[0].source(), *models)]
     scores = {asking.variant: evaluated(asking, Options(port=port, concurrency=concurrency)) for asking in (adapter, *others)}
     rows = [_compared(adapter, other, scores) for other in others]

@@ -105,7 +105,7 @@ class _Client:
             encoded = data.encode()
         except UnicodeEncodeError as error:  # a lone surrogate
             return Prediction(question.id, None, error=f"the text can't be sent: {error.reason}")
-        tries, blamed, answered_before = 0, 0, self.last_answer
+        tries, blamed = 0, 0
         while True:
             tries += 1
             try:
@@ -114,13 +114,12 @@ class _Client:
                 return prediction
             except Again as problem:
                 # A lost connection is this row's fault only where the server is there for others.
-                if not problem.lost or self.last_answer > answered_before or await self._is_there():
+                if not problem.lost or await self._is_there():
                     blamed += 1
                 else:
                     self._need_server(problem)
                 if blamed >= TRIES:
                     return self._give_up(question.id, problem)
-                answered_before = self.last_answer
                 pause = min(PAUSE_S * 2 ** min(tries - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
                 await asyncio.sleep(max(pause, min(problem.after, self.patience)))
 

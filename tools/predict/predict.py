@@ -19,11 +19,11 @@ from tools.chat.decoding import DECODINGS
 from tools.conf.run import run_from
 from tools.conf.task import find_task
 from tools.errors import WANTING, ToolError
-from tools.files import sha256, write_text
+from tools.files import need_file, sha256, write_text
 from tools.predict.engines import ENGINES, ONLY, Engine, Options
 from tools.predict.journal import Journal
 from tools.predict.predictions import FILE, META, Conditions, Prediction, PredictionsMeta, read_meta, read_predictions, write_meta
-from tools.predict.questions import SAMPLING, Asking, Question, prompts_hash
+from tools.predict.questions import SAMPLING, Asking, Question, need_examples, prompts_hash
 from tools.text import whole_number
 
 
@@ -31,6 +31,7 @@ def predict(asking: Asking, out: Path, options: Options) -> Path:
     """Predicts with the engine that `options` name; returns the predictions file. Raises ToolError as `collect` does."""
     check_options(asking, options)
     _need_room(out, options.limit)
+    need_file(asking.source) if asking.file else need_examples(asking.run, asking.task, asking.split)
     with importlib.import_module(ENGINES[options.engine]).ready(asking, options) as engine:
         return collect(asking, out, engine, options)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,13 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields in the file's order."""
-        return {name: getattr(self, name) for name in FIELDS}
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def to_json(self) -> str:
         """Returns one line of a predictions file, without its end."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
-FIELDS = tuple(field.name for field in fields(Prediction))
 Keep = Callable[[Prediction], None]
 
 

@@ -1,1 +1,0 @@
-"""Serves merged weights, or base + adapter, by an OpenAI-compatible vLLM server."""

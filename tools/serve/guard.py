@@ -1,6 +1,6 @@
 """Asks for the key on every path. vLLM's own check covers /v1 and a few other paths; /invocations would generate for anybody.
 
-In: an ASGI request within vLLM's process. Out: vLLM's answer, or 401. It runs in vLLM's environment, so it needs the standard library alone.
+In: an ASGI request within vLLM's process. Out: vLLM's answer, or 401. It runs in vLLM's environment, so it needs Starlette alone, on which vLLM's server stands.
 
     VLLM_API_KEY=… python -m vllm.entrypoints.openai.api_server … --middleware tools.serve.guard.Guard
 """
@@ -10,22 +10,18 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 OPEN = ("/health", "/ping")  # asked by load balancers, which hold no key
-REFUSAL = b'{"error": "Unauthorized"}'
-
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
     """ASGI middleware (asgi.readthedocs.io, version 3) that answers only OPEN without `Authorization: Bearer <VLLM_API_KEY>`."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.wanted = hashlib.sha256(os.environ["VLLM_API_KEY"].encode()).digest()
 
@@ -34,10 +30,9 @@ class Guard:
         if scope["type"] not in ("http", "websocket") or scope.get("method") == "OPTIONS" or scope["path"] in OPEN or self._has_key(scope):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # policy violation (RFC 6455)
+            await WebSocketClose(1008)(scope, receive, send)  # policy violation (RFC 6455)
         else:
-            await send({"type": "http.response.start", "status": 401, "headers": [(b"content-type", b"application/json")]})
-            await send({"type": "http.response.body", "body": REFUSAL})
+            await JSONResponse({"error": "Unauthorized"}, 401)(scope, receive, send)
 
     def _has_key(self, scope: Scope) -> bool:
         said = next((value for name, value in scope["headers"] if name == b"authorization"), b"")

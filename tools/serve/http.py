@@ -11,16 +11,14 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from tools.chat.probe import Post
 from tools.errors import WANTING, ToolError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TIMEOUT_S, PROBE_TIMEOUT_S = 10.0, 600.0  # a slow model answers a probe after minutes
-
-Post = Callable[[str, dict[str, Any]], Any]
 
 
 def client_options(url: str) -> dict[str, Any]:
