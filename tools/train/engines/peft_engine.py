@@ -10,7 +10,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import torch
+from datasets import Dataset
+from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+from llamafactory.extras.ploting import plot_loss
+from llamafactory.hparams import DataArguments, ModelArguments
+from llamafactory.model import load_tokenizer
+from llamafactory.train.callbacks import LogCallback
+from peft import LoraConfig, PeftConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase, Trainer, set_seed
+from transformers.trainer_utils import get_last_checkpoint
 
 from tools.conf.overlays import load_yaml
 from tools.conf.run import Run
@@ -19,17 +31,11 @@ from tools.errors import run as run_tool
 from tools.files import need_file
 from tools.train import arguments
 from tools.train.datasets import datasets
+from tools.train.engines.peft_arguments import MethodOptions, ModelOptions, TrainingOptions
 from tools.train.engines.table import ENGINES
 from tools.variant import FINISHED
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-    from llamafactory.hparams import DataArguments
-    from peft import PeftConfig, PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from tools.train.engines.peft_arguments import MethodOptions, ModelOptions, TrainingOptions
-
+ENCODER = "prompt_encoder.safetensors"
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2"}
 
 
@@ -47,9 +53,6 @@ def train(path: Path) -> Path:
 
     Raises ToolError for a key, a value, a base model or a dataset that is wrong or missing, and for rows that can't be trained on.
     """
-    from llamafactory.extras.ploting import plot_loss
-    from transformers import set_seed
-
     parsed = parse(path)
     training, output = parsed.training, Path(parsed.training.output_dir)
     if training.should_save:
@@ -95,10 +98,6 @@ def encoded(parsed: Parsed) -> tuple[PreTrainedTokenizerBase, Dataset, Dataset |
 
     The labels of a row's prompt are -100. Raises ToolError for rows that LLaMA-Factory can't read.
     """
-    from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
-    from llamafactory.hparams import ModelArguments
-    from llamafactory.model import load_tokenizer
-
     model, data = parsed.model, parsed.data
     theirs = ModelArguments(model_name_or_path=model.model_name_or_path, trust_remote_code=model.trust_remote_code)
     loaded = load_tokenizer(theirs)
@@ -112,8 +111,6 @@ def encoded(parsed: Parsed) -> tuple[PreTrainedTokenizerBase, Dataset, Dataset |
 
 def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
     """Returns PEFT's configuration for a run's method."""
-    from peft import LoraConfig, PrefixTuningConfig, PromptEncoderConfig
-
     if method.finetuning_type == "lora":
         return LoraConfig(
             task_type="CAUSAL_LM",
@@ -131,10 +128,6 @@ def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
 
 def build(parsed: Parsed) -> PeftModel:
     """Returns the frozen base model with a new adapter. The adapter alone is trained, and stays in float32 under bf16 and fp16."""
-    import torch
-    from peft import get_peft_model
-    from transformers import AutoModelForCausalLM
-
     options, training = parsed.model, parsed.training
     base = AutoModelForCausalLM.from_pretrained(
         options.model_name_or_path,
@@ -151,11 +144,6 @@ def build(parsed: Parsed) -> PeftModel:
 
 
 def _trainer(parsed: Parsed) -> Any:
-    from llamafactory.train.callbacks import LogCallback
-    from transformers import DataCollatorForSeq2Seq
-
-    from tools.train.engines.peft_trainer import AdapterTrainer
-
     tokenizer, rows, test = encoded(parsed)
     model = build(parsed)
     model.print_trainable_parameters()
@@ -170,10 +158,43 @@ def _trainer(parsed: Parsed) -> Any:
     )
 
 
+class AdapterTrainer(Trainer):
+    """A Trainer whose checkpoints hold a prompt encoder whole, so that training can go on from them. Without one (LoRA) it does what Trainer does.
+
+    PEFT saves the prefix or the virtual tokens that an encoder computes, which is enough to answer. The encoder itself (P-tuning's, or a projected prefix's) can't be
+    restored from them, so each checkpoint gets it beside the adapter.
+    """
+
+    @property
+    def encoder(self) -> torch.nn.Module | None:
+        """The module that computes the prefix or the virtual tokens, or None."""
+        return getattr(self.accelerator.unwrap_model(self.model), "prompt_encoder", None)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call)
+        if _internal_call and output_dir and self.encoder is not None and self.args.should_save:
+            save_file(self.encoder.state_dict(), Path(output_dir) / ENCODER)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        if self.encoder is None:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            self._restore(resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        if self.encoder is None:
+            super()._load_best_model()
+        else:
+            self._restore(str(self.state.best_model_checkpoint))
+
+    def _restore(self, checkpoint: str) -> None:
+        assert self.encoder is not None
+        path = need_file(Path(checkpoint) / ENCODER, "The checkpoint isn't one of the PEFT engine's, or is torn; take an older one.")
+        self.encoder.load_state_dict(load_file(path, device=str(self.args.device)))
+
+
 def _checkpoint(training: TrainingOptions) -> str | None:
     """Returns the checkpoint to go on from: the one that the run names, or as in LLaMA-Factory the newest, where `overwrite_output_dir` is false."""
-    from transformers.trainer_utils import get_last_checkpoint
-
     if training.resume_from_checkpoint:
         need_file(Path(training.resume_from_checkpoint) / "trainer_state.json", "`resume_from_checkpoint` must name a whole checkpoint's folder.")
         return str(training.resume_from_checkpoint)
