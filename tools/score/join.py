@@ -25,7 +25,7 @@ CHUNK = 2_000  # examples that a process gets at a time
 _ID = re.compile(rb'\{"id": ?"([^"\\\x00-\x1f]*)"[,}]')
 
 Line = tuple[int, bytes]  # a line and its number
-# An example's number and line, then its prediction's; 0 and b"" where there is no prediction. A tuple, for a million are made.
+# An example's number and line, then its prediction's; 0 and b"" where there is no prediction. It is a tuple, because a million are made.
 Joined = tuple[int, bytes, int, bytes]
 
 
@@ -113,22 +113,8 @@ def _shown(id: bytes) -> str:
     return id.decode("utf-8", "replace")
 
 
-class Chunk(NamedTuple):
-    """Some joined lines, packed so that they get to another process quickly."""
-
-    example_numbers: tuple[int, ...]
-    examples: bytes
-    prediction_numbers: tuple[int, ...]
-    predictions: bytes
-
-    def lines(self) -> Iterator[Joined]:
-        """Returns the joined lines again."""
-        return zip(self.example_numbers, self.examples.split(b"\n"), self.prediction_numbers, self.predictions.split(b"\n"), strict=True)
-
-
-def chunks(joined: Iterable[Joined], size: int | None = None) -> Iterator[Chunk]:
-    """Yields the joined lines in chunks of `size`, or of CHUNK where no size is given."""
+def chunks(joined: Iterable[Joined]) -> Iterator[list[Joined]]:
+    """Yields the joined lines in chunks of CHUNK."""
     iterator = iter(joined)
-    while some := list(islice(iterator, size or CHUNK)):
-        numbers, examples, others, answers = zip(*some, strict=True)
-        yield Chunk(numbers, b"\n".join(examples), others, b"\n".join(answers))
+    while some := list(islice(iterator, CHUNK)):
+        yield some

@@ -1,6 +1,6 @@
 """Spreads work over the cores of this machine: processes that are copies of this one, few items in memory at a time.
 
-In: a function that takes an item, a function that gives a result, items, and a number of processes. Out: one result a process.
+In: a function, items, and a number of processes. Out: the function's result for each item.
 
     ./ner score conf/task/<task>.yaml --examples FILE --predictions FILE --out DIR
 """
@@ -8,6 +8,7 @@ In: a function that takes an item, a function that gives a result, items, and a 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +24,8 @@ U = TypeVar("U")
 PARALLEL_FROM = 30_000_000  # bytes of all files: below that, one process is done before others have started
 MOST_PROCESSES = 8  # beyond that, the one that reads the lines can't keep up
 WAITING = 2  # items a process that are under way at a time
-LONGEST_WAIT = 600  # seconds for a process to end, once all items are done
 
-_own: tuple[Any, ...]  # in a process of the pool: `work`, `result` and the barrier at the end
+_work: Callable[[Any], Any]  # in a process of the pool
 
 
 def processes_for(*paths: Path) -> int:
@@ -35,66 +35,49 @@ def processes_for(*paths: Path) -> int:
     return min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
 
 
-def spread(work: Callable[[T], None], result: Callable[[], U], items: Iterable[T], processes: int) -> Iterator[U]:
-    """Calls `work` for each item, divided among the processes, and yields each process's `result()` at the end.
+def spread(work: Callable[[T], U], items: Iterable[T], processes: int) -> Iterator[U]:
+    """Yields `work(item)` for each item in order; the items are divided among the processes.
 
-    The processes are forked: each has its own copy of what `work` and `result` close over. The first error ends all processes and is raised here. Raises ToolError (1)
-    when a process is killed.
+    The processes are forked: each has its own copy of what `work` closes over. The first error ends all processes and is raised here. Raises ToolError (1) when a
+    process is killed.
     """
     if processes == 1:
-        for item in items:
-            work(item)
-        yield result()
+        yield from map(work, items)
         return
-    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+    from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    context = get_context("fork")
-    pool = ProcessPoolExecutor(processes, context, _begin, (work, result, context.Barrier(processes, timeout=LONGEST_WAIT)))
-    under_way: set[Future[None]] = set()
+    pool = ProcessPoolExecutor(processes, get_context("fork"), _begin, (work,))
+    under_way: deque[Future[U]] = deque()
     try:
-        pool.submit(int)  # all processes start now, while this one holds little that they would share
         for item in items:
-            under_way.add(pool.submit(_do, item))
+            under_way.append(pool.submit(_do, item))
             if len(under_way) == WAITING * processes:
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                _check(done)
-        _check(under_way)
-        yield from [future.result() for future in [pool.submit(_end) for _ in range(processes)]]
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
     except BrokenProcessPool:
         raise ToolError("one of the processes that share the work is gone; is the memory full?", WANTING) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _check(done: Iterable[Future[None]]) -> None:
-    """Raises the error of the first that failed; waits for those that aren't done."""
-    for future in done:
-        future.result()
-
-
-def _begin(*own: Any) -> None:
+def _begin(work: Callable[[Any], Any]) -> None:
     """Prepares a process of the pool: Ctrl-C is the parent's to handle, and a parent that is killed takes this process with it."""
     import signal
 
     from tools.process import die_with_parent
 
-    global _own
-    _own = own
+    global _work
+    _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
 
 
-def _do(item: Any) -> None:
-    _own[0](item)
-
-
-def _end() -> Any:
-    """Returns this process's result. Waits for the other processes to end too, so that none takes two ends."""
-    _own[2].wait()
-    return _own[1]()
+def _do(item: Any) -> Any:
+    return _work(item)
 
 
 @contextmanager

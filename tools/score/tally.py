@@ -8,7 +8,7 @@ In: a task, its examples, predictions. Out: a Tally. Most answers are in exactly
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from tools.files import need_file, parse_object, quick_loads
 from tools.predict.predictions import as_prediction
 from tools.score.counts import NO_LABEL, Counts, Outcome
 from tools.score.gazetteer import Gazetteer
-from tools.score.join import Chunk, Joined, chunks, join
+from tools.score.join import Joined, chunks, join
 from tools.score.places import Sides, place, sides
 from tools.score.pool import no_collection, processes_for, spread
 from tools.score.protocols import PROTOCOLS, by_set, outcomes
@@ -148,33 +148,27 @@ def tally(setting: Setting, examples: Path, predictions: Path) -> Tally:
     false positive under NO_LABEL. Raises ToolError (1) for files that don't belong together, a line that can't be read, and a gold label that the task doesn't have.
     """
 
-    own, counts = Tally(), Tally()  # each process has a copy of `own`
-
-    def count(chunk: Chunk) -> None:
-        plain = []
-        for line in chunk.lines():
+    def count(lines: list[Joined]) -> Tally:
+        counts, plain = Tally(), []
+        for line in lines:
             if found := _plain(line[1], line[3], setting):
                 plain.append(found)
             else:
-                own.add(_row(line, setting, examples, predictions), setting)
-        own.add_plain(plain, setting)
+                counts.add(_row(line, setting, examples, predictions), setting)
+        counts.add_plain(plain, setting)
+        return counts
+
+    from tqdm import tqdm
 
     for path in (examples, predictions):
         need_file(path)
-    with no_collection():  # the processes are copies of this one and don't collect either
-        for part in spread(count, lambda: own, _watched(chunks(join(examples, predictions))), processes_for(examples, predictions)):
-            counts.merge(part)
-    return counts
-
-
-def _watched(some: Iterable[Chunk]) -> Iterator[Chunk]:
-    """Yields the chunks and shows a progress bar."""
-    from tqdm import tqdm
-
-    with tqdm(desc="scoring", unit=" rows", disable=None, leave=False) as bar:
-        for chunk in some:
-            yield chunk
-            bar.update(len(chunk.example_numbers))
+    every = Tally()
+    lines = chunks(join(examples, predictions))
+    with no_collection(), tqdm(desc="scoring", unit=" rows", disable=None, leave=False) as bar:  # forked processes don't collect either
+        for part in spread(count, lines, processes_for(examples, predictions)):
+            every.merge(part)
+            bar.update(part.rows)
+    return every
 
 
 def _plain(gold: bytes, answer: bytes, setting: Setting) -> tuple[Sides, str] | None:
