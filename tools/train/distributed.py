@@ -78,6 +78,9 @@ class Processes:
         return " Several processes wrote it: the rank that failed first is torchrun's 'Root Cause'; all others were stopped because of it."
 
 
+ALONE = Processes()  # one process
+
+
 def typed(command: Sequence[str]) -> str:
     """Returns a command as a user types it, without the folder of its program."""
     return shlex.join([Path(command[0]).name, *command[1:]])

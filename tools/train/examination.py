@@ -25,7 +25,7 @@ from tools.errors import ToolError, choices
 from tools.files import write_json
 from tools.train import arguments, distributed, memory, native_parser, pissa
 from tools.train.datasets import SHOWN, Dataset, datasets
-from tools.train.distributed import Processes
+from tools.train.distributed import ALONE, Processes
 from tools.train.engines.table import ENGINES
 from tools.train.machine import gpus, visible_gpus
 from tools.train.memory import Estimate
@@ -41,7 +41,7 @@ class Examination:
     """What is known of a run before it starts: `problems` would stop or damage it, `here` stops it on this machine alone, `remarks` don't stop it."""
 
     run: Run
-    how: Processes = field(default_factory=Processes)
+    how: Processes = ALONE
     problems: list[str] = field(default_factory=list)
     here: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -51,9 +51,8 @@ class Examination:
     estimate: Estimate | None = None
 
 
-def examine(run: Run, how: Processes | None = None) -> Examination:
+def examine(run: Run, how: Processes = ALONE) -> Examination:
     """Returns the result of every check. The engine's own parser, which is slow, is asked only where the quick checks find nothing, and once for a run."""
-    how = how or Processes()
     found = Examination(run, how)
     found.problems = [
         *arguments.problems(run),
@@ -79,8 +78,8 @@ def examine(run: Run, how: Processes | None = None) -> Examination:
 def tracker_problems(run: Run) -> list[str]:
     """Returns a message for each package in `report_to` that isn't installed; transformers would tell only once the model is loaded."""
     value = run.values.get("report_to") or []
-    names = value if isinstance(value, list) else [str(value)]
-    absent = [str(name) for name in names if name not in ("none", "all") and importlib.util.find_spec(str(name).split(".")[0]) is None]
+    names = [str(name) for name in (value if isinstance(value, list) else [value])]
+    absent = [name for name in names if name not in ("none", "all") and importlib.util.find_spec(name.split(".")[0]) is None]
     return [f"{run.path}: report_to: {name}: no such package here.{choices(name, ('none', 'tensorboard', 'swanlab'))}" for name in absent]
 
 

@@ -48,8 +48,7 @@ class View:
         self._newest: dict[str, Any] = {}
         self._losses: dict[str, float] = {}
         self._first: tuple[float, int] | None = None
-        self._shown_at = 0.0
-        self._shown_step = -1
+        self._shown_at, self._shown_step = 0.0, -1
 
     def __enter__(self) -> View:
         from tqdm import tqdm

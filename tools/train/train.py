@@ -22,7 +22,7 @@ from tools.errors import WANTING, ToolError, all_at_once
 from tools.files import one_at_a_time, write_text
 from tools.process import call
 from tools.train import distributed, manifest, pissa
-from tools.train.distributed import Processes
+from tools.train.distributed import ALONE, Processes
 from tools.train.engines.table import ENGINES
 from tools.train.examination import examine
 from tools.train.plan import Plan
@@ -35,12 +35,11 @@ INTERRUPTED, TERMINATED = 130, 143  # exit codes
 ERROR_LINE = re.compile(r"(\[\w+\]: *)?([\w.]*(Error|Exception|Interrupt)\b|.*Signal \d+ \(SIG\w+\) received by PID)")
 
 
-def train(run: Run, fresh: bool = False, how: Processes | None = None) -> None:
+def train(run: Run, fresh: bool = False, how: Processes = ALONE) -> None:
     """Trains the run in child processes, from its newest whole checkpoint where an earlier training stopped. `fresh` moves an earlier one aside first.
 
     Raises ToolError with exit code 2 for what can be known before the start, a finished run among it, and 1 when the training failed.
     """
-    how = how or Processes()
     if not fresh:
         if how.leads and (run.output_dir / FINISHED).is_file() and is_pissa(run.output_dir):
             with one_at_a_time(run.output_dir, "conversion"):
