@@ -64,3 +64,11 @@ def test_a_question_that_vllm_refuses_has_an_error_and_the_others_are_answered(t
     found = {row["id"]: row for row in map(json.loads, answers.read_text().splitlines())}
     assert {id: (row["output"], row.get("error")) for id, row in found.items()} == {"a": ("1", None), "aaaa": (None, "too long"), "bb": ("2", None)}
     assert (found["bb"]["prompt_tokens"], found["bb"]["completion_tokens"], found["bb"]["finish_reason"]) == (2, 1, "stop")
+
+
+def test_a_row_of_rays_is_an_answer_cut_or_whole_or_an_error() -> None:
+    row = {"id": "a", "generated_text": "[]", "num_input_tokens": 9.0, "num_generated_tokens": 2.0, "__inference_error__": ""}
+    assert worker._prediction(row, 3) == {"id": "a", "output": "[]", "finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 2}
+    assert worker._prediction(row, 2)["finish_reason"] == "length"
+    refused = {"id": "b", "generated_text": None, "num_input_tokens": 0, "num_generated_tokens": None, "__inference_error__": "too long"}
+    assert worker._prediction(refused, 3) == {"id": "b", "output": None, "error": "too long"}

@@ -20,6 +20,7 @@ from typing import Any
 WAITING = 4  # questions handed to vLLM for each one that it works on: vLLM never waits, and a million rows need no memory
 BATCH = 64  # rows that travel together over Ray
 SMALL_CPU = 0.1  # of a core, for Ray's stages beside the engine: they would otherwise wait for cores that it holds
+ANSWERED = ("id", "generated_text", "num_input_tokens", "num_generated_tokens")  # columns of Ray's rows
 SHARED = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "PATH")  # environment variables for Ray's processes
 
 
@@ -94,18 +95,24 @@ def over_ray(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     small = {"num_cpus": SMALL_CPU}
     processor = build_processor(config, preprocess=asked, postprocess=_answered, preprocess_map_kwargs=small, postprocess_map_kwargs=small)
     for row in processor(ray.data.read_text(job["questions"], drop_empty_lines=True, ray_remote_args=small)).iter_rows():
-        cut = row["error"] is None and row["completion_tokens"] >= job["sampling"]["max_tokens"]  # Ray doesn't pass on why an answer ended
-        yield {**row, "finish_reason": "length" if cut else None if row["error"] else "stop"}
+        yield _prediction(row, int(job["sampling"]["max_tokens"]))
 
 
 def _answered(row: dict[str, Any]) -> dict[str, Any]:
-    error = row.get("__inference_error__") or None
+    return {name: row[name] for name in ANSWERED}
+
+
+def _prediction(row: dict[str, Any], limit: int) -> dict[str, Any]:
+    """Returns the prediction in a row of Ray's; Ray doesn't pass on why an answer ended, and hands a refused row past `_answered`."""
+    if error := row.get("__inference_error__"):
+        return {"id": row["id"], "output": None, "error": error[:500]}
+    length = int(row["num_generated_tokens"])
     return {
         "id": row["id"],
-        "output": None if error else row["generated_text"],
-        "error": str(error)[:500] if error else None,
-        "prompt_tokens": None if error else int(row["num_input_tokens"]),
-        "completion_tokens": None if error else int(row["num_generated_tokens"]),
+        "output": row["generated_text"],
+        "finish_reason": "length" if length >= limit else "stop",
+        "prompt_tokens": int(row["num_input_tokens"]),
+        "completion_tokens": length,
     }
 
 
