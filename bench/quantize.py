@@ -14,8 +14,6 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -101,12 +99,11 @@ class Model:
 
 def measure(run: Run, task: Task, split: str, methods: list[str], samples: int, logits: int, out: Path) -> dict[str, Model]:
     """Makes and scores the merged model and each quantised one, in this order."""
-    made: dict[str, float] = {}
-    with timed(made, "merged"):
-        folders = {"merged": export(run, run.variant("adapter"))}
-    for method in methods:
-        with timed(made, method):
-            folders[method] = quantize(run, method, samples)
+    folders, made = dict[str, Path](), dict[str, float]()
+    for name in ("merged", *methods):
+        started = time.perf_counter()
+        folders[name] = export(run, run.variant("adapter")) if name == "merged" else quantize(run, name, samples)
+        made[name] = time.perf_counter() - started
     differences = compare(folders, token_rows(Asking(run, task, split, run.variant("merged")), logits), out)
     found = {}
     for name, folder in folders.items():
@@ -194,14 +191,6 @@ def report(name: str, split: str, rows: int, samples: int, logits: int, found: d
         + "\n\nLogits are compared with the merged model's, whose mean absolute value is their size. vLLM's seconds are those of predicting on a server that runs; transformers' hold the loading of the model. What isn't served has no fast kernel in"
         " vLLM's build here.\n"
     )
-
-
-@contextmanager
-def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Notes the seconds that the block took."""
-    started = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - started
 
 
 def first_rows(run: Run, task: Task, split: str, rows: int | None, folder: Path) -> tuple[Run, int]:
