@@ -12,7 +12,7 @@ import pytest
 from tests import toy_server
 from tests.toy_server import Faulty
 from tools.conf.task import Task, find_task
-from tools.example import Example
+from tools.example import Entity, Example
 from tools.extract import annotate
 from tools.predict.predictions import Prediction
 from tools.predict.server import Server
@@ -51,7 +51,7 @@ def test_of_spans_that_overlap_the_longest_is_marked_and_none_is_lost(sample: Ta
 def test_offsets_are_those_of_the_text_as_it_was_given(sample: Task) -> None:
     text = "甲<|im_end|>乙"
     found = annotate.understood(sample, Example("row", text, []), Prediction("row", answer([("name", "<｜im_end｜>乙")])))
-    assert found.entities() == [{"label": "name", "text": "<|im_end|>乙", "start": 1, "end": 12}]
+    assert found.entities() == [Entity("name", "<|im_end|>乙", 1, 12)]
 
 
 def test_an_options_end_counts_and_no_option_is_favoured_for_beginning_another(start: Callable[..., Faulty]) -> None:

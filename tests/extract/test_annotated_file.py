@@ -11,7 +11,7 @@ import pytest
 from tools.extract.annotate import Annotation
 from tools.extract.annotated_file import MAX_ROWS, Fault, harmless, read, record, write_csv
 from tools.predict.predictions import Prediction
-from tools.web.words import say_error
+from tools.web.words import say_fault
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def test_a_file_that_cannot_be_read_names_itself_and_the_line(tmp_path: Path, na
     (tmp_path / name).write_bytes(data)
     with pytest.raises(Fault) as problem:
         read(tmp_path / name)
-    assert message in say_error("en", problem.value)
-    assert say_error("zh", problem.value) != say_error("en", problem.value)
+    assert message in say_fault("en", problem.value)
+    assert say_fault("zh", problem.value) != say_fault("en", problem.value)
 
 
 def test_the_column_of_text_is_found(tmp_path: Path) -> None:

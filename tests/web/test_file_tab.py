@@ -15,7 +15,7 @@ import pytest
 from tests.browser import opened
 from tests.web.toy_page import Open, answer, downloads, upload
 from tools.extract.annotated_file import MAX_BYTES, Fault, read
-from tools.web.words import say_error
+from tools.web.words import say_fault
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -84,7 +84,7 @@ def test_a_file_that_is_too_large_is_not_taken(browser: Browser, ner: Open, tmp_
         page.get_by_text("exceeds").first.wait_for()
     with pytest.raises(Fault) as problem:
         read(large)
-    assert "10.0 MB; at most 10 MB" in say_error("en", problem.value)
+    assert "10.0 MB; at most 10 MB" in say_fault("en", problem.value)
     sent = httpx.post(f"{ner.address}gradio_api/upload", files={"files": ("large.txt", large.read_bytes() + b"x" * 100_000)}, timeout=60)
     assert sent.status_code == 413
 

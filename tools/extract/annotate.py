@@ -15,13 +15,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
-from typing import TypedDict
 
 from tools.answers import Pair
 from tools.chat.probe import Post, log_probability
 from tools.chat.prompt import options
 from tools.conf.task import Task
-from tools.example import Example
+from tools.example import Entity, Example
 from tools.predict.client import asking
 from tools.predict.predictions import Prediction
 from tools.predict.questions import SAMPLING, questions
@@ -35,15 +34,6 @@ PATIENCE_S = 3.0  # a user waits at the page
 PROBES = 16  # options that are probed at once
 PROBE_S = 60.0  # for one probe
 UNTOLD = (OSError, HTTPException, ArithmeticError, LookupError, TypeError, ValueError)  # of a server that doesn't answer a probe as vLLM does
-
-
-class PlacedEntity(TypedDict):
-    """An entity of the canonical example."""
-
-    label: str
-    text: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -62,9 +52,9 @@ class Annotation:
     probabilities: dict[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
 
-    def entities(self) -> list[PlacedEntity]:
+    def entities(self) -> list[Entity]:
         """Returns the spans as entities; their texts are cut from the text as it was given."""
-        return [{"label": label, "text": self.text[start:end], "start": start, "end": end} for label, start, end in self.spans]
+        return [Entity(label, self.text[start:end], start, end) for label, start, end in self.spans]
 
 
 def understood(task: Task, one: Example, prediction: Prediction) -> Annotation:

@@ -13,13 +13,13 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypedDict
 
-from tools.errors import WANTING, ToolError
-from tools.extract.annotate import Annotation, PlacedEntity
+from tools.errors import ToolError
+from tools.extract.annotate import Annotation
 from tools.files import parse_object, write_text
 
 KINDS = (".txt", ".csv", ".jsonl")
@@ -32,11 +32,11 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(?:[.,][0-9]+)*%?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-class Fault(ToolError):
-    """A fault as a key and values, for a caller with words of its own for it. `str` lists them, such as 'bad_cells: name=a.csv, line=2'."""
+class Fault(Exception):
+    """A fault that a user can mend, as a key and values, for a caller with words of its own for it."""
 
     def __init__(self, key: str, **values: object) -> None:
-        super().__init__(": ".join(filter(None, [key, ", ".join(f"{name}={value}" for name, value in values.items())])), WANTING)
+        super().__init__(key, values)
         self.key, self.values = key, values
 
 
@@ -44,7 +44,7 @@ class Record(TypedDict, total=False):
     """A row's result. `entities` of a task that looks for entities, `label` of a classification; `nowhere` are pairs whose string isn't in the text."""
 
     text: str
-    entities: list[PlacedEntity]
+    entities: list[dict[str, Any]]
     label: str | None
     nowhere: list[dict[str, str]]
     output: str | None
@@ -63,7 +63,7 @@ class Upload:
 
 
 def read(path: Path) -> Upload:
-    """Reads the texts of a file, blank rows among them. Raises Fault (1) with the file and the line of what can't be read."""
+    """Reads the texts of a file, blank rows among them. Raises Fault with the file and the line of what can't be read."""
     name, kind = path.name, path.suffix.lower()
     if kind not in KINDS:
         raise Fault("wrong_kind", name=name)
@@ -145,7 +145,7 @@ def record(text: str, found: Annotation | None, kind: str, problem: str | None =
     if kind == "classification":
         made["label"] = found.label if found else None
     else:
-        made["entities"] = found.entities() if found else []
+        made["entities"] = [asdict(entity) for entity in found.entities()] if found else []
     if found and found.nowhere:
         made["nowhere"] = [{"label": label, "text": string} for label, string in found.nowhere]
     made["output"], made["error"] = output, error
@@ -161,13 +161,10 @@ def write_jsonl(path: Path, records: Sequence[Record]) -> Path:
 def write_csv(path: Path, upload: Upload, records: Sequence[Record]) -> Path:
     """Writes the uploaded CSV with columns behind its own, in UTF-8 with the byte-order mark that spreadsheets look for, and returns the path."""
     added = [key for key in ADDED if any(key in one for one in records)]
-    out = io.StringIO()
-    out.write("\ufeff")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([harmless(word) for word in [*upload.header, *_new_names(upload.header, added)]])
-    for row, one in zip(upload.cells, records, strict=True):
-        writer.writerow([harmless(cell) for cell in [*row, *(_cell(one.get(key)) for key in added)]])
-    write_text(path, out.getvalue())
+    rows = [[*row, *(_cell(one.get(key)) for key in added)] for row, one in zip(upload.cells, records, strict=True)]
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([harmless(cell) for cell in row] for row in [[*upload.header, *_new_names(upload.header, added)], *rows])
     return path
 
 

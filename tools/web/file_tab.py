@@ -27,8 +27,8 @@ from tools.predict.client import asking
 from tools.predict.predictions import Prediction
 from tools.predict.questions import SAMPLING, questions
 from tools.web.sentence_tab import split_options
-from tools.web.site import QUIET, Site, Words, colours_of, language, marked, note
-from tools.web.words import say, say_error
+from tools.web.site import QUIET, Site, Words, colours_of, marked, note, readers_language
+from tools.web.words import say, say_fault
 
 CONCURRENCY = 32  # rows that are asked at once: few enough for a sentence to be answered meanwhile
 FILES = 2  # files that are worked on at once; others wait
@@ -55,10 +55,10 @@ def build(site: Site, words: Words) -> None:
     stops: dict[str, asyncio.Event] = {}  # by browser session
 
     async def on_annotate(path: str | None, chosen: str, typed: str, request: gr.Request) -> AsyncIterator[list[Any]]:
-        session, tongue = str(request.session_hash), language(request)
+        session, language = str(request.session_hash), readers_language(request)
         stops[session] = asyncio.Event()
         try:
-            async for shown in annotated(site, path, site.models[chosen], split_options(typed or ""), tongue, stops[session]):
+            async for shown in annotated(site, path, site.models[chosen], split_options(typed or ""), language, stops[session]):
                 yield shown
         finally:
             stops.pop(session, None)
@@ -72,7 +72,7 @@ def build(site: Site, words: Words) -> None:
     stop.click(on_stop, None, None, queue=False, **QUIET)
 
 
-async def annotated(site: Site, path: str | None, model: str, options: list[str], tongue: str, stop: asyncio.Event) -> AsyncIterator[list[Any]]:
+async def annotated(site: Site, path: str | None, model: str, options: list[str], language: str, stop: asyncio.Event) -> AsyncIterator[list[Any]]:
     """Yields the tab's outputs while a file is annotated: status, files, preview. When `stop` is set, it ends early with the answers until then."""
     nothing = [gr.File(visible=False), gr.HighlightedText(visible=False)]
     try:
@@ -81,22 +81,22 @@ async def annotated(site: Site, path: str | None, model: str, options: list[str]
         upload = await asyncio.to_thread(read, Path(path))
         asked = to_ask(site, upload, options)
     except Fault as problem:
-        yield [note(say_error(tongue, problem), bad=True), *nothing]
+        yield [note(say_fault(language, problem), bad=True), *nothing]
         return
     started, found, broken = time.monotonic(), dict[str, Prediction](), False
     try:
         async with aclosing(_asking(site, model, list(asked.values()), found, stop)) as progress:
             async for done in progress:
-                yield [bar(done, len(asked), tongue), *nothing]
+                yield [bar(done, len(asked), language), *nothing]
     except ToolError:
         broken = True
     made = await asyncio.to_thread(lambda: {id: understood(site.task, asked[id], prediction) for id, prediction in found.items()})
     records = [
-        record(text, made.get(str(row)), site.task.kind, None if str(row) in made or str(row) not in asked else say(tongue, "not_asked"))
+        record(text, made.get(str(row)), site.task.kind, None if str(row) in made or str(row) not in asked else say(language, "not_asked"))
         for row, text in enumerate(upload.texts)
     ]
-    notes = summary(upload, made, records, time.monotonic() - started, tongue)
-    notes += note(say(tongue, "broken" if broken else "stopped"), bad=True) if broken or stop.is_set() else ""
+    notes = summary(upload, made, records, time.monotonic() - started, language)
+    notes += note(say(language, "broken" if broken else "stopped"), bad=True) if broken or stop.is_set() else ""
     with tempfile.TemporaryDirectory() as folder:  # Gradio takes copies, which it removes after a while
         files = await asyncio.to_thread(_write, Path(folder), upload, records)
         yield [notes, gr.File([str(file) for file in files], visible=True), marked(first_rows(site, upload, made), site.task)]
@@ -143,13 +143,13 @@ def _write(folder: Path, upload: Upload, records: list[Record]) -> list[Path]:
     return [*files, write_csv(folder / f"{stem}.annotated.csv", upload, records)] if upload.header else files
 
 
-def bar(done: int, total: int, tongue: str) -> str:
+def bar(done: int, total: int, language: str) -> str:
     """Returns the progress as HTML."""
-    words = escape(say(tongue, "asking", done=done, total=total))
+    words = escape(say(language, "asking", done=done, total=total))
     return f'<p class="figures" role="status">{words}</p><progress value="{done}" max="{total}"></progress>'
 
 
-def summary(upload: Upload, made: dict[str, Annotation], records: list[Record], seconds: float, tongue: str) -> str:
+def summary(upload: Upload, made: dict[str, Annotation], records: list[Record], seconds: float, language: str) -> str:
     """Returns the numbers of rows, entities and errors as a note."""
     counts = {
         "rows": len(records),
@@ -159,7 +159,7 @@ def summary(upload: Upload, made: dict[str, Annotation], records: list[Record], 
         "failed": sum(one["output"] is None and one["error"] is not None for one in records),
         "blank": sum(not text.strip() for text in upload.texts),
     }
-    return note(say(tongue, "finished", seconds=seconds, **counts))
+    return note(say(language, "finished", seconds=seconds, **counts))
 
 
 def first_rows(site: Site, upload: Upload, made: dict[str, Annotation]) -> list[tuple[str, str | None]]:

@@ -14,7 +14,7 @@ import gradio as gr
 
 from tools.extract.annotated_file import MAX_ROWS, MEGABYTES
 from tools.web import file_tab, run_tab, sentence_tab
-from tools.web.site import QUIET, Site, colours_of, language
+from tools.web.site import QUIET, Site, colours_of, readers_language
 from tools.web.words import CHINESE, LANGUAGES, WORDS, model, say
 
 PREFIX = "ner_factory_"  # of our keys: Gradio's own words stand in the same dictionary
@@ -71,7 +71,7 @@ def build(site: Site) -> tuple[gr.Blocks, gr.I18n]:
             run_tab.build(site, words, tab)
 
         def on_load(request: gr.Request) -> str:
-            return header(site, language(request))
+            return header(site, readers_language(request))
 
         page.load(on_load, None, head, **QUIET)
     page.queue(max_size=IN_LINE, default_concurrency_limit=AT_ONCE, api_open=False)
@@ -80,23 +80,23 @@ def build(site: Site) -> tuple[gr.Blocks, gr.I18n]:
 
 def dictionaries(site: Site) -> dict[str, dict[str, str]]:
     """Returns Gradio's dictionaries: browser language → key → words. A model's words stand under its variant, its raw answer's under `raw_<variant>`."""
-    english, chinese = ({PREFIX + key: words for key, words in _dictionary(site, tongue).items()} for tongue in LANGUAGES)
+    english, chinese = ({PREFIX + key: words for key, words in _dictionary(site, language).items()} for language in LANGUAGES)
     return {"en": english, **dict.fromkeys(CHINESE, chinese)}
 
 
-def _dictionary(site: Site, tongue: str) -> dict[str, str]:
-    number = LANGUAGES.index(tongue)
+def _dictionary(site: Site, language: str) -> dict[str, str]:
+    number = LANGUAGES.index(language)
     words = {key: both[number] for key, both in WORDS.items()}
     for variant in site.models:
         words[variant] = model(variant)[number]
-        words[f"raw_{variant}"] = say(tongue, "raw", model=words[variant])
-    return words | {"file_hint": say(tongue, "file_hint", megabytes=MEGABYTES, rows=MAX_ROWS)}
+        words[f"raw_{variant}"] = say(language, "raw", model=words[variant])
+    return words | {"file_hint": say(language, "file_hint", megabytes=MEGABYTES, rows=MAX_ROWS)}
 
 
-def header(site: Site, tongue: str) -> str:
+def header(site: Site, language: str) -> str:
     """Returns the run's name, its task, base model and engine, and its labels in their colours."""
-    facts = [f"{say(tongue, 'task')} {site.task.name}: {say(tongue, site.task.kind)}"]
-    facts += [f"{say(tongue, 'base_model')} {site.run.variant('base').served_name}"]
+    facts = [f"{say(language, 'task')} {site.task.name}: {say(language, site.task.kind)}"]
+    facts += [f"{say(language, 'base_model')} {site.run.variant('base').served_name}"]
     facts += [site.server.engine] if site.server.engine != "unknown" else []
     colours = colours_of(site.task) if site.is_ner else {}
     chips = "".join(f'<span class="chip" style="background:{colour}">{escape(name)}</span>' for name, colour in colours.items())

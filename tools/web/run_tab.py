@@ -26,11 +26,11 @@ from tools.report.evaluations import Evaluation, find_evaluations
 from tools.report.report import NAME
 from tools.score.table import table
 from tools.train import manifest
-from tools.web.site import QUIET, Site, Words, grid, language, note
+from tools.web.site import QUIET, Site, Words, grid, note, readers_language
 from tools.web.words import WORDS, say
 
 LOG = "trainer_log.jsonl"
-LOSSES = {"loss": "train", "eval_loss": "eval"}  # LLaMA-Factory's keys → the split
+COLUMNS = {"current_steps": "step", "loss": "train", "eval_loss": "eval"}  # LLaMA-Factory's keys → the plot's words
 AVERAGES = {"Micro Avg.": "micro", "Macro Avg.": "macro"}
 
 
@@ -46,12 +46,12 @@ def build(site: Site, words: Words, tab: gr.Tab) -> None:
     record = gr.HTML(elem_id="facts", padding=False)
 
     def on_open(chosen: str | None, request: gr.Request) -> list[Any]:
-        tongue, found = language(request), [one.folder.name for one in evaluations(site.run)]
+        language, found = readers_language(request), [one.folder.name for one in evaluations(site.run)]
         name = chosen if chosen in found else next(iter(found), None)
-        return [gr.Dropdown(choices=found, value=name, visible=bool(found)), *shown(site, name, tongue), *history(site, tongue)]
+        return [gr.Dropdown(choices=found, value=name, visible=bool(found)), *shown(site, name, language), *history(site, language)]
 
     def on_choice(chosen: str | None, request: gr.Request) -> list[Any]:
-        return shown(site, chosen, language(request))
+        return shown(site, chosen, readers_language(request))
 
     def on_report(chosen: str | None) -> str:
         one = _find(site, chosen)
@@ -67,58 +67,51 @@ def _find(site: Site, name: str | None) -> Evaluation | None:
     return next((one for one in evaluations(site.run) if one.folder.name == name), None)
 
 
-def shown(site: Site, name: str | None, tongue: str) -> list[Any]:
+def shown(site: Site, name: str | None, language: str) -> list[Any]:
     """Returns an evaluation's table, the two buttons of its report, and an empty place for the report."""
     one = _find(site, name)
     without = [gr.Button(visible=False), gr.DownloadButton(visible=False), ""]
     if not one:
-        return [note(say(tongue, "no_scores", command=f"make eval CONF={site.run.path}")), *without]
-    report, scores = one.folder / NAME, score_table(one, tongue)
+        return [note(say(language, "no_scores", command=f"make eval CONF={site.run.path}")), *without]
+    report, scores = one.folder / NAME, score_table(one, language)
     if not report.is_file():
-        return [scores + note(say(tongue, "no_report", command=report_command(one))), *without]
+        return [scores + note(say(language, "no_report", command=report_command(one))), *without]
     # Gradio hands out only files in its own folder: a copy, one for each evaluation.
     copy = Path(tempfile.gettempdir()) / f"{site.run.name}-{one.folder.name}.html"
     copyfile(report, copy)
     return [scores, gr.Button(visible=True), gr.DownloadButton(value=str(copy), visible=True), ""]
 
 
-def score_table(one: Evaluation, tongue: str) -> str:
+def score_table(one: Evaluation, language: str) -> str:
     """Returns label, precision, recall, F1 and support as a table, under the split's name and the protocol."""
-    head = say(tongue, "scored", rows=one.score["rows"], task=one.meta.task, split=one.meta.split, protocol=one.score["protocol"])
+    head = say(language, "scored", rows=one.score["rows"], task=one.meta.task, split=one.meta.split, protocol=one.score["protocol"])
     figures = table(one.score)[["Label", "Precision", "Recall", "F1", "Support"]].copy()
     figures.loc[figures["Label"] == "Macro Avg.", ["Precision", "Recall"]] = None  # a mean of ratios isn't a ratio of anything
     rows = [
         [
-            say(tongue, AVERAGES[label]) if label in AVERAGES else label,
+            say(language, AVERAGES[label]) if label in AVERAGES else label,
             *("–" if isna(ratio) else f"{ratio:.4f}" for ratio in ratios),
             "–" if isna(support) else f"{support:,}",
         ]
         for label, *ratios, support in figures.itertuples(index=False)
     ]
-    words = [say(tongue, key) for key in ("label", "precision", "recall")]
-    return f'<p class="figures">{escape(head)}</p>' + grid([*words, "F1", say(tongue, "support")], rows, "scores")
+    words = [say(language, key) for key in ("label", "precision", "recall")]
+    return f'<p class="figures">{escape(head)}</p>' + grid([*words, "F1", say(language, "support")], rows, "scores")
 
 
-def history(site: Site, tongue: str) -> list[Any]:
+def history(site: Site, language: str) -> list[Any]:
     """Returns the loss as a curve, and the record of the training as a table."""
-    train = f"make train CONF={site.run.path}"
     points, known = losses(site.run), facts(site.run)
-    notes = [] if points else [note(say(tongue, "no_curve", command=train))]
+    told = "" if len(points) and known else note(say(language, "no_training", command=f"make train CONF={site.run.path}"))
     if known:
-        notes.append(grid([say(tongue, "facts"), ""], [(say(tongue, key) if key in WORDS else key, value) for key, value in known]))
-    else:
-        notes.append(note(say(tongue, "no_manifest", command=train)))
-    curve = gr.LinePlot(DataFrame(points, columns=["step", "loss", "split"]), visible=True) if points else gr.LinePlot(visible=False)
-    return [curve, "".join(notes)]
+        told += grid([say(language, "facts"), ""], [(say(language, key) if key in WORDS else key, value) for key, value in known])
+    return [gr.LinePlot(points, visible=True) if len(points) else gr.LinePlot(visible=False), told]
 
 
 def frame(report: Path) -> str:
     """Returns the report in a frame with an origin of its own: its script runs, and can reach neither the page nor its storage nor its cookies."""
-    try:
-        text = read_text(report)
-    except ToolError as problem:
-        return note(str(problem), bad=True)
-    return f'<iframe class="report" sandbox="allow-scripts" referrerpolicy="no-referrer" title="{NAME}" srcdoc="{escape(text)}"></iframe>'
+    text = escape(read_text(report))
+    return f'<iframe class="report" sandbox="allow-scripts" referrerpolicy="no-referrer" title="{NAME}" srcdoc="{text}"></iframe>'
 
 
 def evaluations(run: Run) -> list[Evaluation]:
@@ -132,18 +125,13 @@ def report_command(one: Evaluation) -> str:
     return one.variant.command("report") + split + ("" if one.meta.decoding == "free" else f' ARGS="--folder {one.folder}"')
 
 
-def losses(run: Run) -> list[tuple[int, float, str]]:
-    """Returns (step, loss, 'train' or 'eval') of each line of LLaMA-Factory's log; [] where there is none."""
+def losses(run: Run) -> DataFrame:
+    """Returns the columns step, split ('train' or 'eval') and loss of LLaMA-Factory's log; no row where there is no log, or a torn one."""
     try:
-        rows = [row for _, row in read_jsonl(run.output_dir / LOG)]
+        log = DataFrame([row for _, row in read_jsonl(run.output_dir / LOG)])
     except ToolError:
-        return []
-    return [
-        (row["current_steps"], float(row[key]), split)
-        for row in rows
-        for key, split in LOSSES.items()
-        if isinstance(row.get("current_steps"), int) and isinstance(row.get(key), int | float)
-    ]
+        log = DataFrame()
+    return log.reindex(columns=[*COLUMNS]).rename(columns=COLUMNS).melt("step", var_name="split", value_name="loss").dropna()
 
 
 def facts(run: Run) -> list[tuple[str, str]]:

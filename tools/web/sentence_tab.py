@@ -24,8 +24,8 @@ from tools.predict.predictions import Prediction
 from tools.predict.questions import SAMPLING, questions
 from tools.score.places import Span
 from tools.text import CONTROL_TOKEN
-from tools.web.site import Site, Words, colours_of, grid, language, marked, note
-from tools.web.words import say, say_error
+from tools.web.site import Site, Words, colours_of, grid, marked, note, readers_language
+from tools.web.words import say, say_fault
 
 MAX_LENGTH = 20_000  # characters
 SHOWN, READ = 6, 200  # sentences to choose from, out of the first of the dev split
@@ -51,7 +51,7 @@ def build(site: Site, words: Words) -> None:
         outputs += [found, told, own]
 
     async def on_ask(text: str, options: str, request: gr.Request) -> list[Any]:
-        return await answered(site, text, split_options(options or ""), language(request))
+        return await answered(site, text, split_options(options or ""), readers_language(request))
 
     gr.on([button.click, text.submit], on_ask, [text, options], outputs, api_name=False, concurrency_limit=AT_ONCE, trigger_mode="once")
 
@@ -103,25 +103,25 @@ def split_options(words: str) -> list[str]:
     return list(dict.fromkeys(word.strip() for word in re.split(r"[,，、;；\n]", words) if word.strip()))
 
 
-async def answered(site: Site, text: str, options: list[str], tongue: str) -> list[Any]:
+async def answered(site: Site, text: str, options: list[str], language: str) -> list[Any]:
     """Returns the outputs for a text: notes, system and user turn, then each model's finding, remarks and raw answer."""
     try:
         asked = _example(site, text, options)
         found = await asyncio.gather(*(ask(site.server, name, site.task, asked) for name in site.models.values()))
     except Fault as problem:
-        return _nothing(site, note(say_error(tongue, problem), bad=True))
+        return _nothing(site, note(say_fault(language, problem), bad=True))
     except ToolError:
-        return _nothing(site, note(say(tongue, "gone", url=site.server.url, conf=site.run.path), bad=True))
+        return _nothing(site, note(say(language, "gone", url=site.server.url, conf=site.run.path), bad=True))
     [question] = questions(site.task, [asked], "free")
     controls = dict.fromkeys(found[0] for found in CONTROL_TOKEN.finditer(text))
-    notes = [note(say(tongue, "neutralised", tokens=" ".join(controls)))] if controls else []
-    notes += [note(say(tongue, "at_limit", limit=MAX_LENGTH))] if len(text) >= MAX_LENGTH else []
+    notes = [note(say(language, "neutralised", tokens=" ".join(controls)))] if controls else []
+    notes += [note(say(language, "at_limit", limit=MAX_LENGTH))] if len(text) >= MAX_LENGTH else []
     if all(one.prediction.error for one in found):
-        notes.append(note(await refusal(site, question.messages, found[0].prediction, tongue), bad=True))
+        notes.append(note(await refusal(site, question.messages, found[0].prediction, language), bad=True))
         return _nothing(site, "".join(notes))
     shown: list[Any] = ["".join(notes), question.messages[0]["content"], question.messages[-1]["content"]]
     for one in found:
-        shown += [finding(site, one), remarks(site, one, asked, tongue), one.prediction.output or one.prediction.error or ""]
+        shown += [finding(site, one), remarks(site, one, asked, language), one.prediction.output or one.prediction.error or ""]
     return shown
 
 
@@ -138,13 +138,13 @@ def _nothing(site: Site, notes: str) -> list[Any]:
     return [notes, "", "", *([[] if site.is_ner else None, "", ""] * len(site.models))]
 
 
-async def refusal(site: Site, messages: list[dict[str, str]], prediction: Prediction, tongue: str) -> str:
+async def refusal(site: Site, messages: list[dict[str, str]], prediction: Prediction, language: str) -> str:
     """Returns why the server refused a text: too long for its context, with the figures, or the server's own message."""
     counted = await asyncio.to_thread(length, site.server, next(iter(site.models.values())), messages)
     answer = int(SAMPLING["max_tokens"])
     if counted and counted[0] + answer > counted[1]:
-        return say(tongue, "too_long", tokens=counted[0], limit=counted[1], room=counted[1] - answer, answer=answer)
-    return say(tongue, "refused", error=prediction.error)
+        return say(language, "too_long", tokens=counted[0], limit=counted[1], room=counted[1] - answer, answer=answer)
+    return say(language, "refused", error=prediction.error)
 
 
 def finding(site: Site, one: Annotation) -> Any:
@@ -156,27 +156,27 @@ def finding(site: Site, one: Annotation) -> Any:
     return site.task.names.get(one.label, one.label) if one.label else None
 
 
-def remarks(site: Site, one: Annotation, asked: Example, tongue: str) -> str:
+def remarks(site: Site, one: Annotation, asked: Example, language: str) -> str:
     """Returns the HTML below a finding: figures, messages, and every entity with its places."""
     prediction = one.prediction
     if prediction.error:
-        return note(say(tongue, "refused", error=prediction.error), bad=True)
+        return note(say(language, "refused", error=prediction.error), bad=True)
     figures = {"seconds": prediction.latency_s or 0.0, "prompt": prediction.prompt_tokens or 0, "answer": prediction.completion_tokens or 0}
-    parts = [f'<p class="figures">{escape(say(tongue, "figures", **figures))}</p>']
+    parts = [f'<p class="figures">{escape(say(language, "figures", **figures))}</p>']
     if prediction.finish_reason == "length":
-        parts.append(note(say(tongue, "truncated", limit=prediction.completion_tokens or SAMPLING["max_tokens"]), bad=True))
+        parts.append(note(say(language, "truncated", limit=prediction.completion_tokens or SAMPLING["max_tokens"]), bad=True))
     if "unparsable" in one.failures:
-        parts.append(note(say(tongue, "unparsable"), bad=True))
+        parts.append(note(say(language, "unparsable"), bad=True))
     elif not site.is_ner:
-        parts += _class_remarks(site, one, asked, tongue)
+        parts += _class_remarks(site, one, asked, language)
     elif one.spans or one.nowhere:
-        parts.append(_entities(site, one, tongue))
+        parts.append(_entities(site, one, language))
     else:
-        parts.append(note(say(tongue, "none_found")))
+        parts.append(note(say(language, "none_found")))
     return "".join(parts)
 
 
-def _entities(site: Site, one: Annotation, tongue: str) -> str:
+def _entities(site: Site, one: Annotation, language: str) -> str:
     """Returns a table of every entity: label, string, positions, and a remark on one that isn't marked, isn't in the text, or has an unknown label."""
     names, shown = site.task.names, set(outermost(one.spans))
     places: dict[tuple[str, str], list[Span]] = {}
@@ -184,21 +184,21 @@ def _entities(site: Site, one: Annotation, tongue: str) -> str:
         places.setdefault((span[0], one.text[span[1] : span[2]]), []).append(span)
     lines = []
     for (label, string), spans in [*places.items(), *((pair, list[Span]()) for pair in one.nowhere)]:
-        more = say(tongue, "more", count=len(spans) - POSITIONS) if len(spans) > POSITIONS else ""
+        more = say(language, "more", count=len(spans) - POSITIONS) if len(spans) > POSITIONS else ""
         where = ", ".join(f"{start}–{end}" for _, start, end in spans[:POSITIONS])
-        odd = [] if shown.issuperset(spans) else [say(tongue, "covered")]
-        odd += [] if spans else [say(tongue, "nowhere")]
-        odd += [] if label in names else [say(tongue, "unknown_label")]
+        odd = [] if shown.issuperset(spans) else [say(language, "covered")]
+        odd += [] if spans else [say(language, "nowhere")]
+        odd += [] if label in names else [say(language, "unknown_label")]
         lines.append((names.get(label, label), string, f"{where} {more}".strip(), " · ".join(odd)))
-    return grid([say(tongue, "label"), say(tongue, "string"), say(tongue, "position"), ""], lines)
+    return grid([say(language, "label"), say(language, "string"), say(language, "position"), ""], lines)
 
 
-def _class_remarks(site: Site, one: Annotation, asked: Example, tongue: str) -> list[str]:
+def _class_remarks(site: Site, one: Annotation, asked: Example, language: str) -> list[str]:
     answer = one.label or ""
-    parts = [note(say(tongue, "chosen", name=site.task.names.get(answer, _short(answer, ANSWER_CHARS))))]  # the raw answer is below the fold
+    parts = [note(say(language, "chosen", name=site.task.names.get(answer, _short(answer, ANSWER_CHARS))))]  # the raw answer is below the fold
     if answer not in (asked.options or site.task.names):
-        parts.append(note(say(tongue, "no_option"), bad=True))
-    return parts if one.probabilities else [*parts, note(say(tongue, "no_probabilities"))]
+        parts.append(note(say(language, "no_option"), bad=True))
+    return parts if one.probabilities else [*parts, note(say(language, "no_probabilities"))]
 
 
 def _short(text: str, limit: int) -> str:

@@ -47,7 +47,7 @@ class Site:
         return not self.is_ner and not self.task.labels
 
 
-def language(request: gr.Request) -> str:
+def readers_language(request: gr.Request) -> str:
     """Returns the language that the browser asks for, 'en' or 'zh'."""
     return language_of(str(request.headers.get("accept-language") or ""))
 

@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from tools.conf.task import find_task
 from tools.errors import ToolError
 from tools.predict.server import Server, model_name, serving
 from tools.serve.http import LOOPBACK
-from tools.serve.serve import PAUSE_S, need_free
+from tools.serve.serve import need_free
 from tools.text import whole_number
 from tools.variant import Variant
 
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
 
 HOST, PORT = "127.0.0.1", 7860
 PASSWORD = "WEB_PASSWORD"
-# The browser asks nobody but this server. 'unsafe-inline': Gradio puts its settings into an inline script, and the report in its frame is one file with its script and
-# styles. 'unsafe-eval': Gradio's plots (Vega) compile their expressions. data: and blob: are what the page made itself.
+# The browser sends requests to this server only. 'unsafe-inline': Gradio puts its settings into an inline script, and the report in its frame is one file
+# with its script and styles. 'unsafe-eval': Gradio's plots (Vega) compile their expressions. data: and blob: are made by the page itself.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self';"
@@ -138,17 +137,15 @@ async def _upload_progress(request: Request) -> Response:
 def private_folder() -> Iterator[Path]:
     """Yields a folder for uploaded and written files, which is removed when the block ends; Gradio's own requests to outside are off meanwhile.
 
-    The files that `tempfile` makes stand beside Gradio's folder: Gradio makes no copy of a file in its own folder.
+    `tempfile` makes its files beside Gradio's folder, not within: Gradio makes no copy of a file in its own folder.
     """
     with tempfile.TemporaryDirectory(prefix="ner-factory-web-") as folder:
         local = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
-        given, made = (Path(folder) / name for name in ("gradio", "made"))
-        given.mkdir()
-        made.mkdir()
-        ours = {"GRADIO_TEMP_DIR": str(given), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "NO_PROXY": local, "no_proxy": local}
+        ours = {"GRADIO_TEMP_DIR": f"{folder}/gradio", "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+        ours |= dict.fromkeys(("NO_PROXY", "no_proxy"), local)
         before, usual = {name: os.environ.get(name) for name in ours}, tempfile.tempdir
         os.environ.update(ours)
-        tempfile.tempdir = str(made)
+        tempfile.tempdir = folder
         try:
             yield Path(folder)
         finally:
@@ -159,14 +156,11 @@ def private_folder() -> Iterator[Path]:
 
 def stay(server: Server, address: str) -> None:
     """Waits for Ctrl-C. When the server that we started ends, prints that once: the page stays open and shows it too."""
-    told = False
+    if server.process is not None:
+        code = server.process.wait()
+        print(f"the server ended with exit code {code}; the reason is above. The page at {address} can't ask it: Ctrl-C, and call again.", flush=True)
     while True:
-        time.sleep(PAUSE_S)
-        if server.process is not None and not told and (code := server.process.poll()) is not None:
-            print(
-                f"the server ended with exit code {code}; why stands above. The page at {address} can't ask it: Ctrl-C, and call again.", flush=True
-            )
-            told = True
+        signal.pause()
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -7,7 +7,6 @@ In: a key and values. Out: the words with the values filled in.
 
 from __future__ import annotations
 
-from tools.errors import ToolError
 from tools.extract.annotated_file import Fault
 
 LANGUAGES = ("en", "zh")
@@ -125,8 +124,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "scored": ("{rows:,} rows of {task} {split}, protocol {protocol}", "{task} {split} 共 {rows:,} 行，协议 {protocol}"),
     "no_scores": ("Not evaluated yet. To evaluate: {command}", "尚未评测。运行：{command}"),
     "no_report": ("No report yet. To write it: {command}", "尚无报告。运行：{command}"),
-    "no_curve": ("No training log here. To train: {command}", "没有训练日志。运行：{command}"),
-    "no_manifest": ("No record of a training here. To train: {command}", "没有训练记录。运行：{command}"),
+    "no_training": ("No whole record of a training here. To train: {command}", "没有完整的训练记录。运行：{command}"),
     "base_model": ("base model", "基座模型"),
     "trained": ("trained", "训练时间"),
     "training_seconds": ("seconds", "用时（秒）"),
@@ -159,9 +157,9 @@ def say(language: str, key: str, **values: object) -> str:
     return WORDS[key][LANGUAGES.index(language)].format(**values)
 
 
-def say_error(language: str, error: ToolError) -> str:
-    """Returns an error's words in one of LANGUAGES, in English where there are no others."""
-    return say(language, error.key, **error.values) if isinstance(error, Fault) else str(error)
+def say_fault(language: str, fault: Fault) -> str:
+    """Returns a fault's words in one of LANGUAGES."""
+    return say(language, fault.key, **fault.values)
 
 
 def language_of(accepted: str) -> str:
