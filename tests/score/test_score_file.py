@@ -36,7 +36,7 @@ def test_a_score_is_read_as_it_was_written_and_an_older_one_may_lack_later_keys(
         ({"version": True}, "version: "),
         ({"rows": "1"}, "rows: "),
         ({"micro": {**FIGURES, "f1": True}}, "micro.f1: "),
-        ({"micro": {"f1": 1.0}}, "micro.tp: "),
+        ({"micro": {"f1": 1.0}}, "micro.precision: "),
         ({"labels": None}, "labels: "),
         ({"labels": {"a": 1}}, "labels.a: "),
         ({"macro": {}}, "macro.precision: "),

@@ -45,11 +45,11 @@ def join(examples: Path, answers: Path) -> Iterator[Joined]:
             done.update(some.ids)
             yield from [gold + answer for gold, answer in zip(some.lines, others.lines, strict=True)]
             continue
-        for id, line in some.items():
+        for id, line in zip(some.ids, some.lines, strict=True):
             if id in done or id in golds:
                 raise example.stands_twice(_shown(id), f"{examples}:{line[0]}")
             golds[id] = line
-        for id, line in others.items():
+        for id, line in zip(others.ids, others.lines, strict=True):
             if id in done or id in waiting:
                 raise predictions.stands_twice(_shown(id), f"{answers}:{line[0]}")
             if gold := golds.pop(id, None):
@@ -87,9 +87,6 @@ class _Block(NamedTuple):
 
     ids: list[bytes]
     lines: list[Line]
-
-    def items(self) -> Iterator[tuple[bytes, Line]]:
-        return zip(self.ids, self.lines, strict=True)
 
 
 def _blocks(path: Path, id_of: Callable[[dict[str, Any], str], str]) -> Iterator[_Block]:

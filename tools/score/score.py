@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from tools.conf.task import Task, load_task
-from tools.errors import ToolError
 from tools.example import read_examples
 from tools.files import sha256, write_text
 from tools.score import bootstrap
-from tools.score.counts import NO_LABEL, Counts, Matched, Outcome, ratio, totals
+from tools.score.counts import NO_LABEL, Counts, Matched, ratio, totals
 from tools.score.gazetteer import Gazetteer, seen_strings
 from tools.score.protocols import FIVEFOLD, OCCURRENCES, PRIMARY
-from tools.score.score_file import FILE, Floor, ProtocolFigures, Published, Score, write_score
+from tools.score.score_file import FILE, ProtocolFigures, Published, Score, write_score
 from tools.score.table import STRICT, show, table
 from tools.score.tally import Setting, Tally, tally
 from tools.text import whole_number
@@ -95,7 +94,8 @@ def score(counts: Tally, setting: Setting, split: str, samples: int = bootstrap.
     if task.kind == "classification":
         _add_classes(result, counts)
     if counts.floor:
-        result["floor"] = _floor(counts.floor, names)
+        floor = _averages(*totals(counts.floor), names)
+        result["floor"] = {"method": "gazetteer of the train entities", "micro": floor["micro"]["f1"], "macro": floor["macro"]["f1"]}
     if task.published:
         result["published"] = [cast(Published, one.model_dump()) for one in task.published]
     return result
@@ -115,11 +115,6 @@ def _averages(by_label: Mapping[str, Matched], every: Matched, names: Iterable[s
         "micro": (every if fivefold else every.counts()).to_dict(),
         "macro": {"precision": mean("precision"), "recall": mean("recall"), "f1": mean("f1"), "labels": len(occurring)},
     }
-
-
-def _floor(outcomes: Mapping[Outcome, int], names: Iterable[str]) -> Floor:
-    averages = _averages(*totals(outcomes), names)
-    return {"method": "gazetteer of the train entities", "micro": averages["micro"]["f1"], "macro": averages["macro"]["f1"]}
 
 
 def _add_classes(result: Score, counts: Tally) -> None:
@@ -153,9 +148,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Scores a predictions file and prints the table. Raises ToolError for figures out of range."""
-    if args.samples < 1 or args.seed < 0:
-        raise ToolError("--samples must be 1 or more, --seed 0 or more.")
+    """Scores a predictions file and prints the table."""
     task = load_task(args.task, args.overrides)
     result = evaluate(task, args.examples, args.predictions, args.out, args.train, args.occurrences, args.samples, args.seed)
     print(f"{show(result)}\n→ {args.out / FILE}")

@@ -19,19 +19,24 @@ FILE = "score.json"
 AGAIN = "make eval CONF=conf/<run>.yaml"
 
 
-class Figures(TypedDict):
-    """A label's or an average's counts, and what follows from them; `support` is the number of gold items."""
+class Ratios(TypedDict):
+    """What every label and every average has."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+class Figures(Ratios):
+    """A label's or an average's counts; `support` is the number of gold items."""
 
     tp: int
     fp: int
     fn: int
-    precision: float
-    recall: float
-    f1: float
     support: int
 
 
-class PartialFigures(TypedDict):
+class PartialFigures(Ratios):
     """The same by a protocol in which an item can be partly right."""
 
     correct: int
@@ -39,18 +44,12 @@ class PartialFigures(TypedDict):
     partial: int
     missed: int
     spurious: int
-    precision: float
-    recall: float
-    f1: float
     support: int
 
 
-class MacroFigures(TypedDict):
+class MacroFigures(Ratios):
     """Unweighted means over the `labels` labels that occur in gold or prediction."""
 
-    precision: float
-    recall: float
-    f1: float
     labels: int
 
 

@@ -94,11 +94,10 @@ class Tally:
     def outcomes(self) -> dict[str, dict[Outcome, int]]:
         """Returns the number of rows by outcome, for each protocol."""
         found: dict[str, dict[Outcome, int]] = {}
-        protocols = len(next(iter(self.together), ()))  # a class is counted by the first alone
-        for column, protocol in enumerate(list(PROTOCOLS)[:protocols]):
-            times_of = found[protocol] = {}
-            for some, times in self.together.items():
-                times_of[some[column]] = times_of.get(some[column], 0) + times
+        for some, times in self.together.items():
+            for protocol, outcome in zip(PROTOCOLS, some, strict=False):  # a class is counted by the first alone
+                times_of = found.setdefault(protocol, {})
+                times_of[outcome] = times_of.get(outcome, 0) + times
         return found
 
     def merge(self, other: Tally) -> None:
@@ -160,12 +159,10 @@ def tally(setting: Setting, examples: Path, predictions: Path) -> Tally:
 
     from tqdm import tqdm
 
-    for path in (examples, predictions):
-        need_file(path)
+    processes = processes_for(need_file(examples), need_file(predictions))
     every = Tally()
-    lines = chunks(join(examples, predictions))
     with no_collection(), tqdm(desc="scoring", unit=" rows", disable=None, leave=False) as bar:  # forked processes don't collect either
-        for part in spread(count, lines, processes_for(examples, predictions)):
+        for part in spread(count, chunks(join(examples, predictions)), processes):
             every.merge(part)
             bar.update(part.rows)
     return every
@@ -211,16 +208,10 @@ def _row(line: Joined, setting: Setting, examples: Path, predictions: Path) -> R
         if prediction.id != example.id:
             raise ToolError(f"{place}: a line with two ids.", WANTING)
         answers[example.id] = prediction
-    row = next(rows(setting.task, (example,), answers))
-    _check_gold(row, setting, where)
+    task = setting.task
+    row = next(rows(task, (example,), answers))
+    if strange := [label for label, _ in row.gold if label not in setting.known(example)]:
+        raise ToolError(
+            f"{where}: {task.path} has no label '{strange[0]}'. They don't belong together; make data TASK={task.name} writes the examples.", WANTING
+        )
     return row
-
-
-def _check_gold(row: Row, setting: Setting, where: str) -> None:
-    """Raises ToolError (1) for a gold label that the task doesn't have."""
-    known, task = setting.known(row.example), setting.task
-    for label, _ in row.gold:
-        if label not in known:
-            raise ToolError(
-                f"{where}: {task.path} has no label '{label}'. They don't belong together; make data TASK={task.name} writes the examples.", WANTING
-            )
