@@ -55,6 +55,7 @@ class Account:
     raw: Path
     path: Path
     left_out_path: Path
+    rows_in: int = 0
     rows_out: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
@@ -66,9 +67,9 @@ class Account:
         new.open(self.left_out_path).write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def __str__(self) -> str:
-        rows, lost = self.rows_out, self.lost.total()
         dropped = sum(self.lost[fate] for fate in DROPPED)
-        total = f"{rows + lost:,} rows in = {rows:,} rows out + {dropped:,} dropped + {lost - dropped:,} left out → {self.path}"
+        left_out = self.lost.total() - dropped
+        total = f"{self.rows_in:,} rows in = {self.rows_out:,} rows out + {dropped:,} dropped + {left_out:,} left out → {self.path}"
         words = [f"  {count:,} {DROPPED[fate]}" for fate, count in self.lost.items() if fate in DROPPED]
         return "\n".join([total, *words, *(f"  {count:,} {DONE[kind]}" for kind, count in self.done.items())])
 
@@ -115,11 +116,13 @@ class MendedCopy:
 
     def _mend(self, file: OpenSource, number: int, row: RawRow | BadRow, repeats: Repeats, mended_rows: IO[str], new: Transaction) -> None:
         if isinstance(row, BadRow):
+            self.accounts[file.split].rows_in += 1
             self.accounts[file.split].lose(row.line, "bad", row.reason, new)
             return
         mended, done = mend(of_kind(row, self.task), self.task, self._surveys.get(file.path))
         split = split_of(mended, file.split, self.task)
         account = self.accounts[split]
+        account.rows_in += 1
         if reasons := [message for _, message in errors(mended, self.task)]:
             account.lose(row.line, "bad", " ".join(reasons), new)
             return

@@ -74,18 +74,17 @@ class Splits:
         self.trained = "train" if "train" in task.raw else next(iter(task.raw))
         self.names = [self.trained, *(split for split in task.raw if split != self.trained), *(task.split.of if task.split else ())]
         self.counts = {name: SplitCounts() for name in self.names}
-        self.first: dict[tuple[str, str], Place] = {}  # where a split has a label first
+        self.first: dict[tuple[str, str], Place] = {}  # where a split has an offered label first
         self.offered = dict.fromkeys(task.names)  # labels that a prompt may ask for, in order
 
     def add(self, place: Place, row: RawRow) -> None:
         """Counts a row, and remembers the labels that are new in it."""
         self.counts[place.split].add(row)
-        for label in labels_of(row):
-            if (place.split, label) not in self.first and len(self.first) < LABELS_KEPT:
-                self.first[place.split, label] = place
         for option in row.options or ():
-            if option not in self.offered and len(self.offered) < LABELS_KEPT:
-                self.offered[option] = None
+            if len(self.offered) < LABELS_KEPT:
+                self.offered.setdefault(option)
+        for label in self.offered.keys() & labels_of(row):
+            self.first.setdefault((place.split, label), place)
 
     @property
     def rows(self) -> int:
