@@ -32,10 +32,9 @@ MODELS = {"base": "base model, before training", "adapter": "base + adapter", "m
 
 @dataclass
 class Outcome:
-    """The chain's scores and evaluation folders by variant ('base', 'adapter', 'merged'), and seconds by step."""
+    """The chain's scores by variant ('base', 'adapter', 'merged'), and seconds by step."""
 
     scores: dict[str, Score] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -53,8 +52,7 @@ def chain(conf: Path, overrides: Sequence[str], port: int, data: Sequence[str] =
             outcome.seconds[f"serve {' + '.join(served)}"] = time.monotonic() - started
             for word in served:
                 _timed(outcome, f"eval {word}", "eval", *words, "--task", task.name, "--split", SPLIT, "--which", word, "--url", server.url)
-                folder = outcome.folders[word] = run.variant(word).evaluation(task.name, SPLIT)
-                outcome.scores[word] = read_score(folder)
+                outcome.scores[word] = read_score(run.variant(word).evaluation(task.name, SPLIT))
     return outcome
 
 
@@ -86,10 +84,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Runs the chain and prints three lines. Raises ToolError (1) where the adapter is no better than the base model."""
-    outcome = chain(CONF, args.overrides, args.port or free_port())
+    run, outcome = load_run(CONF, args.overrides), chain(CONF, args.overrides, args.port or free_port())
     print()
     for word, what in MODELS.items():
-        score = outcome.scores[word]
-        print(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {outcome.folders[word]}")
+        score, folder = outcome.scores[word], run.variant(word).evaluation(run.task, SPLIT)
+        print(f"{what:<28} micro-F1 {score['micro']['f1']:.4f}  (entities unseen in train {score['unseen']['f1']:.4f})  {folder}")
     if outcome.scores["adapter"]["micro"]["f1"] <= outcome.scores["base"]["micro"]["f1"]:
         raise ToolError("the adapter is no better than the base model: something is wrong with this chain.", WANTING)

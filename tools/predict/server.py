@@ -85,16 +85,14 @@ def find(url: str) -> Server | None:
         models = json.loads(fetch(f"{url}/models"))["data"]
         version, metrics = _optional(f"{root}/version"), _optional(f"{root}/metrics")
         engine = f"vllm {json.loads(version)['version']}" if version else "unknown"
-    except HTTPError as error:
-        if error.code in (401, 403):
-            raise ToolError(f"{url}: the server wants an API key; export VLLM_API_KEY=<its key>.") from None
-        raise _other(url, error) from None
-    except URLError as error:
-        if isinstance(error.reason, ssl.SSLError):
-            raise _other(url, error.reason) from None
-        return None
     except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
-        raise _other(url, error) from None
+        if isinstance(error, HTTPError) and error.code in (401, 403):
+            raise ToolError(f"{url}: the server wants an API key; export VLLM_API_KEY=<its key>.") from None
+        cause = error.reason if type(error) is URLError else error
+        if cause is not error and not isinstance(cause, ssl.SSLError):
+            return None
+        kind = type(cause).__name__
+        raise ToolError(f"{url}: something answers, but not as an OpenAI-compatible server ({kind}). Another port: PORT=…") from None
     started = re.search(r"^process_start_time_seconds (\S+)$", metrics, re.MULTILINE)
     return Server(url, models, engine, float(started[1]) if started else None)
 
@@ -127,7 +125,3 @@ def _optional(url: str) -> str:
         return fetch(url).decode(errors="replace")
     except HTTPError:
         return ""
-
-
-def _other(url: str, error: Exception) -> ToolError:
-    return ToolError(f"{url}: something answers, but not as an OpenAI-compatible server ({type(error).__name__}). Another port: PORT=…")
