@@ -140,7 +140,7 @@ def _plain_pattern(first: str, second: str) -> tuple[re.Pattern[str], int]:
 
 
 def _may_be_nothing(text: str, sentinels: frozenset[str]) -> bool:
-    """Tells whether an entity's text says "nothing", which only `Reading` can decide. Sentinels in Latin letters are compared folded."""
+    """Returns whether an entity's text says "nothing", which only `Reading` can decide. Sentinels in Latin letters are compared folded."""
     return text in sentinels or (text.isascii() and (not text or fold(text) in sentinels))
 
 

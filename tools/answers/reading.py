@@ -49,7 +49,7 @@ class Reading:
         return list(dict.fromkeys(items)) if items or self.silent else None
 
     def known(self, word: str) -> bool:
-        """Tells whether the task has a label of that name, in any spelling."""
+        """Returns whether the task has a label of that name, in any spelling."""
         return self._look_up(word) is not None
 
     def _look_up(self, word: str) -> tuple[str, str] | None:
@@ -64,11 +64,11 @@ class Reading:
         return (hit[0], "label_spelling") if hit else None
 
     def is_nothing(self, word: str) -> bool:
-        """Tells whether a word says that there is no entity."""
+        """Returns whether a word says that there is no entity."""
         return not word or fold(word) in self.task.sentinels
 
     def in_sentence(self, word: str) -> bool:
-        """Tells whether a word stands in the sentence; False where the sentence isn't known."""
+        """Returns whether a word stands in the sentence; False where the sentence isn't known."""
         return self.sentence is not None and bool(word) and word in self.sentence
 
     def add(self, label: str, text: str) -> None:

@@ -20,7 +20,7 @@ AGAIN = "make eval CONF=conf/<run>.yaml"
 
 
 class Ratios(TypedDict):
-    """What every label and every average has."""
+    """The ratios of a label or of an average."""
 
     precision: float
     recall: float

@@ -1,6 +1,6 @@
 """Asks for the key on every path. vLLM's own check covers /v1 and a few other paths; /invocations would generate for anybody.
 
-In: an ASGI request within vLLM's process. Out: vLLM's answer, or 401. It runs in vLLM's environment, so it needs Starlette alone, on which vLLM's server stands.
+In: an ASGI request within vLLM's process. Out: vLLM's answer, or 401. It runs in vLLM's environment, so it imports only Starlette, which vLLM's server uses too.
 
     VLLM_API_KEY=… python -m vllm.entrypoints.openai.api_server … --middleware tools.serve.guard.Guard
 """
