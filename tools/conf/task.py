@@ -76,7 +76,7 @@ class _Strict(BaseModel):
 
 
 class Answer(_Strict):
-    """How an answer is written."""
+    """The field names and the order of entities in an answer."""
 
     label: Text = _key(
         "the JSON field of the label. Shorter names save tokens in each entity", "标签的 JSON 字段名。名字短，每个实体都省 token", default="label"
@@ -115,7 +115,7 @@ class Answer(_Strict):
 
 
 class Shares(_Strict):
-    """How one raw file is divided: each split's share of the texts, by a hash of seed and text. The rest stays in the raw file's own split."""
+    """The division of one raw file: each split's share of the texts, by a hash of seed and text. The rest stays in the raw file's own split."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Share] = Field(init=False)

@@ -48,7 +48,7 @@ Keep = Callable[[Prediction], None]
 
 @dataclass(frozen=True)
 class Conditions:
-    """Everything but the questions that an answer depends on. `model` is its name at the server, `which` the variant's word, `engine` software and version.
+    """The conditions that an answer depends on, beside its question. `model` is its name at the server, `which` the variant's word, `engine` software and version.
 
     `adapter_sha256` is the hash of the adapter that answers or that was merged, `merged_sha256` that of a merged or quantised model's record.
     Both may be None.

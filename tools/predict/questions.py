@@ -45,7 +45,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Asking:
-    """Which rows are asked, of which model, and how: `decoding` 'free', or 'schema' for the task's own format alone.
+    """The rows to ask, the model that is asked, and the form of its answers: `decoding` 'free', or 'schema' for the task's own format alone.
 
     `file` holds questions that take the place of the split's, one {"id", "messages", "constraint"} a line.
     """

@@ -38,7 +38,7 @@ REPLACED = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
 
 @dataclass
 class Examination:
-    """What is known of a run before it starts: `problems` would stop or damage it, `here` stops it on this machine alone, `remarks` don't stop it."""
+    """The facts that are known of a run before it starts: `problems` would stop or damage it, `here` stops it on this machine alone, `remarks` don't stop it."""
 
     run: Run
     how: Processes = ALONE

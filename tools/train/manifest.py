@@ -41,7 +41,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it ran. `gpus` are texts of name, memory and driver."""
+    """The machine of a training. `gpus` are texts of name, memory and driver."""
 
     platform: str = ""
     cores: int | None = None

@@ -34,7 +34,7 @@ ONLY = {
 
 @dataclass(frozen=True)
 class Options:
-    """How rows are asked, by name of the option on the command line. `limit` takes the first rows only; `fresh` asks rows again that were answered."""
+    """The options of asking rows, under their names on the command line. `limit` takes the first rows only; `fresh` asks rows again that were answered."""
 
     engine: str = "vllm"
     url: str | None = None
