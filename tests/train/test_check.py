@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 
 from tools.conf.run import load_run
-from tools.conf.task import load_task
-from tools.data.convert import convert
-from tools.files import ROOT
 from tools.train import native_parser
 from tools.train.check import is_run, report
 from tools.train.examination import examine
@@ -19,21 +16,12 @@ from tools.train.machine import visible_gpus
 from tools.train.native_parser import Objections
 
 CONF = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
-SAMPLE = {"raw.train": "data/dataset/sample.train.jsonl", "raw.dev": "data/dataset/sample.dev.jsonl", "prompt": "data/prompts/sample_prompt.txt"}
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset folder with the sample's rows."""
-    folder = tmp_path_factory.mktemp("dataset")
-    convert(load_task(ROOT / "conf/task/sample.yaml", [f"{key}={ROOT}/{value}" for key, value in SAMPLE.items()]), folder)
-    return folder
 
 
 @pytest.fixture
 def words(dataset: Path, tmp_path: Path) -> list[str]:
     """Overrides that keep a test's files below tmp_path."""
-    shutil.copytree(dataset, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(dataset.parent, tmp_path, dirs_exist_ok=True)
     return [f"output_dir={tmp_path}/tiny-qwen2-sample-ner-lora-sft", f"dataset_dir={tmp_path}/alpaca"]
 
 

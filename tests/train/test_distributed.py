@@ -155,13 +155,6 @@ def test_ranks_end_with_the_launcher_even_when_it_is_killed(tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dataset")
-    subprocess.run([sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", "--out", folder], cwd=ROOT, check=True, capture_output=True)
-    return folder / "alpaca"
-
-
-@pytest.fixture(scope="module")
 def one_process(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     """The losses of one process with two batches a step, the same effective batch as two processes with one each."""
     out = tmp_path_factory.mktemp("one") / RUN

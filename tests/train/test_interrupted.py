@@ -25,13 +25,6 @@ CONF = f"conf/{NAME}.yaml"
 STEPS, SAVE = 12, 2
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dataset")
-    subprocess.run([sys.executable, "-m", "tools", "data", "conf/task/sample.yaml", "--out", folder], cwd=ROOT, check=True, capture_output=True)
-    return folder / "alpaca"
-
-
 def words(folder: Path, dataset: Path) -> list[str]:
     values = {
         "output_dir": folder / NAME,

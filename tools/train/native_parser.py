@@ -43,7 +43,9 @@ def ask(run: Run) -> Objections:
         file = Path(folder) / "run.json"  # JSON is YAML
         file.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
         command = [sys.executable, "-m", "tools.train.native_parser", run.engine, str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **_one_gpu()})
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]  # LLaMA-Factory refuses several GPUs in one process
+        env = {**os.environ, **({"CUDA_VISIBLE_DEVICES": first} if visible_gpus() > 1 else {})}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     last = next(reversed((done.stdout or done.stderr).strip().splitlines()), f"exit code {done.returncode}")
     refuses = f"{run.path}: {engine.title} refuses the run"
     if done.returncode:
@@ -66,12 +68,6 @@ def _refusal(engine: str, values: dict[str, Any]) -> str:
     except Exception as error:  # of any kind: the training would end with it too
         return " ".join(f"{error}".split()) or type(error).__name__
     return ""
-
-
-def _one_gpu() -> dict[str, str]:
-    """Returns the environment of a process that sees one GPU at most: LLaMA-Factory refuses several in one process."""
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-    return {"CUDA_VISIBLE_DEVICES": first} if visible_gpus() > 1 else {}
 
 
 def main() -> None:
