@@ -28,6 +28,7 @@ def run_(tmp_path: Path) -> Run:
     for step in F1:
         (run.output_dir / f"checkpoint-{step}").mkdir(parents=True)
         (run.output_dir / f"checkpoint-{step}/adapter_model.safetensors").write_bytes(b"x")
+        (run.output_dir / f"checkpoint-{step}/adapter_config.json").write_text("{}")
     (run.output_dir / "checkpoint-8").mkdir()  # torn: nothing in it
     (run.output_dir / "torn-checkpoint-12").mkdir()
     history = [{"step": 4, "eval_loss": 0.3}, {"step": 4, "loss": 1.0}, {"step": 10, "eval_loss": 0.2}]
@@ -81,7 +82,7 @@ def test_a_run_without_checkpoints_says_how_to_get_some(tmp_path: Path) -> None:
 
 def test_a_pissa_run_is_refused_before_any_server_starts(run_: Run, scored: list[str]) -> None:
     (run_.output_dir / "checkpoint-4/adapter_config.json").write_text('{"init_lora_weights": "pissa_niter_16"}')
-    with pytest.raises(ToolError, match=r"toy\.yaml: the checkpoints of a PiSSA run fit no model.*make eval CONF=conf/toy\.yaml"):
+    with pytest.raises(ToolError, match=r"checkpoint-4: an adapter in PiSSA's own form.*make train CONF=conf/toy\.yaml"):
         best(run_, find_task("sample"), "dev", "micro", 8000, 4)
     assert scored == []
 

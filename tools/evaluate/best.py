@@ -20,7 +20,8 @@ from tools.files import read_json, replacing_file
 from tools.predict.engines import Options
 from tools.predict.questions import Asking, need_examples
 from tools.predict.server import serving
-from tools.variant import ADAPTER_WEIGHTS, Variant, is_pissa
+from tools.serve.preflight import whole_checkpoints
+from tools.variant import Variant
 
 METRICS = ("micro", "macro")
 
@@ -67,17 +68,14 @@ def best(run: Run, task: Task, split: str, metric: str, port: int, concurrency: 
 
 
 def need_checkpoints(run: Run) -> dict[int, Variant]:
-    """Returns step → checkpoint, in order, of those that have an adapter. Raises ToolError where there are none, and for a PiSSA run."""
-    found = {step: run.variant(f"checkpoint-{step}") for step, folder in sorted(run.checkpoints()) if (folder / ADAPTER_WEIGHTS).is_file()}
+    """Returns step → checkpoint, in order. Raises ToolError where there are none, and for a PiSSA run."""
+    found = whole_checkpoints(run)
     if not found:
         raise ToolError(
             f"{run.output_dir}: no checkpoints in it. Train with some, and start over if the run is finished: make train CONF={run.path}"
             ' ARGS="save_strategy=steps save_steps=… --fresh"',
             WANTING,
         )
-    if any(is_pissa(variant.folder) for variant in found.values()):
-        last = run.variant("adapter").command("eval")
-        raise ToolError(f"{run.path}: the checkpoints of a PiSSA run fit no model on the disk, so none can be scored. Its last adapter can: {last}")
     return found
 
 

@@ -39,8 +39,7 @@ def plan(run: Run, variant: Variant, port: int, others: Sequence[Run] = (), chec
         raise ToolError("several runs share one server as adapters of one base model; leave WHICH= out, or serve each on a port of its own.")
     model = Path(run.trained().base_model) if variant.is_adapter else variant.folder
     if variant.is_adapter:
-        folders = checkpoint_folders(run) if checkpoints else {variant.served_name: variant.need().folder}
-        own = _adapter_flags(run, folders | _other_folders(run, others), model)
+        own = _adapter_flags(run, [*(_all_adapters(run) if checkpoints else [variant.need()]), *_of_others(run, others)], model)
     else:
         _need_kernel(variant.need())
         own = {"served-model-name": variant.served_name}
@@ -52,14 +51,10 @@ def plan(run: Run, variant: Variant, port: int, others: Sequence[Run] = (), chec
     return {"max-model-len": length, **house, "model": str(model), **own, **trust, "port": port}
 
 
-def checkpoint_folders(run: Run) -> dict[str, Path]:
-    """Returns served name → folder of the run's last adapter, where training has finished, and of each checkpoint in order; torn ones are left out.
-
-    Raises ToolError for a PiSSA run, whose checkpoints fit no model on the disk.
-    """
-    words = [*(["adapter"] if (run.output_dir / FINISHED).is_file() else []), *(f"checkpoint-{step}" for step, _ in sorted(run.checkpoints()))]
-    found = [run.variant(word) for word in words]
-    return {one.served_name: one.need().folder for one in found if (one.folder / "adapter_config.json").is_file()}
+def whole_checkpoints(run: Run) -> dict[int, Variant]:
+    """Returns step → checkpoint, in order; torn ones are left out. Raises ToolError for a PiSSA run, whose checkpoints fit no model on the disk."""
+    steps = [step for step, folder in sorted(run.checkpoints()) if (folder / "adapter_config.json").is_file()]
+    return {step: run.variant(f"checkpoint-{step}").need() for step in steps}
 
 
 def longest_prompt(trained: Run) -> int:
@@ -115,30 +110,34 @@ def _need_fitting(folder: Path, base: Path) -> None:
         )
 
 
-def _adapter_flags(run: Run, folders: dict[str, Path], model: Path) -> dict[str, Any]:
+def _all_adapters(run: Run) -> list[Variant]:
+    """Returns the run's last adapter, where training has finished, and its checkpoints."""
+    last = [run.variant("adapter").need()] if (run.output_dir / FINISHED).is_file() else []
+    return [*last, *whole_checkpoints(run).values()]
+
+
+def _adapter_flags(run: Run, adapters: Sequence[Variant], model: Path) -> dict[str, Any]:
     need_file(model / "config.json", f"{run.path} names it as base model.")
     return {
         "served-model-name": run.variant("base").served_name,
         "enable-lora": True,
         # vLLM's CPU kernels read slot -1, the last one, for a base model's token in a batch that holds an adapter's too (lora/ops/torch_ops, 0.32): without an
         # empty slot there, the base model would answer with the adapter's weights. The GPU kernels leave such tokens alone.
-        "max-loras": len(folders) + on_cpu(),
-        "max-lora-rank": max(max_lora_rank(run, folder, model) for folder in folders.values()),
-        "lora-modules": [f"{name}={folder}" for name, folder in folders.items()],
+        "max-loras": len(adapters) + on_cpu(),
+        "max-lora-rank": max(max_lora_rank(run, adapter.folder, model) for adapter in adapters),
+        "lora-modules": [f"{adapter.served_name}={adapter.folder}" for adapter in adapters],
     }
 
 
-def _other_folders(run: Run, others: Sequence[Run]) -> dict[str, Path]:
-    """Returns served name → folder of other runs' adapters. Raises ToolError for one that isn't trained, or has another base model."""
-    found, mine = {}, Path(run.trained().base_model)
-    for other in others:
-        variant = other.variant("adapter").need()
+def _of_others(run: Run, others: Sequence[Run]) -> list[Variant]:
+    """Returns other runs' adapters. Raises ToolError for one that isn't trained, or has another base model."""
+    found, mine = [other.variant("adapter").need() for other in others], Path(run.trained().base_model)
+    for variant in found:
         if mine.resolve() != Path(variant.base_model).resolve():
             raise ToolError(
-                f"{other.path}: trained on {variant.base_model}, and {run.path} on {mine}; one server holds adapters of one base model. Serve it on a port of"
+                f"{variant.conf}: trained on {variant.base_model}, and {run.path} on {mine}; one server holds adapters of one base model. Serve it on a port of"
                 " its own."
             )
-        found[variant.served_name] = variant.folder
     return found
 
 
