@@ -72,6 +72,7 @@ def test_the_words_become_torchruns(no_gpu: None) -> None:
     env = {"NPROC_PER_NODE": "2", "NNODES": "3", "NODE_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
     assert parse(**env) == parse(*words), "LLaMA-Factory's own variables say the same"
     assert not parse(*words).leads
+    assert parse(NNODES="", NODE_RANK="", MASTER_PORT="") == parse(), "an empty variable is none"
 
 
 @pytest.mark.parametrize(

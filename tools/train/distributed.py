@@ -88,7 +88,8 @@ def typed(command: Sequence[str]) -> str:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the options of several processes. LLaMA-Factory's own variables are their defaults."""
-    group, env = parser.add_argument_group("several processes (docs/cluster.md)"), os.environ
+    group = parser.add_argument_group("several processes (docs/cluster.md)")
+    env = {name: value for name, value in os.environ.items() if value}  # a scheduler may leave one of them empty
     group.add_argument(
         "--nproc", type=_nproc, default=env.get("NPROC_PER_NODE"), metavar="N", help="processes on this machine (default: one for each GPU)"
     )

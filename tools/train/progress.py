@@ -19,7 +19,7 @@ from typing import Any
 
 from tools.conf.run import Run
 from tools.process import Child
-from tools.train.machine import gpus, gpus_now
+from tools.train.machine import gpus_now
 from tools.train.plan import Plan
 
 LOG = "train.log"
@@ -85,7 +85,7 @@ class View:
             parts += [f"{rows:.3g} rows/s", f"{speed * self._plan.tokens / self._plan.steps_per_epoch:,.0f} tokens/s"]
         if not self._terminal and "remaining_time" in self._newest:
             parts.append(f"{self._newest['remaining_time']} left")
-        parts += [f"GPU {gpu.used / 1e9:.1f}/{gpu.memory / 1e9:.0f} GB" for gpu in (gpus_now()[:1] if gpus() else [])]
+        parts += [f"GPU {gpu.used / 1e9:.1f}/{gpu.memory / 1e9:.0f} GB" for gpu in gpus_now()[:1] if gpu.memory]
         return ", ".join(parts)
 
     def _read_records(self) -> bool:
