@@ -25,7 +25,7 @@ from tools.score.table import show
 
 def evaluated(asking: Asking, options: Options) -> Score:
     """Predicts, scores, prints the table, and returns the score. Predictions that are there and up to date aren't made again."""
-    if predictions := None if options.asks_all else finished(asking, asking.folder):
+    if predictions := None if options.fresh else finished(asking, asking.folder):
         print(f"every row was answered before by this model ({predictions}); ./ner eval … --fresh asks again", flush=True)
     return score(asking, predictions or predict(asking, asking.folder, options))
 

@@ -44,7 +44,7 @@ def collect(asking: Asking, out: Path, engine: Engine, options: Options) -> Path
     """
     asked = asking.questions()[: options.limit]
     conditions = asking.conditions(engine.model, engine.label)
-    with Journal(out, asked, conditions.digest(), options.asks_all) as journal:
+    with Journal(out, asked, conditions.digest(), options.fresh) as journal:
         if journal.found:
             print(f"{len(journal.found):,} of {len(asked):,} rows were answered before, and aren't asked again (--fresh asks them all)", flush=True)
         _ask(engine, journal, len(asked))
@@ -127,8 +127,8 @@ def check_options(asking: Asking, options: Options) -> None:
 
 
 def options_from(args: argparse.Namespace) -> Options:
-    """Returns the options of a command's words."""
-    return Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
+    """Returns the options of a command's words. `--debug` shows one row from prompt to answer, so that row must be asked."""
+    return Options(**{field.name: getattr(args, field.name) for field in fields(Options)} | {"fresh": args.fresh or args.debug})
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:

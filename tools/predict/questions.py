@@ -38,10 +38,6 @@ class Question:
     constraint: dict[str, Any] | None
     sha256: str
 
-    def to_json(self) -> str:
-        """Returns one line of a questions file, with its end."""
-        return json.dumps({"id": self.id, "messages": self.messages, "constraint": self.constraint}) + "\n"
-
 
 @dataclass(frozen=True)
 class Asking:

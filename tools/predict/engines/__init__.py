@@ -45,11 +45,6 @@ class Options:
     debug: bool = False
     limit: int | None = None
 
-    @property
-    def asks_all(self) -> bool:
-        """Whether every row is asked, whatever was answered before: `debug` shows one row from prompt to answer, so that row must be asked."""
-        return self.fresh or self.debug
-
 
 @dataclass(frozen=True)
 class Engine:

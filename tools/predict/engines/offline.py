@@ -13,6 +13,8 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -33,42 +35,37 @@ PAUSE_S = 0.2  # between two looks at the answers
 @contextmanager
 def ready(asking: Asking, options: Options) -> Iterator[Engine]:
     """Yields the engine `options.engine`, 'offline' or 'ray'; vLLM starts when it is asked. Raises ToolError for a model that vLLM would refuse."""
-    told, name = job(asking), asking.variant.served_name
+    name, answer = asking.variant.served_name, partial(_work, options.engine, job(asking), asking.run.output_dir / "offline.log")
     need_vllm()
-
-    def answer(asked: list[Question], keep: Keep) -> None:
-        with TemporaryDirectory(prefix="offline-") as folder:
-            _work(options.engine, told, asked, Path(folder), asking.run.output_dir / "offline.log", keep)
-
     yield Engine(name, f"vllm {vllm_version()} {options.engine}", name, answer)
 
 
 def job(asking: Asking) -> dict[str, Any]:
     """Returns a worker's job without its files: vLLM's engine arguments, the adapter (name and folder, or None), and vLLM's sampling parameters."""
-    flags = plan(asking.run, asking.variant, 0)
-    modules = flags.get("lora-modules", [])
+    variant = asking.variant
     return {
-        "engine": {key.replace("-", "_"): value for key, value in flags.items()},
-        "adapter": modules[0].split("=", 1) if modules else None,
+        "engine": {key.replace("-", "_"): value for key, value in plan(asking.run, variant, 0).items()},
+        "adapter": [variant.served_name, str(variant.folder)] if variant.is_adapter else None,
         "sampling": asking.sampling,
     }
 
 
-def _work(engine: str, told: dict[str, Any], asked: list[Question], folder: Path, log_path: Path, keep: Keep) -> None:
+def _work(engine: str, told: dict[str, Any], log_path: Path, asked: list[Question], keep: Keep) -> None:
     """Runs a worker to its end and keeps each answer. Raises ToolError (1) when vLLM stops before the end."""
-    questions, answers = folder / "questions.jsonl", folder / "answers.jsonl"
-    write_text(questions, "".join(question.to_json() for question in asked))
-    answers.touch()
-    write_json(folder / "job.json", {**told, "questions": str(questions), "answers": str(answers)})
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    command = [str(PYTHON), "-m", WORKER, engine, str(folder / "job.json")]
-    with open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as process, open(answers, "rb") as written:
-        running = True
-        while running:
-            running = process.poll() is None  # asked before the file is read, so that the last lines are read too
-            for prediction in _new(written):
-                keep(prediction)
-            time.sleep(PAUSE_S if running else 0)
+    with TemporaryDirectory(prefix="offline-") as folder, open(log_path, "w", encoding="utf-8") as log:
+        questions, answers, path = (Path(folder) / name for name in ("questions.jsonl", "answers.jsonl", "job.json"))
+        write_text(questions, "".join(json.dumps(asdict(question)) + "\n" for question in asked))
+        answers.touch()
+        write_json(path, {**told, "questions": str(questions), "answers": str(answers)})
+        command = [str(PYTHON), "-m", WORKER, engine, str(path)]
+        with Child(command, environment(), log) as process, open(answers, "rb") as written:
+            running = True
+            while running:
+                running = process.poll() is None  # looked at first: lines that it wrote before its end are read below
+                for prediction in _new(written):
+                    keep(prediction)
+                time.sleep(PAUSE_S if running else 0)
     if process.returncode:
         raise ToolError(f"vLLM stopped with exit code {process.returncode}.\n{reason(log_path)}", WANTING)
 
