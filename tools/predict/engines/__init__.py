@@ -1,7 +1,7 @@
 """Lists the engines that answer questions, and their options.
 
 Each module of ENGINES has `ready(asking, options)`, a context manager that yields an Engine. Adding an engine is a module and a line of ENGINES. Nothing here may need more
-than the standard library: the workers in this folder run in vLLM's environment.
+than the standard library: the worker in this folder runs in vLLM's environment.
 """
 
 from __future__ import annotations
