@@ -172,12 +172,10 @@ def _strict(value: Any, task: Task) -> list[Pair] | None:
 
 def _decoded(value: Any, answer: str, task: Task, text: str | None) -> Parsed:
     """Reads an answer that is valid JSON, but not in the trained format."""
-    if not isinstance(value, str):
-        return _from_values(Scanned([value], "", set()), answer, task, text)
-    if value.strip() and ("[" in value or "{" in value):
+    if isinstance(value, str) and ("[" in value or "{" in value):
         inner = _tolerant(value.strip(BLANK), task, text)
         return named(inner.pairs, {*inner.rules, "quoted_json"}, inner.cut)
-    return _from_values(Scanned([value], "", set()), value, task, text)
+    return _from_values(Scanned([value], "", set()), value if isinstance(value, str) else answer, task, text)
 
 
 def _tolerant(answer: str, task: Task, text: str | None) -> Parsed:

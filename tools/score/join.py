@@ -41,7 +41,7 @@ def join(examples: Path, answers: Path) -> Iterator[Joined]:
     golds_of = _blocks(examples, lambda row, where: example.as_example(row, where).id)
     answers_of = _blocks(answers, lambda row, where: predictions.as_prediction(row, where).id)
     for some, others in zip_longest(golds_of, answers_of, fillvalue=_Block([], [])):
-        if some.ids == others.ids and not golds and not waiting and _are_new(some.ids, done):
+        if some.ids == others.ids and not golds and not waiting and done.isdisjoint(some.ids) and len(set(some.ids)) == len(some.ids):
             done.update(some.ids)
             yield from [gold + answer for gold, answer in zip(some.lines, others.lines, strict=True)]
             continue
@@ -102,16 +102,12 @@ def _blocks(path: Path, id_of: Callable[[dict[str, Any], str], str]) -> Iterator
         yield _Block(ids, block)
 
 
-def _are_new(ids: list[bytes], done: set[bytes]) -> bool:
-    return done.isdisjoint(ids) and len(set(ids)) == len(ids)
-
-
 def _shown(id: bytes) -> str:
     return id.decode("utf-8", "replace")
 
 
 def chunks(joined: Iterable[Joined]) -> Iterator[list[Joined]]:
     """Yields the joined lines in chunks of CHUNK."""
-    iterator = iter(joined)
-    while some := list(islice(iterator, CHUNK)):
+    lines = iter(joined)
+    while some := list(islice(lines, CHUNK)):
         yield some

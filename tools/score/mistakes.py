@@ -15,20 +15,9 @@ from tools.score.places import occurrences
 from tools.score.rows import Row
 from tools.text import neutralise
 
-# In the order in which they are tried: a mistake is the first that fits.
-KINDS = (
-    "wrong_label",
-    "unknown_label",
-    "ungrounded",
-    "wrong_boundary",
-    "wrong_boundary_and_label",
-    "spurious",
-    "missing",
-    "truncated",
-    "unparsable",
-    "missed",
-)
 FAILED = ("missing", "truncated", "unparsable")  # failures of a whole answer, which explain its absent pairs
+# In the order in which they are tried: a mistake is the first that fits.
+KINDS = ("wrong_label", "unknown_label", "ungrounded", "wrong_boundary", "wrong_boundary_and_label", "spurious", *FAILED, "missed")
 
 
 @dataclass(frozen=True, slots=True)

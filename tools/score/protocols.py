@@ -3,11 +3,6 @@
 In: one row's Sides. Out: its outcome. Equal outcomes are counted together, and every ratio is derived from the sums, once.
 
     .venv/train/bin/python -c "from tools.score.protocols import PROTOCOLS; help(PROTOCOLS['partial'])"
-
-set      the set of (label, string) a sentence, as CLUENER's official script counts: offsets and repeats don't matter
-span     the set of (label, start, end), as seqeval counts
-partial  boundaries may differ, and the label: an exact place is right, an overlap is half right (nervaluate's 'partial')
-type     some overlap with the same label is right, an overlap with another label is wrong (nervaluate's 'ent_type')
 """
 
 from __future__ import annotations
@@ -28,12 +23,12 @@ _Matcher = Callable[[list[Span], list[Span]], tuple[int, int, int]]
 
 
 def by_set(row: Sides) -> Outcome:
-    """Compares the sets of (label, string), as CLUENER's official script does. A classification row has its class there."""
+    """Compares the sets of (label, string), as CLUENER's official script does: offsets and repeats don't matter. A classification row has its class there."""
     return _equal(row.gold, row.predicted, [], row.known)
 
 
 def by_span(row: Sides) -> Outcome:
-    """Compares the sets of (label, start, end)."""
+    """Compares the sets of (label, start, end), as seqeval does."""
     return _equal(row.gold_spans, row.predicted_spans, row.nowhere, row.known)
 
 
