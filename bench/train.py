@@ -30,7 +30,7 @@ from tools.errors import ToolError
 from tools.errors import run as run_tool
 from tools.files import read_json, write_text
 from tools.train.datasets import datasets
-from tools.train.engines.table import llamafactory_cli
+from tools.train.engines.engine_table import llamafactory_cli
 from tools.train.machine import gpus
 from tools.train.plan import Plan, make_plan
 from tools.train.train import to_yaml

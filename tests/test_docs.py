@@ -20,7 +20,9 @@ PUBLIC = set(re.findall(r"^([a-z0-9_-]+):.*##", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"^([A-Z_]+) :=", MAKEFILE, re.MULTILINE))
 # Variables of other programs that stand in a line about make.
 OTHERS = {"UV_INDEX", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "NO_COLOR", "VLLM_API_KEY", "WEB_PASSWORD"}
-COMMAND = re.compile(r"(?:make +(?P<target>[a-z][a-z-]*)|\./ner (?P<verb>[a-z]+))(?P<words>(?: +(?:[A-Z_]+=(?:\"[^\"`]*\"|[^\s`\"]+)|-{0,2}[^\s`#|;,&)]+))*)")
+COMMAND = re.compile(
+    r"(?:make +(?P<target>[a-z][a-z-]*)|\./ner (?P<verb>[a-z]+))(?P<words>(?: +(?:[A-Z_]+=(?:\"[^\"`]*\"|[^\s`\"]+)|-{0,2}[^\s`#|;,&)]+))*)"
+)
 LONGEST_README = 150  # lines
 
 

@@ -159,7 +159,9 @@ def _essence(block: Block) -> list[tuple[int, str]]:
     """(line number, what must be equal) of a block's lines that hold more than a comment."""
     is_map = any(line.startswith("conf/ ") for line in block.lines)
     bare = [
-        (block.line + number, line.split("  ")[0] if is_map else re.sub(r"(^|\s+)# .*", "", line)) for number, line in enumerate(block.lines, 1) if line
+        (block.line + number, line.split("  ")[0] if is_map else re.sub(r"(^|\s+)# .*", "", line))
+        for number, line in enumerate(block.lines, 1)
+        if line
     ]
     return [(number, line.rstrip()) for number, line in bare if line]
 

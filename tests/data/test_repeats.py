@@ -1,7 +1,7 @@
 import pytest
 
 from tools.data.readers.row import RawRow
-from tools.data.repeats import Repeat, Repeats, Tally, annotation, digest, normalised
+from tools.data.repeats import Repeat, Repeats, SplitRepeats, annotation, digest, normalised
 from tools.example import Entity
 
 
@@ -27,21 +27,25 @@ def table() -> Repeats:
     [
         (
             "duplicate",
-            [Tally("train", 2, 2), Tally("dev", 1, 1)],
+            [SplitRepeats("train", 2, 2), SplitRepeats("dev", 1, 1)],
             [Repeat("train", 2, "train", 1, False), Repeat("train", 4, "train", 3, True), Repeat("dev", 4, "dev", 3, True)],
         ),
-        ("conflict", [Tally("train", 1, 2), Tally("dev", 1, 2)], [Repeat("train", 4, "train", 3, True), Repeat("dev", 4, "dev", 3, True)]),
+        (
+            "conflict",
+            [SplitRepeats("train", 1, 2), SplitRepeats("dev", 1, 2)],
+            [Repeat("train", 4, "train", 3, True), Repeat("dev", 4, "dev", 3, True)],
+        ),
         (
             "leak",
-            [Tally("dev", 2, 3), Tally("test", 1, 1)],
+            [SplitRepeats("dev", 2, 3), SplitRepeats("test", 1, 1)],
             [Repeat("dev", 1, "train", 1, True), Repeat("dev", 3, "train", 6, False), Repeat("test", 1, "train", 6, False)],
         ),
-        ("leak-normalised", [Tally("dev", 1, 1)], [Repeat("dev", 2, "train", 5, False)]),
-        ("leak-evaluation", [Tally("test", 1, 1)], [Repeat("test", 1, "dev", 3, False)]),
+        ("leak-normalised", [SplitRepeats("dev", 1, 1)], [Repeat("dev", 2, "train", 5, False)]),
+        ("leak-evaluation", [SplitRepeats("test", 1, 1)], [Repeat("test", 1, "dev", 3, False)]),
     ],
 )
 def test_each_kind_of_repeat_is_counted_by_split_and_shown_with_the_first_equal_row(
-    table: Repeats, kind: str, tally: list[Tally], examples: list[Repeat]
+    table: Repeats, kind: str, tally: list[SplitRepeats], examples: list[Repeat]
 ) -> None:
     assert table.tallies()[kind] == tally
     assert table.examples(kind, 5) == examples
@@ -62,7 +66,7 @@ def test_rows_that_begin_on_one_line_are_different_rows() -> None:
     for number in (1, 2, 3):
         table.add("train", row(1, "甲" if number < 3 else "乙"))
     table.index()
-    assert table.tallies()["duplicate"] == [Tally("train", 1, 1)]
+    assert table.tallies()["duplicate"] == [SplitRepeats("train", 1, 1)]
     assert table.lost() == {1: ("repeat", "line 1 is the same")}
 
 
@@ -71,7 +75,7 @@ def test_splits_may_be_added_in_turns() -> None:
     for split, line, text in (("dev", 1, "甲"), ("train", 2, "乙"), ("dev", 3, "甲"), ("train", 4, "甲")):
         table.add(split, row(line, text))
     table.index()
-    assert table.tallies() == {"duplicate": [Tally("dev", 1, 1)], "leak": [Tally("dev", 1, 2)]}
+    assert table.tallies() == {"duplicate": [SplitRepeats("dev", 1, 1)], "leak": [SplitRepeats("dev", 1, 2)]}
     assert table.examples("leak", 5) == [Repeat("dev", 1, "train", 4, False)]
     assert {place: lost[0] for place, lost in table.lost().items()} == {2: "repeat", 3: "leak"}
 

@@ -47,7 +47,7 @@ class Repeat(NamedTuple):
     differs: bool
 
 
-class Tally(NamedTuple):
+class SplitRepeats(NamedTuple):
     """One split's part in a kind of repeat: its texts, and their rows."""
 
     split: str
@@ -105,7 +105,7 @@ class Repeats:
             "leak-evaluation": _Kind(twice := split != split[first_evaluated], _once(twice, own), own, first_evaluated),
         }
 
-    def tallies(self) -> dict[str, list[Tally]]:
+    def tallies(self) -> dict[str, list[SplitRepeats]]:
         """Returns each kind that occurs with each split's part in it, without the splits that have none."""
         return {kind: tally for kind in self._kinds if (tally := self._tally(kind))}
 
@@ -133,10 +133,10 @@ class Repeats:
             lost[row] = ("leak", f"the text stands in {split}, line {place}, too")
         return {int(self._order[row]): why for row, why in lost.items()}
 
-    def _tally(self, kind: str) -> list[Tally]:
+    def _tally(self, kind: str) -> list[SplitRepeats]:
         found = self._kinds[kind]
         own = [found.own[found.rows & (self._split == i)] for i in range(len(self._splits))]
-        return [Tally(split, len(set(texts.tolist())), len(texts)) for split, texts in zip(self._splits, own, strict=True) if len(texts)]
+        return [SplitRepeats(split, len(set(texts.tolist())), len(texts)) for split, texts in zip(self._splits, own, strict=True) if len(texts)]
 
     def _place(self, row: int) -> tuple[str, int]:
         return self._splits[int(self._split[row])], int(self._line[row])

@@ -92,7 +92,7 @@ class Examined(NamedTuple):
 
 
 @dataclass
-class Findings:
+class RowFacts:
     """Counts over all rows, and the worst rows, worst first."""
 
     whole: Part = field(default_factory=Part)
@@ -121,9 +121,9 @@ class Findings:
             self.confusion.update([(label, guess)] if same_string else [cell for cell in ((label, None), (None, guess)) if cell != (None, None)])
 
 
-def examine(task: Task, all_rows: Iterable[Row], keep: int = ROWS) -> Findings:
+def examine(task: Task, all_rows: Iterable[Row], keep: int = ROWS) -> RowFacts:
     """Counts the mistakes of all rows and keeps the `keep` worst: most errors (false positives + false negatives) first, then failures, then in file order."""
-    findings = Findings()
+    findings = RowFacts()
 
     def examined() -> Iterator[Examined]:
         for row in all_rows:

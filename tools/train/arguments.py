@@ -24,7 +24,7 @@ from typing import Any, Literal
 from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import sha256, write_json
-from tools.train.engines.table import ENGINES
+from tools.train.engines.engine_table import ENGINES
 
 PACKAGES = ("llamafactory", "transformers")
 ENGINES_FOLDER = Path(__file__).parent / "engines"

@@ -25,7 +25,7 @@ from tools.data.sources import Source
 from tools.errors import ToolError, all_at_once
 from tools.text import one_line
 from tools.train import arguments, distributed
-from tools.train.engines.table import ENGINES
+from tools.train.engines.engine_table import ENGINES
 from tools.train.examination import Examination, examine, size
 from tools.train.memory import Estimate
 from tools.train.plan import Plan

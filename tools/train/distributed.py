@@ -23,7 +23,7 @@ from pathlib import Path
 from tools.conf.run import Run
 from tools.errors import all_at_once
 from tools.text import whole_number
-from tools.train.engines.table import ENGINES
+from tools.train.engines.engine_table import ENGINES
 from tools.train.machine import visible_gpus
 
 TRUE = ("true", "y", "1")  # LLaMA-Factory's words for yes in its variables

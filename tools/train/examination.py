@@ -26,7 +26,7 @@ from tools.files import write_json
 from tools.train import arguments, distributed, memory, native_parser, pissa
 from tools.train.datasets import SHOWN, Dataset, datasets
 from tools.train.distributed import ALONE, Processes
-from tools.train.engines.table import ENGINES
+from tools.train.engines.engine_table import ENGINES
 from tools.train.machine import gpus, visible_gpus
 from tools.train.memory import Estimate
 from tools.train.plan import Plan, make_plan

@@ -18,7 +18,7 @@ from tools.errors import WANTING, ToolError, all_at_once
 from tools.files import one_at_a_time, read_json, replacing, write_json, write_text
 from tools.process import call
 from tools.train.arguments import base_model_problems
-from tools.train.engines.table import llamafactory_cli
+from tools.train.engines.engine_table import llamafactory_cli
 from tools.train.train import reason, to_yaml
 from tools.train.weights import tensors
 from tools.variant import Variant

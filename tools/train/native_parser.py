@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from tools.conf.overlays import load_yaml
 from tools.conf.run import Run
 from tools.errors import run as run_tool
-from tools.train.engines.table import ENGINES
+from tools.train.engines.engine_table import ENGINES
 from tools.train.machine import visible_gpus
 
 # These depend on how many processes are started, and by what.

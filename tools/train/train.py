@@ -23,7 +23,7 @@ from tools.files import one_at_a_time, write_text
 from tools.process import call
 from tools.train import distributed, manifest, pissa
 from tools.train.distributed import ALONE, Processes
-from tools.train.engines.table import ENGINES
+from tools.train.engines.engine_table import ENGINES
 from tools.train.examination import examine
 from tools.train.plan import Plan
 from tools.train.progress import LOG, watch

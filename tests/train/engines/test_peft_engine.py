@@ -15,7 +15,7 @@ from tools.errors import ToolError
 from tools.files import read_json, sha256
 from tools.train import arguments
 from tools.train.engines import peft_engine
-from tools.train.engines.table import ENGINES
+from tools.train.engines.engine_table import ENGINES
 
 CONFS = sorted(Path("conf/peft").rglob("*.yaml"))
 ADAPTER = "adapter_model.safetensors"
@@ -271,7 +271,7 @@ def test_our_own_runs_have_no_problems(path: Path) -> None:
     values = load_run(path).values
     assert [*arguments.problems(load_run(path)), *ENGINES["peft"].problems(load_run(path))] == []
     # transformers refuses bf16 where there is neither a GPU nor use_cpu: the one thing about this machine that isn't about the run.
-    parsed = peft_engine.Parsed(*HfArgumentParser(ARGUMENTS).parse_dict({**values, "use_cpu": True}))
+    parsed = peft_engine.ParsedRun(*HfArgumentParser(ARGUMENTS).parse_dict({**values, "use_cpu": True}))
     assert (parsed.method.finetuning_type, parsed.training.learning_rate) == (values["finetuning_type"], values["learning_rate"])
     for words in ("`make train` trains it with transformers' Trainer and PEFT", f"make train CONF={path}"):
         assert words.lower() in path.read_text().lower()

@@ -24,7 +24,7 @@ from typing import IO
 
 from tools.conf.task import Task
 from tools.data.doctor.diagnosis import Diagnosis, OpenSource, raw_paths
-from tools.data.doctor.offsets import Reading, Survey, agrees
+from tools.data.doctor.offsets import OffsetReading, Survey, agrees
 from tools.data.doctor.row_faults import CONTROL
 from tools.data.faults import errors, is_empty
 from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow, Reader
@@ -154,7 +154,7 @@ def _clean(text: str, done: Counter[str]) -> str:
     return text
 
 
-def _mend_entity(text: str, entity: Entity, task: Task, reading: Reading | None, done: Counter[str]) -> Entity | None:
+def _mend_entity(text: str, entity: Entity, task: Task, reading: OffsetReading | None, done: Counter[str]) -> Entity | None:
     """Returns the entity at its right place, trimmed, under a known label, as far as these can be told; None for an empty one."""
     if is_empty(entity, len(text)):
         done["empty-entity"] += 1
@@ -170,7 +170,7 @@ def _mend_entity(text: str, entity: Entity, task: Task, reading: Reading | None,
     return Entity(label, text[start:end], start, end)
 
 
-def _span(text: str, entity: Entity, reading: Reading | None) -> tuple[int, int] | None:
+def _span(text: str, entity: Entity, reading: OffsetReading | None) -> tuple[int, int] | None:
     """Returns the span of the entity's string: at its offsets, at its offsets read otherwise, or at its only place in the text; None if that can't be told."""
     string, start, end = entity.text, entity.start, entity.end
     if agrees(text, (start, end), string):

@@ -31,7 +31,7 @@ _UTF16 = "offsets are counted in UTF-16 units, as JavaScript does"
 _OF_BOTH = (("1 is added to starts", 1, 0), ("1 is taken from starts", -1, 0), ("1 is added to starts and ends", 1, 1), (_UTF16, 0, 0))
 
 
-class Reading(NamedTuple):
+class OffsetReading(NamedTuple):
     """Another way to read offsets: its name, and what it adds to starts and ends."""
 
     name: str
@@ -43,9 +43,9 @@ class Reading(NamedTuple):
         return from_utf16(text, start, end) if self.name == _UTF16 else (start + self.to_start, end + self.to_end)
 
 
-def readings(reader: str) -> list[Reading]:
+def readings(reader: str) -> list[OffsetReading]:
     """Returns the readings that are tried for a reader's files, the likeliest first."""
-    return [Reading(*words) for words in (*(_OF_INCLUSIVE if reader in INCLUSIVE else _OF_EXCLUSIVE), *_OF_BOTH)]
+    return [OffsetReading(*words) for words in (*(_OF_INCLUSIVE if reader in INCLUSIVE else _OF_EXCLUSIVE), *_OF_BOTH)]
 
 
 def agrees(text: str, span: Span, string: str) -> bool:
@@ -59,7 +59,7 @@ class Survey:
     def __init__(self, reader: str) -> None:
         self.wrong = 0
         self._readings = readings(reader)
-        self._mended: Counter[Reading] = Counter()
+        self._mended: Counter[OffsetReading] = Counter()
 
     def add(self, text: str, entity: Entity) -> None:
         """Counts an entity whose string isn't at its offsets."""
@@ -68,7 +68,7 @@ class Survey:
             if agrees(text, reading.span(text, entity.start, entity.end), entity.text):
                 self._mended[reading] += 1
 
-    def mends_all(self) -> Reading | None:
+    def mends_all(self) -> OffsetReading | None:
         """Returns the first reading that mends every wrong entity, or None."""
         return next((reading for reading in self._readings if self._mended[reading] == self.wrong > 0), None)
 

@@ -31,15 +31,15 @@ from tools.errors import run as run_tool
 from tools.files import need_file
 from tools.train import arguments
 from tools.train.datasets import datasets
+from tools.train.engines.engine_table import ENGINES
 from tools.train.engines.peft_arguments import MethodOptions, ModelOptions, TrainingOptions
-from tools.train.engines.table import ENGINES
 from tools.variant import FINISHED
 
 ENCODER = "prompt_encoder.safetensors"
 ATTENTION = {"auto": None, "disabled": "eager", "sdpa": "sdpa", "fa2": "flash_attention_2"}
 
 
-class Parsed(NamedTuple):
+class ParsedRun(NamedTuple):
     """A run's values, as the dataclasses of peft_arguments.ARGUMENTS."""
 
     model: ModelOptions
@@ -74,7 +74,7 @@ def train(path: Path) -> Path:
     return output
 
 
-def parse(path: Path) -> Parsed:
+def parse(path: Path) -> ParsedRun:
     """Returns a run file's values as dataclasses. Raises ToolError with every problem of them and of the rows."""
     from omegaconf import OmegaConf
 
@@ -84,7 +84,7 @@ def parse(path: Path) -> Parsed:
     all_at_once([*arguments.problems(run, "peft"), *engine.problems(run)])
     all_at_once([*arguments.base_model_problems(run), *(fault for some in datasets(run) for dataset in some for fault in dataset.problems)])
     try:
-        parsed = Parsed(*engine.parse(values))  # type: ignore[misc]
+        parsed = ParsedRun(*engine.parse(values))  # type: ignore[misc]
     except (ValueError, TypeError, ImportError) as error:  # the dataclasses' own checks: two keys that exclude each other, bf16 without a GPU
         raise ToolError(f"{path}: {error}") from None
     training = parsed.training
@@ -93,7 +93,7 @@ def parse(path: Path) -> Parsed:
     return parsed
 
 
-def encoded(parsed: Parsed) -> tuple[PreTrainedTokenizerBase, Dataset, Dataset | dict[str, Dataset] | None]:
+def encoded(parsed: ParsedRun) -> tuple[PreTrainedTokenizerBase, Dataset, Dataset | dict[str, Dataset] | None]:
     """Returns (tokenizer, training rows, evaluation rows or None), as `llamafactory-cli train` makes them of the same arguments.
 
     The labels of a row's prompt are -100. Raises ToolError for rows that LLaMA-Factory can't read.
@@ -126,7 +126,7 @@ def adapter_config(method: MethodOptions, base: PreTrainedModel) -> PeftConfig:
     return PromptEncoderConfig(**common, encoder_hidden_size=width, encoder_reparameterization_type=kind)
 
 
-def build(parsed: Parsed) -> PeftModel:
+def build(parsed: ParsedRun) -> PeftModel:
     """Returns the frozen base model with a new adapter. The adapter alone is trained, and stays in float32 under bf16 and fp16."""
     options, training = parsed.model, parsed.training
     base = AutoModelForCausalLM.from_pretrained(
@@ -143,7 +143,7 @@ def build(parsed: Parsed) -> PeftModel:
         raise ToolError(f"{options.model_name_or_path}: PEFT can't add the adapter: {error}") from None
 
 
-def _trainer(parsed: Parsed) -> Any:
+def _trainer(parsed: ParsedRun) -> Any:
     tokenizer, rows, test = encoded(parsed)
     model = build(parsed)
     model.print_trainable_parameters()

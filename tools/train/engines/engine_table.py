@@ -1,6 +1,6 @@
 """Lists the engines that train a run: the name of each, its command, and the keys that it takes.
 
-In: a run's `engine` (tools.conf.run). Out: an Engine. A further engine is one more entry here.
+In: a run's `engine` (tools.conf.run). Out: an TrainingEngine. A further engine is one more entry here.
 
     ./ner train conf/peft/tiny-qwen2-sample-ner-ptuning.yaml
 """
@@ -18,7 +18,7 @@ from tools.errors import ToolError
 
 
 @dataclass(frozen=True)
-class Engine:
+class TrainingEngine:
     """One engine. `command()` starts it, with the resolved run as a last word.
 
     `keys()` returns the dataclasses whose fields are the keys that it takes, `parse(values)` reads a run as the engine does and raises what it raises, and
@@ -83,7 +83,7 @@ def _peft_problems(run: Run) -> list[str]:
 
 
 ENGINES = {
-    "llamafactory": Engine(
+    "llamafactory": TrainingEngine(
         title="LLaMA-Factory",
         command=lambda: [llamafactory_cli(), "train"],
         keys=_llamafactory_keys,
@@ -91,7 +91,7 @@ ENGINES = {
         problems=lambda run: [],
         processes=True,
     ),
-    "peft": Engine(
+    "peft": TrainingEngine(
         title="The PEFT engine",
         command=lambda: [sys.executable, "-m", "tools.train.engines.peft_engine"],
         keys=_peft_keys,
