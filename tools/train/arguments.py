@@ -122,7 +122,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _stored() -> dict[str, Any]:
-    sources = (Path(__file__), ENGINES_FOLDER / "table.py", ENGINES_FOLDER / "peft_arguments.py")
+    sources = (Path(__file__), ENGINES_FOLDER / "engine_table.py", ENGINES_FOLDER / "peft_arguments.py")
     asked = {**versions(), **{source.stem: sha256(source) for source in sources}}
     path = Path(sys.prefix) / "llamafactory-arguments.json"
     stored: dict[str, Any] = {}
