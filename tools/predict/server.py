@@ -62,7 +62,7 @@ def serving(run: Run, variant: Variant, url: str | None, port: int, checkpoints:
     with Child(command) as process:
         while not (server := find_ready(address)):
             if (code := process.poll()) is not None:
-                raise ToolError(f"the server for {run.path} did not start; why stands above.", code)
+                raise ToolError(f"the server for {run.path} did not start; the reason stands above.", code)
             time.sleep(PAUSE_S)
         yield replace(server, process=process)
 

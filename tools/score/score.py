@@ -22,7 +22,7 @@ from tools.score import bootstrap
 from tools.score.counts import NO_LABEL, Counts, Matched, ratio, totals
 from tools.score.gazetteer import Gazetteer, seen_strings
 from tools.score.protocols import FIVEFOLD, OCCURRENCES, PRIMARY
-from tools.score.score_file import FILE, ProtocolFigures, Published, Score, write_score
+from tools.score.score_file import FILE, ProtocolFigures, PublishedFigure, Score, write_score
 from tools.score.table import STRICT, show, table
 from tools.score.tally import Setting, Tally, tally
 from tools.text import whole_number
@@ -97,7 +97,7 @@ def score(counts: Tally, setting: Setting, split: str, samples: int = bootstrap.
         floor = _averages(*totals(counts.floor), names)
         result["floor"] = {"method": "gazetteer of the train entities", "micro": floor["micro"]["f1"], "macro": floor["macro"]["f1"]}
     if task.published:
-        result["published"] = [cast(Published, one.model_dump()) for one in task.published]
+        result["published"] = [cast(PublishedFigure, one.model_dump()) for one in task.published]
     return result
 
 

@@ -87,7 +87,7 @@ class Floor(TypedDict):
     macro: float
 
 
-class Published(TypedDict):
+class PublishedFigure(TypedDict):
     """A figure that others reached."""
 
     model: str
@@ -127,7 +127,7 @@ class Score(TypedDict):
     confusion: NotRequired[dict[str, dict[str, int]]]  # gold → predicted → rows
     outside_options: NotRequired[int]
     floor: NotRequired[Floor]
-    published: NotRequired[list[Published]]
+    published: NotRequired[list[PublishedFigure]]
     failures: Failures
     parsing: NotRequired[dict[str, int]]  # "strict" → answers in the trained form, rule → answers that needed it
     predictions_sha256: NotRequired[str]

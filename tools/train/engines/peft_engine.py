@@ -89,6 +89,7 @@ def parse(path: Path) -> ParsedRun:
         raise ToolError(f"{path}: {error}") from None
     training = parsed.training
     # The switch is LLaMA-Factory's; PEFT 0.18 keeps a prefix in the cache of keys and values, which checkpointing drops.
+    training.remove_unused_columns = True  # LLaMA-Factory's rows have columns that the model doesn't take
     training.gradient_checkpointing = not parsed.model.disable_gradient_checkpointing and parsed.method.finetuning_type != "prefix"
     return parsed
 
