@@ -338,7 +338,7 @@ def test_answers_without_a_server_are_those_of_the_server(server: str, chain: Ch
 def test_merged_and_adapter_are_held_against_each_other(server: str, chain: Chain) -> None:
     words = [CONF, *chain.words, "--port", server.rpartition(":")[2].removesuffix("/v1")]
     printed = sh(sys.executable, "-m", "tools", "parity", *words)
-    assert "every row was answered" not in printed
+    assert printed.count("every row was answered before by this model") == 2  # adapter's and merged model's, by the tests above
     record = json.loads((chain.output / "parity.json").read_text())
     adapter, merged = (chain.score(name)["micro"]["f1"] for name in ("sample_dev", "sample_dev-merged"))
     [row] = record["models"]

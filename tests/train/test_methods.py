@@ -38,11 +38,14 @@ def run_exp_here(command: list[str], run: Run, *_: object) -> int:
     """Takes the place of `watch`: LLaMA-Factory's training in this process, and its log in train.log."""
     handler = logging.FileHandler(run.output_dir / "train.log")
     logger = logging.getLogger("llamafactory")
+    level = logger.level
+    logger.setLevel(logging.INFO)  # a test before this one may have silenced it in this process
     logger.addHandler(handler)
     try:
         importlib.import_module("llamafactory.train.tuner").run_exp(yaml.safe_load(Path(command[-1]).read_text()))
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
     return 0
 
 
