@@ -160,9 +160,27 @@ class Task(_Strict):
         "划分 → 原始文件，如 `{train: …, dev: …}`；路径末尾可以带行切片，如 `train.jsonl[:-1000]`。划分名只能用字母、数字和 `-`",
     )
     reader: Text = _key(
-        "the raw format: `bio`, `ccfbdci`, `classification`, `cluener`, `doccano`, `jsonl`, `label_studio`. A reader has no options of its own; a wrong one"
-        " shows in `make check` as offsets that disagree with the text",
-        "原始格式：`bio`、`ccfbdci`、`classification`、`cluener`、`doccano`、`jsonl`、`label_studio`。读取器没有自己的选项；选错了，`make check` 会报出与文本对不上的偏移",
+        "the raw format, one of the readers in [own-data.md](own-data.md#1-export). A wrong one shows in `make check` as offsets that disagree with the text",
+        "原始格式，即 [own-data.md](own-data.md#1-导出) 里的一个读取器；选错了，`make check` 会报出与文本对不上的偏移",
+    )
+    fields: dict[str, Text] = _key(
+        "which field or column of the raw file has what, where its name doesn't tell: `{text: 正文, label: 类别}`",
+        "原始文件的字段（列）名看不出含义时，说明哪个字段是什么：`{text: 正文, label: 类别}`",
+        default=dict,
+        shown_default=("empty", "空"),
+    )
+    numbers: list[Text] = _key(
+        "the labels or tags that the raw file's numbers 0, 1, 2, … stand for, in order: `[O, B-PER, I-PER]`",
+        "原始文件里的数字 0、1、2…… 依次代表的标签：`[O, B-PER, I-PER]`",
+        default=list,
+        shown_default=("empty", "空"),
+    )
+    offsets: Literal["code-points", "utf-16", "crlf-as-one", "inclusive"] | None = _key(
+        "what the raw file's offsets count, where it has no strings to tell: `code-points`, `utf-16` units (JavaScript), code points with `crlf-as-one`, or code"
+        " points with `inclusive` ends. Without it the format's own, and `make data` stops where the file speaks against that",
+        "原始文件只有偏移、没有字符串时，偏移按什么计：`code-points`（码点）、`utf-16`（JavaScript 的单位）、`crlf-as-one`（CR+LF 算一个）、`inclusive`（末尾含在内）。"
+        "不写就按格式自己的规定；文件显然不是这样时，`make data` 会停下来问",
+        default=None,
     )
     split: Shares | None = _key(
         "divides the one raw file, e.g. `{dev: 0.1, seed: 42}`: shares of the texts by a hash of seed and text; the rest stays in the raw file's split."

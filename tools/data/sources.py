@@ -12,14 +12,14 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from tools.conf.run import Run
 from tools.conf.task import TASKS, Shares, Task, load_task
 from tools.data.readers import READERS
-from tools.data.readers.row import BadRow, RawRow, Reader
+from tools.data.readers.row import BadRow, RawRow, Reader, Reading
 from tools.data.repeats import digest
 from tools.errors import ToolError, all_at_once, choices
 from tools.files import need_file
@@ -29,11 +29,12 @@ _SLICE = re.compile(r"(?P<path>.+)\[(?P<start>-?\d{1,100})?:(?P<stop>-?\d{1,100}
 
 @dataclass(frozen=True)
 class Source:
-    """A raw file and the slice of its rows that a split takes. The bounds are Python's: a negative one counts from the end."""
+    """A raw file, the slice of its rows that a split takes, and what the task says about it. The bounds are Python's: a negative one counts from the end."""
 
     path: Path
     start: int | None = None
     stop: int | None = None
+    reading: Reading = field(default_factory=Reading)
 
     @classmethod
     def parse(cls, value: str) -> Source:
@@ -51,9 +52,9 @@ class Source:
 
         start, stop = self.start or 0, self.stop
         if start < 0 or (stop or 0) < 0:
-            total = sum(1 for _ in read(self.path))
+            total = sum(1 for _ in read(self.path, self.reading))
             start, stop, _ = slice(self.start, self.stop).indices(total)
-        rows = islice(enumerate(read(self.path), 1), start, max(start, stop) if stop is not None else None)
+        rows = islice(enumerate(read(self.path, self.reading), 1), start, max(start, stop) if stop is not None else None)
         return iter(tqdm(rows, desc=title, unit=" rows", disable=None, leave=False))
 
 
@@ -91,7 +92,7 @@ def present(tasks: Sequence[Task]) -> list[Task]:
 
 def sources_of(task: Task) -> tuple[Reader, dict[str, Source]]:
     """Returns the task's reader and each split's source. Raises one ToolError with everything that is missing or wrong."""
-    sources = {split: Source.parse(value) for split, value in task.raw.items()}
+    sources = {split: replace(Source.parse(value), reading=Reading(task.fields, task.numbers)) for split, value in task.raw.items()}
     problems = []
     if task.reader not in READERS:
         problems.append(f"{task.path}: unknown reader '{task.reader}'.{choices(task.reader, READERS)}")

@@ -6,12 +6,12 @@ import pytest
 
 from tests.conftest import real
 from tools.data.readers.classification import read_classification
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.readers.row import BadRow, RawRow, Reading
 
 
 def read(path: Path, *rows: Any) -> list[RawRow | BadRow]:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return list(read_classification(path))
+    return list(read_classification(path, Reading()))
 
 
 def test_the_options_are_the_rows_own_in_its_order(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_bad_row_is_named_and_the_next_one_is_still_read(tmp_path: Path, row: 
 
 
 def test_the_real_rows_have_no_gold_answer() -> None:
-    rows = list(read_classification(real("fudan_news/argonautz_notebook_10_rows.jsonl")))
+    rows = list(read_classification(real("fudan_news/argonautz_notebook_10_rows.jsonl"), Reading()))
     assert [(row.line, row.kind) for row in rows if isinstance(row, BadRow)] == [(line, "unannotated") for line in range(1, 11)]
     assert len(rows) == 10
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tools.data.readers.label_studio import read_label_studio
-from tools.data.readers.row import BadRow, RawRow, misplaced
+from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.errors import ToolError
 from tools.example import Entity
 
@@ -26,7 +26,7 @@ def task(text: Any, *result: Any, **more: Any) -> dict[str, Any]:
 def read(tmp_path: Path, data: Any) -> list[RawRow | BadRow]:
     path = tmp_path / "a.json"
     path.write_bytes(data if isinstance(data, bytes) else json.dumps(data, ensure_ascii=False).encode())
-    return list(read_label_studio(path))
+    return list(read_label_studio(path, Reading()))
 
 
 def one(tmp_path: Path, row: Any) -> RawRow | BadRow:
@@ -212,4 +212,4 @@ def test_a_utf16_export_is_one_bad_row(tmp_path: Path) -> None:
 
 def test_a_missing_export_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="no such file"):
-        list(read_label_studio(tmp_path / "none.json"))
+        list(read_label_studio(tmp_path / "none.json", Reading()))

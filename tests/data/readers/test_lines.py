@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tools.data.readers.lines import Line, json_lines, text_lines
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.readers.row import BadRow, RawRow, Reading
 from tools.errors import ToolError
 
 
@@ -17,7 +17,7 @@ def lines(tmp_path: Path, data: bytes) -> list[Line | BadRow]:
 def rows(tmp_path: Path, data: bytes) -> list[RawRow | BadRow]:
     path = tmp_path / "a.jsonl"
     path.write_bytes(data)
-    return list(json_lines(lambda line, row: RawRow(line, json.dumps(row), []))(path))
+    return list(json_lines(lambda line, row, _: RawRow(line, json.dumps(row), []))(path, Reading()))
 
 
 def bad(tmp_path: Path, data: bytes) -> BadRow:

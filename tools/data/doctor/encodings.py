@@ -9,11 +9,12 @@ In: a file. Out: its encoding; for UTF-16, UTF-32 or GBK, a copy that the reader
 from __future__ import annotations
 
 import codecs
+import io
 import re
 import shutil
 from pathlib import Path
 
-from tools.data.readers.lines import wide_encoding
+from tools.data.readers.lines import open_raw, wide_encoding
 
 CHUNK = 1 << 20
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -24,7 +25,7 @@ def encoding_of(path: Path) -> str:
 
     A file is GBK if all of it decodes as GB18030 and no line is Chinese in UTF-8: damaged UTF-8 often decodes as GB18030 too.
     """
-    with open(path, "rb") as file:
+    with open_raw(path) as file:
         head = file.read(4096)
     if wide := wide_encoding(head).lower() or _unmarked_utf16(head):
         return wide
@@ -35,8 +36,8 @@ def encoding_of(path: Path) -> str:
 
 def write_as_utf8(path: Path, codec: str, copy: Path) -> None:
     """Writes `path`, which is in `codec`, to `copy` in UTF-8, line for line. Bytes that don't decode become U+FFFD."""
-    with open(path, encoding=codec, errors="replace", newline="") as raw, open(copy, "w", encoding="utf-8", newline="") as out:
-        shutil.copyfileobj(raw, out, CHUNK)
+    with open_raw(path) as raw, open(copy, "w", encoding="utf-8", newline="") as out:
+        shutil.copyfileobj(io.TextIOWrapper(raw, encoding=codec, errors="replace", newline=""), out, CHUNK)
 
 
 def _unmarked_utf16(head: bytes) -> str:
@@ -51,7 +52,7 @@ def _decodes(path: Path, codec: str) -> bool:
     """Returns whether all bytes decode; the file may end within a character."""
     decoder = codecs.getincrementaldecoder(codec)("strict")
     try:
-        with open(path, "rb") as file:
+        with open_raw(path) as file:
             while chunk := file.read(CHUNK):
                 decoder.decode(chunk)
     except UnicodeDecodeError:
@@ -60,7 +61,7 @@ def _decodes(path: Path, codec: str) -> bool:
 
 
 def _has_chinese_utf8(path: Path) -> bool:
-    with open(path, "rb") as file:
+    with open_raw(path) as file:
         for line in file:
             try:
                 if not line.isascii() and _CHINESE.search(line.decode("utf-8")):

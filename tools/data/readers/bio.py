@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.data.readers.lines import CUT, Line, text_lines
-from tools.data.readers.row import BadRow, RawRow, shown
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
 
 HEAD = 1000
@@ -74,7 +74,7 @@ class Notation:
         return (parts[0], tag) if parts and tag else None
 
 
-def read_bio(path: Path) -> Iterator[RawRow | BadRow]:
+def read_bio(path: Path, _: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each sentence of a file of tagged tokens."""
     notation = _notation(path)
     # Between two lines whose numbers aren't neighbours, a blank line or a document's start was passed over.

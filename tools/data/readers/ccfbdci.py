@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from tools.data.readers.fields import Unusable, entity, objects, string
-from tools.data.readers.lines import json_lines
-from tools.data.readers.row import RawRow
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.row import RawRow, Reading
 
 
-def _row(line: int, row: dict[str, Any]) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
     text = string(row, "text")
     if row.get("entities") is None:
         raise Unusable("no 'entities': the row isn't annotated.", "unannotated")
     return RawRow(line, text, [entity(item, "entity_label", "entity_text", "start_idx", "end_idx") for item in objects(row, "entities")])
 
 
-read_ccfbdci = json_lines(_row)
+read_ccfbdci = json_rows(_row)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from tools.data.readers.fields import Unusable, string, strings
-from tools.data.readers.lines import json_lines
-from tools.data.readers.row import RawRow
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.row import RawRow, Reading
 
 
-def _row(line: int, row: dict[str, Any]) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
     text = string(row, "text")
     options = strings(row, "category") if row.get("category") is not None else None
     gold = next((key for key in ("output", "label") if row.get(key) is not None), None)
@@ -22,4 +22,4 @@ def _row(line: int, row: dict[str, Any]) -> RawRow:
     return RawRow(line, text, [], string(row, gold), options)
 
 
-read_classification = json_lines(_row)
+read_classification = json_rows(_row)

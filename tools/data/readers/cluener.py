@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from tools.data.readers.fields import Unusable, is_offset, string
-from tools.data.readers.lines import json_lines
-from tools.data.readers.row import RawRow, shown
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.row import RawRow, Reading, shown
 from tools.example import Entity
 
 
-def _row(line: int, row: dict[str, Any]) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
     text = string(row, "text")
     if row.get("label") is None:
         raise Unusable("no 'label': the row isn't annotated (CLUENER's test split has none).", "unannotated")
@@ -32,4 +32,4 @@ def _entities(labels: Any) -> Iterator[Entity]:
                 yield Entity(label, text, span[0], span[1] + 1)
 
 
-read_cluener = json_lines(_row)
+read_cluener = json_rows(_row)

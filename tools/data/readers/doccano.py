@@ -13,23 +13,23 @@ from __future__ import annotations
 from typing import Any
 
 from tools.data.readers.fields import Unusable, is_offset, objects, offset, slice_of, string
-from tools.data.readers.lines import json_lines
-from tools.data.readers.row import RawRow, shown
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.row import RawRow, Reading, shown
 from tools.example import Entity
 
 
-def _row(line: int, row: dict[str, Any]) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
     text = string(row, "data" if "text" not in row and "data" in row else "text")
     labels = next((row[key] for key in ("label", "labels") if row.get(key) is not None), None)
     if row.get("entities") and labels:
         raise Unusable("both 'entities' and 'label' hold annotation; only one of them can be read.")
     if row.get("entities") is not None and not labels:
         found = [(offset(item, "start_offset"), offset(item, "end_offset"), string(item, "label")) for item in objects(row, "entities")]
-        return RawRow(line, text, _entities(text, found))
+        return RawRow(line, text, _entities(text, found), sliced=True)
     if labels is None:
         raise Unusable("neither 'label' nor 'entities': the row isn't annotated.", "unannotated")
     if isinstance(labels, list) and all(_is_span(span) for span in labels):
-        return RawRow(line, text, _entities(text, labels))
+        return RawRow(line, text, _entities(text, labels), sliced=True)
     return RawRow(line, text, [], _class(labels))
 
 
@@ -50,4 +50,4 @@ def _class(labels: Any) -> str:
     return names[0]
 
 
-read_doccano = json_lines(_row)
+read_doccano = json_rows(_row)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from tools.data.readers.fields import Unusable, entity, objects, string, strings
-from tools.data.readers.lines import json_lines
-from tools.data.readers.row import RawRow
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.row import RawRow, Reading
 
 
-def _row(line: int, row: dict[str, Any]) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
     text, label, options = string(row, "text"), None, None
     if row.get("label") is None and row.get("entities") is None:
         raise Unusable("neither 'entities' nor 'label': the row isn't annotated.", "unannotated")
@@ -25,4 +25,4 @@ def _row(line: int, row: dict[str, Any]) -> RawRow:
     return RawRow(line, text, [entity(item, "label", "text", "start", "end") for item in found], label, options)
 
 
-read_canonical = json_lines(_row)
+read_canonical = json_rows(_row)

@@ -7,19 +7,20 @@ A line ends at LF, and a CR before it belongs to the end; U+2028 and similar cha
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from tools.data.readers.fields import Unusable
-from tools.data.readers.row import BadRow, RawRow, Reader, shown
+from tools.data.readers.row import BadRow, RawRow, Reader, Reading, shown
 from tools.files import encoding_problem, json_problem, need_file
 
 CUT = "the file ends in the middle of this row"
 # UTF-32's little-endian mark begins with UTF-16's, so it stands first.
 _WIDE = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-Parse = Callable[[int, dict[str, Any]], RawRow]
+Parse = Callable[[int, dict[str, Any], Reading], RawRow]
 
 
 class Line(NamedTuple):
@@ -30,9 +31,16 @@ class Line(NamedTuple):
     ended: bool
 
 
+def open_raw(path: Path) -> IO[bytes]:
+    """Opens a raw file; one that is compressed with gzip is read as what it holds. Raises ToolError for a missing one."""
+    with open(need_file(path), "rb") as handle:
+        is_gzip = handle.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip else open(path, "rb")
+
+
 def text_lines(path: Path) -> Iterator[Line | BadRow]:
     """Yields each line of the file that isn't blank; a BadRow for a line that can't be read, and a single one for a file in UTF-16."""
-    with open(need_file(path), "rb") as handle:
+    with open_raw(path) as handle:
         for number, raw in enumerate(handle, 1):
             if number == 1:
                 if wide := wide_encoding(raw):
@@ -49,16 +57,16 @@ def wide_encoding(head: bytes) -> str:
 
 
 def json_lines(parse: Parse) -> Reader:
-    """Returns the reader of a JSON Lines file: `parse(line, object)` makes a row of each line that isn't blank, or raises Unusable with the reason why it can't."""
-    return lambda path: (line if isinstance(line, BadRow) else _json_row(line, parse) for line in text_lines(path))
+    """Returns the reader of a JSON Lines file: `parse(line, object, reading)` makes a row of each line that isn't blank, or raises Unusable with the reason why it can't."""
+    return lambda path, reading: (line if isinstance(line, BadRow) else _json_row(line, parse, reading) for line in text_lines(path))
 
 
-def row_of(line: int, value: Any, parse: Parse) -> RawRow | BadRow:
-    """Returns the row that `parse(line, value)` makes of a decoded value, or a BadRow with the reason why it can't."""
+def row_of(line: int, value: Any, parse: Parse, reading: Reading) -> RawRow | BadRow:
+    """Returns the row that `parse(line, value, reading)` makes of a decoded value, or a BadRow with the reason why it can't."""
     if not isinstance(value, dict):
         return BadRow(line, f"a JSON object is needed, this is {shown(value)}.")
     try:
-        return parse(line, value)
+        return parse(line, value, reading)
     except Unusable as fault:
         return BadRow(line, *fault.args)
 
@@ -80,9 +88,9 @@ def _decode(number: int, raw: bytes, ended: bool) -> Line | BadRow:
     return Line(number, text, ended)
 
 
-def _json_row(line: Line, parse: Parse) -> RawRow | BadRow:
+def _json_row(line: Line, parse: Parse, reading: Reading) -> RawRow | BadRow:
     try:
-        value = _DECODER.decode(line.text)
+        value = DECODER.decode(line.text)
     except Unusable as fault:
         return BadRow(line.line, *fault.args)
     except (ValueError, RecursionError) as error:
@@ -91,7 +99,7 @@ def _json_row(line: Line, parse: Parse) -> RawRow | BadRow:
         # A number of too many digits, or too deep a list, is a fault wherever the file ends.
         cut = bool(where) and not line.ended
         return BadRow(line.line, f"{CUT} ({problem})." if cut else f"{problem}.", "truncated" if cut else "json")
-    return row_of(line.line, value, parse)
+    return row_of(line.line, value, parse, reading)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -102,4 +110,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+DECODER = json.JSONDecoder(object_pairs_hook=_object)

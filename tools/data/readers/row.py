@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ class RawRow:
     """A readable row. `line` is where it begins in its file (from 1); entities stand in the file's order, ends exclusive.
 
     Only types are checked: an entity's `text` is the file's string, which may differ from the text at its offsets. A classification row has `label`, and
-    perhaps `options`, instead of entities. `repairs` describes what the reader repaired by its format's rule.
+    perhaps `options`, instead of entities. `repairs` describes what the reader repaired by its format's rule. `sliced`: the file has offsets without strings, and
+    the reader took the strings from the text, so they agree with it even if the offsets are wrong. `item` names the row where its line doesn't: 'task 17'.
     """
 
     line: int
@@ -28,6 +29,8 @@ class RawRow:
     label: str | None = None
     options: list[str] | None = None
     repairs: tuple[str, ...] = ()
+    sliced: bool = field(default=False, compare=False)
+    item: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,32 @@ class BadRow:
     line: int
     reason: str
     kind: str = "type"
+    item: str = field(default="", compare=False)
 
 
-Reader = Callable[[Path], Iterator[RawRow | BadRow]]
+@dataclass(slots=True)
+class Reading:
+    """What a task says about one raw file beyond its reader, and what the reader has to say about it.
+
+    `fields` maps a role ('text', 'label', …) to the field or column of the file that has it; `numbers` are the labels or tags that the file's numbers 0, 1, 2, …
+    stand for. The reader adds each rule that it applied to `applied`, and each thing that it took but doubts to `doubts`, with its line. A second pass adds the same.
+    """
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    numbers: Sequence[str] = ()
+    applied: dict[str, int] = field(default_factory=dict)
+    doubts: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, rule: str, line: int = 1) -> None:
+        """Remembers a rule that was applied, a clause, and the first line that needed it."""
+        self.applied.setdefault(rule, line)
+
+    def doubt(self, doubt: str, line: int = 1) -> None:
+        """Remembers a doubt, a sentence, and its first line."""
+        self.doubts.setdefault(doubt, line)
+
+
+Reader = Callable[[Path, Reading], Iterator[RawRow | BadRow]]
 
 
 def misplaced(row: RawRow) -> list[Entity]:

@@ -22,7 +22,7 @@ from tools.conf.run import Run, load_run
 from tools.conf.task import DATASET, KINDS, TASKS, Task, find_task, load_task
 from tools.data.doctor.examine import check
 from tools.data.readers import READERS
-from tools.data.readers.row import LONE_SURROGATE, RawRow
+from tools.data.readers.row import LONE_SURROGATE, RawRow, Reading
 from tools.data.scaffold import new_run
 from tools.data.scaffold.new_run import ChosenBase
 from tools.data.scaffold.new_task import Draft, kind_of, labels_of, prompt_text, task_text
@@ -131,7 +131,7 @@ def _alpaca_rows(task: Task, raws: list[Raw]) -> Iterator[prompt.AlpacaRow]:
     """Yields each row as training sees it, but for rows that no tokenizer takes."""
     render = prompt.renderer(task)
     for raw in raws:
-        for _, row in Source(raw.readable).rows(READERS[task.reader], f"tokens of {raw.split}"):
+        for _, row in Source(raw.readable, reading=Reading(task.fields, task.numbers)).rows(READERS[task.reader], f"tokens of {raw.split}"):
             if isinstance(row, RawRow):
                 row = of_kind(row, task)
                 alpaca = prompt.alpaca(task, Example("", row.text, row.entities, row.label, row.options), render)

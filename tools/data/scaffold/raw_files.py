@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tools.conf.task import DATASET, Shares
 from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.readers import READERS
-from tools.data.readers.row import RawRow
+from tools.data.readers.row import RawRow, Reading
 from tools.data.scaffold import unread
 from tools.data.scaffold.trials import FORMS, HEAD, Trial, heads, read
 from tools.data.sources import share_of
@@ -87,7 +87,7 @@ def guess(path: Path, reader: str | None = None, name: str = "") -> Trial:
 
 def share_for_dev(raw: Raw) -> float:
     """Returns the share of a single file's texts that becomes dev: a tenth, or more where the file is so small that a tenth might be none."""
-    texts = [row.text for row in islice(READERS[raw.trial.reader](raw.readable), FEW) if isinstance(row, RawRow)]
+    texts = [row.text for row in islice(READERS[raw.trial.reader](raw.readable, Reading()), FEW) if isinstance(row, RawRow)]
     return next((share for share in SHARES if len({share_of(text, Shares.model_validate({"dev": share})) for text in texts}) > 1), SHARES[0])
 
 

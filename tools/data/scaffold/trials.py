@@ -24,10 +24,11 @@ SHOWN = 3  # entities or options of a row in a message
 
 
 class Form(NamedTuple):
-    """A raw format: its name, with the fields that hold the annotation, and an example."""
+    """A raw format: its name, with the fields that hold the annotation, an example, and whether its rows are JSON objects (else lines of text)."""
 
     name: str
     example: str
+    is_json: bool = True
 
 
 # The first one is taken where several read the same rows from a file.
@@ -50,7 +51,7 @@ FORMS = {
         "Label Studio's JSON export",
         '[{"data": {"text": "叶老桂说"}, "annotations": [{"result": [{"type": "labels", "value": {"start": 0, "end": 3, "labels": ["PER"]}}]}]}]',
     ),
-    "bio": Form("columns of tokens and tags", "叶 B-PER   (one token and its tag a line, a blank line between sentences)"),
+    "bio": Form("columns of tokens and tags", "叶 B-PER   (one token and its tag a line, a blank line between sentences)", is_json=False),
 }
 
 
@@ -128,16 +129,10 @@ def read(path: Path, reader: str, limit: int | None = None) -> Trial:
 
 
 def heads(path: Path) -> list[Trial]:
-    """Returns the first rows as each possible reader reads them: Label Studio's alone for a JSON list, `bio` last and only where a line isn't JSON."""
-    found = [read(path, reader, HEAD) for reader in (["label_studio"] if is_list(path) else [reader for reader in FORMS if reader != "bio"])]
+    """Returns the first rows as each possible reader reads them: the readers of JSON, and those of lines only where no line is JSON."""
+    found = [read(path, reader, HEAD) for reader, form in FORMS.items() if form.is_json]
     is_json = any(head.rows or head.refused.keys() <= {"type", "unannotated"} for head in found)
-    return found if is_json else [*found, read(path, "bio", HEAD)]
-
-
-def is_list(path: Path) -> bool:
-    """Returns whether a file begins like a JSON list."""
-    with open(path, "rb") as file:
-        return file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    return found if is_json else [*found, *(read(path, reader, HEAD) for reader, form in FORMS.items() if not form.is_json)]
 
 
 def _begin(words: list[str]) -> str:

@@ -14,9 +14,10 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tools.data.readers.json_list import is_list
 from tools.data.readers.lines import text_lines
 from tools.data.readers.row import BadRow, shown
-from tools.data.scaffold.trials import FORMS, HEAD, Trial, heads, is_list
+from tools.data.scaffold.trials import FORMS, HEAD, Trial, heads
 from tools.text import one_line
 
 PAGE = "docs/own-data.md"
