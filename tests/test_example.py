@@ -26,11 +26,14 @@ def test_pairs_are_unique_and_keep_their_order() -> None:
         ('{"id": "a", "text": "x", "entities": [{"label": "n"}]}', "e.jsonl:1: not an example"),
         (
             '{"id": "a", "text": "xyz", "entities": [{"label": "n", "text": "y", "start": 0, "end": 1}]}',
-            r"the text at \[0, 1\) is not the entity's, 'y'",
+            r"e.jsonl:1: .*text\[0:1\] is 'x', but the entity's text is 'y'; it stands at \[1, 2\).*`end` is exclusive.*make data",
         ),
-        ('{"id": "a", "text": "xyz", "entities": [{"label": "n", "text": "z", "start": -1, "end": 3}]}', r"the text at \[-1, 3\) is not"),
-        ('{"id": "a", "text": "xyz", "entities": [{"label": "n", "text": "z", "start": 2, "end": 9}]}', r"the text at \[2, 9\) is not"),
-        ('{"id": "a", "text": "xyz", "entities": [{"label": "n", "text": "", "start": 2, "end": 2}]}', r"the text at \[2, 2\) is not"),
+        ('{"id": "a", "text": "xyz", "entities": [{"label": "n", "text": "z", "start": -1, "end": 3}]}', r"text\[-1:3\] is '', but"),
+        ('{"id": "a", "text": "xyz", "entities": [{"label": "n", "text": "z", "start": 2, "end": 9}]}', r"text\[2:9\] is 'z', but"),
+        (
+            '{"id": "a", "text": "xyz", "entities": [{"label": "n", "text": "", "start": 2, "end": 2}]}',
+            r"text\[2:2\] is '', but the entity's text is ''; it stands nowhere",
+        ),
         ('{"id": "a", "text": "xyz", "entities": [{"label": "n", "text": "x", "start": false, "end": true}]}', "must be whole numbers"),
         ('{"id": "a", "text": "x", "entities": {"label": "n"}}', "e.jsonl:1: not an example"),
         ('{"id": "a", "text": "x", "entities": 3}', "e.jsonl:1: not an example"),
@@ -38,6 +41,8 @@ def test_pairs_are_unique_and_keep_their_order() -> None:
         ('{"id": "a", "text": "x", "label": "y", "options": "xy"}', "options must be a list"),
         ('{"id": "a", "text": "x", "label": "y", "options": [1]}', "must be strings"),
         ('{"id": "a", "text": "x", "label": null}', "must be strings"),
+        ('{"id": "a", "text": "x", "label": ["体育", "财经"]}', r"e.jsonl:1: a list of labels, \['体育', '财经'\]; .* has one"),
+        ('{"id": "a", "text": "x", "labels": ["体育"]}', r"e.jsonl:1: a list of labels, \['体育'\]"),
         ('{"id": "a", "text": "x", "entities": []}\n{"id": "a", "text": "y", "entities": []}', "e.jsonl:2: the id 'a' stands twice"),
     ],
 )

@@ -3,7 +3,7 @@
 {"id": "clue-dev-000001", "text": "…", "entities": [{"label": "name", "text": "叶老桂", "start": 9, "end": 12}]}
 {"id": "fudan-dev-000001", "text": "…", "label": "Economy", "options": ["Economy", "Art"]}     (classification; options where they differ per row)
 
-Offsets count code points and `end` is exclusive, whatever the raw file did.
+Offsets count code points and `end` is exclusive, whatever the raw file did; `text[start:end]` is the entity's text, or the line is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from tools.errors import WANTING, ToolError
 from tools.files import read_jsonl
+from tools.text import one_line
 from tools.text import quoted as shown
 
 
@@ -81,10 +82,23 @@ def as_example(row: dict[str, Any], where: str) -> Example:
             entities = [Entity(e["label"], e["text"], e["start"], e["end"]) for e in row["entities"]]
             example = Example(row["id"], row["text"], entities)
     except (KeyError, TypeError) as error:
-        raise ToolError(f"{where}: not an example ({error!r}); `make data` writes them.", WANTING) from None
+        if "labels" not in row:
+            raise ToolError(f"{where}: not an example ({error!r}); `make data` writes them.", WANTING) from None
+        raise several_labels(row["labels"], where) from None
+    if type(example.label) is list:
+        raise several_labels(example.label, where)
     if problem := _problem(example, "label" in row):
         raise ToolError(f"{where}: not an example: {problem}.", WANTING)
     return example
+
+
+def several_labels(labels: Any, where: str) -> ToolError:
+    """Returns the error for a classification example with a list of labels."""
+    return ToolError(
+        f"{where}: a list of labels, {one_line(repr(labels), 60)}; a classification example has one, as a string. Where rows have several, make a task for each label, "
+        "with the classes yes and no, or leave these rows out.",
+        WANTING,
+    )
 
 
 def _problem(example: Example, is_class: bool) -> str:
@@ -102,5 +116,16 @@ def _problem(example: Example, is_class: bool) -> str:
         if type(start) is not int or type(end) is not int:
             return "each entity's start and end must be whole numbers"
         if not 0 <= start < end <= length or text[start:end] != entity.text:
-            return f"the text at [{start}, {end}) is not the entity's, {shown(entity.text)}"
+            return _misplaced(entity, text)
     return ""
+
+
+def _misplaced(entity: Entity, text: str) -> str:
+    """Returns how an entity disagrees with the text at its place, and where its string stands instead."""
+    start, end, place = entity.start, entity.end, text.find(entity.text) if entity.text else -1
+    there = text[start:end] if 0 <= start < end else ""
+    stands = f"it stands at [{place}, {place + len(entity.text)})" if place >= 0 else "it stands nowhere in the text"
+    return (
+        f"text[{start}:{end}] is {shown(there)}, but the entity's text is {shown(entity.text)}; {stands}. Offsets count code points from 0, and `end` is exclusive: "
+        "correct the file, or let `make data` write it anew from the raw file"
+    )

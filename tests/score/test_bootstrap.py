@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.score.bootstrap import SELDOM, intervals, resample
+from tools.score.bootstrap import SELDOM, interval, intervals, resample
 from tools.score.counts import NO_LABEL
 
 ITEMS = st.sampled_from(["correct a", "missed a", "spurious a", "correct b", "missed b", f"spurious {NO_LABEL}"])
@@ -62,6 +62,26 @@ def test_perfect_predictions_are_surely_1_though_some_samples_may_hold_no_entity
 
 def test_nothing_to_count_has_the_interval_of_the_f1_that_is_shown() -> None:
     assert intervals({(): 5})["micro"] == intervals({})["macro"] == [0.0, 0.0]
+
+
+def test_macro_keeps_the_labels_of_all_rows_in_every_sample() -> None:
+    """A label in one of many rows is absent from a third of the samples; macro would jump to the other label's F1 there."""
+    outcomes = {("correct a",): 99, ("missed b",): 1}
+    found = intervals(outcomes)
+    assert found["macro"] == [0.5, 0.5]  # (1 + 0) / 2 whether b was drawn or not
+    assert intervals({("missed a",): 99, ("correct b",): 1})["macro"] == [0.5, 0.5]
+
+
+def test_an_interval_is_widened_to_hold_its_figure() -> None:
+    assert interval(numpy.array([0.4, 0.5, numpy.nan]), 0.9) == [pytest.approx(0.4025), 0.9]
+    assert interval(numpy.array([numpy.nan]), 0.0) == [0.0, 0.0]
+
+
+def test_accuracy_has_an_interval_where_rows_are_classes() -> None:
+    outcomes = {("correct a",): 80, ("missed a", "spurious b"): 15, ("missed b",): 5}
+    low, high = intervals(outcomes, classes=True)["accuracy"]
+    assert 0.7 < low < 0.8 < high < 0.9
+    assert "accuracy" not in intervals(outcomes)
 
 
 def test_seed_level_and_samples_are_said_and_have_their_effect() -> None:

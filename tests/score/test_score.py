@@ -19,7 +19,7 @@ from tools.predict.predictions import Prediction
 from tools.score.counts import NO_LABEL
 from tools.score.places import occurrences
 from tools.score.score import evaluate
-from tools.score.table import STRICT, show
+from tools.score.table import show
 from tools.score.tally import NO_ANSWER
 
 
@@ -206,7 +206,19 @@ def test_perfect_predictions_are_1_with_an_interval_from_1_to_1(rows: list[Any])
     expected = 1.0 if any(e.entities for e in examples) else 0.0
     assert (scored["micro"]["f1"], scored["macro"]["f1"]) == (expected, expected)
     assert scored["intervals"]["micro"] == scored["intervals"]["macro"] == [expected, expected]
-    assert scored["parsing"] == {STRICT: len(examples)}
+    assert (scored["parsing"], scored["answers"]) == ({}, {"trained": len(examples), "tolerant": 0, "unreadable": 0, "missing": 0})
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS)
+def test_every_interval_holds_its_figure(rows: list[Any]) -> None:
+    task, (examples, outputs) = find_task("clue"), drawn(rows)
+    scored = result(task, examples, outputs)
+    bounds = scored["intervals"]
+    for low, figures, high in ((bounds[key][0], scored[key], bounds[key][1]) for key in ("micro", "macro")):
+        assert low <= figures["f1"] <= high
+    for label, (low, high) in bounds["labels"].items():
+        assert low <= scored["labels"][label]["f1"] <= high
 
 
 @settings(max_examples=60, deadline=None)
@@ -254,8 +266,19 @@ def test_classification_is_scikit_learns() -> None:
     assert [[scored["confusion"].get(g, {}).get(p, 0) for p in names] for g in names] == matrix.tolist()
     assert scored["outside_options"] == said.count("Cooking") == scored["failures"]["unknown_label"]
     assert scored["failures"]["unparsable"] == said.count("")
-    assert "accuracy" in show(scored)
+    low, high = scored["intervals"]["accuracy"]
+    assert low < scored["accuracy"] < high and f"accuracy {low:.4f}–{high:.4f}" in show(scored)
     assert "span" not in show(scored), "a class has no place"
+
+
+def test_what_is_too_few_for_an_interval_is_said(write_task: Callable[..., Path]) -> None:
+    task = toy(write_task, ["a", "b", "c"])
+    examples = [example(str(n), "甲乙", ("a", "甲", 0), *([("b", "乙", 1)] if n < 4 else [])) for n in range(30)]
+    outputs: list[str | None] = [answer([("a", "甲")])] * 30
+    enough, few = result(task, examples, outputs), result(task, examples[:29], outputs[:29])
+    assert (enough["intervals"]["few"], few["intervals"]["few"]) == ({"rows": False, "labels": ["b"]}, {"rows": True, "labels": ["b"]})
+    assert "few rows" not in show(enough) and "few rows, 29" in show(few)  # type: ignore[arg-type]
+    assert "few gold items, so that their own F1 and macro F1 say little: b 4" in show(enough)  # type: ignore[arg-type]
 
 
 def test_a_class_of_the_task_that_is_no_option_of_the_row_is_outside_the_options() -> None:
@@ -309,7 +332,7 @@ def test_an_example_whose_offsets_hold_another_text_is_refused(files: tuple[Path
     wrong["entities"][0]["end"] += 1
     examples.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     done = tool("score", task, "--examples", examples, "--predictions", predictions, "--out", tmp_path / "out")
-    assert (done.returncode, "is not the entity's" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "but the entity's text is" in done.stderr) == (1, True), done.stderr
 
 
 def test_first_occurrences_are_an_option_of_the_command(files: tuple[Path, Path, Path], tool: Callable, tmp_path: Path) -> None:

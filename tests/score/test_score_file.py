@@ -25,7 +25,7 @@ SCORE: Score = {
 def test_a_score_is_read_as_it_was_written_and_an_older_one_may_lack_later_keys(tmp_path: Path) -> None:
     write_score(tmp_path, SCORE)
     assert read_score(tmp_path) == SCORE
-    whole: Score = {**SCORE, "strict": {"micro": FIGURES}, "parsing": {"strict": 1}, "predictions_sha256": "ab" * 32}
+    whole: Score = {**SCORE, "strict": {"micro": FIGURES}, "parsing": {"lines": 1}, "predictions_sha256": "ab" * 32}
     write_score(tmp_path, whole)
     assert read_score(tmp_path) == whole
 

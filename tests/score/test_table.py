@@ -1,6 +1,9 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from tests.score.conftest import document_rows, result
+from tests.score.conftest import answer, document_rows, example, result, toy
 from tools.conf.task import find_task
 from tools.score.table import show
 
@@ -35,3 +38,16 @@ def test_the_documents_table_comes_out_of_its_integers() -> None:
     assert f"{scored['micro']['precision']:.4f} {scored['micro']['recall']:.4f}" == "0.7907 0.8005"
     assert f"{scored['macro']['f1']:.4f}" == "0.7920"
     assert [line.split()[-5:] for line in show(scored).splitlines() if line.strip().startswith("Macro")] == [["Avg.", "-", "-", "0.7920", "-"]]
+
+
+def test_the_score_of_the_trained_form_alone_stands_beside_the_headline(write_task: Callable[..., Path]) -> None:
+    trained = answer([("a", "甲")])
+    examples = [example(str(n), "甲", ("a", "甲", 0)) for n in range(5)]
+    scored = result(toy(write_task, ["a"]), examples, [trained, f"答案：{trained}", f"答案：{trained}", "嗯", None])
+    lines = [line.split() for line in show(scored).splitlines()]
+    assert ["Micro", "Avg.", "1.0000", "0.6000", "0.7500", "5"] in lines
+    assert ["Strict", "Micro", "1.0000", "0.2000", "0.3333", "5"] in lines and ["Strict", "Macro", "-", "-", "0.3333", "-"] in lines
+    assert "answers: 1 in the trained form, 2 read tolerantly, 1 unreadable, 1 missing" in show(scored)
+    assert "with those read tolerantly 0.7500 (+0.4167)" in show(scored)
+    alike = show(result(toy(write_task, ["a"]), examples, [trained] * 5))
+    assert "answers: 5 in the trained form, 0 read tolerantly, 0 unreadable\n" in alike and "strict F1" not in alike

@@ -2,17 +2,18 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tests.score.conftest import answer, counted, example, result, toy
 from tools.conf.task import find_task, load_task
+from tools.errors import ToolError
+from tools.example import Example
 from tools.predict.predictions import Prediction
 from tools.score.counts import NO_LABEL
 from tools.score.score import score
-from tools.score.score_file import Score
-from tools.score.table import STRICT, show
+from tools.score.table import show
 from tools.score.tally import Setting, tally
 
 
@@ -62,7 +63,7 @@ def test_a_control_token_in_a_text_is_compared_as_the_model_saw_it(write_task: C
 def test_a_strict_answer_is_told_from_one_that_needed_help() -> None:
     task = find_task("clue")
     scored = result(task, [example(str(n), "甲", ("name", "甲", 0)) for n in range(3)], [answer([("name", "甲")]), None, "哦"])
-    assert (scored["parsing"][STRICT], scored["failures"]["missing"], scored["failures"]["unparsable"]) == (1, 1, 1)
+    assert scored["answers"] == {"trained": 1, "tolerant": 0, "unreadable": 1, "missing": 1}
 
 
 def test_the_strict_score_counts_any_answer_outside_the_trained_form_as_empty(write_task: Callable[..., Path]) -> None:
@@ -75,8 +76,31 @@ def test_the_strict_score_counts_any_answer_outside_the_trained_form_as_empty(wr
         outputs.append(rng.choice([trained, trained, f"答案：{trained}", trained[:-1], "不知道", None]))
         emptied.append(trained if outputs[-1] == trained else None)
     scored = result(task, examples, outputs)
-    assert scored["strict"]["micro"] == result(task, examples, emptied)["micro"] != scored["micro"]
-    assert f"strict F1 {scored['strict']['micro']['f1']:.4f}" in show(cast(Score, scored))
+    alone = result(task, examples, emptied)
+    assert scored["strict"] == {"micro": alone["micro"], "macro": alone["macro"]}
+    assert scored["strict"]["micro"] != scored["micro"] and scored["strict"]["macro"] != scored["macro"]
+    answers = scored["answers"]
+    assert (sum(answers.values()), answers["trained"]) == (200, sum(output is not None for output in emptied))
+    assert min(answers.values()) > 0
+
+
+def test_a_class_that_is_no_class_of_the_task_is_not_in_the_trained_form(write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task(kind="classification", reader="classification", labels=["甲类", "乙类"]))
+    gold = [Example(str(n), "文", [], "甲类") for n in range(4)]
+    scored = result(task, gold, ["甲类", "乙类", "丙类", "说不准，都有可能吧"])
+    assert scored["answers"]["trained"] == 2 and sum(scored["answers"].values()) == 4
+    assert {key: scored["strict"]["micro"][key] for key in ("tp", "fp", "fn")} == {"tp": 1, "fp": 1, "fn": 3}
+
+
+@pytest.mark.parametrize("label", ["甲类,乙类", "乙类 / 甲类", "甲类#乙类"])
+def test_a_row_with_several_classes_in_one_string_is_refused_by_name(write_task: Callable[..., Path], tmp_path: Path, label: str) -> None:
+    task = load_task(write_task(kind="classification", reader="classification", labels=["甲类", "乙类"]))
+    examples, predictions = tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"
+    examples.write_text(Example("1", "文", [], label).to_json() + "\n", encoding="utf-8")
+    predictions.write_text(Prediction("1", "甲类").to_json() + "\n", encoding="utf-8")
+    with pytest.raises(ToolError, match=r"toy_dev\.jsonl:1: a list of labels, .*甲类.*; a classification example has one") as raised:
+        tally(Setting(task), examples, predictions)
+    assert raised.value.exit_code == 1
 
 
 def test_a_huge_answer_is_scored_and_not_choked_on(write_task: Callable[..., Path]) -> None:
@@ -110,5 +134,5 @@ def test_rows_read_from_files_by_the_short_way_are_counted_as_any_other_row_is(
         path.write_text("".join(one.to_json() + "\n" for one in some), encoding="utf-8")
     one_by_one = counted(examples, {p.id: p for p in predictions}, Setting(task, frozenset("甲")))
     assert tally(Setting(task, frozenset("甲")), *files) == one_by_one
-    assert one_by_one.strict > 250, "none takes the short way"
+    assert one_by_one.trained > 250, "none takes the short way"
     assert min(one_by_one.failures[name] for name in ("ungrounded", "truncated", "missing", "unparsable", "unknown_label")) > 0

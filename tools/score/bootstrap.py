@@ -1,4 +1,4 @@
-"""Computes a bootstrap over the rows of an evaluation: resampled sums, and the percentile intervals of F1.
+"""Computes a bootstrap over the rows of an evaluation: resampled sums, and the percentile intervals of F1 and accuracy.
 
 In: how often each outcome of a row occurs. Out: F1's interval at 95 % for the micro and macro average and for every label.
 
@@ -11,6 +11,7 @@ are exchangeable, so the number of times that a sample holds each outcome is mul
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import fsum
 from typing import TYPE_CHECKING
 
 from tools.score.counts import NO_LABEL, Outcome, read_item
@@ -53,45 +54,53 @@ def resample(times: numpy.ndarray, table: numpy.ndarray, samples: int, seed: int
     return numpy.concatenate(sums)
 
 
-def interval(values: numpy.ndarray, level: float = LEVEL) -> list[float]:
-    """Returns the percentile interval [low, high] of resampled values; NaN is left out, and no value at all gives [0.0, 0.0], as F1 of nothing is 0."""
+def interval(values: numpy.ndarray, point: float, level: float = LEVEL) -> list[float]:
+    """Returns the percentile interval [low, high] of resampled values, widened where it doesn't hold `point`, the figure of all rows. NaN is left out.
+
+    Percentiles of few rows can lie on one side of the figure that they are an interval of.
+    """
     import numpy
 
     values = values[~numpy.isnan(values)]
-    if not len(values):
-        return [0.0, 0.0]
-    low, high = numpy.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return [float(low), float(high)]
+    low, high = numpy.quantile(values, [(1 - level) / 2, (1 + level) / 2]) if len(values) else (point, point)
+    return [min(float(low), point), max(float(high), point)]
 
 
-def intervals(outcomes: Mapping[Outcome, int], samples: int = SAMPLES, seed: int = SEED, level: float = LEVEL) -> Intervals:
-    """Returns the intervals of F1 by the protocols set and span, from each outcome and the number of rows that have it.
+def intervals(outcomes: Mapping[Outcome, int], samples: int = SAMPLES, seed: int = SEED, level: float = LEVEL, classes: bool = False) -> Intervals:
+    """Returns the intervals of F1 by the protocol set, from each outcome and the number of rows that have it; with `classes`, that of accuracy too.
 
-    They depend on the outcomes and the seed alone, not on the order of rows. A sample without any item of a label is left out of the label's interval; a label that
-    occurs nowhere has none. Macro is the mean over the labels that occur in the sample.
+    They depend on the outcomes and the seed alone, not on the order of rows. Macro is the mean over the labels that occur in all rows, in every sample: a label that a
+    sample lacks, and whose F1 there would be 0/0, counts with its F1 of all rows. A label's own interval is of the samples that have it.
     """
     import numpy
 
     patterns = sorted(outcomes, key=lambda pattern: (-outcomes[pattern], pattern))
     labels = sorted({read_item(item)[1] for pattern in patterns for item in pattern})
     times = numpy.array([outcomes[pattern] for pattern in patterns], dtype=numpy.int64)
-    drawn = resample(times, _table(patterns, labels), samples, seed, SELDOM)
+    table = _table(patterns, labels)
+    drawn = numpy.concatenate([(times @ table)[None], resample(times, table, samples, seed, SELDOM)])  # all rows first
     right, items = drawn[:, : len(labels)], drawn[:, len(labels) :]
+    named = numpy.array([label != NO_LABEL for label in labels], dtype=bool)
     with numpy.errstate(invalid="ignore"):
         by_label = right / items
         micro = right.sum(1) / items.sum(1)
-    named = numpy.array([label != NO_LABEL for label in labels], dtype=bool)
-    occurs = (items > 0) & named
-    macro = numpy.where(occurs, by_label, 0.0).sum(1) / numpy.maximum(occurs.sum(1), 1)
-    return {
+    each = numpy.where(numpy.isnan(by_label), by_label[0], by_label)[:, named]
+
+    def around(figures: numpy.ndarray, point: float | None = None) -> list[float]:
+        return interval(figures[1:], float(numpy.nan_to_num(figures[0])) if point is None else point, level)
+
+    found: Intervals = {
         "method": "percentile bootstrap over rows",
         "samples": samples,
         "seed": seed,
         "level": level,
-        "micro": interval(micro, level),
-        "macro": interval(macro[occurs.any(1)], level),
-        "labels": {label: interval(by_label[:, column], level) for column, label in enumerate(labels) if named[column]},
+        "micro": around(micro),
+        "macro": around(each.mean(1), fsum(each[0]) / each.shape[1]) if each.size else [0.0, 0.0],
+        "labels": {label: around(by_label[:, column]) for column, label in enumerate(labels) if named[column]},
     }
+    if classes:
+        found["accuracy"] = around(right.sum(1) / (2 * max(1, int(times.sum()))))
+    return found
 
 
 def _table(patterns: list[Outcome], labels: list[str]) -> numpy.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping
+from math import fsum
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,10 +23,12 @@ from tools.score import bootstrap
 from tools.score.counts import NO_LABEL, Counts, Matched, ratio, totals
 from tools.score.gazetteer import Gazetteer, seen_strings
 from tools.score.protocols import FIVEFOLD, OCCURRENCES, PRIMARY
-from tools.score.score_file import FILE, ProtocolFigures, PublishedFigure, Score, write_score
-from tools.score.table import STRICT, show, table
+from tools.score.score_file import FILE, Answers, Few, Figures, ProtocolFigures, PublishedFigure, Score, StrictFigures, write_score
+from tools.score.table import show, table
 from tools.score.tally import Setting, Tally, tally
 from tools.text import whole_number
+
+FEW_ROWS, FEW_GOLD = 30, 5  # below so many rows, or gold items of a label, a resampled interval is known to be too narrow
 
 
 def evaluate(
@@ -66,7 +69,6 @@ def score(counts: Tally, setting: Setting, split: str, samples: int = bootstrap.
     names = task.labels or sorted(label for label in found[PRIMARY][0] if label != NO_LABEL)
     averages = {protocol: _averages(*some, names, protocol in FIVEFOLD) for protocol, some in found.items()}
     main: Any = averages.pop(PRIMARY)
-    micro, loose = found[PRIMARY][1].counts(), counts.loose
     result: Score = {
         "task": task.name,
         "version": task.version,
@@ -76,10 +78,11 @@ def score(counts: Tally, setting: Setting, split: str, samples: int = bootstrap.
         "labels": main["labels"],
         "micro": main["micro"],
         "macro": main["macro"],
-        "strict": {"micro": Counts(micro.tp - loose.tp, micro.fp - loose.fp, micro.fn + loose.tp).to_dict()},
+        "strict": _strict(*found[PRIMARY], counts, names),
+        "answers": _answers(counts),
         "span": (found["span"][1].counts() if "span" in found else Counts()).to_dict(),
         "protocols": averages,
-        "intervals": bootstrap.intervals(by_protocol.get(PRIMARY, {}), samples, seed),
+        "intervals": bootstrap.intervals(by_protocol.get(PRIMARY, {}), samples, seed, classes=task.kind == "classification"),
         "failures": {
             "unparsable": counts.failures["unparsable"],
             "truncated": counts.failures["truncated"],
@@ -87,8 +90,9 @@ def score(counts: Tally, setting: Setting, split: str, samples: int = bootstrap.
             "unknown_label": counts.failures["unknown_label"],
             "ungrounded": counts.failures["ungrounded"],
         },
-        "parsing": {STRICT: counts.strict, **dict(sorted(counts.parsing.items()))},
+        "parsing": dict(sorted(counts.parsing.items())),
     }
+    result["intervals"]["few"] = _few(result)
     if setting.seen is not None:
         result["unseen"] = counts.unseen.to_dict()
     if task.kind == "classification":
@@ -101,6 +105,28 @@ def score(counts: Tally, setting: Setting, split: str, samples: int = bootstrap.
     return result
 
 
+def _strict(by_label: Mapping[str, Matched], every: Matched, counts: Tally, names: Iterable[str]) -> StrictFigures:
+    """Returns the figures where every answer outside the trained form counts as empty: its hits are misses, its false positives are none."""
+    loose_by_label, loose = totals(counts.loose)
+
+    def left(whole: Matched, gone: Matched) -> Matched:
+        return Matched(correct=whole.correct - gone.correct, missed=whole.missed + gone.correct, spurious=whole.spurious - gone.spurious)
+
+    figures = _averages({label: left(one, loose_by_label.get(label, Matched())) for label, one in by_label.items()}, left(every, loose), names)
+    return {"micro": cast(Figures, figures["micro"]), "macro": figures["macro"]}
+
+
+def _answers(counts: Tally) -> Answers:
+    unreadable, missing = counts.failures["unparsable"], counts.failures["missing"]
+    return {"trained": counts.trained, "tolerant": counts.rows - counts.trained - unreadable - missing, "unreadable": unreadable, "missing": missing}
+
+
+def _few(result: Score) -> Few:
+    """Returns what of a score is too few for its intervals."""
+    labels = [label for label in result["intervals"]["labels"] if label in result["labels"] and result["labels"][label]["support"] < FEW_GOLD]
+    return {"rows": result["rows"] < FEW_ROWS, "labels": labels}
+
+
 def _averages(by_label: Mapping[str, Matched], every: Matched, names: Iterable[str], fivefold: bool = False) -> ProtocolFigures:
     """Returns one protocol's figures from its integers."""
     shown = {name: by_label.get(name, Matched()) for name in names}
@@ -108,7 +134,7 @@ def _averages(by_label: Mapping[str, Matched], every: Matched, names: Iterable[s
     occurring: list[Any] = [labels[name] for name, one in shown.items() if one != Matched()]
 
     def mean(key: str) -> float:
-        return sum(row[key] for row in occurring) / len(occurring) if occurring else 0.0
+        return fsum(row[key] for row in occurring) / len(occurring) if occurring else 0.0
 
     return {
         "labels": labels,

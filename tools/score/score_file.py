@@ -65,10 +65,27 @@ class StrictFigures(TypedDict):
     """The score where an answer that is not in the trained form counts as empty."""
 
     micro: Figures
+    macro: NotRequired[MacroFigures]
+
+
+class Answers(TypedDict):
+    """Rows by how their answers were read: in the trained form, tolerantly, not at all, or missing. They add up to all rows."""
+
+    trained: int
+    tolerant: int
+    unreadable: int
+    missing: int
+
+
+class Few(TypedDict):
+    """What is too few for an interval to say much: whether the rows are, and the labels whose gold items are."""
+
+    rows: bool
+    labels: list[str]
 
 
 class Intervals(TypedDict):
-    """Bootstrap intervals [low, high] of F1 at `level`."""
+    """Bootstrap intervals [low, high] of F1, and of a classification's accuracy, at `level`."""
 
     method: str
     samples: int
@@ -77,6 +94,8 @@ class Intervals(TypedDict):
     micro: list[float]
     macro: list[float]
     labels: dict[str, list[float]]
+    accuracy: NotRequired[list[float]]
+    few: NotRequired[Few]
 
 
 class Floor(TypedDict):
@@ -119,6 +138,7 @@ class Score(TypedDict):
     micro: Figures
     macro: MacroFigures
     strict: NotRequired[StrictFigures]
+    answers: NotRequired[Answers]
     span: Figures
     unseen: NotRequired[Figures]  # only strings that are no entity in the training split; absent without one
     protocols: NotRequired[dict[str, ProtocolFigures]]  # by name; the primary protocol's figures are at the top
@@ -129,7 +149,7 @@ class Score(TypedDict):
     floor: NotRequired[Floor]
     published: NotRequired[list[PublishedFigure]]
     failures: Failures
-    parsing: NotRequired[dict[str, int]]  # "strict" → answers in the trained form, rule → answers that needed it
+    parsing: NotRequired[dict[str, int]]  # rule → answers that needed it
     predictions_sha256: NotRequired[str]
 
 

@@ -16,53 +16,90 @@ from tools.score.score_file import Score
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-STRICT = "strict"  # the key of `parsing` under which answers in the trained form are counted
+COUNTS = ("Support", "TP", "FP", "FN")
+MOST = 10  # labels that a line names
 
 
 def table(score: Score) -> DataFrame:
     """Returns one row a label, then micro and macro averages: Label, Precision, Recall, F1, Support, TP, FP, FN."""
     from pandas import DataFrame
 
-    def row(name: str, counts: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            **{"Label": name, "Precision": counts["precision"], "Recall": counts["recall"], "F1": counts["f1"]},
-            **{"Support": counts.get("support"), "TP": counts.get("tp"), "FP": counts.get("fp"), "FN": counts.get("fn")},
-        }
-
-    rows = [row(label, counts) for label, counts in score["labels"].items()]
+    rows = [_row(label, counts) for label, counts in score["labels"].items()]
     if unknown := score["failures"]["unknown_label"]:
-        rows.append(row(NO_LABEL, Counts(fp=unknown).to_dict()))
-    rows += [row("Micro Avg.", score["micro"]), row("Macro Avg.", score["macro"])]
-    return DataFrame(rows).astype(dict.fromkeys(["Support", "TP", "FP", "FN"], "Int64"))
+        rows.append(_row(NO_LABEL, Counts(fp=unknown).to_dict()))
+    rows += [_row("Micro Avg.", score["micro"]), _row("Macro Avg.", score["macro"])]
+    return DataFrame(rows).astype(dict.fromkeys(COUNTS, "Int64"))
+
+
+def _row(name: str, counts: Mapping[str, Any]) -> dict[str, Any]:
+    ratios = {"Label": name, "Precision": counts["precision"], "Recall": counts["recall"], "F1": counts["f1"]}
+    return ratios | {column: counts.get(column.lower()) for column in COUNTS}
+
+
+def _with_strict(score: Score) -> DataFrame:
+    """Returns the table with the averages of answers in the trained form alone below the others."""
+    from pandas import concat
+
+    frame, strict = table(score), score.get("strict", {})
+    more = [_row(f"Strict {average.title()}", strict[average]) for average in ("micro", "macro") if average in strict]  # type: ignore[literal-required]
+    return concat([frame, frame.iloc[:0].from_records(more).astype(dict.fromkeys(COUNTS, "Int64"))], ignore_index=True) if more else frame
 
 
 def show(score: Score) -> str:
-    """Returns the table as the CLUENER document prints it (with support), then intervals, floor and published figures, then failures and rules where there are any."""
-    frame = table(score)[["Label", "Precision", "Recall", "F1", "Support"]]
+    """Returns the table as the CLUENER document prints it, with support and the strict averages, then how answers were read, intervals, floor and published figures,
+    then failures and rules where there are any.
+    """
+    frame = _with_strict(score)[["Label", "Precision", "Recall", "F1", "Support"]]
     text = frame.astype(object).where(frame.notna(), "-")
-    text.loc[text["Label"] == "Macro Avg.", ["Precision", "Recall"]] = "-"  # a mean of ratios isn't a ratio of anything
+    text.loc[text["Label"].isin(["Macro Avg.", "Strict Macro"]), ["Precision", "Recall"]] = "-"  # a mean of ratios isn't a ratio of anything
     lines = [text.to_string(index=False, float_format=lambda value: f"{value:.4f}"), f"rows {score['rows']:,}{_beside(score)}"]
-    bounds = score["intervals"]
-    lines.append(
-        f"{bounds['level']:.0%} interval of F1: micro {_range(bounds['micro'])}, macro {_range(bounds['macro'])} ({bounds['samples']:,} bootstrap samples of the rows)"
-    )
+    lines += [*_read(score), *_intervals(score)]
     if floor := score.get("floor"):
         lines.append(f"floor, a plain list of the train entities: micro F1 {floor['micro']:.4f}, macro F1 {floor['macro']:.4f}")
     lines += _published(score)
     if failed := [f"{name} {count:,}" for name, count in score["failures"].items() if count]:
         lines.append(f"failures, all counted as errors: {', '.join(failed)}")
-    if rules := [f"{rule} {count:,}" for rule, count in score["parsing"].items() if count and rule != STRICT]:
-        lines.append(f"answers in the trained form {score['parsing'][STRICT]:,}; others, by the rules that they needed: {', '.join(rules)}")
     return "\n".join(lines)
 
 
 def _beside(score: Score) -> str:
-    """Returns the other protocols' micro F1, a classification's accuracy, the score on unseen entities, and that of answers in the trained form alone."""
+    """Returns the other protocols' micro F1, a classification's accuracy, and the score on unseen entities."""
     figures = {f"{name} F1": protocol["micro"]["f1"] for name, protocol in score["protocols"].items()}
     figures |= {"accuracy": score["accuracy"]} if "accuracy" in score else {}
     figures |= {"unseen F1": score["unseen"]["f1"]} if "unseen" in score else {}
-    figures |= {"strict F1": score["strict"]["micro"]["f1"]} if "strict" in score else {}
     return "".join(f"  {name} {value:.4f}" for name, value in figures.items())
+
+
+def _read(score: Score) -> list[str]:
+    """Returns how the answers were read, and what the tolerant reading changes."""
+    counts, f1, strict = score["answers"], score["micro"]["f1"], score["strict"]["micro"]["f1"]
+    shown = {
+        "in the trained form": counts["trained"],
+        "read tolerantly": counts["tolerant"],
+        "unreadable": counts["unreadable"],
+        "missing": counts["missing"],
+    }
+    lines = [f"answers: {', '.join(f'{count:,} {name}' for name, count in shown.items() if count or name != 'missing')}"]
+    if counts["tolerant"]:
+        lines.append(f"strict F1 {strict:.4f}, of the answers in the trained form alone; with those read tolerantly {f1:.4f} ({f1 - strict:+.4f})")
+    if rules := [f"{rule} {count:,}" for rule, count in score["parsing"].items() if count]:
+        lines.append(f"rules that the others needed: {', '.join(rules)}")
+    return lines
+
+
+def _intervals(score: Score) -> list[str]:
+    """Returns the intervals of the averages, and what is too few for them."""
+    bounds, few = score["intervals"], score["intervals"]["few"]
+    accuracy = f", accuracy {_range(bounds['accuracy'])}" if "accuracy" in bounds else ""
+    averages = f"micro {_range(bounds['micro'])}, macro {_range(bounds['macro'])}{accuracy}"
+    lines = [f"{bounds['level']:.0%} interval of F1: {averages} ({bounds['samples']:,} bootstrap samples of the rows)"]
+    if few["rows"]:
+        lines.append(f"few rows, {score['rows']:,}: their intervals are too narrow; take no figure here for more than a hint")
+    if labels := few["labels"]:
+        named = ", ".join(f"{label} {score['labels'][label]['support']}" for label in labels[:MOST])
+        more = f" and {len(labels) - MOST:,} more" if len(labels) > MOST else ""
+        lines.append(f"few gold items, so that their own F1 and macro F1 say little: {named}{more}")
+    return lines
 
 
 def _range(bounds: Iterable[float]) -> str:

@@ -7,6 +7,7 @@ In: a task, its examples, predictions. Out: a Tally. Most answers are in exactly
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,7 +17,7 @@ from pathlib import Path
 from tools.answers.parse import parse_plain
 from tools.conf.task import Task
 from tools.errors import WANTING, ToolError
-from tools.example import Example, as_example
+from tools.example import Example, as_example, several_labels
 from tools.files import need_file, parse_object, quick_loads
 from tools.predict.predictions import as_prediction
 from tools.score.counts import NO_LABEL, Counts, Outcome
@@ -55,7 +56,8 @@ class Tally:
     """An evaluation's integers.
 
     `together` has the number of rows by their outcomes in the protocols' order, `floor` by the gazetteer's outcome. `unseen` counts the pairs whose string is no
-    entity in train. `strict` is the number of answers in the trained form; `loose` counts the pairs of the other answers, and `parsing` the rules that these needed.
+    entity in train. `trained` is the number of answers in the trained form; `loose` has the other rows by their outcome in the primary protocol, and `parsing` the rules
+    that their answers needed.
     `confusion` has classification rows by (gold, predicted) class.
     """
 
@@ -64,8 +66,8 @@ class Tally:
     floor: Counter[Outcome] = field(default_factory=Counter)
     unseen: Counts = field(default_factory=Counts)
     failures: Counter[str] = field(default_factory=Counter)
-    strict: int = 0
-    loose: Counts = field(default_factory=Counts)
+    trained: int = 0
+    loose: Counter[Outcome] = field(default_factory=Counter)
     parsing: Counter[str] = field(default_factory=Counter)
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -74,16 +76,22 @@ class Tally:
         self.rows += 1
         known = setting.known(row.example)
         both = sides(row, known, setting.first)
-        self.together[setting.outcomes(both)] += 1
+        outcome = setting.outcomes(both)
+        self.together[outcome] += 1
         self._add_known(both, setting, row.example.text)
         self._add_failures(row, both)
+        if _is_trained(row, known):
+            self.trained += 1
+        else:
+            self.loose[outcome[0]] += 1  # PROTOCOLS has the primary one first
+            self.parsing.update(row.rules)
         if row.example.label is not None:
             self.confusion[row.example.label, _class(row, known)] += 1
 
     def add_plain(self, rows: Sequence[tuple[Sides, str]], setting: Setting) -> None:
         """Counts rows, each with its text, whose answers are in the trained form and have known labels only."""
         self.rows += len(rows)
-        self.strict += len(rows)
+        self.trained += len(rows)
         self.together.update([setting.outcomes(both) for both, _ in rows])
         if ungrounded := sum([len(both.nowhere) for both, _ in rows]):
             self.failures["ungrounded"] += ungrounded
@@ -125,11 +133,12 @@ class Tally:
             self.failures["unknown_label"] += unknown
         if both.nowhere:
             self.failures["ungrounded"] += len(both.nowhere)
-        if row.rules or "missing" in row.failures or "unparsable" in row.failures:
-            self.parsing.update(row.rules)
-            self.loose += Counts(len(both.gold & both.predicted), len(both.predicted - both.gold), len(both.gold - both.predicted))
-        else:
-            self.strict += 1
+
+
+def _is_trained(row: Row, known: Collection[str]) -> bool:
+    """Returns whether an answer has the trained form: no rule was needed, and a class is one that the answer may use."""
+    readable = not row.rules and "missing" not in row.failures and "unparsable" not in row.failures
+    return readable and (row.example.label is None or all(label in known for label, _ in row.predicted))
 
 
 def _class(row: Row, known: Collection[str]) -> str:
@@ -210,7 +219,10 @@ def _row(line: Joined, setting: Setting, examples: Path, predictions: Path) -> R
         answers[example.id] = prediction
     task = setting.task
     row = next(rows(task, (example,), answers))
-    if strange := [label for label, _ in row.gold if label not in setting.known(example)]:
+    known = setting.known(example)
+    if strange := [label for label, _ in row.gold if label not in known]:
+        if example.label and len(parts := re.split(r"\s*[,，、;；|/#\s]\s*", example.label)) > 1 and all(part in known for part in parts):
+            raise several_labels(parts, where)
         raise ToolError(
             f"{where}: {task.path} has no label '{strange[0]}'. They don't belong together; make data TASK={task.name} writes the examples.", WANTING
         )
