@@ -154,6 +154,17 @@ def test_skipped_rows_are_written_beside_the_output_with_their_reasons(write_tas
     assert not (tmp_path / "out/examples/toy_train.skipped.jsonl").exists()
 
 
+def test_a_refused_row_of_a_list_on_one_line_is_named(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    task, raw = write_task([CELTIC]), tmp_path / "list.json"
+    raw.write_text(json.dumps([CELTIC, *BAD, CELTIC]), encoding="utf-8")
+    with pytest.raises(ToolError) as error:
+        convert(load_task(task, [f"raw.train={raw}"]), tmp_path / "out")
+    assert f"{raw}:1 (row 3): 'text' must be" in str(error.value)
+    convert(load_task(task, [f"raw.train={raw}", "on_error=skip"]), tmp_path / "out")
+    rows = (tmp_path / "out/examples/toy_train.skipped.jsonl").read_text().splitlines()
+    assert [json.loads(row)["item"] for row in rows] == ["row 2", "row 3", "row 4", "row 5"]
+
+
 @pytest.mark.parametrize("name", ["examples/toy_train.jsonl", "examples/toy_dev.skipped.jsonl", "alpaca/alpaca_toy_dev.json"])
 def test_a_raw_file_is_never_overwritten(write_task: Callable[..., Path], tmp_path: Path, name: str) -> None:
     raw = tmp_path / "out" / name

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tools.data.readers.row import RawRow
@@ -58,7 +60,7 @@ def test_a_copy_keeps_each_text_once_none_in_doubt_and_none_that_is_evaluated(ta
     assert fates == {0: "leak", 1: "leak", 5: "leak", **dict.fromkeys((2, 3, 9, 10), "conflict")}
     assert table.lost()[0][1] == "the text stands in dev, line 1, too"
     assert table.lost()[5][1] == "the text stands in test, line 1, too"
-    assert table.lost()[10][1] == "the text is annotated in several ways, see lines 3 and 4"
+    assert table.lost()[10][1] == "the text is annotated in several ways, see line 3 and line 4"
 
 
 def test_rows_that_begin_on_one_line_are_different_rows() -> None:
@@ -103,3 +105,12 @@ def test_an_annotation_is_a_set_of_spans_or_a_class() -> None:
 def test_strings_that_only_join_to_the_same_are_different() -> None:
     assert digest("ab", "c") != digest("a", "bc")
     assert digest("\ud800") != digest("\ud801")
+
+
+def test_rows_are_named_where_their_lines_do_not_tell_them_apart() -> None:
+    table = Repeats(["train", "dev"])
+    for number, split, text in ((1, "train", "甲"), (2, "train", "甲"), (3, "dev", "甲")):
+        table.add(split, replace(row(1, text), item=f"task {number}"))
+    table.index()
+    assert table.examples("duplicate", 5) == [Repeat("train", 1, "train", 1, False, "task 2", "task 1")]
+    assert table.lost() == {0: ("leak", "the text stands in dev, task 3, too"), 1: ("leak", "the text stands in dev, task 3, too")}

@@ -23,7 +23,7 @@ from typing import Any
 from tools.chat import prompt
 from tools.conf.task import DATASET, Task
 from tools.data.faults import errors
-from tools.data.readers.row import BadRow, RawRow, Reader
+from tools.data.readers.row import BadRow, RawRow, Reader, place_of
 from tools.data.repeats import annotation, digest
 from tools.data.sources import Source, command, keep_raw, named_tasks, of_kind, present, sources_of, split_of
 from tools.data.stamp import INFO, stamp
@@ -76,9 +76,10 @@ class SplitWriter:
         self.empty += not pairs
         self.repairs += len(row.repairs)
 
-    def leave_out(self, path: Path, line: int, reason: str) -> None:
+    def leave_out(self, path: Path, row: RawRow | BadRow, reason: str) -> None:
         """Lists a row among the skipped ones."""
-        self._new.open(self.skipped).write(json.dumps({"file": str(path), "line": line, "reason": reason}, ensure_ascii=False) + "\n")
+        place = {"file": str(path), "line": row.line, **({"item": row.item} if row.item else {})}
+        self._new.open(self.skipped).write(json.dumps({**place, "reason": reason}, ensure_ascii=False) + "\n")
 
     def finish(self) -> dict[str, Any]:
         """Ends the files, and returns the split's entry of dataset_info.json. Raises ToolError if no row was written."""
@@ -152,34 +153,34 @@ def _held(folder: Path) -> Iterator[None]:
 def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str, SplitWriter]) -> list[str]:
     """Writes every row of a raw file into its split. Returns 'file:line: reason' for the first SHOWN refused rows."""
     bad: list[str] = []
-    seen: dict[int, tuple[int, int, int]] = {}
+    seen: dict[int, tuple[int, str, int]] = {}
     for number, row in source.rows(read, f"{task.name} {name}"):
         if isinstance(row, RawRow):
             row = of_kind(row, task)
             if reason := row_problem(row, task):
-                row = BadRow(row.line, reason)
+                row = BadRow(row.line, reason, item=row.item)
         if isinstance(row, BadRow):
             writers[name].refused += 1
-            writers[name].leave_out(source.path, row.line, row.reason)
+            writers[name].leave_out(source.path, row, row.reason)
             if len(bad) < SHOWN:
-                bad.append(f"{source.path}:{row.line}: {row.reason}")
+                bad.append(f"{place_of(source.path, row.line, row.item)}: {row.reason}")
             continue
         writer = writers[split_of(row, name, task)]
         if reason := _repeat(number, row, seen) if task.split else "":
             writer.repeated += 1
-            writer.leave_out(source.path, row.line, reason)
+            writer.leave_out(source.path, row, reason)
         else:
             writer.write(number, row)
     return bad
 
 
-def _repeat(number: int, row: RawRow, seen: dict[int, tuple[int, int, int]]) -> str:
+def _repeat(number: int, row: RawRow, seen: dict[int, tuple[int, str, int]]) -> str:
     """Returns the reason to leave out a row whose text stands in an earlier one; empty for a new text, which is remembered in `seen`."""
-    own = (number, row.line, annotation(row))
+    own = (number, row.item or f"line {row.line}", annotation(row))
     first = seen.setdefault(digest(row.text), own)
     if first == own:
         return ""
-    return f"the text stands in line {first[1]} already" + ("." if first[2] == own[2] else ", annotated otherwise; that one is kept.")
+    return f"the text stands in {first[1]} already" + ("." if first[2] == own[2] else ", annotated otherwise; that one is kept.")
 
 
 def _refusal(bad: list[str], task: Task, writers: list[SplitWriter]) -> ToolError:

@@ -38,13 +38,18 @@ def annotation(row: RawRow) -> int:
 
 
 class Repeat(NamedTuple):
-    """A text at `line` of a split that stands at `other_line` of the same or another split too; `differs` if its annotation there is another."""
+    """A text at `line` of a split that stands at `other_line` of the same or another split too; `differs` if its annotation there is another.
+
+    The rows' names, `item` and `other_item`, are empty where the lines tell rows apart.
+    """
 
     split: str
     line: int
     other_split: str
     other_line: int
     differs: bool
+    item: str = ""
+    other_item: str = ""
 
 
 class SplitRepeats(NamedTuple):
@@ -75,11 +80,16 @@ class Repeats:
     def __init__(self, splits: list[str]) -> None:
         self._splits = splits
         self._cells = array("Q")
+        self._rows = 0
+        self._items: dict[int, str] = {}  # by the order of adding; only of rows that their lines don't tell apart
 
     def add(self, split: str, row: RawRow) -> None:
         """Remembers a row."""
         text, normal = digest(row.text), normalised(row.text)
         key = text if normal == row.text else digest(normal)
+        if row.item:
+            self._items[self._rows] = row.item
+        self._rows += 1
         self._cells.extend((self._splits.index(split), row.line, text, key, annotation(row)))
 
     def index(self) -> None:
@@ -112,8 +122,7 @@ class Repeats:
     def examples(self, kind: str, limit: int) -> list[Repeat]:
         """Returns the first cases of a kind, by split and row: the repeating row, and the row that it repeats."""
         found = self._kinds[kind]
-        pairs = [(row, found.other[row]) for row in found.shown[:limit]]
-        return [Repeat(*self._place(row), *self._place(other), self._annotation[row] != self._annotation[other]) for row, other in pairs]
+        return [self._repeat(row, found.other[row]) for row in found.shown[:limit]]
 
     def lost(self) -> dict[int, tuple[str, str]]:
         """Returns each row that a copy without repeats loses, by its number in the order of adding, from 0: its fate, and the reason, which names the other rows.
@@ -122,15 +131,16 @@ class Repeats:
         """
         import numpy as np
 
-        own, line, conflict, leak = self._kinds["duplicate"].own, self._line, self._kinds["conflict"], self._kinds["leak"]
-        lost = {row: ("repeat", f"line {line[own[row]]} is the same") for row in self._kinds["duplicate"].shown}
-        other = {own[row]: line[row] for row in conflict.shown}
+        own, conflict, leak = self._kinds["duplicate"].own, self._kinds["conflict"], self._kinds["leak"]
+        lost = {row: ("repeat", f"{self._named(own[row])} is the same") for row in self._kinds["duplicate"].shown}
+        other = {own[row]: row for row in conflict.shown}
         for row in np.flatnonzero(conflict.rows):
-            lost[row] = ("conflict", f"the text is annotated in several ways, see lines {line[own[row]]} and {other[own[row]]}")
-        evaluated = {self._text[row]: self._place(row) for row in leak.shown[::-1] if not conflict.rows[row]}
+            first, second = self._named(own[row]), self._named(other[own[row]])
+            lost[row] = ("conflict", f"the text is annotated in several ways, see {first} and {second}")
+        evaluated = {self._text[row]: row for row in leak.shown[::-1] if not conflict.rows[row]}
         for row in np.flatnonzero((self._split == 0) & np.isin(self._text, np.array([*evaluated], np.uint64))):
-            split, place = evaluated[self._text[row]]
-            lost[row] = ("leak", f"the text stands in {split}, line {place}, too")
+            other_row = evaluated[self._text[row]]
+            lost[row] = ("leak", f"the text stands in {self._place(other_row)[0]}, {self._named(other_row)}, too")
         return {int(self._order[row]): why for row, why in lost.items()}
 
     def _tally(self, kind: str) -> list[SplitRepeats]:
@@ -138,8 +148,18 @@ class Repeats:
         own = [found.own[found.rows & (self._split == i)] for i in range(len(self._splits))]
         return [SplitRepeats(split, len(set(texts.tolist())), len(texts)) for split, texts in zip(self._splits, own, strict=True) if len(texts)]
 
+    def _repeat(self, row: int, other: int) -> Repeat:
+        differs = self._annotation[row] != self._annotation[other]
+        return Repeat(*self._place(row), *self._place(other), differs, self._item(row), self._item(other))
+
     def _place(self, row: int) -> tuple[str, int]:
         return self._splits[int(self._split[row])], int(self._line[row])
+
+    def _item(self, row: int) -> str:
+        return self._items.get(int(self._order[row]), "")
+
+    def _named(self, row: int) -> str:
+        return self._item(row) or f"line {int(self._line[row])}"
 
 
 def _first(keys: NDArray[Any]) -> NDArray[Any]:

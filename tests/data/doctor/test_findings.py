@@ -46,6 +46,15 @@ def test_the_table_has_a_line_for_each_kind_and_says_what_each_split_has() -> No
     assert advice.endswith("leaves them out. Do that.")
 
 
+def test_a_row_is_named_where_its_line_does_not_tell_it_from_others() -> None:
+    findings = Findings()
+    findings.add("type", Place("train", HERE, 1, "task 17"), "x")
+    _, line, example, _ = findings.table()
+    assert line.endswith("  raw.jsonl:1 (task 17)")
+    assert example.strip() == "raw.jsonl:1 (task 17): x"
+    assert findings.report()[0]["examples"] == [{"file": "raw.jsonl", "line": 1, "item": "task 17", "message": "x"}]
+
+
 def test_errors_that_no_copy_can_mend_are_told_apart() -> None:
     findings = Findings()
     findings.add("cutoff", place(1), "x")

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import CELTIC, LABELS, real
 from tools.conf.task import load_task
 from tools.data.doctor.mend import mend
-from tools.data.doctor.offsets import Survey
+from tools.data.doctor.survey import Survey
 from tools.data.readers.row import RawRow
 from tools.errors import ToolError
 from tools.example import Entity
@@ -140,7 +140,7 @@ def test_equal_rows_leaked_rows_and_conflicting_rows_are_not_in_the_copy(fix: Ca
     assert [one["text"] for one in mended["dev"]] == ["乙", "丁"]
     assert [(one["line"], one["what"]) for one in missing["train"]] == [(2, "dropped"), (3, "dropped"), (4, "left out"), (5, "left out")]
     assert [(one["line"], one["what"]) for one in missing["dev"]] == [(3, "dropped")]
-    assert "see lines 4 and 5" in missing["train"][2]["reason"]
+    assert "see line 4 and line 5" in missing["train"][2]["reason"]
 
 
 def test_a_text_that_the_evaluation_split_loses_stays_in_training(fix: Callable) -> None:

@@ -16,7 +16,7 @@ from tools.conf.task import Task
 from tools.data.doctor.cutoff import Cutoff
 from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.doctor.findings import KINDS, Findings, Place
-from tools.data.doctor.offsets import Survey
+from tools.data.doctor.survey import Survey
 from tools.data.doctor.prompt_faults import prompt_faults
 from tools.data.doctor.row_faults import faults
 from tools.data.doctor.split_faults import Splits, label_faults, repeat_faults
@@ -73,10 +73,10 @@ class Diagnosis:
         """Examines a row."""
         if isinstance(row, BadRow):
             self.splits.counts[file.split].bad_rows += 1
-            self.findings.add(row.kind if row.kind in KINDS else "type", Place(file.split, file.path, row.line), row.reason)
+            self.findings.add(row.kind if row.kind in KINDS else "type", Place(file.split, file.path, row.line, row.item), row.reason)
             return
         row = of_kind(row, self.task)
-        place = Place(split_of(row, file.split, self.task), file.path, row.line)
+        place = Place(split_of(row, file.split, self.task), file.path, row.line, row.item)
         self.splits.add(place, row)
         self.repeats.add(place.split, row)
         self._add_faults(place, row)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
+from tools.data.readers.row import place_of
 from tools.text import columns, one_line, padded, paint
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -23,11 +24,12 @@ BY_HAND = {"prompt", "cutoff", "no-rows", "truncated"}
 
 
 class Place(NamedTuple):
-    """A fault's split (empty if it is in no split's raw file), file and line (from 1)."""
+    """A fault's split (empty if it is in no split's raw file), file, line (from 1), and the row's name where its line doesn't tell rows apart."""
 
     split: str
     file: Path
     line: int
+    item: str = ""
 
 
 class Kind(NamedTuple):
@@ -39,7 +41,7 @@ class Kind(NamedTuple):
 
 
 class Finding(TypedDict):
-    """All faults of one kind, as report.json lists them; an example has file, line and message."""
+    """All faults of one kind, as report.json lists them; an example has file, line, perhaps item ('task 17'), and message."""
 
     kind: str
     severity: str
@@ -133,7 +135,8 @@ class Findings:
         """Keeps an example of a kind that is already counted, if it is among the first."""
         examples = self._found[kind].examples
         if len(examples) < EXAMPLES:
-            examples.append({"file": str(place.file), "line": place.line, "message": one_line(message)})
+            item: dict[str, str | int] = {"item": place.item} if place.item else {}
+            examples.append({"file": str(place.file), "line": place.line, **item, "message": one_line(message)})
 
     def detail(self, kind: str, detail: str) -> None:
         """Adds a detail, in parentheses, to the title of a kind that was found."""
@@ -181,9 +184,13 @@ class Findings:
         for finding, title in zip(report, titles, strict=True):
             first, severity = finding["examples"][0], finding["severity"]
             coloured = paint(severity.ljust(8), COLOURS[severity], sys.stdout)
-            yield f"{coloured}  {finding['count']:>9,}  {padded(title, width)}  {first['file']}:{first['line']}"
-            yield from (f"    {example['file']}:{example['line']}: {example['message']}" for example in finding["examples"])
+            yield f"{coloured}  {finding['count']:>9,}  {padded(title, width)}  {_at(first)}"
+            yield from (f"    {_at(example)}: {example['message']}" for example in finding["examples"])
             yield f"    → {finding['advice']}"
+
+
+def _at(example: dict[str, str | int]) -> str:
+    return place_of(example["file"], int(example["line"]), str(example.get("item", "")))
 
 
 def _in_each(by_split: dict[str, int]) -> str:

@@ -24,7 +24,7 @@ from typing import IO
 
 from tools.conf.task import Task
 from tools.data.doctor.diagnosis import Diagnosis, OpenSource, raw_paths
-from tools.data.doctor.offsets import OffsetReading, Survey, agrees
+from tools.data.doctor.survey import OffsetReading, Survey, agrees
 from tools.data.doctor.row_faults import CONTROL
 from tools.data.faults import errors, is_empty
 from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow, Reader
@@ -60,10 +60,11 @@ class Account:
     lost: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
 
-    def lose(self, line: int, fate: str, reason: str, new: Transaction) -> None:
+    def lose(self, line: int, item: str, fate: str, reason: str, new: Transaction) -> None:
         """Counts and lists a row that isn't in the copy: dropped if its fate is in DROPPED, left out else."""
         self.lost[fate] += 1
-        row = {"file": str(self.raw), "line": line, "what": "dropped" if fate in DROPPED else "left out", "reason": one_line(reason)}
+        place = {"file": str(self.raw), "line": line, **({"item": item} if item else {})}
+        row = {**place, "what": "dropped" if fate in DROPPED else "left out", "reason": one_line(reason)}
         new.open(self.left_out_path).write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def __str__(self) -> str:
@@ -99,10 +100,10 @@ class MendedCopy:
             lost = repeats.lost()
             mended.seek(0)
             for place, entry in enumerate(mended):
-                split, line, example = entry.split(" ", 2)
+                split, line, item, example = entry.split("\t", 3)
                 account = self.accounts[split]
                 if place in lost:
-                    account.lose(int(line), *lost[place], new)
+                    account.lose(int(line), item, *lost[place], new)
                 else:
                     account.rows_out += 1
                     new.open(account.path).write(example)
@@ -117,19 +118,19 @@ class MendedCopy:
     def _mend(self, file: OpenSource, number: int, row: RawRow | BadRow, repeats: Repeats, mended_rows: IO[str], new: Transaction) -> None:
         if isinstance(row, BadRow):
             self.accounts[file.split].rows_in += 1
-            self.accounts[file.split].lose(row.line, "bad", row.reason, new)
+            self.accounts[file.split].lose(row.line, row.item, "bad", row.reason, new)
             return
         mended, done = mend(of_kind(row, self.task), self.task, self._surveys.get(file.path))
         split = split_of(mended, file.split, self.task)
         account = self.accounts[split]
         account.rows_in += 1
         if reasons := [message for _, message in errors(mended, self.task)]:
-            account.lose(row.line, "bad", " ".join(reasons), new)
+            account.lose(row.line, row.item, "bad", " ".join(reasons), new)
             return
         account.done += done
         example = Example(f"{self.task.name}-{split}-{number:06d}", mended.text, mended.entities, mended.label, mended.options)
         repeats.add(split, mended)
-        mended_rows.write(f"{split} {row.line} {example.to_json()}\n")
+        mended_rows.write(f"{split}\t{row.line}\t{row.item}\t{example.to_json()}\n")
 
 
 def mend(row: RawRow, task: Task, survey: Survey | None = None) -> tuple[RawRow, Counter[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 from tools.conf.task import Task
 from tools.data.doctor.findings import EXAMPLES, Findings, Place
 from tools.data.doctor.prompt_faults import line_of
-from tools.data.readers.row import RawRow
+from tools.data.readers.row import RawRow, place_of
 from tools.data.repeats import Repeats
 
 RARE = 10  # entities, or rows of a class, in the training split
@@ -126,8 +126,8 @@ def repeat_faults(repeats: Repeats, paths: dict[str, Path], findings: Findings) 
             findings.count_more(kind, split, rows if kind == "duplicate" else texts)
         for repeat in repeats.examples(kind, EXAMPLES):
             differs = ", annotated otherwise" if repeat.differs and kind in ("duplicate", "leak") else ""
-            other = f"{paths[repeat.other_split]}:{repeat.other_line}"
+            other = place_of(paths[repeat.other_split], repeat.other_line, repeat.other_item)
             message = f"annotated otherwise than in {other}." if kind == "conflict" else f"stands in {other} too{differs}."
-            findings.example(kind, Place(repeat.split, paths[repeat.split], repeat.line), message)
+            findings.example(kind, Place(repeat.split, paths[repeat.split], repeat.line, repeat.item), message)
         texts, rows = sum(one.texts for one in tally), sum(one.rows for one in tally)
         findings.detail(kind, f"of {texts:,} texts" if kind == "duplicate" else f"{rows:,} rows")

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable
-from tools.data.readers.lines import CUT, DECODER, Parse, json_lines, not_utf8, open_raw, row_of
+from tools.data.readers.lines import CUT, DECODER, Parse, json_lines, named, not_utf8, open_raw, row_of
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading, shown
 from tools.files import json_problem
 
 _NO_COMMA = "',' or ']' is needed"
 _SPACE = re.compile(r"[ \t\n\r]*")
+_LINE_END = re.compile(r"[ \t]*[,\]]?[ \t]*\]?[ \t\r]*(?:\n|$)")  # behind an element that is the last one of its line
 _BOM = b"\xef\xbb\xbf"
 _ANY = json.JSONDecoder()
 
@@ -54,25 +55,33 @@ def _list_rows(path: Path, parse: Parse, reading: Reading) -> Iterator[RawRow | 
     except UnicodeDecodeError as error:  # the elements before it are read
         text = data[: error.start].decode("utf-8")
         fault = not_utf8(1 + data.count(b"\n", 0, error.start), error, ended=False)
-    for item in _elements(text, fault):
-        yield item if isinstance(item, BadRow) else row_of(*item, parse, reading)
+    for element in _elements(text, fault):
+        if isinstance(element, BadRow):
+            yield element
+        else:
+            line, value, name = element
+            yield named(row_of(line, value, parse, reading), name)
 
 
-def _elements(text: str, fault: BadRow | None) -> Iterator[tuple[int, Any] | BadRow]:
-    """Yields (line, value) of each element of the list in `text`, and a BadRow at the first fault. `fault` is the reason why `text` ends early, if it does."""
+def _elements(text: str, fault: BadRow | None) -> Iterator[tuple[int, Any, str] | BadRow]:
+    """Yields (line, value, name) of each element of the list in `text`, and a BadRow at the first fault. `fault` is the reason why `text` ends early, if it does.
+
+    The name is 'row 3' for an element that shares a line with another, else empty.
+    """
     position = _skip(text, text.index("[") + 1)
-    line, counted = 1, 0
+    line, counted, end, number = 1, 0, 0, 0
     more = not text.startswith("]", position)
     try:
         while more:
-            line, counted = line + text.count("\n", counted, position), position
+            line, counted, number = line + text.count("\n", counted, position), position, number + 1
+            begins_line = number == 1 or "\n" in text[end:position]
             try:
-                value, position = DECODER.raw_decode(text, position)
-                yield line, value
+                value, end = DECODER.raw_decode(text, position)
+                yield line, value, "" if begins_line and _LINE_END.match(text, end) else f"row {number}"
             except Unusable as fault_of_one:  # a key stands twice; the element's end is where it would be without that
-                position = _ANY.raw_decode(text, position)[1]
-                yield BadRow(line, *fault_of_one.args)
-            position = _skip(text, position)
+                end = _ANY.raw_decode(text, position)[1]
+                yield BadRow(line, *fault_of_one.args, item="" if begins_line and _LINE_END.match(text, end) else f"row {number}")
+            position = _skip(text, end)
             if not text.startswith((",", "]"), position):
                 raise json.JSONDecodeError(_NO_COMMA, text, position)
             more = text[position] == ","

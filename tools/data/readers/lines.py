@@ -10,6 +10,7 @@ import codecs
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -69,6 +70,11 @@ def row_of(line: int, value: Any, parse: Parse, reading: Reading) -> RawRow | Ba
         return parse(line, value, reading)
     except Unusable as fault:
         return BadRow(line, *fault.args)
+
+
+def named(row: RawRow | BadRow, item: str) -> RawRow | BadRow:
+    """Returns the row with the name `item`, if it has none of its own."""
+    return replace(row, item=item) if item and not row.item else row
 
 
 def not_utf8(line: int, error: UnicodeDecodeError, ended: bool) -> BadRow:

@@ -72,6 +72,11 @@ class Reading:
 Reader = Callable[[Path, Reading], Iterator[RawRow | BadRow]]
 
 
+def place_of(file: object, line: int, item: str = "") -> str:
+    """Returns a row's place as a message names it: 'train.jsonl:7', or 'export.json:1 (task 17)' where the line doesn't tell rows apart."""
+    return f"{file}:{line} ({item})" if item else f"{file}:{line}"
+
+
 def misplaced(row: RawRow) -> list[Entity]:
     """Returns the entities whose string differs from the text at their offsets; among them are empty spans and spans that reach beyond the text."""
     text, length = row.text, len(row.text)
