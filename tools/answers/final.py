@@ -1,0 +1,216 @@
+"""Finds the final answer in what a model wrote: behind its thoughts, in its wrapper, before invented turns, after its drafts and examples.
+
+In: the raw output. Out: the text that is to be read, and nothing else of the output is. It knows no task, so it serves entities and classes.
+
+    .venv/train/bin/python -c "from tools.answers.final import final_answer; print(final_answer('<think>体育？</think>初稿：体育。更正：财经'))"
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tools.answers.scan import scan
+
+BLANK = " \t\r\n\u3000\u00a0\ufeff\u200b\u2028\u2029\x00"
+FENCE = re.compile(r"```[A-Za-z0-9_+-]{0,20}|~~~[A-Za-z0-9_+-]{0,20}")
+_FENCED = re.compile(r"(?:```|~~~)[A-Za-z0-9_+-]{0,20}(.*?)(?:```|~~~)", re.DOTALL)
+# A tag of any kind of thought: <think>, <seed:think>, <thinking_process>, ◁think▷, [THINK], <|begin_of_thought|>, <|START_THINKING|>. A tag in quotes is text.
+_THOUGHT = re.compile(
+    r"(?<![《“\"「『'`])[<\[【◁](?P<name>[/|]{0,2}[\w:. -]{0,24}?(?:think|thought|reasoning|rationale|analys|scratch|reflect|monologue|deliberat"
+    r"|思考|推理|思维|思路|分析|反思|草稿)[\w:. -]{0,16}[|/]?)[>\]】▷](?![》”\"」』'`])",
+    re.IGNORECASE,
+)
+_CLOSES = re.compile(r"\|?/|\|?(?:end|stop)[_▁ ]|.*[_▁ ]end\|?\Z", re.IGNORECASE)
+# Channels of the harmony format (github.com/openai/harmony), with its special tokens and without.
+_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final[^<>]{0,40}<\|message\|>|(?<![A-Za-z])?assistant\s*final(?![a-z])")
+_OTHER_CHANNEL = re.compile(r"(?:<\|start\|>assistant)?\s*<\|channel\|>|(?:analysis|commentary)(?=[A-Z\u4e00-\u9fff])")
+_WRAPPER = re.compile(
+    r"(?<![《“\"「『'`])<(?P<close>/?)\|?(?P<end>end_of_|begin_of_)?(?:final[_ -]?)?(?:answer|output|result|response|solution|final|答案|结果)\|?>(?![》”\"」』'`])",
+    re.IGNORECASE,
+)
+_BOXED = re.compile(r"\\boxed\s*\{")
+_SPECIAL = re.compile(r"<\|[^|<>\n]{1,40}\|>|<｜(?:end|begin)▁of▁sentence｜>|<｜(?:User|Assistant)｜>|</?s>|<eos>|<bos>|<(?:end|start)_of_turn>|\[/?INST\]")
+_ROLE = re.compile(r"\s*(?:assistant|user|system|human|model|助手|用户)\s*[:：]?\s*", re.IGNORECASE)
+_TURN = re.compile(
+    r"^[ \t#*]*(?:(?:user|human|assistant|用户|助手)[ \t*]*(?:[:：]|$)|#{2,}\s*(?:instruction|input|human|user|指令|输入|问题)\b)", re.IGNORECASE | re.MULTILINE
+)
+_ASKED = re.compile(r"^[ \t#*]*(?:输入|句子|问题|input|sentence|question)[ \t*]*[:：]", re.IGNORECASE | re.MULTILINE)
+_ANSWERED = re.compile(r"^[ \t#*]*(?:输出|答案|回答|结果|output|answer|response)[ \t*]*[:：]", re.IGNORECASE | re.MULTILINE)
+# What an announced example holds is not asserted; it ends at a blank line.
+_EXAMPLE = re.compile(
+    r"(?:例如|比如|譬如|示例|举例|样例|例子|输出格式|格式要求|for example|for instance|\be\.g\.|\bexamples?)[^\n:：。]{0,12}[:：]\s*", re.IGNORECASE
+)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+_HERE = r"(?:(?<=[\n。；;!！?？.)）\]}`，,*#>\x00])|\A)[ \t*#>-]*"  # where a sentence or a line begins
+_WHAT = r"(?:答案|结果|输出|版本|列表|实体|提取|识别|抽取|分类|类别|标签|json)"
+_WHAT_ENGLISH = r"(?:answer|result|output|response|list|version|entit|json|extraction|label|class|categor)"
+# What stands behind these replaces all that stands before.
+_STATED = re.compile(
+    rf"(?:最终|最后|(?:修正|更正|修改|纠正|改正|订正|更新|复核|核对|检查|调整)(?:之)?后)(?:的|得到的?|确定的?)?[^\n:：。，,\[{{]{{0,8}}?{_WHAT}[^\n:：。，\[{{]{{0,8}}?"
+    r"(?:(?:如下|是|为|应为|应该是)?[ \t*]*[:：]|(?:是|为|如下)(?=\s*[\[{`“\"])|[ \t*#]*\n)\**"
+    rf"|{_HERE}(?:更正|修正|纠正|订正|改正|改为|修改为|更正为|修正为|定稿|终稿|最终|修正后|更正后|修改后|结论)(?:如下|为|是)?[ \t*]*[:：]\**"
+    rf"|(?:final|corrected|revised|updated|definitive)\s+{_WHAT_ENGLISH}[^\n:.\[{{]{{0,24}}?(?:\bis\b\s*:?|[ \t*]*[:：]|[ \t*#]*\n)\**"
+    rf"|{_HERE}(?:correction|corrected|revision|revised|final)[ \t*]*[:：]\**",
+    re.IGNORECASE,
+)
+# A second thought, or a withdrawal: what stands before no longer holds.
+_TAKEN_BACK = re.compile(
+    rf"{_HERE}(?:等等|等一下|等下|稍等|不对|不，|错了|抱歉，我(?:弄|搞|写|说)错|我(?:弄|搞|写|说)错|重新(?:检查|考虑|审视|提取|识别|看|想|来)|再(?:想想|看看|检查|仔细))"
+    r"|(?:以上|上述|前面|之前|上面|刚才|前述)[^。\n\[{]{0,14}(?:作废|无效|有误|错误|不对|不正确|忽略|撤回|收回|不算|都不是|均不是|并不是|取消|删除|不作数)"
+    r"|(?:忽略|撤回|收回|撤销|作废|取消)[^。\n\[{]{0,8}(?:以上|上述|前面|之前|上面|答案|结果|列表)[^。\n\[{]{0,12}"
+    rf"|{_HERE}(?:wait\b|hold on|oops|on second thought|scratch that|hmm|my mistake|i (?:made|was) (?:a mistake|wrong))"
+    r"|\b(?:ignore|disregard|discard|retract|withdraw)\b[^.\n\[{]{0,40}\b(?:above|previous|earlier|answer|list|that|this)\b"
+    r"|\b(?:above|previous|earlier)\b[^.\n\[{]{0,30}\b(?:wrong|incorrect|invalid|mistaken?|withdrawn)\b",
+    re.IGNORECASE,
+)
+_STANDS = re.compile(r"无误|没有问题|没问题|没有错|是正确的|都正确|looks? (?:good|right|correct)|is correct|are correct", re.IGNORECASE)
+# What stands behind these is the answer if it can be read as one.
+_THEREFORE = re.compile(
+    rf"{_HERE}(?:因此|所以|综上所述|综上|总之|由此可见|由此|总结|总的来说|therefore|thus|hence|so|in conclusion|in summary|to sum up|overall)(?:[，,：:\s]|(?=[\u4e00-\u9fff]))"
+    rf"|{_HERE}(?:提取|识别|抽取|输出|分类)?(?:的)?(?:答案|结果|输出|answer|result|output)(?:如下|是|为|\s+is)?[ \t*]*[:：]\**",
+    re.IGNORECASE,
+)
+_MOST = 3  # parts that are tried; each costs a reading
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The final answer. `body`: the text to read; None where a thought has no end, so that no answer was begun (then `cut`).
+
+    `conclusions`: parts of `body` that are the answer if they can be read as one, the surest first. `rules`: the rules that this took (keys of
+    tools.answers.parse.RULES): 'thinking', 'wrapping', 'conclusion'.
+    """
+
+    body: str | None
+    conclusions: tuple[str, ...] = ()
+    rules: frozenset[str] = frozenset()
+    cut: bool = False
+
+
+def final_answer(output: str) -> Final:
+    """Returns the final answer in an output. Never raises; the time is linear in the output's length.
+
+    Thoughts of every kind are left out; a closing tag without an opening one ends a thought that the prompt began. Of an `<answer>`, a `\\boxed{}` or a solution only the inside
+    is kept. What follows an end-of-turn token or an invented turn is cut off, announced examples are left out. What is stated last (最终答案：, 更正：, "Final
+    answer:") replaces what stands before; so does a withdrawal, which may leave nothing.
+    """
+    rules: set[str] = set()
+    body = _behind_thoughts(output.strip(BLANK), rules)
+    if body is None:
+        return Final(None, (), frozenset(rules), cut=True)
+    unwrapped = _one_turn(_unwrapped(body))
+    if unwrapped != body:
+        rules.add("wrapping")
+    asserted = _without_examples(unwrapped)
+    masked = _masked(asserted)
+    start = max([found.end() for found in _STATED.finditer(masked) if asserted[found.end() :].strip(BLANK + "*#`")], default=0)
+    for found in _TAKEN_BACK.finditer(masked, start):
+        if not _STANDS.search(masked, found.start()):
+            start = found.end()
+    body = asserted[start:].strip(BLANK + "*")
+    if body != unwrapped.strip(BLANK + "*"):
+        rules.add("conclusion")
+    return Final(body, _conclusions(asserted[start:], masked[start:]), frozenset(rules))
+
+
+def _behind_thoughts(text: str, rules: set[str]) -> str | None:
+    """Returns the last piece of text outside of thoughts; None where the last thought has no end."""
+    final = None
+    for final in _FINAL_CHANNEL.finditer(text):
+        pass
+    if final or _OTHER_CHANNEL.match(text):
+        rules.add("thinking")
+        return text[final.end() :].strip(BLANK) if final else None
+    squares = "[/" in text or "【/" in text
+    pieces, start, is_open = [], 0, False
+    for tag in _THOUGHT.finditer(text):
+        name = tag["name"]
+        if (text[tag.start()] in "[【" and not squares) or name.endswith("/"):
+            continue
+        rules.add("thinking")
+        if not _CLOSES.match(name):
+            if not is_open:
+                pieces.append(text[start : tag.start()])
+            is_open = True
+        else:
+            is_open = False
+            start = tag.end()
+    if is_open:
+        return None
+    pieces.append(text[start:])
+    return next((piece for part in reversed(pieces) if (piece := part.strip(BLANK))), "")
+
+
+def _unwrapped(text: str) -> str:
+    """Returns the inside of the last <answer>…</answer>, <|begin_of_solution|>… or \\boxed{…}; the text itself where there is none."""
+    inside: str | None = None
+    start: int | None = None
+    for tag in _WRAPPER.finditer(text):
+        if not (tag["close"] or (tag["end"] or "").casefold().startswith("end")):
+            start = tag.end()
+        elif start is None and inside is None:
+            inside = text[: tag.start()]  # the opening tag stood in the prompt
+        elif start is not None:
+            inside, start = text[start : tag.start()], None
+    if start is not None and text[start:].strip(BLANK):
+        inside = text[start:]  # its end is missing
+    text = inside.strip(BLANK) if inside and inside.strip(BLANK) else text
+    for box in _BOXED.finditer(text):
+        inside = _in_braces(text, box.end())
+    return inside.strip(BLANK) if _BOXED.search(text) and inside else text
+
+
+def _in_braces(text: str, start: int) -> str:
+    depth = 1
+    for brace in re.finditer(r"[{}]", text[start:]):
+        depth += 1 if brace[0] == "{" else -1
+        if not depth:
+            return text[start : start + brace.start()]
+    return text[start:]
+
+
+def _one_turn(text: str) -> str:
+    """Returns the first turn that says something: without role names and special tokens, and without the turns that the model invented behind it."""
+    pieces = [piece for piece in _SPECIAL.split(text) if piece.strip(BLANK) and not _ROLE.fullmatch(piece)]
+    text = pieces[0].strip(BLANK) if pieces else ""
+    if (role := re.match(r"(?:assistant|助手)[ \t]*(?:[:：]|\n)\s*", text, re.IGNORECASE)) and len(text) > role.end():
+        text = text[role.end() :]
+    for turn in _TURN.finditer(text):
+        if text[: turn.start()].strip(BLANK):
+            text = text[: turn.start()].strip(BLANK)
+            break
+    asked = _ASKED.search(text)
+    answered = list(_ANSWERED.finditer(text, asked.end())) if asked else []
+    if not asked or not answered:
+        return text
+    before = text[: asked.start()].strip(BLANK)
+    # Questions and answers before the answer are examples, those behind it are invented.
+    return before if before and not _EXAMPLE.search(before + ":") else text[answered[-1].end() :].strip(BLANK)
+
+
+def _without_examples(text: str) -> str:
+    """Returns the text without what it announces as an example."""
+    kept, position = [], 0
+    while found := _EXAMPLE.search(text, position):
+        kept.append(text[position : found.start()])
+        end = _PARAGRAPH.search(text, found.end())
+        position = end.start() if end else len(text)
+    return "".join([*kept, text[position:]]).strip(BLANK)
+
+
+def _masked(text: str) -> str:
+    """Returns the text with its JSON-like values blanked, so that no word within one is taken for a turn of speech. Offsets stay."""
+    parts, position = [], 0
+    for start, end in scan(text).spans:
+        parts += [text[position:start], "\x00" * (end - start)]
+        position = end
+    return "".join([*parts, text[position:]])
+
+
+def _conclusions(text: str, masked: str) -> tuple[str, ...]:
+    """Returns the parts that are the answer if they can be read: behind the last words of conclusion, and in code fences."""
+    parts = [text[found.end() :].strip(BLANK + "*") for found in list(_THEREFORE.finditer(masked))[-_MOST:]]
+    if fenced := [found[1] for found in _FENCED.finditer(text)]:
+        parts.insert(0, "\n".join(fenced).strip(BLANK))
+    return tuple(part for part in reversed(parts) if part)
