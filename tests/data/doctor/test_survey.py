@@ -1,6 +1,6 @@
 import pytest
 
-from tools.data.doctor.offsets import Survey, agrees, readings
+from tools.data.doctor.survey import Survey, agrees, readings
 from tools.example import Entity
 
 TEXT = "😀凯尔特人在苏格兰"

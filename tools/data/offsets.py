@@ -1,0 +1,179 @@
+"""Weighs how a file's offsets may be read where it has no strings beside them.
+
+In: the rows whose reader took their strings from the text (`sliced`). Out: a Verdict on the whole file: the reading that it speaks for, or that only the user can
+tell. Memory doesn't grow with the rows: counters, and at most KEPT strings of each sort.
+
+A span speaks against a reading in which it is cut (`is_cut`) where it is whole in another. Of two readings in which it is whole, the one whose string is annotated
+elsewhere too is likelier. A reading is taken only where the evidence is one-sided.
+
+    ./ner data conf/task/mine.yaml offsets=utf-16
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.data.readers.row import RawRow, Reader, Reading
+from tools.data.spans import INCLUSIVE, MEANING, OWN, UNITS, Case, Pair, Span, case_of, is_cut, is_plain, span_of
+from tools.data.successors import Successors
+
+KEPT = 50_000
+EXAMPLES = 2
+FEWEST, TIMES = 3, 10  # a reading is taken if so many spans speak for it, and so many times as many as against it
+
+
+class Verdict(NamedTuple):
+    """What a file says about its offsets. `take` is the reading that it speaks for, one-sidedly; `open` are readings that it speaks for, but not clearly, so that the
+    user has to choose; without either, the reading in force stands. `because` are the reasons, sentences and examples; `doubt` is a sentence on offsets that stand."""
+
+    take: str = ""
+    open: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
+    doubt: str = ""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the file speaks against the reading in force, so that nothing may be made of it before the task says `offsets`."""
+        return bool(self.take or self.open)
+
+
+@dataclass(slots=True)
+class _Open:
+    """Strings of two readings, both whole: which is likelier is known after the last row."""
+
+    times: int
+    case: Case
+
+
+class Evidence:
+    """What a file's offsets say for and against each reading. `add` every row, then ask for the `verdict`."""
+
+    def __init__(self) -> None:
+        self.spans = 0
+        self._for: Counter[Pair] = Counter()
+        self._differ: Counter[Pair] = Counter()
+        self._cases: dict[Pair, list[Case]] = {}
+        self._known: set[str] = set()  # strings on which all readings agree
+        self._open: dict[tuple[Pair, Pair], _Open] = {}
+        self._ends = Successors()
+
+    def add(self, row: RawRow) -> None:
+        """Weighs a row's entities. A row that has strings of its own says nothing."""
+        if not row.sliced or not row.entities:
+            return
+        text, plain = row.text, is_plain(row.text)
+        for entity in row.entities:
+            start, end = entity.start, entity.end
+            self.spans += 1
+            if plain or len({span_of(text, start, end, reading) for reading in UNITS}) == 1:
+                self._agreed(row, start, end)
+            else:
+                self._compare(row, start, end)
+
+    def verdict(self) -> Verdict:
+        """Returns what the whole file says."""
+        votes = self._for + self._of_strings()
+        rivals = [reading for reading in UNITS[1:] if self._differ[reading, OWN]]
+        for reading in rivals:
+            others = [other for other in rivals if other != reading and self._differ[reading, other]]
+            if _clear(votes, reading, OWN) and not any(_stands_against(votes, other, reading) for other in others):
+                return Verdict(reading, because=self._reasons(votes, reading))
+        against = [reading for reading in rivals if votes[reading, OWN] and votes[reading, OWN] * 3 > votes[OWN, reading]]
+        if against:
+            return Verdict(open=(*against,), because=tuple(reason for reading in against for reason in self._reasons(votes, reading)))
+        inclusive, exclusive = self._ends.votes()
+        self._cases.setdefault((INCLUSIVE, OWN), []).extend(self._ends.cases)
+        if inclusive >= FEWEST and inclusive >= TIMES * exclusive:
+            return Verdict(INCLUSIVE, because=self._reasons(Counter({(INCLUSIVE, OWN): inclusive, (OWN, INCLUSIVE): exclusive}), INCLUSIVE))
+        return Verdict(doubt=self._doubt(votes, rivals, inclusive, exclusive))
+
+    def _agreed(self, row: RawRow, start: int, end: int) -> None:
+        text = row.text
+        if start >= 0 and end - start > 1 and len(self._known) < KEPT:
+            self._known.add(text[start:end])
+        if not self._ends.settled and 0 <= start <= end <= len(text) and self._ends.add(row, start, end):
+            self._keep((INCLUSIVE, OWN), row, (start, end + 1), (start, end))
+
+    def _compare(self, row: RawRow, start: int, end: int) -> None:
+        spans = {reading: span_of(row.text, start, end, reading) for reading in UNITS}
+        cut = {span: is_cut(row.text, span) for span in set(spans.values())}
+        for better, worse in permutations(UNITS, 2):
+            one, other = spans[better], spans[worse]
+            if one == other:
+                continue
+            pair = (better, worse)
+            self._differ[pair] += 1
+            if cut[other] and not cut[one]:
+                self._for[pair] += 1
+                self._keep(pair, row, one, other)
+            elif one and other and not cut[one] and not cut[other]:
+                self._leave_open(pair, row, one, other)
+
+    def _leave_open(self, pair: Pair, row: RawRow, one: Span, other: Span) -> None:
+        strings = row.text[slice(*one)], row.text[slice(*other)]
+        if found := self._open.get((pair, strings)):
+            found.times += 1
+        elif len(self._open) < KEPT:
+            self._open[pair, strings] = _Open(1, case_of(row, one, other))
+
+    def _of_strings(self) -> Counter[Pair]:
+        """Returns how many spans have a string that is annotated elsewhere too, where the other reading makes another of it; single characters don't count."""
+        partners: dict[tuple[Pair, str], set[str]] = {}
+        for pair, (one, other) in self._open:
+            partners.setdefault((pair, one), set()).add(other)
+        votes: Counter[Pair] = Counter()
+        for (pair, (one, other)), found in self._open.items():
+            recurs = one in self._known or len(partners[pair, one]) > 1
+            other_recurs = other in self._known or len(partners[pair[::-1], other]) > 1  # type: ignore[index]
+            if len(one) > 1 and recurs and not other_recurs:
+                votes[pair] += found.times
+                self._cases.setdefault(pair, []).append(found.case)
+        return votes
+
+    def _keep(self, pair: Pair, row: RawRow, one: Span | None, other: Span | None) -> None:
+        cases = self._cases.setdefault(pair, [])
+        if len(cases) < EXAMPLES:
+            cases.append(case_of(row, one, other))
+
+    def _reasons(self, votes: Counter[Pair], reading: str) -> tuple[str, ...]:
+        spoken, kept = votes[reading, OWN], votes[OWN, reading]
+        cases = self._cases.get((reading, OWN), [])[:EXAMPLES]
+        what = "spans or strings" if reading == INCLUSIVE else "spans"
+        sentence = f"{spoken:,} {what} look cut as {OWN} ({MEANING[OWN]}) and whole as {reading} ({MEANING[reading]}), {kept:,} the other way round"
+        return (sentence, *(case.shown(reading) for case in cases))
+
+    def _doubt(self, votes: Counter[Pair], rivals: list[str], inclusive: int, exclusive: int) -> str:
+        for reading in rivals:
+            if not votes[reading, OWN] and not votes[OWN, reading]:
+                differ = self._differ[reading, OWN]
+                return f"{differ:,} spans are others if offsets count {MEANING[reading]}, and nothing in the file tells; look at them, then write offsets: {OWN} or offsets: {reading}"
+        if inclusive > exclusive:
+            return f"{inclusive:,} spans or strings look as if ends were inside the span, {exclusive:,} as if they were outside; if so, write offsets: {INCLUSIVE}"
+        if self._ends.broken >= FEWEST and self._ends.broken * 20 >= self._ends.spans:
+            return f"{self._ends.broken:,} of {self._ends.spans:,} spans are cut in whatever way offsets are read: they begin or end within a word or at punctuation"
+        return ""
+
+
+def weigh(path: Path, read: Reader, reading: Reading) -> Verdict:
+    """Returns what a whole file says about its offsets."""
+    evidence = Evidence()
+    for row in read(path, reading):
+        if isinstance(row, RawRow):
+            evidence.add(row)
+    return evidence.verdict()
+
+
+def _stands_against(votes: Counter[Pair], other: str, reading: str) -> bool:
+    """Returns whether another reading is as likely as the one that may be taken."""
+    if votes[other, reading]:
+        return not _clear(votes, reading, other)
+    return not votes[reading, other] and _clear(votes, other, OWN)
+
+
+def _clear(votes: Counter[Pair], reading: str, other: str) -> bool:
+    spoken, against = votes[reading, other], votes[other, reading]
+    return spoken >= FEWEST and spoken >= TIMES * against
