@@ -66,6 +66,12 @@ def test_the_cards_figures_are_the_scores_and_the_records(task: Task, trained: T
             expected = [f"{counts['precision']:.4f}", f"{counts['recall']:.4f}", f1, str(counts["support"])]
             assert by_first[label] == expected
         assert f"{score['micro']['f1']:.4f} [" in next(row[2] for name, row in by_first.items() if name in ("micro average", "微平均"))
+        strict = score["strict"]["micro"]
+        assert any(
+            row[:3] == [f"{strict[key]:.4f}" for key in ("precision", "recall", "f1")] and "alone" in name + "alone" * ("仅计" in name)
+            for name, row in by_first.items()
+        )
+        assert f"{score['answers']['trained']}" in next(line for line in half.splitlines() if line.startswith(("- answers:", "- 回答：")))
         values = yaml.safe_load(half.split("```yaml\n")[1].split("\n```")[0])
         assert (values["lora_rank"], values["learning_rate"], values["bf16"]) == (12, 0.0001, True)
         results = {name: row[0] for name, row in by_first.items() if len(row) == 1}

@@ -16,8 +16,9 @@ from tools.errors import ToolError
 from tools.example import Example
 from tools.files import write_text
 from tools.predict.predictions import FILE
-from tools.report.compare import compare, count, save, show
+from tools.report.compare import compare, save, show
 from tools.report.evaluations import Evaluation, read_evaluation
+from tools.report.paired import count
 from tools.score.counts import Counts
 
 GOLD = sentences(120)
@@ -49,6 +50,9 @@ def test_both_f1_are_the_scores_own_and_a_clear_difference_is_significant(task: 
     for label, counts in both[1].score["labels"].items():
         assert one["labels"][label]["b"] == pytest.approx(counts["f1"], abs=1e-12)
     assert result["notes"] == []
+    assert [strict["f1"] for strict in one["strict"]] == [run.score["strict"]["micro"]["f1"] for run in both]
+    a, b = one["strict"]
+    assert f"answers in the trained form alone: {a['trained']} and {b['trained']} of 120" in show(result)  # type: ignore[arg-type]
     assert one["won"] > one["lost"] and one["won"] + one["lost"] + one["alike"] == len(GOLD) == result["rows"]
 
 

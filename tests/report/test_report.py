@@ -15,7 +15,7 @@ import pytest
 from tests.browser import browser, opened
 from tests.report.conftest import Evaluate, answer, example, noisy, sentences
 from tools.conf.run import Run
-from tools.conf.task import Task, find_task
+from tools.conf.task import Task, find_task, load_task
 from tools.errors import ToolError
 from tools.evaluate.evaluate import score as finish
 from tools.example import Example
@@ -23,6 +23,7 @@ from tools.files import read_json, write_json
 from tools.predict.predictions import FILE, META
 from tools.predict.questions import Asking
 from tools.report import report
+from tools.report.evaluations import read_evaluation
 from tools.score.score import evaluate
 
 if TYPE_CHECKING:
@@ -197,6 +198,11 @@ def test_the_command_writes_the_report_of_a_run_and_imports_nothing_heavy(
     words = [f"conf/{run}.yaml", f"output_dir={tmp_path / 'outputs' / run}", f"dataset_dir={tmp_path / 'dataset/alpaca'}"]
     done = tool("report", *words, "--which", "merged", "--rows", 5)
     assert (done.returncode, done.stdout.strip()) == (0, str(folder / report.NAME)), done.stderr
+    evaluation(sample, GOLD, noisy(GOLD, 0.6, 2), "other")
+    assert tool("report", *words, "--which", "merged", "--against", "other").returncode == 0
+    assert '"against":{"name":"other"' in (folder / report.NAME).read_text()
+    wrong = tool("report", *words, "--which", "merged", "--against", "othr")
+    assert wrong.returncode == 2 and "Did you mean 'other'?" in wrong.stderr
     lacking = tool("report", *words)
     assert lacking.returncode == 2 and "make eval" in lacking.stderr
     heavy = "import sys, tools.report.report; print({'torch', 'transformers', 'pandas', 'numpy', 'openai', 'httpx'} & sys.modules.keys())"
@@ -289,6 +295,80 @@ def test_the_page_shows_highlights_counts_and_folds_and_its_filters_work(task: T
         page.locator("th[data-key=f1] button").click()
         f1 = [float(row.locator("td").nth(3).inner_text()) for row in page.locator("#labels tbody").first.locator("tr").all()]
         assert f1 == sorted(f1, reverse=True) and page.locator("th[data-key=f1]").get_attribute("aria-sort") == "descending"
+
+
+def test_a_cell_of_the_matrix_and_a_wrong_string_show_their_rows(task: Task, evaluation: Evaluate, browser: "Browser") -> None:
+    path, data = made(task, evaluation(task, GOLD, noisy(GOLD, 0.5, 1)))
+    matrix = data["matrix"]
+    number = matrix["gold"].index("address") * len(matrix["predicted"]) + matrix["predicted"].index("name")
+    with_cell = [row["id"] for row in data["rows"] if number in row["cells"]]
+    assert 0 < len(with_cell) <= matrix["counts"][matrix["gold"].index("address")][matrix["predicted"].index("name")] < len(GOLD)
+    assert all(any(m[0] == "wrong_label" and m[1][0] == "address" for m in row["mistakes"]) for row in data["rows"] if row["id"] in with_cell)
+    with opened(browser, path, locale="en-US") as page:
+        assert not page.locator("#filter-cell").is_visible()
+        page.fill("#filter-search", "nowhere in it")
+        page.locator(f"[data-cell='{number}']").click()
+        assert [one.get_attribute("data-id") for one in page.locator("article").all()] == with_cell
+        assert page.locator("#filter-cell").inner_text() == "address → name ✕" and page.locator("#filter-search").input_value() == ""
+        page.locator("#filter-cell").click()
+        assert page.locator("#status").inner_text().startswith("60 of 60 ") and not page.locator("#filter-cell").is_visible()
+        first = page.locator("#strings button").first
+        string = first.locator("bdi").inner_text()
+        first.click()
+        assert page.locator("#filter-search").input_value() == string and 0 < page.locator("article").count() < 60
+
+
+def test_labels_that_the_task_does_not_have_stand_with_their_number_and_input_for_aliases(
+    write_task: Callable[..., Path], evaluation: Evaluate, browser: "Browser"
+) -> None:
+    task = load_task(write_task(labels={"name": "人名", "address": "地址", "company": "公司"}))
+    outputs: list[str | None] = [answer([("姓名" if label == "name" else task.names[label], text) for label, text in one.pairs()]) for one in GOLD]
+    path, data = made(task, evaluation(task, GOLD, outputs))
+    assert data["unknown"]["labels"] == [{"label": "姓名", "count": 60, "gold": "name", "same": 60}]
+    with opened(browser, path, locale="zh-CN") as page:
+        assert page.locator("#unknown pre").inner_text() == 'aliases:\n  "name": ["姓名"]'
+        assert page.locator("#unknown tbody td").all_inner_texts() == ["姓名", "60", "name 人名 (60)"]
+        assert page.locator("#labels tbody td").first.inner_text() == "name 人名"
+        assert page.locator("#matrix tbody th").first.inner_text() == "name 人名"
+
+
+def test_the_words_about_the_trained_form_are_its_counts(task: Task, evaluation: Evaluate, browser: "Browser") -> None:
+    right = [answer(one.pairs()) for one in GOLD[:20]]
+    kinds: list[list[str | None]] = [
+        [*right],
+        [f"答案：{one}" for one in right],
+        ["？"] * 20,
+        [None] * 20,
+        [right[0], f"答案：{right[1]}", "？", None] * 5,
+    ]
+    for outputs in kinds:
+        folder = evaluation(task, GOLD[:20], outputs)
+        score = read_json(folder / "score.json")
+        with opened(browser, made(task, folder)[0], locale="en-US") as page:
+            legend = page.locator("#answers .legend").inner_text()
+            counts = [int(number) for number in re.findall(r"\d+", legend)]
+            assert sum(counts) == 20 and counts[0] == score["answers"]["trained"]
+            assert ("No rule" in page.locator("#reading").inner_text()) == (score["answers"]["tolerant"] == 0)
+            strict = page.locator("#card-strictF1")
+            assert f"{score['strict']['micro']['f1']:.4f}" in strict.inner_text() and f"{counts[0]} of 20 answers" in strict.inner_text()
+            assert ("gap" in str(strict.get_attribute("class"))) == (score["strict"]["micro"]["f1"] != score["micro"]["f1"])
+            assert "With 20 rows" in page.locator("#few").inner_text()
+
+
+def test_another_run_stands_beside_this_one(task: Task, evaluation: Evaluate, browser: "Browser") -> None:
+    other = read_evaluation(evaluation(task, GOLD, noisy(GOLD, 0.6, 2), "b"))
+    folder = evaluation(task, GOLD, noisy(GOLD, 0.2, 1))
+    path, data = made(task, folder, against=other)
+    figures = data["against"]["figures"]
+    outcomes = [outcome for outcome, _ in data["against"]["rows"].values()]
+    assert (outcomes.count("won"), outcomes.count("lost")) == (figures["won"], figures["lost"]) and figures["won"] > figures["lost"] > 0
+    assert figures["micro"]["a"] == pytest.approx(other.score["micro"]["f1"])
+    with opened(browser, path, locale="en-US") as page:
+        assert page.locator("#against h2").inner_text() == "Against b"
+        assert page.locator("#against tbody tr").first.inner_text().split("\t")[:2] == ["Micro F1", f"{other.score['micro']['f1']:.4f}"]
+        page.select_option("#filter-kind", "lost")
+        assert page.locator("#status").inner_text().startswith(f"{figures['lost']} of 60 ")
+        assert "worse than the other run. The other run:" in page.locator("article").first.inner_text()
 
 
 def json_rows(path: Path) -> list[list[str]]:
@@ -397,6 +477,9 @@ def test_a_classification_report_shows_classes_and_answers_outside_the_options(e
             "missing": ["missing answer", "0", "1"],
             "unparsable": ["unparsable answer", "0", "1"],
         }
+        low, high = score["intervals"]["accuracy"]
+        assert f"{low:.4f} – {high:.4f}" in page.locator("#card-accuracy").inner_text()
+        assert page.locator("#unknown tbody td").all_inner_texts() == ["经济", "1", "Economy (1)"] and page.locator("#strings").count() == 0
         assert "0.6667" in page.locator("#card-accuracy").inner_text() and page.locator("#card-span, #seen").count() == 0
         assert "Answers outside the options: 1" in page.locator("#kinds").inner_text()
         assert page.locator("#matrix tbody tr").count() == 4

@@ -11,43 +11,26 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 from tools.answers import Pair
 from tools.conf.task import TASKS, Task, find_task
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example, read_examples
 from tools.files import Transaction, need_file, sha256, write_json
-from tools.predict.predictions import FILE, read_predictions
+from tools.predict.predictions import FILE
 from tools.report.evaluations import OUTPUTS, Evaluation, differences, find_evaluations, leaderboard, named_evaluation, save_leaderboard, table
-from tools.score.bootstrap import LEVEL, interval, resample
-from tools.score.counts import NO_LABEL, Counts
-from tools.score.rows import known_labels, rows
+from tools.report.paired import METHOD, SAMPLES, SEED, Counted, Difference, count, paired_bootstrap
+from tools.score.bootstrap import LEVEL
+from tools.score.counts import NO_LABEL
+from tools.score.score_file import Score
 from tools.text import columns, one_line, padded, whole_number
 
-if TYPE_CHECKING:
-    from numpy import ndarray
-
-SAMPLES = 5000
-SEED = 42
 SHOW = 5
-METHOD = "paired bootstrap over rows"
+STRICT = "Strict Micro"
 OUT = OUTPUTS / "compare"
-
-
-class Difference(TypedDict):
-    """F1 of two systems, b - a with the ends of its 95 % interval, and the two-sided p-value."""
-
-    a: float
-    b: float
-    delta: float
-    low: float
-    high: float
-    p: float
 
 
 class Changed(TypedDict):
@@ -62,10 +45,22 @@ class Changed(TypedDict):
     second: list[Pair]
 
 
+class Strict(TypedDict):
+    """The micro F1 of a system's answers in the trained form alone, and how many of its rows have such an answer."""
+
+    f1: float
+    trained: int
+    rows: int
+
+
 class Comparison(TypedDict):
-    """One evaluation against the first. `changed` are the rows won and lost; compare.json leaves them out, compare.jsonl holds them."""
+    """One evaluation against the first. `changed` are the rows won and lost; compare.json leaves them out, compare.jsonl holds them.
+
+    `strict` has the first's and the second's strict figures, None where an older score.json lacks them.
+    """
 
     second: str
+    strict: list[Strict | None]
     micro: Difference
     macro: Difference
     labels: dict[str, Difference]
@@ -91,94 +86,6 @@ class Result(TypedDict):
     first: str
     notes: list[str]
     comparisons: list[Comparison]
-
-
-@dataclass(frozen=True)
-class Counted:
-    """One system's answers, row by row: the counts of each label, and the pairs that it predicted."""
-
-    counts: list[dict[str, Counts]]
-    predicted: list[list[Pair]]
-    classes: bool = False  # of a classification task
-
-    def errors(self) -> list[int]:
-        """Returns the false positives and false negatives of each row. A class counts once: it is right or wrong, and no answer is wrong."""
-        return [sum(one.fn if self.classes else one.fp + one.fn for one in row.values()) for row in self.counts]
-
-    def total(self) -> tuple[int, int, int]:
-        """Returns tp, fp, fn of all rows and labels."""
-        every = sum((one for row in self.counts for one in row.values()), Counts())
-        return every.tp, every.fp, every.fn
-
-
-def count(task: Task, examples: Sequence[Example], predictions: Path) -> Counted:
-    """Counts a predictions file by the protocol 'set', row by row. Raises ToolError (1) for an id that no example has."""
-    answers, known = read_predictions(predictions), {example.id for example in examples}
-    if strange := next((id for id in answers if id not in known), None):
-        raise ToolError(f"{predictions}: the id '{strange}' isn't among the examples: they don't belong together.", WANTING)
-    counts, predicted = [], []
-    for row in rows(task, examples, answers):
-        by_label: dict[str, Counts] = defaultdict(Counts)
-        gold, answer, names = set(row.gold), set(row.predicted), frozenset(known_labels(task, row.example))
-        for pair in gold | answer:
-            by_label[pair[0] if pair[0] in names else NO_LABEL].add(pair in answer, pair in gold)
-        counts.append(by_label)
-        predicted.append(row.predicted)
-    return Counted(counts, predicted, task.kind == "classification")
-
-
-def paired_bootstrap(
-    first: Counted, second: Counted, labels: Sequence[str], samples: int = SAMPLES, seed: int = SEED
-) -> tuple[Difference, Difference, dict[str, Difference]]:
-    """Returns the differences of micro F1, of macro F1, and of each label's F1.
-
-    Each sample draws the rows of the test set with replacement, the same rows for both systems, and counts both F1 anew (Koehn 2004, Statistical Significance
-    Tests for Machine Translation Evaluation). The interval is the percentile interval of the difference. The p-value is two-sided (Berg-Kirkpatrick, Burkett and
-    Klein 2012, An Empirical Investigation of Statistical Significance in NLP, algorithm 1): the share of samples whose difference is as far from the observed
-    difference as the observed difference is from 0. It is (1 + number) / (1 + samples), which is never 0 (Davison and Hinkley 1997, section 4.2).
-    """
-    import numpy
-
-    names = [*labels, NO_LABEL]
-    table = numpy.concatenate([_array(first, names), _array(second, names)], axis=1)
-    patterns, times = numpy.unique(table, axis=0, return_counts=True)
-    shape = (-1, 2, len(names), 3)  # samples, systems, labels, (tp, fp, fn)
-    observed = _f1(table.sum(axis=0).reshape(shape))[0]
-    drawn = _f1(resample(times, patterns, samples, seed).reshape(shape))
-    micro, macro, *each = (_difference(observed[:, k], drawn[:, :, k]) for k in range(len(labels) + 2))
-    return micro, macro, dict(zip(labels, each, strict=True))
-
-
-def _array(counted: Counted, names: Sequence[str]) -> ndarray:
-    """Returns integers of shape (rows, labels x 3): each label's tp, fp and fn."""
-    import numpy
-
-    column, array = {label: k for k, label in enumerate(names)}, numpy.zeros((len(counted.counts), len(names), 3), dtype=numpy.int64)
-    for number, row in enumerate(counted.counts):
-        for label, one in row.items():
-            array[number, column[label]] = one.tp, one.fp, one.fn
-    return array.reshape(len(array), -1)
-
-
-def _f1(sums: ndarray) -> ndarray:
-    """Returns F1 of shape (samples, systems, micro + macro + labels) from sums of shape (samples, systems, labels, 3). Macro is over the labels that occur."""
-    import numpy
-
-    right = 2 * sums[..., 0]
-    items = right + sums[..., 1] + sums[..., 2]
-    micro = right.sum(-1) / numpy.maximum(items.sum(-1), 1)
-    each = (right / numpy.maximum(items, 1))[..., :-1]  # the last column is NO_LABEL
-    macro = each.sum(-1) / numpy.maximum((items[..., :-1] > 0).sum(-1), 1)
-    return numpy.concatenate([micro[..., None], macro[..., None], each], axis=-1)
-
-
-def _difference(observed: ndarray, drawn: ndarray) -> Difference:
-    import numpy
-
-    delta, deltas = float(observed[1] - observed[0]), drawn[:, 1] - drawn[:, 0]
-    low, high = interval(deltas, LEVEL)
-    as_far = int((numpy.abs(deltas - delta) >= abs(delta) - 1e-12).sum())
-    return Difference(a=float(observed[0]), b=float(observed[1]), delta=delta, low=low, high=high, p=(1 + as_far) / (1 + len(deltas)))
 
 
 def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], samples: int = SAMPLES, seed: int = SEED) -> Result:
@@ -219,12 +126,15 @@ def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], sampl
         "first": first.name,
         "notes": _notes(task, evaluations, counted),
         "comparisons": [
-            _comparison(other.name, gold, counted[0], theirs, labels, samples, seed) for other, theirs in zip(others, counted[1:], strict=True)
+            _comparison((first, other), gold, (counted[0], theirs), labels, samples, seed) for other, theirs in zip(others, counted[1:], strict=True)
         ],
     }
 
 
-def _comparison(name: str, gold: Sequence[Example], first: Counted, second: Counted, labels: Sequence[str], samples: int, seed: int) -> Comparison:
+def _comparison(
+    both: tuple[Evaluation, Evaluation], gold: Sequence[Example], counted: tuple[Counted, Counted], labels: Sequence[str], samples: int, seed: int
+) -> Comparison:
+    first, second = counted
     micro, macro, each = paired_bootstrap(first, second, labels, samples, seed)
     changed = [
         Changed(
@@ -241,7 +151,8 @@ def _comparison(name: str, gold: Sequence[Example], first: Counted, second: Coun
     ]
     won = sum(row["outcome"] == "won" for row in changed)
     return {
-        "second": name,
+        "second": both[1].name,
+        "strict": [_strict_of(one.score) for one in both],
         "micro": micro,
         "macro": macro,
         "labels": each,
@@ -250,6 +161,12 @@ def _comparison(name: str, gold: Sequence[Example], first: Counted, second: Coun
         "alike": len(gold) - len(changed),
         "changed": changed,
     }
+
+
+def _strict_of(score: Score) -> Strict | None:
+    if "strict" not in score or "answers" not in score:
+        return None
+    return {"f1": score["strict"]["micro"]["f1"], "trained": score["answers"]["trained"], "rows": score["rows"]}
 
 
 def _notes(task: Task, evaluations: Sequence[Evaluation], counted: Sequence[Counted]) -> list[str]:
@@ -282,11 +199,15 @@ def show(result: Result, few: int = SHOW) -> str:
 
 def _figures(one: Comparison) -> list[str]:
     figures = [*((one_line(label, 40), found) for label, found in one["labels"].items()), ("Micro Avg.", one["micro"]), ("Macro Avg.", one["macro"])]
-    width = max(columns(name) for name, _ in figures)
+    width = max(columns(name) for name in (STRICT, *dict(figures)))
     lines = [f"{padded('Label', width)}  {'F1 a':>7} {'F1 b':>7} {'b - a':>8}   {'95 % interval':^20} {'p':>7}"]
     for name, d in figures:
         interval = f"[{d['low']:+.4f}, {d['high']:+.4f}]"
         lines.append(f"{padded(name, width)}  {d['a']:7.4f} {d['b']:7.4f} {d['delta']:+8.4f}   {interval:^20} {d['p']:7.4f}")
+    a, b = one["strict"]
+    if a and b:
+        trained = f"answers in the trained form alone: {a['trained']:,} and {b['trained']:,} of {b['rows']:,}"
+        lines.append(f"{padded(STRICT, width)}  {a['f1']:7.4f} {b['f1']:7.4f} {b['f1'] - a['f1']:+8.4f}   {trained}")
     return lines
 
 

@@ -33,7 +33,7 @@ MUST_BE_EQUAL = {
     "examples_sha256": "examples",
     "prompt_sha256": "prompt",
 }
-HEADINGS = ("Run", "Micro F1", "95 % interval", "Macro F1", "Unseen F1", "Rows", "Base model")
+HEADINGS = ("Run", "Micro F1", "95 % interval", "Macro F1", "Strict F1", "Unseen F1", "Rows", "Base model")
 
 
 @dataclass(frozen=True)
@@ -171,16 +171,18 @@ def _heading(block: Sequence[Evaluation], before: Sequence[Evaluation] | None) -
 
 
 def _cells(one: Evaluation) -> list[str]:
-    micro, low, high, macro, unseen, rows = _figures(one)
+    micro, low, high, macro, strict, unseen, rows = _figures(one)
     between = "–" if low is None else f"{low:.4f}–{high:.4f}"
-    return [one.name, f"{micro:.4f}", between, f"{macro:.4f}", "–" if unseen is None else f"{unseen:.4f}", f"{rows:,}", one.meta.base_model or "–"]
+    figures = ["–" if figure is None else f"{figure:.4f}" for figure in (macro, strict, unseen)]
+    return [one.name, f"{micro:.4f}", between, *figures, f"{rows:,}", one.meta.base_model or "–"]
 
 
 def _figures(one: Evaluation) -> tuple[Any, ...]:
-    """Returns micro F1, its interval's ends, macro F1, unseen F1 and rows; None for what the score doesn't hold."""
+    """Returns micro F1, its interval's ends, macro F1, strict F1 (micro), unseen F1 and rows; None for what the score doesn't hold."""
     score = one.score
     low, high = score["intervals"]["micro"] if "intervals" in score else (None, None)
-    return score["micro"]["f1"], low, high, score["macro"]["f1"], score["unseen"]["f1"] if "unseen" in score else None, score["rows"]
+    strict = score["strict"]["micro"]["f1"] if "strict" in score else None
+    return score["micro"]["f1"], low, high, score["macro"]["f1"], strict, score["unseen"]["f1"] if "unseen" in score else None, score["rows"]
 
 
 def table(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[str] = (), markdown: bool = False) -> str:
@@ -208,7 +210,9 @@ def save_leaderboard(blocks: Sequence[Sequence[Evaluation]], problems: Sequence[
     with Transaction() as new:
         new.open(out / "leaderboard.md").write(table(blocks, problems, markdown=True) + "\n")
         lines = csv.writer(new.open(out / "leaderboard.csv"), lineterminator="\n")
-        lines.writerow([*MUST_BE_EQUAL, "run", "variant", "micro_f1", "low", "high", "macro_f1", "unseen_f1", "rows", "base_model", "folder"])
+        lines.writerow(
+            [*MUST_BE_EQUAL, "run", "variant", "micro_f1", "low", "high", "macro_f1", "strict_f1", "unseen_f1", "rows", "base_model", "folder"]
+        )
         for one in (one for block in blocks for one in block):
             variant = one.name.partition(":")[2] or "adapter"
             lines.writerow([*one.key, one.variant.run, variant, *_figures(one), one.meta.base_model or "", one.folder])

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from tools.answers import Pair
 from tools.conf.task import Task
+from tools.report.wrong_strings import WrongStrings, cut
 from tools.score.counts import Counts
 from tools.score.mistakes import Mistake, counted, mistakes
 from tools.score.places import occurrences
@@ -27,7 +28,6 @@ from tools.text import neutralise
 ROWS = 500
 TEXT_CHARS = 1500
 OUTPUT_CHARS = 2000
-STRING_CHARS = 200
 MISTAKES = 40
 MARKS = 200
 MATRIX = 30
@@ -35,6 +35,9 @@ BUCKETS = 5
 
 Label = str | None  # None stands for 'no such string', UNKNOWN for a label that the task doesn't have
 UNKNOWN = "?"
+
+
+Cell = tuple[Label, Label]  # (gold label, predicted label) of a string
 
 
 class Matrix(TypedDict):
@@ -58,6 +61,7 @@ class ShownRow(TypedDict):
     labels: list[str]
     hits: int
     classes: list[Label] | None
+    cells: list[int]  # of the matrix, as row times columns plus column
     mistakes: list[list[Any]]  # [kind, gold pair or None, predicted pair or None]
     mistakes_cut: int
     kinds: list[str]
@@ -84,11 +88,12 @@ class Part:
 
 
 class Examined(NamedTuple):
-    """A row that may be shown, its mistakes, and their number of false positives and false negatives."""
+    """A row that may be shown, its mistakes, their number of false positives and false negatives, and its cells in the confusion of labels."""
 
     row: Row
     found: list[Mistake]
     errors: int
+    cells: list[Cell]
 
 
 @dataclass
@@ -98,12 +103,13 @@ class RowFacts:
     whole: Part = field(default_factory=Part)
     wrong_rows: int = 0
     kinds: dict[str, list[int]] = field(default_factory=dict)  # kind → false positives, false negatives, rows
-    confusion: Counter[tuple[Label, Label]] = field(default_factory=Counter)  # (gold label, predicted label) of a string
+    confusion: Counter[Cell] = field(default_factory=Counter)
+    strings: WrongStrings = field(default_factory=WrongStrings)
     lengths: dict[int, Part] = field(default_factory=lambda: defaultdict(Part))  # by the text's length in characters
     worst: list[Examined] = field(default_factory=list)
 
-    def add(self, row: Row, found: list[Mistake], known: frozenset[str]) -> None:
-        """Counts one row with its mistakes. `known` are the labels that its answer may use."""
+    def add(self, row: Row, found: list[Mistake], known: frozenset[str]) -> list[Cell]:
+        """Counts one row with its mistakes, and returns its cells. `known` are the labels that its answer may use."""
         self.wrong_rows += bool(found or row.failures)
         for kind, (fp, fn) in counted(found).items():
             sums = self.kinds.setdefault(kind, [0, 0, 0])
@@ -113,12 +119,21 @@ class RowFacts:
             part.rows += 1
             for pair in gold | predicted:
                 part.counts.add(pair in predicted, pair in gold)
-        self.confusion.update((label, label) for label, _ in gold & predicted)
-        for one in found:
-            label = one.gold and one.gold[0]
-            guess = one.predicted and (one.predicted[0] if one.predicted[0] in known else UNKNOWN)
-            same_string = one.gold and one.predicted and one.gold[1] == one.predicted[1]
-            self.confusion.update([(label, guess)] if same_string else [cell for cell in ((label, None), (None, guess)) if cell != (None, None)])
+        self.strings.add(found, known)
+        cells = [(label, label) for label, _ in gold & predicted] + _confused(found, known)
+        self.confusion.update(cells)
+        return cells
+
+
+def _confused(found: list[Mistake], known: frozenset[str]) -> list[Cell]:
+    """Returns the cells of mistakes: one where gold and prediction have the same string, else one a side."""
+    cells: list[Cell] = []
+    for one in found:
+        label = one.gold and one.gold[0]
+        guess = one.predicted and (one.predicted[0] if one.predicted[0] in known else UNKNOWN)
+        same_string = one.gold and one.predicted and one.gold[1] == one.predicted[1]
+        cells += [(label, guess)] if same_string else [cell for cell in ((label, None), (None, guess)) if cell != (None, None)]
+    return cells
 
 
 def examine(task: Task, all_rows: Iterable[Row], keep: int = ROWS) -> RowFacts:
@@ -129,15 +144,15 @@ def examine(task: Task, all_rows: Iterable[Row], keep: int = ROWS) -> RowFacts:
         for row in all_rows:
             known = frozenset(known_labels(task, row.example))
             found = mistakes(row, known)
-            findings.add(row, found, known)
-            yield Examined(row, found, sum((one.gold is not None) + (one.predicted is not None) for one in found))
+            cells = findings.add(row, found, known)
+            yield Examined(row, found, sum((one.gold is not None) + (one.predicted is not None) for one in found), cells)
 
     findings.worst = heapq.nsmallest(keep, examined(), key=lambda one: (-one.errors, not one.row.failures))
     return findings
 
 
-def shown(task: Task, one: Examined) -> ShownRow:
-    """Returns one row for the page."""
+def shown(task: Task, one: Examined, within: Matrix) -> ShownRow:
+    """Returns one row for the page, which has its cells `within` the matrix."""
     row, output = one.row, one.row.prediction.output if one.row.prediction else None
     text = neutralise(row.example.text)
     gold, predicted = set(row.gold), set(row.predicted)
@@ -151,10 +166,11 @@ def shown(task: Task, one: Examined) -> ShownRow:
         "marks": spans,
         "marks_cut": marks_cut,
         "text_cut": max(0, len(text) - TEXT_CHARS),
-        "labels": sorted({_cut(pair[0]) for pair in gold | predicted})[:MISTAKES],
+        "labels": sorted({cut(pair[0]) for pair in gold | predicted})[:MISTAKES],
         "hits": len(gold & predicted),
-        "classes": [_cut(side[0][0]) if side else None for side in (row.gold, row.predicted)] if task.kind != "ner" else None,
-        "mistakes": [[m.kind, *([_cut(part) for part in pair] if pair else None for pair in (m.gold, m.predicted))] for m in one.found[:MISTAKES]],
+        "classes": [cut(side[0][0]) if side else None for side in (row.gold, row.predicted)] if task.kind != "ner" else None,
+        "cells": sorted({number for cell in set(one.cells) if (number := _number(cell, within)) is not None}),
+        "mistakes": [[m.kind, *([cut(part) for part in pair] if pair else None for pair in (m.gold, m.predicted))] for m in one.found[:MISTAKES]],
         "mistakes_cut": max(0, len(one.found) - MISTAKES),
         "kinds": sorted({m.kind for m in one.found} | set(row.failures)),
         "rules": list(row.rules),
@@ -164,8 +180,11 @@ def shown(task: Task, one: Examined) -> ShownRow:
     }
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= STRING_CHARS else f"{text[:STRING_CHARS]}…"
+def _number(cell: Cell, within: Matrix) -> int | None:
+    gold, predicted = cell
+    if gold not in within["gold"] or predicted not in within["predicted"]:
+        return None  # of a rarer label
+    return within["gold"].index(gold) * len(within["predicted"]) + within["predicted"].index(predicted)
 
 
 def _marked(text: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[list[list[Any]], list[list[str]], bool]:
@@ -178,10 +197,10 @@ def _marked(text: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[list[list[Any
     for left, right in pairwise(borders):
         over = [number for number, (start, end, *_) in enumerate(spans) if start <= left and right <= end]
         pieces.append([text[left:right], over, [number for number in over if spans[number][1] == right]])
-    return pieces, [[kind, _cut(label)] for _, _, kind, label in spans], more
+    return pieces, [[kind, cut(label)] for _, _, kind, label in spans], more
 
 
-def matrix(confusion: Counter[tuple[Label, Label]], labels: list[str]) -> Matrix:
+def matrix(confusion: Counter[Cell], labels: list[str]) -> Matrix:
     """Returns the confusion of at most MATRIX labels, the most frequent ones, in the order of `labels`."""
     sizes: Counter[str] = Counter()
     for (gold, predicted), count in confusion.items():

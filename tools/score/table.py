@@ -41,7 +41,7 @@ def _with_strict(score: Score) -> DataFrame:
     from pandas import concat
 
     frame, strict = table(score), score.get("strict", {})
-    more = [_row(f"Strict {average.title()}", strict[average]) for average in ("micro", "macro") if average in strict]  # type: ignore[literal-required]
+    more = [_row(f"Strict {average.title()}", strict[average]) for average in ("micro", "macro") if average in strict]
     return concat([frame, frame.iloc[:0].from_records(more).astype(dict.fromkeys(COUNTS, "Int64"))], ignore_index=True) if more else frame
 
 
