@@ -8,6 +8,7 @@ Exit codes everywhere: 0 done; 1 the work ran and found the input or the result 
 from __future__ import annotations
 
 import difflib
+import errno
 import io
 import os
 import sys
@@ -68,5 +69,14 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         if error.filename is None and error.errno is None:
             raise
         code = WRONG
-        _complain(f"{' → '.join(str(name) for name in (error.filename, error.filename2) if name) or 'the file system'}: {error.strerror}")
+        _complain(disk_problem(error))
     raise SystemExit(code)
+
+
+def disk_problem(error: OSError) -> str:
+    """Returns what is wrong with a file or a disk; where it is full or can't be written to, with what to do about temporary files."""
+    problem = f"{' → '.join(str(name) for name in (error.filename, error.filename2) if name) or 'the file system'}: {error.strerror}"
+    is_temporary = "temporary" in str(error.strerror)  # tempfile finds no folder that it can write to
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) and not is_temporary:
+        return problem
+    return f"{problem}. Make room there. Temporary files go to {os.environ.get('TMPDIR') or '/tmp'}; to put them elsewhere: TMPDIR=FOLDER before the command."

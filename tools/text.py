@@ -87,3 +87,13 @@ def padded(text: str, width: int) -> str:
     """Returns `text` with spaces up to `width` columns: behind it, or before it where `width` is negative."""
     room = " " * max(0, abs(width) - columns(text))
     return text + room if width > 0 else room + text
+
+
+def clipped(text: str, width: int) -> str:
+    """Returns `text` cut to `width` columns, the last of them '…' where something is missing."""
+    if columns(text) <= width:
+        return text
+    room, end = max(0, width - 1), 0
+    while end < len(text) and (room := room - columns(text[end])) >= 0:
+        end += 1
+    return text[:end] + "…"

@@ -22,10 +22,12 @@ from typing import Any
 
 from tools.chat import prompt
 from tools.conf.task import DATASET, Task
+from tools.data.excerpts import Excerpts
 from tools.data.faults import errors
+from tools.data.offsets import Evidence
 from tools.data.readers.row import BadRow, RawRow, Reader, place_of
 from tools.data.repeats import annotation, digest
-from tools.data.sources import Source, command, keep_raw, named_tasks, of_kind, present, sources_of, split_of
+from tools.data.sources import Source, command, in_turn, keep_raw, of_kind, sources_of, split_of
 from tools.data.stamp import INFO, stamp
 from tools.errors import WANTING, ToolError
 from tools.example import Example
@@ -42,20 +44,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=DATASET, metavar="DIR", help=f"the dataset folder (default: {DATASET})")
 
 
-def main(args: argparse.Namespace) -> None:
-    """Converts the tasks, and prints what became of each split's rows."""
-    for task in present(named_tasks(args.words)[0]):
-        for split in convert(task, args.out):
-            print(f"{split} → {split.alpaca}")
-            if split.refused or split.repeated:
-                print(f"  rows left out, with reasons: {split.skipped}")
+def main(args: argparse.Namespace) -> int:
+    """Converts the tasks, and prints what became of each split's rows and how they were read."""
+    return in_turn(args.words, lambda task, _: _convert_and_show(task, args.out))
+
+
+def _convert_and_show(task: Task, out: Path) -> int:
+    splits = convert(task, out)
+    for split in splits:
+        print(f"{split} → {split.alpaca}")
+        if split.refused or split.repeated:
+            print(f"  rows left out, with reasons: {split.skipped}")
+    excerpts = splits[0].excerpts
+    print(*excerpts.lines(), *(f"look: {doubt}" for doubt in excerpts.doubts()), sep="\n", flush=True)
+    return 0
 
 
 class SplitWriter:
-    """Writes one split's files row by row, and counts what became of its rows."""
+    """Writes one split's files row by row, and counts what became of its rows. A task's splits share their `excerpts`."""
 
-    def __init__(self, task: Task, name: str, line: Callable[[Example], str], new: Transaction, out: Path) -> None:
-        self.task, self.name = task, name
+    def __init__(self, task: Task, name: str, line: Callable[[Example], str], new: Transaction, out: Path, excerpts: Excerpts) -> None:
+        self.task, self.name, self.excerpts = task, name, excerpts
         self.rows = self.pairs = self.empty = self.repairs = self.refused = self.repeated = 0
         self.examples = task.examples(name, out)
         self.alpaca = out / "alpaca" / alpaca_name(task, name)
@@ -71,6 +80,7 @@ class SplitWriter:
         self._examples.write(example.to_json() + "\n")
         self._alpaca.write((",\n" if self.rows else "\n") + self._line(example))
         pairs = len({(entity.label, entity.text) for entity in row.entities}) if row.label is None else 1
+        self.excerpts.add(row)
         self.rows += 1
         self.pairs += pairs
         self.empty += not pairs
@@ -110,14 +120,17 @@ def convert(task: Task, out: Path) -> list[SplitWriter]:
     info = out / "alpaca" / INFO
     with _held(info.parent), Transaction() as new:
         known = _dataset_info(info)
-        writers = {name: SplitWriter(task, name, line, new, out) for name in [*sources, *(task.split.of if task.split else ())]}
+        excerpts = Excerpts(task, [source.reading for source in sources.values()])
+        writers = {name: SplitWriter(task, name, line, new, out, excerpts) for name in [*sources, *(task.split.of if task.split else ())]}
         keep_raw(
             [source.path for source in sources.values()],
             [path for writer in writers.values() for path in (writer.examples, writer.alpaca, writer.skipped)],
         )
         bad: list[str] = []
+        evidence: dict[Path, Evidence] = {}
         for name, source in sources.items():
-            bad += _pour(task, name, source, read, writers)
+            bad += _pour(task, name, source, read, writers, evidence.setdefault(source.path, Evidence()))
+        _heed(evidence, task, sources)
         if bad and task.on_error == "stop":
             raise _refusal(bad, task, [*writers.values()])
         entries = {f"alpaca_{task.name}_{name}": writer.finish() for name, writer in writers.items()}
@@ -150,13 +163,15 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str, SplitWriter]) -> list[str]:
-    """Writes every row of a raw file into its split. Returns 'file:line: reason' for the first SHOWN refused rows."""
+def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str, SplitWriter], evidence: Evidence) -> list[str]:
+    """Writes every row of a raw file into its split. Returns 'file:line: reason' for the first SHOWN refused rows. `evidence` weighs the file's offsets."""
     bad: list[str] = []
     seen: dict[int, tuple[int, str, int]] = {}
     for number, row in source.rows(read, f"{task.name} {name}"):
         if isinstance(row, RawRow):
             row = of_kind(row, task)
+            if not task.offsets:
+                evidence.add(row)
             if reason := row_problem(row, task):
                 row = BadRow(row.line, reason, item=row.item)
         if isinstance(row, BadRow):
@@ -172,6 +187,18 @@ def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str
         else:
             writer.write(number, row)
     return bad
+
+
+def _heed(evidence: dict[Path, Evidence], task: Task, sources: dict[str, Source]) -> None:
+    """Raises ToolError (1) where a file speaks against the reading of its offsets, with the reasons. A mere doubt goes to the file's reading."""
+    verdicts = {path: found.verdict() for path, found in evidence.items()}
+    for source in sources.values():
+        if doubt := verdicts[source.path].doubt:
+            source.reading.doubt(f"{source.path}: {doubt}")
+    if speaking := {path: verdict for path, verdict in verdicts.items() if verdict.stops}:
+        lines = [f"{path}: {reason}" if i == 0 else f"  {reason}" for path, verdict in speaking.items() for i, reason in enumerate(verdict.because)]
+        advice = next(iter(speaking.values())).advice(task.path)
+        raise ToolError("\n".join([*lines, f"Nothing was written. {advice}. For a copy that is read so: {command('check', task, ['--fix'])}."]), WANTING)
 
 
 def _repeat(number: int, row: RawRow, seen: dict[int, tuple[int, str, int]]) -> str:

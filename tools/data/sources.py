@@ -8,10 +8,11 @@ module, so they see the same rows.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -21,27 +22,39 @@ from tools.conf.task import TASKS, Shares, Task, load_task
 from tools.data.readers import READERS
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading
 from tools.data.repeats import digest
-from tools.errors import ToolError, all_at_once, choices
+from tools.data.spans import OWN, read_as
+from tools.errors import ToolError, all_at_once, choices, disk_problem
 from tools.files import need_file
+from tools.text import one_line, quoted
 
 _SLICE = re.compile(r"(?P<path>.+)\[(?P<start>-?\d{1,100})?:(?P<stop>-?\d{1,100})?\]")
+_LIKE_A_SLICE = re.compile(r".+(?P<slice>\[[^\[\]]*\])")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A raw file, the slice of its rows that a split takes, and what the task says about it. The bounds are Python's: a negative one counts from the end."""
+    """A raw file, the slice of its rows that a split takes, and what the task says about it. The bounds are Python's: a negative one counts from the end.
+
+    `offsets` is the task's reading of offsets that have no string beside them.
+    """
 
     path: Path
     start: int | None = None
     stop: int | None = None
+    offsets: str | None = None
     reading: Reading = field(default_factory=Reading)
 
     @classmethod
     def parse(cls, value: str) -> Source:
-        """Reads 'train.jsonl' or 'train.jsonl[:-1000]'. A file that really has such a name is taken whole."""
+        """Reads 'train.jsonl' or 'train.jsonl[:-1000]'. A file that really has such a name is taken whole. Raises ToolError for brackets that are no slice."""
         match = _SLICE.fullmatch(value)
-        if not match or Path(value).exists():
+        if os.path.exists(value) or not (like := match or _LIKE_A_SLICE.fullmatch(value)):  # noqa: PTH110 - False for a name that is too long
             return cls(Path(value))
+        if not match:
+            raise ToolError(
+                f"{one_line(value)}: {quoted(like['slice'])} is no slice of rows. Write [START:STOP], whole numbers that count rows from 0, either of them left"
+                " out or negative, which counts from the end: [:1000], [-1000:]."
+            )
         # No file has more rows than `islice` takes.
         start, stop = (max(-sys.maxsize, min(int(digits), sys.maxsize)) if digits else None for digits in match.group("start", "stop"))
         return cls(Path(match["path"]), start, stop)
@@ -55,11 +68,43 @@ class Source:
             total = sum(1 for _ in read(self.path, self.reading))
             start, stop, _ = slice(self.start, self.stop).indices(total)
         rows = islice(enumerate(read(self.path, self.reading), 1), start, max(start, stop) if stop is not None else None)
+        if self.offsets:
+            rows = ((number, self._reread(row)) for number, row in rows)  # type: ignore[assignment]
         return iter(tqdm(rows, desc=title, unit=" rows", disable=None, leave=False))
 
+    def _reread(self, row: RawRow | BadRow) -> RawRow | BadRow:
+        if isinstance(row, BadRow) or not row.entities:
+            return row
+        if not row.sliced:
+            self.reading.doubt(f"offsets: {self.offsets} does nothing here: the file has strings beside its offsets, and these tell", row.line)
+            return row
+        return read_as(row, self.offsets or OWN)
 
-def named_tasks(words: Sequence[str]) -> tuple[list[Task], list[str]]:
-    """Returns the tasks whose files are among a command's words, and the other words, which are laid over the only task.
+
+def in_turn(words: Sequence[str], work: Callable[[Task, list[str]], int]) -> int:
+    """Calls `work(task, overrides)` with each task whose file is among a command's words; `overrides` are the other words. Returns the highest exit code.
+
+    Of several tasks, those whose raw files aren't here are passed over, which is printed. A task that fails doesn't stop the others. Raises one ToolError with
+    everything that failed, at the end.
+    """
+    paths, overrides = named_tasks(words)
+    codes, faults = [], []
+    for path in paths:
+        try:
+            task = load_task(path, overrides)
+            if len(paths) == 1 or _is_here(task):
+                codes.append(work(task, overrides))
+        except (ToolError, OSError) as fault:
+            faults.append(fault if isinstance(fault, ToolError) else ToolError(f"{path}: {disk_problem(fault)}"))
+    if faults:
+        raise ToolError("\n".join(map(str, faults)), max(fault.exit_code for fault in faults))
+    if not codes:
+        raise ToolError("no raw file of any task is here. Put one where its task names it, or name another: ./ner data TASK.yaml raw.train=FILE")
+    return max(codes)
+
+
+def named_tasks(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Returns the task files among a command's words, and the other words, which are laid over the only task.
 
     Raises ToolError if no task is named, if words could belong to several tasks, or if two tasks of one name would write the same files.
     """
@@ -73,26 +118,21 @@ def named_tasks(words: Sequence[str]) -> tuple[list[Task], list[str]]:
         raise ToolError(
             f"{', '.join(map(str, twice))}: tasks of one name write the same files. Rename one, or convert them to different folders (--out)."
         )
-    return [load_task(path, overrides) for path in paths], overrides
+    return paths, overrides
 
 
-def present(tasks: Sequence[Task]) -> list[Task]:
-    """Returns the tasks whose raw files are here, and prints the others. A single task is always returned. Raises ToolError if none is left."""
-    kept = []
-    for task in tasks:
-        paths = [Source.parse(value).path for value in task.raw.values()]
-        if len(tasks) == 1 or any(path.exists() for path in paths):
-            kept.append(task)
-        else:
-            print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, paths)) or 'it names none'}")
-    if not kept:
-        raise ToolError("no raw file of any task is here. Put one where its task names it, or name another: ./ner data TASK.yaml raw.train=FILE")
-    return kept
+def _is_here(task: Task) -> bool:
+    """Returns whether one of the task's raw files is here, and prints the task where none is."""
+    paths = [Source.parse(value).path for value in task.raw.values()]
+    if any(path.exists() for path in paths):
+        return True
+    print(f"{task.name}: skipped, its raw files are not here: {', '.join(map(str, paths)) or 'it names none'}")
+    return False
 
 
 def sources_of(task: Task) -> tuple[Reader, dict[str, Source]]:
     """Returns the task's reader and each split's source. Raises one ToolError with everything that is missing or wrong."""
-    sources = {split: replace(Source.parse(value), reading=Reading(task.fields, task.numbers)) for split, value in task.raw.items()}
+    sources = {split: replace(Source.parse(value), offsets=task.offsets, reading=Reading(task.fields, task.numbers)) for split, value in task.raw.items()}
     problems = []
     if task.reader not in READERS:
         problems.append(f"{task.path}: unknown reader '{task.reader}'.{choices(task.reader, READERS)}")

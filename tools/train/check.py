@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,24 @@ def is_run(words: Sequence[str]) -> bool:
         return False
     if not files[0].exists():
         raise ToolError(f"{files[0]}: no such file. Runs:{available(RUNS)} Tasks:{available(TASKS)}")
-    keys = load_yaml(files[0])
+    try:
+        keys = load_yaml(files[0])
+    except ToolError:
+        if any("raw" in _keys(file) for file in files[1:]):  # one task of several: the others are checked
+            return False
+        raise
     if "model_name_or_path" in keys:
         return True
     if "raw" in keys or "kind" in keys:
         return False
     raise ToolError(f"{files[0]}: neither a run, which has `model_name_or_path`, nor a task, which has `kind` and `raw`.")
+
+
+def _keys(file: Path) -> Container[Any]:
+    try:
+        return load_yaml(file)
+    except ToolError:
+        return ()
 
 
 def check_run(run: Run, args: argparse.Namespace) -> int:

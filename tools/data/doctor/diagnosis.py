@@ -20,8 +20,9 @@ from tools.data.doctor.survey import Survey
 from tools.data.doctor.prompt_faults import prompt_faults
 from tools.data.doctor.row_faults import faults
 from tools.data.doctor.split_faults import Splits, label_faults, repeat_faults
+from tools.data.excerpts import Excerpts
 from tools.data.faults import is_empty
-from tools.data.readers.row import BadRow, RawRow, Reader, misplaced
+from tools.data.readers.row import BadRow, RawRow, Reader, Reading, misplaced
 from tools.data.repeats import Repeats
 from tools.data.sources import Source, of_kind, sources_of, split_of
 from tools.example import Example
@@ -61,12 +62,13 @@ def raw_paths(splits: Splits, files: list[OpenSource]) -> dict[str, Path]:
 class Diagnosis:
     """All that is found in a task's raw files: `findings`, the counts of `splits`, and for each file with wrong offsets a survey of them."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, readings: list[Reading]) -> None:
         self.task = task
         self.findings = Findings()
         self.splits = Splits(task)
         self.surveys: dict[Path, Survey] = {}
         self.repeats = Repeats(self.splits.names)
+        self.excerpts = Excerpts(task, readings)
         self.cutoff: Cutoff | None = None
 
     def add(self, file: OpenSource, row: RawRow | BadRow) -> None:
@@ -79,6 +81,7 @@ class Diagnosis:
         place = Place(split_of(row, file.split, self.task), file.path, row.line, row.item)
         self.splits.add(place, row)
         self.repeats.add(place.split, row)
+        self.excerpts.add(row)
         self._add_faults(place, row)
         if self.cutoff:
             self.cutoff.add(place, Example("", row.text, row.entities, row.label, row.options))
@@ -108,7 +111,7 @@ class Diagnosis:
 
 def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None = None) -> Diagnosis:
     """Examines all rows of all files, with a progress bar. Raises ToolError if the prompt's file or the run's tokenizer is missing."""
-    diagnosis = Diagnosis(task)
+    diagnosis = Diagnosis(task, [file.source.reading for file in files])
     render, prompt_found = prompt_faults(task)
     for path, line, message in prompt_found:
         diagnosis.findings.add("prompt", Place("", path, line), message)

@@ -23,7 +23,7 @@ from tools.conf.task import DATASET, Task, find_task
 from tools.data.doctor.diagnosis import Diagnosis, diagnose, open_sources
 from tools.data.doctor.findings import ERROR, NOTE, WARNING
 from tools.data.doctor.mend import MendedCopy
-from tools.data.sources import command, named_tasks, present
+from tools.data.sources import command, in_turn
 from tools.errors import WANTING
 from tools.files import Transaction
 
@@ -41,11 +41,13 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
 def check_tasks(args: argparse.Namespace, words: Sequence[str]) -> int:
     """Checks the tasks among `words` (task files and key=value); without one, the task of the run in --conf. Returns the exit code."""
     run = load_run(args.conf, args.args) if args.conf else None
+
+    def one(task: Task, overrides: list[str]) -> int:
+        return check(task, overrides, run, args.out / task.name, args.fix, args.plots)
+
     if run and all("=" in word for word in words):
-        tasks, overrides = [find_task(run.task, words)], list(words)
-    else:
-        tasks, overrides = named_tasks(words)
-    return max([check(task, overrides, run, args.out / task.name, args.fix, args.plots) for task in present(tasks)])
+        return one(find_task(run.task, words), list(words))
+    return in_turn(words, one)
 
 
 def check(task: Task, words: list[str], run: Run | None, out: Path, fix: bool = False, plots: bool = False) -> int:
@@ -81,6 +83,8 @@ def _print(diagnosis: Diagnosis, copy: MendedCopy | None, pictures: list[Path], 
     task, findings = diagnosis.task, diagnosis.findings
     for name, counts in diagnosis.splits.counts.items():
         print(f"{task.name} {name}: {counts.summary(task.kind)}")
+    for line in diagnosis.excerpts.lines():
+        print(line)
     if table := list(findings.table()):
         print("", *table, "", sep="\n")
     if copy:
