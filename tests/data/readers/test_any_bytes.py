@@ -63,7 +63,7 @@ def file() -> Iterator[Path]:
 def check(reader: str, file: Path, data: bytes) -> list[RawRow | BadRow]:
     file.write_bytes(data)
     rows = list(READERS[reader](file, Reading()))
-    last = data.count(b"\n") + 1
+    last = (data.count(b"\n") or data.count(b"\r")) + 1
     lines = [row.line for row in rows]
     assert all(1 <= line <= last for line in lines)
     assert lines == sorted(lines)

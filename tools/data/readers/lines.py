@@ -1,7 +1,7 @@
 """Reads the lines of a raw file, whatever bytes it holds, and the rows of a JSON Lines file. In: bytes. Out: numbered text, or a BadRow.
 
-A line ends at LF, and a CR before it belongs to the end; U+2028 and similar characters are text. A UTF-8 byte-order mark at the start is dropped. Blank lines
-(nothing but ASCII whitespace) are passed over, and count in the numbers of the others.
+A line ends at LF, and a CR before it belongs to the end; in a file without LF it ends at CR, as on old Macs. U+2028 and similar characters are text. A UTF-8
+byte-order mark at the start is dropped. Blank lines (nothing but ASCII whitespace) are passed over, and count in the numbers of the others.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from tools.data.readers.fields import Unusable
+from tools.data.readers.json_faults import CUT, broken
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading, shown
-from tools.files import encoding_problem, json_problem, need_file
+from tools.files import encoding_problem, need_file
 
-CUT = "the file ends in the middle of this row"
 # UTF-32's little-endian mark begins with UTF-16's, so it stands first.
 _WIDE = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+_TURNED_DOWN = ("reject", "ignore")
 Parse = Callable[[int, dict[str, Any], Reading], RawRow]
 
 
@@ -42,14 +43,22 @@ def open_raw(path: Path) -> IO[bytes]:
 def text_lines(path: Path) -> Iterator[Line | BadRow]:
     """Yields each line of the file that isn't blank; a BadRow for a line that can't be read, and a single one for a file in UTF-16."""
     with open_raw(path) as handle:
-        for number, raw in enumerate(handle, 1):
+        for number, raw in enumerate(_ended(handle), 1):
             if number == 1:
                 if wide := wide_encoding(raw):
                     yield BadRow(1, f"the whole file is {wide}; convert it with `iconv -f {wide} -t UTF-8`.", "encoding")
                     return
                 raw = raw.removeprefix(codecs.BOM_UTF8)
             if raw.strip():
-                yield _decode(number, raw.rstrip(b"\r\n"), raw.endswith(b"\n"))
+                yield _decode(number, raw.rstrip(b"\r\n"), raw.endswith((b"\n", b"\r")))
+
+
+def _ended(handle: IO[bytes]) -> Iterator[bytes]:
+    """Yields the lines of a file with their ends."""
+    first = handle.readline()
+    lone = first.count(b"\r") if not first.endswith(b"\n") else 0
+    yield from first.splitlines(keepends=True) if lone else [first] if first else []
+    yield from handle
 
 
 def wide_encoding(head: bytes) -> str:
@@ -63,9 +72,17 @@ def json_lines(parse: Parse) -> Reader:
 
 
 def row_of(line: int, value: Any, parse: Parse, reading: Reading) -> RawRow | BadRow:
-    """Returns the row that `parse(line, value, reading)` makes of a decoded value, or a BadRow with the reason why it can't."""
+    """Returns the row that `parse(line, value, reading)` makes of a decoded value, or a BadRow with the reason why it can't.
+
+    A text with its annotation, ["…", {"entities": …}], as spaCy's training data has them, is the object of both. Prodigy's rows that the annotator turned down
+    have no annotation.
+    """
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
+        value = {"text": value[0], **value[1]}
     if not isinstance(value, dict):
         return BadRow(line, f"a JSON object is needed, this is {shown(value)}.")
+    if value.get("answer") in _TURNED_DOWN:
+        return BadRow(line, f"its 'answer' is '{value['answer']}' (Prodigy's): the annotator didn't accept the row.", "unannotated")
     try:
         return parse(line, value, reading)
     except Unusable as fault:
@@ -100,11 +117,11 @@ def _json_row(line: Line, parse: Parse, reading: Reading) -> RawRow | BadRow:
     except Unusable as fault:
         return BadRow(line.line, *fault.args)
     except (ValueError, RecursionError) as error:
-        where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        problem = f"not JSON: {json_problem(error)}{where}"
-        # A number of too many digits, or too deep a list, is a fault wherever the file ends.
-        cut = bool(where) and not line.ended
-        return BadRow(line.line, f"{CUT} ({problem})." if cut else f"{problem}.", "truncated" if cut else "json")
+        if not (isinstance(error, json.JSONDecodeError) and line.text[error.pos :].strip() == ","):
+            where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+            return broken(line.line, line.text, error, where, line.ended)
+        reading.apply("the comma behind an object was passed over", line.line)
+        return _json_row(line._replace(text=line.text[: error.pos]), parse, reading)
     return row_of(line.line, value, parse, reading)
 
 
