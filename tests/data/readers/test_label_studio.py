@@ -213,3 +213,183 @@ def test_a_utf16_export_is_one_bad_row(tmp_path: Path) -> None:
 def test_a_missing_export_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="no such file"):
         list(read_label_studio(tmp_path / "none.json", Reading()))
+
+
+def spoken(tmp_path: Path, rows: list[Any], **fields: str) -> tuple[list[RawRow | BadRow], Reading]:
+    """The rows of an export on one line, and what the reader has to say about it."""
+    path, reading = tmp_path / "a.json", Reading(fields)
+    path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    return list(read_label_studio(path, reading)), reading
+
+
+def of(annotator: Any, *result: Any, **more: Any) -> dict[str, Any]:
+    return {"completed_by": annotator, "result": list(result), **more}
+
+
+LONG, SHORT = span(0, 4, "北京大学", "ORG"), span(0, 2, "北京", "LOC")
+
+
+def told(number: int, *annotations: Any) -> dict[str, Any]:
+    return {"id": number, "data": {"text": "北京大学很大"}, "annotations": list(annotations)}
+
+
+def strings_of(rows: list[RawRow | BadRow]) -> list[list[str]]:
+    return [[entity.text for entity in row.entities] if isinstance(row, RawRow) else [row.reason] for row in rows]
+
+
+def test_every_row_is_named_by_its_task_even_a_bad_one(tmp_path: Path) -> None:
+    rows, _ = spoken(tmp_path, [told(17, of(1, LONG)), told(18), {"id": "a-1", "data": {"text": 1}, "annotations": [of(1)]}, {"data": {"text": "x"}}])
+    assert [row.item for row in rows] == ["task 17", "task 18", "task a-1", "row 4"]
+
+
+def test_annotators_who_disagree_are_counted_and_the_first_one_is_taken(tmp_path: Path) -> None:
+    both = [told(7, of(3, LONG), of({"id": 4, "email": "x@y"}, LONG)), told(8, of(3, LONG), of(4, SHORT)), told(9, of(3, SHORT), of(4))]
+    rows, reading = spoken(tmp_path, both)
+    assert strings_of(rows) == [["北京大学"], ["北京大学"], ["北京"]]
+    [(doubt, line)] = reading.doubts.items()
+    assert "several annotations: 3 (annotator 3: 3, 4: 3); they disagree in 2, first in task 8." in doubt
+    assert ("fields.annotator=4" in doubt, line) == (True, 1)
+
+
+def test_annotators_who_agree_are_one(tmp_path: Path) -> None:
+    rows, reading = spoken(tmp_path, [told(7, of(3, LONG, SHORT), of(4, SHORT, LONG))])
+    assert (strings_of(rows), reading.doubts) == ([["北京大学", "北京"]], {})
+    assert "tasks with several: 1;" in next(iter(reading.applied))
+
+
+def test_the_task_names_the_annotator_who_counts(tmp_path: Path) -> None:
+    rows, reading = spoken(tmp_path, [told(8, of(3, LONG), of(4, SHORT)), told(9, of(3, LONG))], annotator="4")
+    assert (strings_of(rows), reading.doubts) == ([["北京"], ["北京大学"]], {})
+
+
+def test_an_annotator_who_is_nobody_is_said(tmp_path: Path) -> None:
+    _, reading = spoken(tmp_path, [told(8, of(3, LONG), of(4, SHORT))], annotator="44")
+    assert any("none by annotator 44" in doubt for doubt in reading.doubts)
+
+
+def test_the_annotation_marked_as_ground_truth_wins(tmp_path: Path) -> None:
+    rows, reading = spoken(tmp_path, [told(8, of(3, LONG), of(4, SHORT, ground_truth=True))])
+    assert (strings_of(rows), reading.doubts) == ([["北京"]], {})
+    assert any("ground truth" in rule for rule in reading.applied)
+
+
+def test_a_fault_in_an_annotation_that_does_not_count_leaves_the_task_readable(tmp_path: Path) -> None:
+    faulty = {"type": "labels", "value": {"start": 0, "end": 2, "text": "北京"}}
+    rows, _ = spoken(tmp_path, [told(8, of(3, faulty), of(4, SHORT, ground_truth=True)), told(9, of(3, faulty), of(4, SHORT))])
+    assert strings_of(rows)[0] == ["北京"]
+    assert isinstance(rows[1], BadRow)
+    assert "no 'labels'" in rows[1].reason
+
+
+def minimal(number: int, annotator: int, *spans: dict[str, Any]) -> dict[str, Any]:
+    labels = {"label": [one["value"] for one in spans]} if spans else {}
+    return {"text": f"北京大学很大{number}", "id": number, **labels, "annotator": annotator, "annotation_id": number * 10 + annotator}
+
+
+def test_json_mins_rows_of_one_task_are_one_row(tmp_path: Path) -> None:
+    export = [minimal(5, 1, LONG), minimal(5, 2, SHORT), minimal(6, 1, LONG), minimal(6, 2, LONG), minimal(7, 2)]
+    rows, reading = spoken(tmp_path, export)
+    assert (strings_of(rows), [row.item for row in rows]) == ([["北京大学"], ["北京大学"], []], ["task 5", "task 6", "task 7"])
+    assert "several annotations: 2 (annotator 1: 2, 2: 2); they disagree in 1, first in task 5." in next(iter(reading.doubts))
+    assert strings_of(spoken(tmp_path, export, annotator="2")[0]) == [["北京"], ["北京大学"], []]
+
+
+def test_predictions_are_named_and_taken_only_where_the_task_says_so(tmp_path: Path) -> None:
+    tasks = [{**told(1), "predictions": [{"result": [LONG]}]}, {**told(2, of(1, SHORT)), "predictions": [{"result": [LONG]}]}]
+    first, second = spoken(tmp_path, tasks)[0]
+    assert isinstance(first, BadRow)
+    assert (first.kind, "fields.annotator=predictions takes them" in first.reason) == ("unannotated", True)
+    assert strings_of([second]) == [["北京"]]
+    assert strings_of(spoken(tmp_path, tasks, annotator="predictions")[0]) == [["北京大学"], ["北京"]]
+    skipped = {**told(3, of(1, was_cancelled=True)), "predictions": [{"result": [LONG]}]}
+    assert "1 cancelled" in str(strings_of(spoken(tmp_path, [skipped], annotator="predictions")[0]))
+
+
+def test_a_draft_is_no_annotation(tmp_path: Path) -> None:
+    assert "1 not submitted" in str(strings_of(spoken(tmp_path, [{**told(1), "drafts": [{"result": [LONG]}]}])[0]))
+
+
+def several(**data: str) -> dict[str, Any]:
+    return {"data": data, "annotations": [{"result": [LONG]}]}
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"title": "第一条", "body": "北京大学很大", "note": "无"}, "body"),  # where the strings stand
+        ({"text": "第一条", "body": "北京大学很大"}, "body"),
+        ({"text": "北京大学很大", "title": "北京大学很大"}, "text"),
+        ({"url": "https://example.com/1", "content": "清华大学"}, "content"),  # the only one that isn't an address
+    ],
+)
+def test_the_text_is_where_the_annotated_strings_stand(tmp_path: Path, data: dict[str, str], field: str) -> None:
+    [row], reading = spoken(tmp_path, [several(**data)])
+    assert isinstance(row, RawRow)
+    assert row.text == data[field]
+    assert any(field in rule for rule in reading.applied) == (field != "text")
+
+
+def test_where_several_fields_may_be_the_text_the_task_says_which(tmp_path: Path) -> None:
+    task = {"data": {"title": "北京大学很大", "body": "北京大学很大。"}, "annotations": [{"result": [LONG]}]}
+    [row], _ = spoken(tmp_path, [task])
+    assert isinstance(row, BadRow)
+    assert "fields.text=title" in row.reason
+    assert [row.text for row in spoken(tmp_path, [task], text="body")[0] if isinstance(row, RawRow)] == ["北京大学很大。"]
+    assert "no string 'bodi'" in str(strings_of(spoken(tmp_path, [task], text="bodi")[0]))
+
+
+@pytest.mark.parametrize("text", ["/data/upload/3/b56-0.txt", "https://example.com/news/1", "s3://bucket/1.txt", "0001.txt"])
+def test_offsets_into_a_file_elsewhere_are_refused(tmp_path: Path, text: str) -> None:
+    for string in ("北京大学", None):
+        assert "address of a file" in str(strings_of(spoken(tmp_path, [task(text, span(0, 4, string, "ORG"))])[0]))
+
+
+def test_an_address_may_be_annotated_itself_and_its_class_is_doubted(tmp_path: Path) -> None:
+    assert strings_of(spoken(tmp_path, [task("https://example.com", span(8, 15, "example", "HOST"))])[0]) == [["example"]]
+    rows, reading = spoken(tmp_path, [task("https://example.com", choices("bad"))])
+    assert ([row.label for row in rows if isinstance(row, RawRow)], len(reading.doubts)) == (["bad"], 1)
+
+
+def test_regions_of_other_data_are_named(tmp_path: Path) -> None:
+    html = {
+        "type": "hypertextlabels",
+        "value": {"start": "/p[1]/text()[1]", "startOffset": 0, "endOffset": 2, "text": "北京", "hypertextlabels": ["LOC"]},
+    }
+    paragraph = {"type": "paragraphlabels", "value": {"start": "0", "end": "0", "startOffset": 0, "endOffset": 2, "paragraphlabels": ["LOC"]}}
+    dialogue = {"data": {"dialogue": [{"author": "甲", "text": "北京"}]}, "annotations": [{"result": [paragraph]}]}
+    box = {"type": "rectanglelabels", "value": {"x": 1, "rectanglelabels": ["LOC"]}}
+    reasons = strings_of(
+        spoken(tmp_path, [task("<p>北京</p>", html), dialogue, task("北京", box), {"text": "<p>北京</p>", "label": [html["value"]]}])[0]
+    )
+    for [reason], part in zip(
+        reasons, ("places in HTML", "one paragraph of a dialogue", "only 'labels' and 'choices'", "places in HTML"), strict=True
+    ):
+        assert part in reason
+
+
+def test_other_results_beside_entities_are_passed_over_and_said(tmp_path: Path) -> None:
+    rating = {"type": "rating", "from_name": "stars", "value": {"rating": 4}}
+    rows, reading = spoken(tmp_path, [told(1, of(1, LONG, rating, {"type": "relation", "from_id": "a", "to_id": "b"})), told(2, of(1, rating))])
+    assert strings_of(rows) == [["北京大学"], ["the annotation has results of type 'rating' only; 'labels' and 'choices' are read."]]
+    assert [*reading.applied] == ["results of type 'rating', 'relation' were passed over"]
+
+
+def test_strings_that_the_export_lacks_are_taken_from_the_text_and_marked(tmp_path: Path) -> None:
+    rows, _ = spoken(tmp_path, [told(1, of(1, span(0, 2, None, "LOC"))), told(2, of(1, SHORT))])
+    assert [row.sliced for row in rows if isinstance(row, RawRow)] == [True, False]
+
+
+def test_of_several_choices_the_task_names_one(tmp_path: Path) -> None:
+    topic = {"from_name": "topic", "type": "choices", "value": {"choices": ["体育"]}}
+    [row], _ = spoken(tmp_path, [task("赢了", choices("pos"), topic)])
+    assert isinstance(row, BadRow)
+    assert "fields.label=sentiment" in row.reason
+    assert [row.label for row in spoken(tmp_path, [task("赢了", choices("pos"), topic)], label="topic")[0] if isinstance(row, RawRow)] == ["体育"]
+
+
+def test_a_bare_string_of_json_min_is_not_taken_for_the_class_unasked(tmp_path: Path) -> None:
+    export = [{"text": "赢了", "topic": "体育", "id": 1, "annotator": 1, "annotation_id": 1}]
+    assert "fields.label=topic" in str(strings_of(spoken(tmp_path, export)[0]))
+    assert [row.label for row in spoken(tmp_path, export, label="topic")[0] if isinstance(row, RawRow)] == ["体育"]
+    beside_entities = [minimal(5, 1, LONG), {**minimal(6, 1), "source": "新闻"}]
+    assert strings_of(spoken(tmp_path, beside_entities)[0]) == [["北京大学"], []]

@@ -1,111 +1,182 @@
 """Reads Label Studio's exports: JSON, a list of tasks, each with its annotations' results; or JSON-MIN, a list of rows with the results beside the text.
 
-[{"data": {"text": "…"}, "annotations": [{"result": [{"type": "labels", "value": {"start": 0, "end": 3, "text": "菲律宾", "labels": ["GPE"]}}]}]}]
-[{"text": "…", "label": [{"start": 0, "end": 3, "text": "菲律宾", "labels": ["GPE"]}], "annotation_id": 1, …}]
+[{"id": 17, "data": {"text": "…"}, "annotations": [{"result": [{"type": "labels", "value": {"start": 0, "end": 3, "text": "菲律宾", "labels": ["GPE"]}}]}]}]
+[{"id": 17, "text": "…", "label": [{"start": 0, "end": 3, "text": "菲律宾", "labels": ["GPE"]}], "annotation_id": 1, …}]
 
-`choices` are a text's class. One task a line is read too; old exports write `completions`. The first annotation that wasn't cancelled counts. Ends are
-exclusive; older versions count UTF-16 units, so offsets that fit the string only in these units are converted. Out: one RawRow or BadRow a task.
+`choices` are a text's class. One task a line is read too; old exports write `completions`. Ends are exclusive; older versions count UTF-16 units, so offsets that
+fit the string only in these units are converted. Where the text stands is settled for the whole file (label_studio_text), and which of several annotations
+counts in label_studio_annotators. Out: one RawRow or BadRow a task, named by the task's id.
+
+The task's `fields`: `text` (the field of the data), `annotator` (whose annotation counts; `predictions` for a model's where there is none), `label` (the control
+whose choice is the class).
 
 Source: labelstud.io/guide/task_format and /guide/export; github.com/HumanSignal/label-studio/issues/1347 for the offsets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, from_utf16, objects, offset, slice_of, string, strings
+from tools.data.readers.fields import Unusable, from_utf16, offset, slice_of, string, strings
 from tools.data.readers.json_list import json_rows
-from tools.data.readers.row import RawRow, Reading, shown
+from tools.data.readers.label_studio_annotators import Annotators, annotations_of
+from tools.data.readers.label_studio_text import TextField, check_address
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
 
 # JSON-MIN's own fields beside a task's data and its results.
-_ABOUT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
+_ABOUT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "history"}
 # JSON-MIN writes a single choice as a bare string, under the control's name in the labelling set-up. These are the names in its templates.
 _CHOICE_NAMES = ("label", "choice", "sentiment")
+# What the offsets of other results count in.
+_ELSEWHERE = {
+    "hypertextlabels": "places in HTML, not in a text: label the plain text in a project with <Text>, or export its words",
+    "paragraphlabels": "places in one paragraph of a dialogue: import each paragraph as a task of its own, with <Text>",
+}
 
 
-def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
-    if isinstance(row.get("data"), dict):
-        results = _results(row)
-        return _labelled(line, _text(row["data"], results), results)
-    if "annotations" in row or "completions" in row:
-        raise Unusable(f"no 'data' object in the task; its keys are {shown(list(row))}.")
-    return _minimal_row(line, row)
+def read_label_studio(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+    """Yields one row for each task of an export."""
+    export = _Export(path, reading)
+    yield from export.annotators.joined(json_rows(export.row)(path, reading))
 
 
-def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the results of the first annotation that wasn't cancelled."""
-    key = "annotations" if task.get("annotations") is not None else "completions"
-    annotations = objects(task, key) if task.get(key) is not None else []
-    kept = next((one for one in annotations if one.get("was_cancelled") is not True), None)
-    if kept is None:
-        cancelled = f" ({len(annotations)} cancelled)" if annotations else ""
-        raise Unusable(f"the task has no annotation{cancelled}.", "unannotated")
-    return objects(kept, "result")
+class _Export:
+    """One export: the field of its texts, its annotators, and the names of its controls."""
+
+    def __init__(self, path: Path, reading: Reading) -> None:
+        self.annotators = Annotators(reading)
+        self._choice = reading.fields.get("label", "")
+        self._reading = reading
+        self._text = TextField(path, reading, self._parts)
+
+    def row(self, line: int, task: dict[str, Any], _: Reading) -> RawRow:
+        item = _item(task)
+        try:
+            if isinstance(task.get("data"), dict):
+                said = annotations_of(task, self.annotators.wanted)
+                return self.annotators.chosen([(one, self._tried(line, task["data"], one.results, item)) for one in said], item or f"line {line}")
+            if "annotations" in task or "completions" in task:
+                raise Unusable(f"no 'data' object in the task; its keys are {shown(list(task))}.")
+            return self._minimal(line, task, item)
+        except Unusable as fault:
+            reason, kind = (*fault.args, "type")[:2]
+            raise Unusable(reason, kind, item) from None
+
+    def _tried(self, line: int, data: dict[str, Any], results: list[dict[str, Any]], item: str) -> RawRow | Unusable:
+        try:
+            _refuse_elsewhere(results)
+            return self._labelled(line, self._text.of(data, results), results, item)
+        except Unusable as fault:
+            return fault
+
+    def _minimal(self, line: int, task: dict[str, Any], item: str) -> RawRow:
+        """Returns the RawRow of a JSON-MIN row. An empty annotation has no key of its own there, only the annotation's id."""
+        data, results, names = self._min_parts(task)
+        _refuse_elsewhere(results)
+        text = self._text.of(data, results)
+        if not names and task.get("annotation_id") is None:
+            raise Unusable(f"no annotation in the row; its keys are {shown(list(task))}.", "unannotated")
+        others = [key for key, value in data.items() if isinstance(value, str) and value != text]
+        if not names and others and not self._text.annotated:
+            raise Unusable(f"one of the fields {', '.join(map(shown, others))} may be the class: fields.label={others[0]} says so.")
+        row = self._labelled(line, text, results, item)
+        self.annotators.minimal(row, task)
+        return row
+
+    def _parts(self, task: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Returns a task's data and its results, of any annotator, for a first look. Raises Unusable for another kind of row."""
+        if not isinstance(task.get("data"), dict):
+            return self._min_parts(task)[:2]
+        return task["data"], [result for one in annotations_of(task, "predictions") for result in one.results]
+
+    def _min_parts(self, task: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]], set[str]]:
+        """Returns a JSON-MIN row's data, its results, and the fields that hold them."""
+        found = {key: results for key, value in task.items() if (results := self._min_results(key, value)) is not None}
+        data = {key: value for key, value in task.items() if key not in found and key not in _ABOUT}
+        return data, [result for results in found.values() for result in results], {*found}
+
+    def _min_results(self, key: str, value: Any) -> list[dict[str, Any]] | None:
+        """Returns a JSON-MIN field as the results of an annotation, or None if it is another field."""
+        if isinstance(value, str) and (key == self._choice if self._choice else key in _CHOICE_NAMES):
+            return [{"from_name": key, "value": {"choices": [value]}}]
+        if isinstance(value, dict) and "choices" in value:
+            return [{"from_name": key, "value": value}]
+        if isinstance(value, list) and all(isinstance(span, dict) for span in value) and (key == "label" or any(map(_kind_of, value))):
+            return [{"type": _kind_of(span) or "labels", "from_name": key, "value": span} for span in value]
+        if key == "label" and value is not None and not isinstance(value, str):
+            raise Unusable(f"'label' must be a list of spans, or a choice, it is {shown(value)}.")
+        return None
+
+    def _labelled(self, line: int, text: str, results: list[dict[str, Any]], item: str) -> RawRow:
+        entities: list[Entity] = []
+        classes: list[str] = []
+        passed: dict[str, None] = {}  # types of results that say nothing of an entity or a class
+        for result in results:
+            value, kind = result.get("value"), result.get("type")
+            if not isinstance(value, dict):  # a relation has none
+                if kind in ("labels", "choices"):
+                    raise Unusable(f"a result of type '{kind}' has no 'value' object: {shown(result)}.")
+                passed[shown(kind)] = None
+            elif kind == "labels" or "labels" in value:
+                entities += _entities(text, value)
+            elif kind == "choices" or "choices" in value:
+                chosen = strings(value, "choices")
+                if "start" not in value and self._choice in ("", result.get("from_name")):  # a span's choice isn't the text's
+                    classes += chosen
+            else:
+                passed[shown(kind)] = None
+        if len(classes) > 1:
+            raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.{self._controls(results)}")
+        if passed and not entities and not classes and len(passed) == len({shown(result.get("type")) for result in results}):
+            raise Unusable(f"the annotation has results of type {', '.join(passed)} only; 'labels' and 'choices' are read.")
+        if passed:
+            self._reading.apply(f"results of type {', '.join(passed)} were passed over", line)
+        row = RawRow(line, text, entities, classes[0] if classes else None, sliced=_are_sliced(results), item=item)
+        check_address(row, self._reading)
+        return row
+
+    def _controls(self, results: list[dict[str, Any]]) -> str:
+        names = list(dict.fromkeys(shown(result.get("from_name"))[1:-1] for result in results if result.get("type") == "choices"))
+        return f" They are of {len(names)} controls; fields.label={names[0]} takes that one's." if len(names) > 1 and not self._choice else ""
 
 
-def _minimal_row(line: int, row: dict[str, Any]) -> RawRow:
-    """Returns the RawRow of a JSON-MIN row. An empty annotation has no key of its own there, only the annotation's id."""
-    found = {key: results for key, value in row.items() if (results := _minimal_results(key, value)) is not None}
-    data = {key: value for key, value in row.items() if key not in found and key not in _ABOUT}
-    text = _text(data, [])
-    if not found and row.get("annotation_id") is None:
-        raise Unusable(f"no annotation in the row; its keys are {shown(list(row))}.", "unannotated")
-    return _labelled(line, text, [result for results in found.values() for result in results])
+def _item(task: dict[str, Any]) -> str:
+    """Returns what a message calls a task: by its id, as Label Studio's own list of tasks does."""
+    number = task.get("id")
+    return f"task {shown(number).strip(chr(39))}" if isinstance(number, int | str) and not isinstance(number, bool) and number != "" else ""
 
 
-def _minimal_results(key: str, value: Any) -> list[dict[str, Any]] | None:
-    """Returns a JSON-MIN field as the results of an annotation, or None if it is another field."""
-    if key in _CHOICE_NAMES and isinstance(value, str):
-        return [{"value": {"choices": [value]}}]
-    if isinstance(value, dict) and "choices" in value:
-        return [{"value": value}]
-    if isinstance(value, list) and all(isinstance(span, dict) for span in value) and (key == "label" or any("labels" in span for span in value)):
-        return [{"type": "labels", "value": span} for span in value]
-    if key == "label" and value is not None:
-        raise Unusable(f"'label' must be a list of spans, or a choice, it is {shown(value)}.")
-    return None
+def _kind_of(value: dict[str, Any]) -> str:
+    """Returns the key of a region's labels, such as 'labels' or 'hypertextlabels'; empty for a value that is no region's."""
+    return next((key for key in value if key.endswith("labels")), "")
 
 
-def _text(data: dict[str, Any], results: list[dict[str, Any]]) -> str:
-    if isinstance(data.get("text"), str):
-        return data["text"]
-    found = [key for key, value in data.items() if isinstance(value, str)]
-    if len(found) > 1:  # the results of a task with several fields name the labelled one
-        found = list({name: None for result in results if isinstance(name := result.get("to_name"), str) and name in found})
-    if len(found) != 1:
-        raise Unusable(f"the text isn't clear: there is no string 'text', and not exactly one other string field: {shown(data)}.")
-    return string(data, found[0])
-
-
-def _labelled(line: int, text: str, results: list[dict[str, Any]]) -> RawRow:
-    entities: list[Entity] = []
-    classes: list[str] = []
+def _refuse_elsewhere(results: list[dict[str, Any]]) -> None:
+    """Raises Unusable for regions of another kind of data than a text."""
     for result in results:
-        value, kind = result.get("value"), result.get("type")
-        if not isinstance(value, dict):  # a relation has none
-            if kind in ("labels", "choices"):
-                raise Unusable(f"a result of type '{kind}' has no 'value' object: {shown(result)}.")
-        elif kind == "labels" or "labels" in value:
-            entities += _entities(text, value)
-        elif kind == "choices" or "choices" in value:
-            classes += [] if "start" in value else strings(value, "choices")  # a span's choice isn't the text's
-        elif other := next((key for key in value if key.endswith("labels")), None):
-            raise Unusable(f"results of type {shown(other)} aren't offsets into a text; only 'labels' and 'choices' are read.")
-    if len(classes) > 1:
-        raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.")
-    return RawRow(line, text, entities, classes[0] if classes else None)
+        value = result.get("value")
+        if isinstance(value, dict) and (kind := _kind_of(value)) not in ("", "labels"):
+            about = f"they are {_ELSEWHERE[kind]}" if kind in _ELSEWHERE else "only 'labels' and 'choices' are read"
+            raise Unusable(f"results of type {shown(kind)} aren't offsets into a text; {about}.")
+
+
+def _are_sliced(results: list[dict[str, Any]]) -> bool:
+    """Returns whether a labelled span has no string, which is then taken from the text."""
+    values = [value for result in results if isinstance(value := result.get("value"), dict)]
+    return any("labels" in value and value.get("text") is None for value in values)
 
 
 def _entities(text: str, value: dict[str, Any]) -> list[Entity]:
     """Returns one entity for each label of a span. The string is taken from the text if the export has none; offsets may count UTF-16 units."""
     start, end = offset(value, "start"), offset(value, "end")
+    if not value.get("labels"):
+        raise Unusable(f"the region {shown(value.get('text'))} at [{start}, {end}) has no 'labels': give it one in Label Studio, or delete it.")
     if value.get("text") is None:
         return [Entity(label, slice_of(text, start, end), start, end) for label in strings(value, "labels")]
     written = string(value, "text")
     if text[start:end] != written and slice_of(text, *(units := from_utf16(text, start, end))) == written:
         start, end = units
     return [Entity(label, written, start, end) for label in strings(value, "labels")]
-
-
-read_label_studio = json_rows(_row)

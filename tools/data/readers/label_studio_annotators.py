@@ -1,0 +1,153 @@
+"""Chooses the annotation that counts where a Label Studio task has several, and counts the tasks on which its annotators disagree.
+
+In: a task's annotations, from one JSON task or from the JSON-MIN rows of one task, which stand one after another. Out: one row a task.
+
+The rule: the annotator that the task names (`fields.annotator`); the annotation that is marked as ground truth; else the first. Cancelled ones, drafts and a
+model's predictions don't count; with `fields.annotator=predictions` the latter do in tasks without an annotation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from tools.data.readers.fields import Unusable, objects
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
+
+PREDICTIONS = "predictions"
+
+
+class Said(NamedTuple):
+    """One annotation: its annotator, whether it is marked as the truth, and its results."""
+
+    annotator: str
+    is_truth: bool
+    results: list[dict[str, Any]]
+
+
+Outcome = tuple[Said, "RawRow | Unusable"]
+
+
+def annotations_of(task: dict[str, Any], wanted: str) -> list[Said]:
+    """Returns a task's annotations that count. Raises Unusable where there is none."""
+    key = "annotations" if task.get("annotations") is not None else "completions"
+    annotations = objects(task, key) if task.get(key) is not None else []
+    kept = [one for one in annotations if one.get("was_cancelled") is not True]
+    predictions = [one for one in task[PREDICTIONS] if isinstance(one, dict)] if isinstance(task.get(PREDICTIONS), list) else []
+    if not annotations and wanted == PREDICTIONS:
+        kept = predictions[:1]
+    if not kept:
+        raise Unusable(f"the task has no annotation{_instead(task, len(annotations), bool(predictions))}.", "unannotated")
+    return [Said(_annotator(one.get("completed_by")), one.get("ground_truth") is True, objects(one, "result")) for one in kept]
+
+
+def _instead(task: dict[str, Any], cancelled: int, has_predictions: bool) -> str:
+    drafts = task.get("drafts")
+    if cancelled:
+        return f" ({cancelled} cancelled)"
+    if isinstance(drafts, list) and drafts:
+        return f" ({len(drafts)} not submitted: drafts)"
+    return f", it has predictions, which a model made; fields.annotator={PREDICTIONS} takes them" if has_predictions else ""
+
+
+def _annotator(value: Any) -> str:
+    """Returns an annotator as an export names him: a number, or an object with id and email."""
+    if isinstance(value, dict):
+        value = value.get("id", value.get("email"))
+    return shown(value).strip("'") if isinstance(value, int | str) else "?"
+
+
+class Annotators:
+    """The annotators of one export, and how they agree; what they disagree on is a doubt of the file's reading."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.wanted = reading.fields.get("annotator", "")
+        self._reading = reading
+        self._tasks: Counter[str] = Counter()  # by annotator, of tasks that have several annotations
+        self._several = self._differ = self._absent = 0
+        self._first = ("", 1)  # the first task that they disagree on: its name and line
+        self._minimal: tuple[Any, Outcome] | None = None
+
+    def chosen(self, outcomes: list[Outcome], name: str) -> RawRow:
+        """Returns the row of the annotation that counts; `name` names the task. Raises Unusable where that one can't be read."""
+        own = [one for one in outcomes if one[0].annotator == self.wanted]
+        truth = [one for one in outcomes if one[0].is_truth]
+        row = (own or truth or outcomes)[0][1]
+        if len(outcomes) > 1:
+            if own:
+                self._reading.apply(f"annotator {self.wanted}'s annotation counts where a task has several", _line(row))
+            elif truth:
+                self._reading.apply("the annotation that is marked as ground truth counts where a task has several", _line(row))
+            else:
+                self._count(outcomes, name, _line(row))
+        if isinstance(row, Unusable):
+            raise row
+        return row
+
+    def minimal(self, row: RawRow, task: dict[str, Any]) -> None:
+        """Takes the annotator of a JSON-MIN row, which `joined` meets next."""
+        whose = Said(_annotator(task.get("annotator")), False, [])
+        key = (task.get("id"), row.text) if row.item and task.get("annotation_id") is not None else None
+        self._minimal = (key, (whose, row))
+
+    def joined(self, rows: Iterable[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
+        """Yields the rows, one for JSON-MIN's rows of one task, and then tells how the annotators agree."""
+        try:
+            yield from self._joined(rows)
+        finally:
+            self._tell()
+
+    def _joined(self, rows: Iterable[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
+        group: list[Outcome] = []
+        group_key: Any = None
+        for row in rows:
+            (key, outcome), self._minimal = self._minimal or (None, None), None
+            if group and (key is None or key != group_key):
+                yield self.chosen(group, _item(group))
+                group = []
+            if key is None or outcome is None or isinstance(row, BadRow):
+                yield row
+            else:
+                group_key = key
+                group.append(outcome)
+        if group:
+            yield self.chosen(group, _item(group))
+
+    def _count(self, outcomes: list[Outcome], name: str, line: int) -> None:
+        self._several += 1
+        self._absent += self.wanted not in ("", PREDICTIONS)
+        self._tasks.update(dict.fromkeys((said.annotator for said, _ in outcomes), 1))
+        if len({_meaning(row) for _, row in outcomes}) > 1:
+            self._first = self._first if self._differ else (name, line)
+            self._differ += 1
+
+    def _tell(self) -> None:
+        who = ", ".join(f"{annotator}: {count:,}" for annotator, count in self._tasks.most_common(5))
+        others = [annotator for annotator in self._tasks if annotator != self.wanted]
+        if self._differ:
+            name, line = self._first
+            way = f" fields.annotator={others[-1]} takes that annotator's." if others else ""
+            self._reading.doubt(
+                f"Tasks with several annotations: {self._several:,} (annotator {who}); they disagree in {self._differ:,}, first in {name}."
+                f" The first one was taken, which nothing marks as the truth.{way}",
+                line,
+            )
+        elif self._several:
+            self._reading.apply(f"annotations that agree count once (tasks with several: {self._several:,}; annotator {who})")
+        if self._absent:
+            self._reading.doubt(f"Tasks with several annotations, but none by annotator {self.wanted}: {self._absent:,}.")
+
+
+def _item(group: list[Outcome]) -> str:
+    row = group[0][1]
+    return row.item if isinstance(row, RawRow) else ""
+
+
+def _line(row: RawRow | Unusable) -> int:
+    return row.line if isinstance(row, RawRow) else 1
+
+
+def _meaning(row: RawRow | Unusable) -> object:
+    """Returns what tells two annotations of a text apart: the labelled spans, in any order, and the class."""
+    return (frozenset((e.start, e.end, e.label) for e in row.entities), row.label) if isinstance(row, RawRow) else str(row)

@@ -1,0 +1,109 @@
+"""Finds the field of a Label Studio export's data that holds the labelled text.
+
+In: the first tasks of an export. Out: the field's name, where the tasks' own strings settle it: the labelling set-up, which names it, isn't in the export.
+
+The rule, in this order: the task's `fields.text`; the field in which the spans' strings stand at their offsets; `text`; the only string, addresses of files aside;
+the field that the results' `to_name` names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tools.data.readers.fields import Unusable, from_utf16, is_offset, slice_of
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.row import RawRow, Reading, misplaced, shown
+
+HEAD = 200  # tasks that are looked at
+# A text that stands elsewhere: a project with `valueType="url"` exports only where.
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|/data/)[!-~]+|[!-~]+\.(?:txt|html?|md|json|csv)")
+Parts = Callable[[dict[str, Any]], tuple[dict[str, Any], list[dict[str, Any]]]]
+
+
+class TextField:
+    """The field of an export's texts. `annotated`: whether one of the first tasks has a result."""
+
+    def __init__(self, path: Path, reading: Reading, parts: Parts) -> None:
+        self._asked = reading.fields.get("text", "").removeprefix("data.")
+        self._reading = reading
+        tasks = _first_tasks(path, parts)
+        self.annotated = any(results for _, results in tasks)
+        self._found = "" if self._asked else _where_strings_stand(tasks)
+
+    def of(self, data: dict[str, Any], results: list[dict[str, Any]]) -> str:
+        """Returns a task's text. Raises Unusable where it isn't clear which field it is."""
+        if self._asked:
+            return self._string(data, self._asked)
+        if isinstance(data.get(self._found), str):
+            if self._found != "text":
+                self._reading.apply(f"the text is the field '{self._found}', where the annotated strings stand at their offsets")
+            return str(data[self._found])
+        if isinstance(data.get("text"), str):
+            return str(data["text"])
+        found = _strings(data)
+        if len(found) > 1:  # the results of a task with several fields name the labelled one
+            found = list({name: None for result in results if isinstance(name := result.get("to_name"), str) and name in found})
+        if len(found) != 1:
+            names = _strings(data)
+            way = f" Say which field it is: fields.text={shown(names[0])[1:-1]}" if len(names) > 1 else ""
+            raise Unusable(f"the text isn't clear: there is no string 'text', and not exactly one other string field: {shown(data)}.{way}")
+        self._reading.apply(f"the text is the field {shown(found[0])}")
+        return self._string(data, found[0])
+
+    def _string(self, data: dict[str, Any], key: str) -> str:
+        if not isinstance(data.get(key), str):
+            raise Unusable(f"the task's data has no string {shown(key)}: {shown(data)}.")
+        return str(data[key])
+
+
+def check_address(row: RawRow, reading: Reading) -> None:
+    """Raises Unusable where the text is the address of a file and the offsets count in that file; doubts a class of an address."""
+    text = row.text
+    if _ADDRESS.fullmatch(text):
+        if row.entities and (row.sliced or misplaced(row)):
+            raise Unusable(
+                f"the text is the address of a file ({shown(text)}), and the offsets count in that file: put its text in the data, and export again."
+            )
+        reading.doubt("The text is an address. If the text behind it was annotated, put that in the data.", row.line)
+
+
+def _first_tasks(path: Path, parts: Parts) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    tasks = []
+
+    def look(line: int, task: dict[str, Any], _: Reading) -> RawRow:
+        tasks.append(parts(task))
+        return RawRow(line, "", [])
+
+    for _ in islice(json_rows(look)(path, Reading()), HEAD):
+        pass
+    return tasks
+
+
+def _strings(data: dict[str, Any]) -> list[str]:
+    """Returns the fields that may be the text: strings, without addresses if there is another."""
+    found = [key for key, value in data.items() if isinstance(value, str)]
+    return [key for key in found if not _ADDRESS.fullmatch(data[key])] or found
+
+
+def _where_strings_stand(tasks: Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]) -> str:
+    """Returns the only field in which the spans' strings stand at their offsets; 'text' or empty where the strings don't settle it."""
+    stands: Counter[str] = Counter()
+    for data, results in tasks:
+        for value in (result.get("value") for result in results):
+            if isinstance(value, dict) and isinstance(value.get("text"), str) and is_offset(value.get("start")) and is_offset(value.get("end")):
+                stands.update(
+                    key for key, text in data.items() if isinstance(text, str) and _stands(text, value["text"], value["start"], value["end"])
+                )
+    (first, most), (_, next_most) = [*stands.most_common(2), ("", 0), ("", 0)][:2]
+    if stands["text"] * 2 > most or most < 2 * next_most:
+        return ""
+    return first
+
+
+def _stands(text: str, string: str, start: int, end: int) -> bool:
+    return bool(string) and string in (slice_of(text, start, end), slice_of(text, *from_utf16(text, start, end)))
