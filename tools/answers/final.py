@@ -8,6 +8,7 @@ In: the raw output. Out: the text that is to be read, and nothing else of the ou
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
 from tools.answers.scan import scan
@@ -23,17 +24,21 @@ _THOUGHT = re.compile(
 )
 _CLOSES = re.compile(r"\|?/|\|?(?:end|stop)[_▁ ]|.*[_▁ ]end\|?\Z", re.IGNORECASE)
 # Channels of the harmony format (github.com/openai/harmony), with its special tokens and without.
-_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final[^<>]{0,40}<\|message\|>|(?<![A-Za-z])?assistant\s*final(?![a-z])")
+_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final[^<>]{0,40}<\|message\|>|assistantfinal")
 _OTHER_CHANNEL = re.compile(r"(?:<\|start\|>assistant)?\s*<\|channel\|>|(?:analysis|commentary)(?=[A-Z\u4e00-\u9fff])")
 _WRAPPER = re.compile(
     r"(?<![《“\"「『'`])<(?P<close>/?)\|?(?P<end>end_of_|begin_of_)?(?:final[_ -]?)?(?:answer|output|result|response|solution|final|答案|结果)\|?>(?![》”\"」』'`])",
     re.IGNORECASE,
 )
+_BRACE = re.compile(r"[{}]")
 _BOXED = re.compile(r"\\boxed\s*\{")
-_SPECIAL = re.compile(r"<\|[^|<>\n]{1,40}\|>|<｜(?:end|begin)▁of▁sentence｜>|<｜(?:User|Assistant)｜>|</?s>|<eos>|<bos>|<(?:end|start)_of_turn>|\[/?INST\]")
+_SPECIAL = re.compile(
+    r"<\|[^|<>\n]{1,40}\|>|<｜(?:end|begin)▁of▁sentence｜>|<｜(?:User|Assistant)｜>|</?s>|<eos>|<bos>|<(?:end|start)_of_turn>|\[/?INST\]"
+)
 _ROLE = re.compile(r"\s*(?:assistant|user|system|human|model|助手|用户)\s*[:：]?\s*", re.IGNORECASE)
 _TURN = re.compile(
-    r"^[ \t#*]*(?:(?:user|human|assistant|用户|助手)[ \t*]*(?:[:：]|$)|#{2,}\s*(?:instruction|input|human|user|指令|输入|问题)\b)", re.IGNORECASE | re.MULTILINE
+    r"^[ \t#*]*(?:(?:user|human|assistant|用户|助手)[ \t*]*(?:[:：]|$)|#{2,}\s*(?:instruction|input|human|user|指令|输入|问题)\b)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _ASKED = re.compile(r"^[ \t#*]*(?:输入|句子|问题|input|sentence|question)[ \t*]*[:：]", re.IGNORECASE | re.MULTILINE)
 _ANSWERED = re.compile(r"^[ \t#*]*(?:输出|答案|回答|结果|output|answer|response)[ \t*]*[:：]", re.IGNORECASE | re.MULTILINE)
@@ -42,7 +47,7 @@ _EXAMPLE = re.compile(
     r"(?:例如|比如|譬如|示例|举例|样例|例子|输出格式|格式要求|for example|for instance|\be\.g\.|\bexamples?)[^\n:：。]{0,12}[:：]\s*", re.IGNORECASE
 )
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
-_HERE = r"(?:(?<=[\n。；;!！?？.)）\]}`，,*#>\x00])|\A)[ \t*#>-]*"  # where a sentence or a line begins
+_HERE = r"(?:(?<=[\n。；;!！?？.)）\]}`，,*#>\x00])|\A)[ \t*#>-]{0,8}+"  # where a sentence or a line begins
 _WHAT = r"(?:答案|结果|输出|版本|列表|实体|提取|识别|抽取|分类|类别|标签|json)"
 _WHAT_ENGLISH = r"(?:answer|result|output|response|list|version|entit|json|extraction|label|class|categor)"
 # What stands behind these replaces all that stands before.
@@ -104,10 +109,10 @@ def final_answer(output: str) -> Final:
         rules.add("wrapping")
     asserted = _without_examples(unwrapped)
     masked = _masked(asserted)
-    start = max([found.end() for found in _STATED.finditer(masked) if asserted[found.end() :].strip(BLANK + "*#`")], default=0)
-    for found in _TAKEN_BACK.finditer(masked, start):
-        if not _STANDS.search(masked, found.start()):
-            start = found.end()
+    stated = [found.end() for found in deque(_STATED.finditer(masked), maxlen=2) if asserted[found.end() :].strip(BLANK + "*#`")]
+    start = stated[-1] if stated else 0
+    for found in deque(_TAKEN_BACK.finditer(masked, start), maxlen=1):
+        start = start if _STANDS.search(masked, found.start()) else found.end()
     body = asserted[start:].strip(BLANK + "*")
     if body != unwrapped.strip(BLANK + "*"):
         rules.add("conclusion")
@@ -116,12 +121,10 @@ def final_answer(output: str) -> Final:
 
 def _behind_thoughts(text: str, rules: set[str]) -> str | None:
     """Returns the last piece of text outside of thoughts; None where the last thought has no end."""
-    final = None
-    for final in _FINAL_CHANNEL.finditer(text):
-        pass
+    final = deque(_FINAL_CHANNEL.finditer(text), maxlen=1)
     if final or _OTHER_CHANNEL.match(text):
         rules.add("thinking")
-        return text[final.end() :].strip(BLANK) if final else None
+        return text[final[0].end() :].strip(BLANK) if final else None
     squares = "[/" in text or "【/" in text
     pieces, start, is_open = [], 0, False
     for tag in _THOUGHT.finditer(text):
@@ -156,17 +159,16 @@ def _unwrapped(text: str) -> str:
     if start is not None and text[start:].strip(BLANK):
         inside = text[start:]  # its end is missing
     text = inside.strip(BLANK) if inside and inside.strip(BLANK) else text
-    for box in _BOXED.finditer(text):
-        inside = _in_braces(text, box.end())
-    return inside.strip(BLANK) if _BOXED.search(text) and inside else text
+    boxes = deque(_BOXED.finditer(text), maxlen=1)
+    return _in_braces(text, boxes[0].end()).strip(BLANK) if boxes else text
 
 
 def _in_braces(text: str, start: int) -> str:
     depth = 1
-    for brace in re.finditer(r"[{}]", text[start:]):
+    for brace in _BRACE.finditer(text, start):
         depth += 1 if brace[0] == "{" else -1
         if not depth:
-            return text[start : start + brace.start()]
+            return text[start : brace.start()]
     return text[start:]
 
 
@@ -210,7 +212,7 @@ def _masked(text: str) -> str:
 
 def _conclusions(text: str, masked: str) -> tuple[str, ...]:
     """Returns the parts that are the answer if they can be read: behind the last words of conclusion, and in code fences."""
-    parts = [text[found.end() :].strip(BLANK + "*") for found in list(_THEREFORE.finditer(masked))[-_MOST:]]
+    parts = [text[found.end() :].strip(BLANK + "*") for found in deque(_THEREFORE.finditer(masked), maxlen=_MOST)]
     if fenced := [found[1] for found in _FENCED.finditer(text)]:
         parts.insert(0, "\n".join(fenced).strip(BLANK))
     return tuple(part for part in reversed(parts) if part)

@@ -8,7 +8,7 @@ In: any text. Out: its values, the text outside of them, and the rules that were
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 MAX_DEPTH = 64  # no answer is nested so deeply, unless the model repeats an opening bracket without end
@@ -63,7 +63,7 @@ class _Keyed(NamedTuple):
 class Scanned:
     """The values of a text: an object is a tuple of (key, value), so that a repeated key is not lost; a list or Python tuple is a list; numbers are 0.
 
-    `outside` is the text around the values, `rules` are the rules that were needed (keys of tools.answers.parse.RULES). `cut`: the text ends within a value, which
+    `outside` is the text around the values, `spans` are the values' places, `rules` are the rules that were needed (keys of tools.answers.parse.RULES). `cut`: the text ends within a value, which
     then holds its whole parts.
     """
 
@@ -71,6 +71,7 @@ class Scanned:
     outside: str
     rules: set[str]
     cut: bool = False
+    spans: list[tuple[int, int]] = field(default_factory=list)
 
 
 def scan(text: str) -> Scanned:
@@ -80,6 +81,7 @@ def scan(text: str) -> Scanned:
         pieces.append(text[position : start.start()])
         value = _Value(text, found.rules)
         position = value.read(start.start())
+        found.spans.append((start.start(), position))
         found.values += value.result
         found.cut = value.cut
     found.outside = "\n".join([*pieces, text[position:]])
