@@ -30,6 +30,13 @@ VALID: dict[str, list[Any]] = {
         {"text": "张三", "entities": [{"label": "PER", "start_offset": 0, "end_offset": 2}]},
     ],
     "jsonl": [{"text": "张三", "entities": [PERSON]}, {"text": "张三", "label": "a", "options": ["a"]}],
+    "spans": [
+        {"text": "张三", "entities": [[0, 2, "PER"]]},
+        ["张三", {"entities": [["PER", 0, 2]]}],
+        {"originalText": "张三", "spans": [{"start_pos": 0, "end_pos": 2, "label_type": "PER"}], "answer": "accept"},
+        {"text": "张三", "entities": [{"offset": 0, "length": 2, "type": "PER", "entity": "张三"}, {"span": [0, 1], "type": "X"}]},
+        {"text": "张三", "label": {"PER": ["张三"], "X": [[0, 1]]}},
+    ],
     "label_studio": [
         {"data": {"text": "😀张三"}, "annotations": [{"result": [{"type": "labels", "value": {**LABELLED, "start": 2, "end": 4}}]}]},
         {

@@ -13,6 +13,7 @@ from tools.data.readers.doccano import read_doccano
 from tools.data.readers.examples import read_canonical
 from tools.data.readers.label_studio import read_label_studio
 from tools.data.readers.row import Reader
+from tools.data.readers.spans import read_spans
 
 READERS: dict[str, Reader] = {
     "bio": read_bio,
@@ -22,4 +23,5 @@ READERS: dict[str, Reader] = {
     "doccano": read_doccano,
     "jsonl": read_canonical,
     "label_studio": read_label_studio,
+    "spans": read_spans,
 }

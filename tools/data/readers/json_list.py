@@ -27,12 +27,12 @@ def json_rows(parse: Parse) -> Reader:
 
 
 def is_list(path: Path) -> bool:
-    """Returns whether a file is one JSON list: it begins like one, and its first line alone isn't a whole value with more lines behind it."""
+    """Returns whether a file is one JSON list of rows: it begins like one, and its first line alone isn't a row, as spaCy's ["…", {…}] is."""
     with open_raw(path) as file:
         head = file.read(1 << 16).removeprefix(BOM).lstrip()
     first, _, more = head.partition(b"\n")
     if not head.startswith(b"[") or not more.strip():
-        return head.startswith(b"[")
+        return head.startswith(b"[") and not head[1:].lstrip().startswith(b'"')
     try:
         json.loads(first)
     except (ValueError, RecursionError):

@@ -7,7 +7,6 @@ In: a path. Out: one RawRow or BadRow a row.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path

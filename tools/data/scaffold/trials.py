@@ -1,6 +1,6 @@
 """Tries the readers on a raw file, and counts the rows that each makes of it. The file's name plays no part.
 
-In: a file in UTF-8. Out: a Trial a reader. FORMS describes each reader's format as a user knows it.
+In: a file in UTF-8, and what the user says about it. Out: a Trial a reader. FORMS describes each reader's format as a user knows it.
 
     ./ner new contracts --from data/dataset/sample.train.jsonl
 """
@@ -8,19 +8,23 @@ In: a file in UTF-8. Out: a Trial a reader. FORMS describes each reader's format
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.data.offsets import Evidence
 from tools.data.readers import READERS
-from tools.data.readers.row import BadRow, RawRow
+from tools.data.readers.row import BadRow, RawRow, Reading
+from tools.data.scaffold.said import NOTHING, Said
 from tools.data.sources import Source
 from tools.text import one_line, quoted
 
 HEAD = 200  # a reader that reads none of so many rows is given up
 SHOWN = 3  # entities or options of a row in a message
+_LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z.'-]{0,20}|[.,!?;:'\"-]")
 
 
 class Form(NamedTuple):
@@ -51,6 +55,10 @@ FORMS = {
         "Label Studio's JSON export",
         '[{"data": {"text": "叶老桂说"}, "annotations": [{"result": [{"type": "labels", "value": {"start": 0, "end": 3, "labels": ["PER"]}}]}]}]',
     ),
+    "spans": Form(
+        "a text and its spans (spaCy's, Prodigy's, CMeEE's, CCKS's, or any list of start, end and label)",
+        '{"text": "叶老桂说", "entities": [{"start_idx": 0, "end_idx": 2, "type": "PER", "entity": "叶老桂"}]}',
+    ),
     "bio": Form("columns of tokens and tags", "叶 B-PER   (one token and its tag a line, a blank line between sentences)", is_json=False),
 }
 
@@ -70,6 +78,9 @@ class Trial:
     annotated: int = 0  # rows with an entity or a class
     with_options: int = 0
     digest: bytes = b""  # of the readable rows
+    tokens: int = 0  # rows with a class whose text is one character or one Latin word
+    reading: Reading = field(default_factory=Reading)
+    evidence: Evidence = field(default_factory=Evidence)  # what the offsets say of themselves
 
     @property
     def refusals(self) -> int:
@@ -87,16 +98,14 @@ class Trial:
         return self.rows, self.annotated, self.with_options
 
     @property
+    def reason(self) -> str:
+        """Why this reader is taken, a clause."""
+        return f"{self.rows:,} of {self.rows + self.refusals:,} rows read as {FORMS[self.reader].name}"
+
+    @property
     def sample(self) -> str:
         """The annotation of `first` as the reader understood it, for a message."""
-        if self.first is None:
-            return "no row"
-        found = _begin([f"{quoted(entity.text)} ({entity.label})" for entity in self.first.entities])
-        if self.first.label is not None:
-            found += f"the class {quoted(self.first.label)}"
-        if self.first.options is not None:
-            found += f" of the options {_begin([*map(quoted, self.first.options)])}"
-        return one_line(f"line {self.first.line} holds {found or 'no annotation'}")
+        return f"{place(self.first)} holds {held(self.first)}" if self.first else "no row"
 
     def add(self, row: RawRow | BadRow) -> None:
         """Counts a row."""
@@ -112,27 +121,81 @@ class Trial:
         self.entities.update(entity.label for entity in row.entities)
         if row.label is not None:
             self.classes[row.label] += 1
+            self.tokens += len(row.text) == 1 or bool(_LATIN_WORD.fullmatch(row.text))
         if row.options is not None:
             self.with_options += 1
             self.options.update(set(row.options))
 
 
-def read(path: Path, reader: str, limit: int | None = None) -> Trial:
+def read(path: Path, reader: str, limit: int | None = None, said: Said = NOTHING) -> Trial:
     """Returns the rows that a reader makes of a file, or of its first `limit` rows."""
-    trial, digest = Trial(reader), hashlib.sha256()
-    for _, row in islice(Source(path).rows(READERS[reader], f"{path.name} as {reader}"), limit):
+    trial, digest = Trial(reader, reading=said.reading()), hashlib.sha256()
+    source = Source(path, offsets=said.offsets, reading=trial.reading)
+    for _, row in islice(source.rows(READERS[reader], f"{path.name} as {reader}"), limit):
         trial.add(row)
         if isinstance(row, RawRow):
             digest.update(repr((row.text, row.entities, row.label, row.options)).encode("utf-8", "surrogatepass"))
+            if limit is None and not said.offsets:
+                trial.evidence.add(row)
     trial.digest = digest.digest()
     return trial
 
 
-def heads(path: Path) -> list[Trial]:
+def heads(path: Path, said: Said = NOTHING) -> list[Trial]:
     """Returns the first rows as each possible reader reads them: the readers of JSON, and those of lines only where no line is JSON."""
-    found = [read(path, reader, HEAD) for reader, form in FORMS.items() if form.is_json]
+    found = [read(path, reader, HEAD, said) for reader, form in FORMS.items() if form.is_json]
     is_json = any(head.rows or head.refused.keys() <= {"type", "unannotated"} for head in found)
-    return found if is_json else [*found, *(read(path, reader, HEAD) for reader, form in FORMS.items() if not form.is_json)]
+    return found if is_json else [*found, *(read(path, reader, HEAD, said) for reader, form in FORMS.items() if not form.is_json)]
+
+
+def difference(path: Path, one: Trial, other: Trial, said: Said = NOTHING) -> tuple[RawRow, RawRow] | None:
+    """Returns the first row that two readers read differently, as each reads it; None where one of them only passes over what the other reads.
+
+    A row without entities is no other reading of one with entities, and neither is a row without its class or its options.
+    """
+    if one.digest == other.digest:
+        return None
+    rows, others = (READERS[trial.reader](path, said.reading()) for trial in (one, other))
+    row, its = next(rows, None), next(others, None)
+    while row and its:
+        if row.line == its.line:
+            if isinstance(row, RawRow) and isinstance(its, RawRow) and _differ(row, its):
+                return row, its
+            row, its = next(rows, None), next(others, None)
+        elif row.line < its.line:
+            row = next(rows, None)
+        else:
+            its = next(others, None)
+    return None
+
+
+def _differ(row: RawRow, other: RawRow) -> bool:
+    if row.text != other.text or (row.label is not None and other.label is not None and row.label != other.label):
+        return True
+    if row.entities and other.entities:
+        return sorted(row.entities, key=repr) != sorted(other.entities, key=repr)
+    # Entities in one reading and a class in the other are two ways, unless one reading has both.
+    return (
+        bool(row.entities or other.entities)
+        and row.label != other.label
+        and not (row.entities and row.label)
+        and not (other.entities and other.label)
+    )
+
+
+def place(row: RawRow) -> str:
+    """Returns a row's name in a message."""
+    return row.item or f"line {row.line}"
+
+
+def held(row: RawRow) -> str:
+    """Returns a row's annotation, for a message."""
+    found = _begin([f"{quoted(entity.text)} ({entity.label})" for entity in row.entities])
+    if row.label is not None:
+        found += f"{' and ' * bool(found)}the class {quoted(row.label)}"
+    if row.options is not None:
+        found += f" of the options {_begin([*map(quoted, row.options)])}"
+    return one_line(found or "no annotation")
 
 
 def _begin(words: list[str]) -> str:

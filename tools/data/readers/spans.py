@@ -1,0 +1,172 @@
+"""Reads a text and its spans, one object a row, in any common spelling:
+
+{"text": "…", "entities": [[0, 3, "PER"]]}                                                     [start, end, label] under any name of a list
+["…", {"entities": [[0, 3, "PER"]]}]                                                           spaCy's training data
+{"text": "…", "spans": [{"start": 0, "end": 3, "label": "PER"}], "answer": "accept"}           Prodigy; rejected and ignored rows have no annotation
+{"text": "…", "entities": [{"start_idx": 0, "end_idx": 2, "type": "bod", "entity": "…"}]}      CMeEE, ends inclusive
+{"originalText": "…", "entities": [{"start_pos": 2, "end_pos": 4, "label_type": "…"}]}         CCKS
+{"text": "…", "entities": [{"type": "PER", "value": "…"}]}                                     strings without places
+{"text": "…", "label": {"PER": ["…"], "LOC": [[4, 6]]}}                                        strings or places by label
+
+Ends are exclusive, unless the spans have strings of their own and these say otherwise for the whole file. A string without a place is looked for in the text.
+The task's `fields` names what has another name: text, entities, and a span's start, end, length, span, label and text as `string`. Out: one RawRow or BadRow a row.
+
+Sources: spacy.io/api/data-formats, prodi.gy/docs/api-interfaces, CBLUE's CMeEE (tianchi.aliyun.com/dataset/95414), CCKS 2019 task 1 (Yidu-S4K).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tools.data.readers.fields import TEXTS, Unusable, slice_of
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.mentions import Mention, mentions
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.example import Entity
+
+HEAD = 1000
+_LISTS = (
+    "entities",
+    "entity",
+    "spans",
+    "label",
+    "labels",
+    "annotations",
+    "annotation",
+    "ner",
+    "entity_list",
+    "entity_mentions",
+    "mentions",
+    "ents",
+    "named_entities",
+)
+# Rows of other kinds, by a field that only they have: what they are, and what to do.
+_OTHERS = {
+    "spo_list": "relations (spo_list, as DuIE has them), not entities. Their subjects and objects are named, but not every entity of the text is",
+    "span_position": "MRC-NER's, a question about one label a row. Bring the rows of one text together: its spans, and entity_label as their label",
+    "paragraphs": "a document's paragraphs (SQuAD's, or spaCy 2's training data). Write one text and its spans a row",
+    "event_list": "events (DuEE's), not entities",
+    "h": "a relation between two entities (head and tail), not all entities of the text",
+}
+
+
+def read_spans(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+    """Yields one RawRow or BadRow for each row of a file of texts and spans."""
+    ends: Counter[int] = Counter()
+    for _ in islice(json_rows(partial(_survey, ends))(path, Reading(reading.fields, reading.numbers)), HEAD):
+        pass
+    to_end = int(ends[1] > 0 and ends[1] >= 20 * ends[0])
+    if to_end:
+        reading.apply(f"ends are inclusive: {ends[1]:,} of the first {ends.total():,} strings stand at their places so")
+    return json_rows(partial(_row, to_end))(path, reading)
+
+
+def _survey(ends: Counter[int], line: int, row: dict[str, Any], reading: Reading) -> RawRow:
+    """Counts the spans whose string tells where they end: 0 for an exclusive end, 1 for an inclusive one."""
+    text, found = _annotation(row, reading)
+    for one in found:
+        if one.start is not None and one.end is not None and one.string and one.start >= 0:
+            ends.update(more for more in (0, 1) if text[one.start : one.end + more] == one.string)
+    return RawRow(line, "", [])
+
+
+def _row(to_end: int, line: int, row: dict[str, Any], reading: Reading) -> RawRow:
+    text, found = _annotation(row, reading)
+    placed = [_entity(text, one, to_end) for one in found if one.start is not None]
+    lost = [one for one in found if one.start is None]
+    sliced = any(one.string is None for one in found)
+    return RawRow(line, text, [*placed, *located(text, lost, reading, line)], sliced=sliced)
+
+
+def _entity(text: str, one: Mention, to_end: int) -> Entity:
+    start, end = one.start or 0, (one.end or 0) + to_end
+    return Entity(one.label, slice_of(text, start, end) if one.string is None else one.string, start, end)
+
+
+def _annotation(row: dict[str, Any], reading: Reading) -> tuple[str, list[Mention]]:
+    """Returns a row's text and its mentions. Raises Unusable for a row that isn't a text with spans."""
+    if other := next((key for key in _OTHERS if key in row), None):
+        raise Unusable(f"the row is {_OTHERS[other]}.")
+    text = _text(row, reading)
+    key = _list_of(row, reading)
+    value = row[key]
+    if isinstance(value, dict):
+        value = [member for label, found in value.items() for member in _under(label, found, key)]
+    if not isinstance(value, list):
+        raise Unusable(f"'{key}' must be a list of spans, it is {shown(value)}.")
+    fields = Reading({part: name for part, name in reading.fields.items() if part not in ("text", "entities")}, reading.numbers)
+    return text, [mention for one in value for mention in mentions(one, text, fields)]
+
+
+def _text(row: dict[str, Any], reading: Reading) -> str:
+    key = reading.fields.get("text") or next((key for key in TEXTS if isinstance(row.get(key), str)), "text")
+    text = row.get(key)
+    if isinstance(text, str):
+        return text
+    if text is not None:
+        raise Unusable(f"'{key}' must be a string, it is {shown(text)}.")
+    raise Unusable(f"no '{key}' in {shown(row)}; if another field has the text, name it: fields.text=NAME.")
+
+
+def _list_of(row: dict[str, Any], reading: Reading) -> str:
+    """Returns the key of the row's spans."""
+    if key := reading.fields.get("entities"):
+        if row.get(key) is None:
+            raise Unusable(f"no '{key}' in {shown(row)}: the row isn't annotated.", "unannotated")
+        return key
+    there = [key for key in _LISTS if isinstance(row.get(key), list | dict)]
+    full = [key for key in there if row[key]] or there[:1]
+    if len(full) > 1:
+        raise Unusable(f"both '{full[0]}' and '{full[1]}' hold annotation; choose one: fields.entities={full[0]} or fields.entities={full[1]}.")
+    if full:
+        return full[0]
+    if row.get("answer") == "accept" and "label" not in row and "accept" not in row:  # Prodigy leaves `spans` out where there are none
+        row["spans"] = []
+        return "spans"
+    named = next((key for key in _LISTS if row.get(key) is not None), None)
+    if named:
+        raise Unusable(f"'{named}' must be a list of spans, it is {shown(row[named])}.")
+    raise Unusable(
+        f"none of {', '.join(_LISTS[:6])} in the row: it isn't annotated, or another field has its spans: fields.entities=NAME.", "unannotated"
+    )
+
+
+def _under(label: str, found: Any, key: str) -> Iterator[Any]:
+    """Yields the spans that stand under a label: strings, or [start, end]."""
+    for one in found if isinstance(found, list) else [None]:
+        if isinstance(one, str):
+            yield {"label": label, "text": one}
+        elif isinstance(one, list) and len(one) == 2:
+            yield [*one, label]
+        else:
+            raise Unusable(f"'{key}' must map label → [string, …] or label → [[start, end], …], {shown(label)} has {shown(found)}.")
+
+
+def located(text: str, found: list[Mention], reading: Reading, line: int) -> list[Entity]:
+    """Returns the entities of strings without a place. The first of equal ones takes the string's first place in the text, and so on.
+
+    Raises Unusable for a string that isn't in the text, or stands there less often than it is listed.
+    """
+    if not found:
+        return []
+    reading.apply("strings without a place were looked for in their text", line)
+    entities: list[Entity] = []
+    after: dict[tuple[str, str], int] = {}
+    for label, _, _, written in found:
+        string = written or ""
+        start = text.find(string, after.get((label, string), 0)) if string else -1
+        if start < 0:
+            raise Unusable(
+                f"the string {shown(string)} ({shown(label)[1:-1]}) {'stands less often in the text than it is listed' if string and string in text else 'is not in the text'}."
+            )
+        after[label, string] = start + len(string)
+        entities.append(Entity(label, string, start, start + len(string)))
+    for (label, string), end in after.items():
+        if text.find(string, end) >= 0:
+            reading.doubt(f"{shown(string)} ({shown(label)[1:-1]}) stands more often in the text than it is listed: its first place was taken.", line)
+    return entities
