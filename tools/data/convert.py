@@ -196,9 +196,11 @@ def _heed(evidence: dict[Path, Evidence], task: Task, sources: dict[str, Source]
         if doubt := verdicts[source.path].doubt:
             source.reading.doubt(f"{source.path}: {doubt}")
     if speaking := {path: verdict for path, verdict in verdicts.items() if verdict.stops}:
-        lines = [f"{path}: {reason}" if i == 0 else f"  {reason}" for path, verdict in speaking.items() for i, reason in enumerate(verdict.because)]
+        lines = [line for path, verdict in speaking.items() for line in verdict.lines(path)]
         advice = next(iter(speaking.values())).advice(task.path)
-        raise ToolError("\n".join([*lines, f"Nothing was written. {advice}. For a copy that is read so: {command('check', task, ['--fix'])}."]), WANTING)
+        raise ToolError(
+            "\n".join([*lines, f"Nothing was written. {advice}. For a copy that is read so: {command('check', task, ['--fix'])}."]), WANTING
+        )
 
 
 def _repeat(number: int, row: RawRow, seen: dict[int, tuple[int, str, int]]) -> str:

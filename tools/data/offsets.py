@@ -27,18 +27,32 @@ FEWEST, TIMES = 3, 10  # a reading is taken if so many spans speak for it, and s
 
 
 class Verdict(NamedTuple):
-    """What a file says about its offsets. `take` is the reading that it speaks for, one-sidedly; `open` are readings that it speaks for, but not clearly, so that the
-    user has to choose; without either, the reading in force stands. `because` are the reasons, sentences and examples; `doubt` is a sentence on offsets that stand."""
+    """What a file says about its offsets: `take` is the reading that it speaks for one-sidedly, `readings` are those that it speaks for at all.
+
+    Where it speaks for several, or not clearly, `take` is empty and the user has to choose; without `readings`, the reading in force stands. `sentences` are the
+    reasons, `cases` spans with their strings in both readings, as a message shows them; `doubt` is a sentence on offsets that stand.
+    """
 
     take: str = ""
-    open: tuple[str, ...] = ()
-    because: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    cases: tuple[tuple[Case, str], ...] = ()
     doubt: str = ""
 
     @property
     def stops(self) -> bool:
         """Whether the file speaks against the reading in force, so that nothing may be made of it before the task says `offsets`."""
-        return bool(self.take or self.open)
+        return bool(self.readings)
+
+    def lines(self, path: Path) -> list[str]:
+        """Returns the reasons and the cases, one a line."""
+        return [*(f"{path}: {sentence}" for sentence in self.sentences), *(f"  {case}" for _, case in self.cases)]
+
+    def advice(self, task: Path) -> str:
+        """Returns how to answer, as a sentence; `task` is the task file."""
+        answers = [self.take] if self.take else [*self.readings, OWN]
+        written, words = (" or ".join(f"offsets{sign}{answer}" for answer in answers) for sign in (": ", "="))
+        return f"Write {written} in {task}, or lay it over this once: {words} (make: ARGS=offsets={answers[0]})"
 
 
 @dataclass(slots=True)
@@ -81,14 +95,14 @@ class Evidence:
         for reading in rivals:
             others = [other for other in rivals if other != reading and self._differ[reading, other]]
             if _clear(votes, reading, OWN) and not any(_stands_against(votes, other, reading) for other in others):
-                return Verdict(reading, because=self._reasons(votes, reading))
+                return self._verdict(votes, reading)
         against = [reading for reading in rivals if votes[reading, OWN] and votes[reading, OWN] * 3 > votes[OWN, reading]]
         if against:
-            return Verdict(open=(*against,), because=tuple(reason for reading in against for reason in self._reasons(votes, reading)))
+            return self._verdict(votes, *against)._replace(take="")
         inclusive, exclusive = self._ends.votes()
         self._cases.setdefault((INCLUSIVE, OWN), []).extend(self._ends.cases)
         if inclusive >= FEWEST and inclusive >= TIMES * exclusive:
-            return Verdict(INCLUSIVE, because=self._reasons(Counter({(INCLUSIVE, OWN): inclusive, (OWN, INCLUSIVE): exclusive}), INCLUSIVE))
+            return self._verdict(Counter({(INCLUSIVE, OWN): inclusive, (OWN, INCLUSIVE): exclusive}), INCLUSIVE)
         return Verdict(doubt=self._doubt(votes, rivals, inclusive, exclusive))
 
     def _agreed(self, row: RawRow, start: int, end: int) -> None:
@@ -139,18 +153,22 @@ class Evidence:
         if len(cases) < EXAMPLES:
             cases.append(case_of(row, one, other))
 
-    def _reasons(self, votes: Counter[Pair], reading: str) -> tuple[str, ...]:
-        spoken, kept = votes[reading, OWN], votes[OWN, reading]
-        cases = self._cases.get((reading, OWN), [])[:EXAMPLES]
-        what = "spans or strings" if reading == INCLUSIVE else "spans"
-        sentence = f"{spoken:,} {what} look cut as {OWN} ({MEANING[OWN]}) and whole as {reading} ({MEANING[reading]}), {kept:,} the other way round"
-        return (sentence, *(case.shown(reading) for case in cases))
+    def _verdict(self, votes: Counter[Pair], *readings: str) -> Verdict:
+        sentences, cases = [], []
+        for reading in readings:
+            cut = "spans or strings are" if reading == INCLUSIVE else "spans are"
+            now, other = f"{votes[reading, OWN]:,} {cut} cut out wrongly as {OWN} and whole as {reading}", votes[OWN, reading]
+            sentences.append(f"{now}, {other:,} the other way round; {reading}: offsets count {MEANING[reading]}")
+            cases += [(case, case.shown(reading)) for case in self._cases.get((reading, OWN), [])[:EXAMPLES]]
+        return Verdict(readings[0] if len(readings) == 1 and _clear(votes, readings[0], OWN) else "", (*readings,), (*sentences,), (*cases,))
 
     def _doubt(self, votes: Counter[Pair], rivals: list[str], inclusive: int, exclusive: int) -> str:
         for reading in rivals:
             if not votes[reading, OWN] and not votes[OWN, reading]:
                 differ = self._differ[reading, OWN]
                 return f"{differ:,} spans are others if offsets count {MEANING[reading]}, and nothing in the file tells; look at them, then write offsets: {OWN} or offsets: {reading}"
+        if self._ends.never_free:
+            return f"none of {self._ends.spans:,} spans ends before punctuation or at a text's end, as if ends were inside the span; if so, write offsets: {INCLUSIVE}"
         if inclusive > exclusive:
             return f"{inclusive:,} spans or strings look as if ends were inside the span, {exclusive:,} as if they were outside; if so, write offsets: {INCLUSIVE}"
         if self._ends.broken >= FEWEST and self._ends.broken * 20 >= self._ends.spans:

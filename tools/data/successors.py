@@ -15,6 +15,7 @@ from tools.data.spans import Case, case_of, is_cut
 
 KEPT = 20_000  # strings
 OFTEN = 3  # different characters behind a string: anything follows
+MANY = 20  # spans
 SETTLED = 200  # so many against it, and hardly one for it: no longer looked for
 
 
@@ -64,6 +65,12 @@ class Successors:
     def votes(self) -> tuple[int, int]:
         """Returns how many spans and strings speak for inclusive ends, and how many against."""
         return self.gaining + len(self.cases), self.losing + self.free
+
+    @property
+    def never_free(self) -> bool:
+        """Whether many spans stand before many characters, but none before punctuation or at a text's end, where every tenth or so would."""
+        following = set().union(*(behind.next for behind in self._behind.values()))
+        return self.spans >= MANY and not self.losing and not self.free and len(following) >= OFTEN + 1
 
     @property
     def cases(self) -> list[Case]:
