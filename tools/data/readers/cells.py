@@ -1,0 +1,178 @@
+"""Reads the rows of a table as cells: text separated by commas, tabs, semicolons or bars, or a sheet of an Excel workbook (.xlsx).
+
+In: a path. Out: the cells of each row, all strings as the file writes them: 'None', 'NA' and '007' too. Text is streamed through the standard library's csv, which knows
+the line of each row and goes on behind a bad one; a workbook is read whole by pandas.
+
+The first thousand rows tell the separator, and whether quotes are quotes (RFC 4180) or characters of the text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+from zipfile import BadZipFile, ZipFile
+
+from tools.data.readers.fields import Unusable
+from tools.data.readers.lines import open_raw, wide_encoding
+from tools.data.readers.roles import is_known
+from tools.data.readers.row import BadRow, Reading, shown
+
+HEAD = 1000
+MOST = 0.9  # of the first rows have one number of cells
+SEPARATORS = ("\t", ",", ";", "|")
+_LONGEST = 1 << 24  # characters of a cell; a quote that isn't closed would run to the end of the file
+_NOT_TEXT = re.compile("[\udc80-\udcff\0]")  # a byte that isn't UTF-8, as it was decoded; or NUL
+
+
+class Cells(NamedTuple):
+    """A row: its line in a file of text, or its row in a sheet (from 1), and its cells."""
+
+    line: int
+    cells: list[str]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether no cell holds anything."""
+        return not any(map(str.strip, self.cells))
+
+
+Rows = Iterator[Cells | BadRow]
+
+
+class Form(NamedTuple):
+    """How a text file's rows are cut into cells, and its first rows so cut."""
+
+    separator: str
+    quoting: Literal[0, 3]
+    width: int  # cells of most rows
+    share: float  # of the rows that have so many
+    head: list[Cells | BadRow]
+
+
+def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
+    """Returns the number of a table's columns, and a function that reads its rows from the first. Raises Unusable for a file that is no table."""
+    if is_workbook(path):
+        rows = _sheet(path, reading)
+        return max((len(row.cells) for row in rows), default=0), lambda: iter(rows)
+    with open_raw(path) as file:
+        start = file.read(1 << 12)
+    if wide := wide_encoding(start):
+        raise Unusable(f"the whole file is {wide}; convert it with `iconv -f {wide} -t UTF-8`.", "encoding")
+    if b"\0" in start:
+        raise Unusable("there are NUL characters in it: not text, or UTF-16 without its mark.", "encoding")
+    form = _form(path, reading)
+    return form.width, lambda: _text_rows(path, form.separator, form.quoting)
+
+
+def is_workbook(path: Path) -> bool:
+    """Returns whether a file is an Excel workbook, by what it holds."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return False
+    try:
+        with ZipFile(path) as archive:
+            return "xl/workbook.xml" in archive.namelist()
+    except (BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
+def _form(path: Path, reading: Reading) -> Form:
+    """Returns the form in which nearly all of a file's first rows have the same number of cells, two or more. Raises Unusable if there is none."""
+    forms = [form for separator in SEPARATORS if (form := _quotes(path, separator)).share >= MOST]
+    if not forms:
+        raise Unusable("no table: its lines have no separator (comma, tab, semicolon or bar), or differ in the number of cells.")
+    form = max(forms, key=lambda form: (_knows_names(form), form.share, -SEPARATORS.index(form.separator)))
+    if form.quoting == csv.QUOTE_NONE and any(cell.startswith('"') for row in form.head if isinstance(row, Cells) for cell in row.cells):
+        reading.apply("quotes are characters of the text, since they don't enclose cells")
+    return form
+
+
+def _knows_names(form: Form) -> bool:
+    return any(is_known(cell) for row in form.head[:3] if isinstance(row, Cells) for cell in row.cells)
+
+
+def _quotes(path: Path, separator: str) -> Form:
+    """Returns the form with a separator in which quotes are quotes, or the one in which they are characters, whichever fits the rows better.
+
+    Where both fit: in CSV quotes are quotes. In other tables they are characters if they would join lines that are whole rows by themselves, or if some cells of a
+    column have them without need and others have none: no program writes that.
+    """
+    with_quotes, without = _tried(path, separator, csv.QUOTE_MINIMAL), _tried(path, separator, csv.QUOTE_NONE)
+    if with_quotes.share != without.share:
+        return max(with_quotes, without, key=lambda form: form.share)
+    are_text = separator != "," and (len(with_quotes.head) < len(without.head) or _needless(with_quotes, without))
+    return without if are_text else with_quotes
+
+
+def _tried(path: Path, separator: str, quoting: Literal[0, 3]) -> Form:
+    head = list(islice(_text_rows(path, separator, quoting), HEAD))
+    rows = [row for row in head if isinstance(row, BadRow) or not row.is_blank]
+    widths = Counter(len(row.cells) for row in rows if isinstance(row, Cells))
+    width, count = widths.most_common(1)[0] if widths else (0, 0)
+    return Form(separator, quoting, width, count / len(rows) if width > 1 and len(rows) > 1 else 0.0, head)
+
+
+def _needless(with_quotes: Form, without: Form) -> bool:
+    """Returns whether a column has cells in quotes that hold nothing to quote, and cells without quotes. The first row may be a header."""
+    special = re.compile(rf'["\r\n{re.escape(with_quotes.separator)}]')
+    bare: set[int] = set()
+    needless: set[int] = set()
+    for row, raw in list(zip(with_quotes.head, without.head, strict=False))[1:]:
+        if isinstance(row, Cells) and isinstance(raw, Cells):
+            for place, (cell, written) in enumerate(zip(row.cells, raw.cells, strict=False)):
+                if cell and cell == written:
+                    bare.add(place)
+                elif cell and not special.search(cell):
+                    needless.add(place)
+    return bool(bare & needless)
+
+
+def _text_rows(path: Path, separator: str, quoting: Literal[0, 3]) -> Rows:
+    csv.field_size_limit(_LONGEST)
+    with open_raw(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="\n") as file:
+        reader = csv.reader(file, delimiter=separator, quoting=quoting, strict=True)
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield BadRow(line, f"no row of the table: {_csv_fault(str(error))}.")
+                continue
+            if any(map(_NOT_TEXT.search, cells)):
+                yield BadRow(line, f"bytes that aren't UTF-8, or NUL, in this row: {shown(cells)}.", "encoding")
+            else:
+                yield Cells(line, cells)
+
+
+def _csv_fault(error: str) -> str:
+    if "unexpected end" in error or "field limit" in error:
+        return "a quote that opens a cell isn't closed"
+    if "new-line" in error:
+        return "a carriage return within the line; lines must end in LF or CRLF"
+    return f"the quotes around a cell don't fit ({error})"
+
+
+def _sheet(path: Path, reading: Reading) -> list[Cells]:
+    """Returns the rows of a workbook's only sheet with data, or of the one that the task names. Raises Unusable where it isn't clear which, or Excel's file is damaged."""
+    import pandas
+
+    try:
+        sheets = pandas.read_excel(path, sheet_name=None, header=None, dtype=str, na_filter=False, engine="openpyxl")
+    except Exception as error:  # whatever openpyxl met in a damaged file
+        raise Unusable(f"the workbook can't be read: {shown(str(error))}.") from None
+    full = {str(name): sheet for name, sheet in sheets.items() if sheet.size and sheet.to_numpy().any()}
+    wanted = reading.fields.get("sheet") or (next(iter(full)) if len(full) == 1 else "")
+    if wanted not in full:
+        names = ", ".join(map(shown, full)) or "none"
+        raise Unusable(f"which sheet is it? With data there are: {names}. Say it: fields.sheet=SHEET")
+    if len(sheets) > 1:
+        reading.apply(f"the sheet {shown(wanted)} was read")
+    return [Cells(number, list(map(str, row))) for number, row in enumerate(full[wanted].itertuples(index=False, name=None), 1)]

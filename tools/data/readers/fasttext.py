@@ -1,0 +1,30 @@
+"""Reads fastText's lines: `__label__体育 比赛结束了`, the class before the text or behind it. Out: one RawRow or BadRow a line.
+
+A line with several classes is refused: a row of this project has one. Source: fasttext.cc/docs/en/supervised-tutorial.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.data.readers.lines import Line, text_lines
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
+
+MARK = "__label__"
+_LABEL = re.compile(rf"(?<!\S){MARK}(\S*)")
+
+
+def read_fasttext(path: Path, _: Reading) -> Iterator[RawRow | BadRow]:
+    """Yields one RawRow or BadRow for each line of a file for fastText's supervised training."""
+    return (line if isinstance(line, BadRow) else _row(line) for line in text_lines(path))
+
+
+def _row(line: Line) -> RawRow | BadRow:
+    labels = _LABEL.findall(line.text)
+    if len(labels) > 1:
+        return BadRow(line.line, f"several classes, {shown(labels)}: a row of this project has one class.")
+    if not labels or not labels[0]:
+        return BadRow(line.line, f"no class {MARK}NAME in this line: {shown(line.text)}.")
+    return RawRow(line.line, _LABEL.sub("", line.text).strip(" ,\t"), [], labels[0])

@@ -1,0 +1,161 @@
+"""Reads a table: CSV, TSV, text with semicolons or bars, or an Excel workbook. Each row is a text and its class, a sentence and its tags, or a token and its tag.
+
+    text,label                 text_a⇥label                       Sentence #,Word,Tag
+    比赛结束了,体育              fly to boston⇥O O B-city            Sentence: 1,London,B-geo
+
+In: the columns by their names (in English or Chinese), by what stands in them, or by the task's `fields`: `{text: 正文, label: 类别, sheet: Sheet1}`, a name or a number.
+Cells are looked at before their column is believed: tags aren't classes. Out: one RawRow or BadRow a row, or a single BadRow with a question where the columns aren't clear.
+
+The first row is a header if a name in it is known, or if its class stands nowhere else; a title above it, in one cell, is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from tools.data.readers.cells import HEAD, Cells, Rows, open_table
+from tools.data.readers.class_names import ask_for_names, class_of, separator_of
+from tools.data.readers.fields import Unusable
+from tools.data.readers.roles import Column, described, has_role, is_known, one_hot, samples, text_and_label
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.tag_columns import Read, sentences_of
+from tools.data.readers.tags import is_tag
+
+ABOVE = 5  # rows that may stand above the header
+_JSON = re.compile(r"\s*[\[{]\s*[{\"\[]")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first rows of a table: how many stand above the data, and its columns."""
+
+    above: int  # the last line above the data
+    has_header: bool
+    columns: list[Column]
+    blanks: int  # rows without anything between the others
+
+
+def read_table(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+    """Yields one RawRow or BadRow for each row, or sentence, of a table; a single BadRow for a file that isn't one, or whose columns aren't clear."""
+    try:
+        width, rows = open_table(path, reading)
+        head = _head([row for row in islice(rows(), HEAD) if isinstance(row, Cells)], width, reading)
+        read = sentences_of(head.columns, head.has_header, head.blanks > 0, reading) or _classes(head, reading, path)
+    except Unusable as fault:
+        yield BadRow(1, *fault.args)
+        return
+    yield from read(_data(rows(), head.above, width))
+
+
+def _data(rows: Rows, above: int, width: int) -> Rows:
+    """Yields the rows below the header, each with the columns of the table; a BadRow for one with more or fewer."""
+    for row in rows:
+        if row.line > above:
+            is_whole = isinstance(row, BadRow) or row.is_blank or len(row.cells) == width
+            yield (
+                row
+                if is_whole
+                else BadRow(row.line, f"{_cells(row)}, the table has {width} columns: a cell that holds the separator stands in quotes.")
+            )
+
+
+def _cells(row: BadRow | Cells) -> str:
+    cells = row.cells if isinstance(row, Cells) else []
+    return f"{len(cells)} cell{'s' * (len(cells) != 1)}, {shown(cells)}"
+
+
+def _head(rows: list[Cells], width: int, reading: Reading) -> Head:
+    """Returns the head of a table. Raises Unusable for one without rows, or where it isn't clear if its first row is a header."""
+    full = [row for row in rows if len(row.cells) == width and not row.is_blank]
+    start = next((place for place, row in enumerate(full[:ABOVE]) if sum(map(is_known, row.cells)) > 1), -1)
+    if start < 0:
+        start = next((place for place, row in enumerate(full[:ABOVE]) if sum(map(bool, map(str.strip, row.cells))) > 1), 0)
+    data = full[start:]
+    if not data:
+        raise Unusable("no table: there is no row with more than one cell.")
+    if start:
+        reading.apply(f"the rows above row {data[0].line}, a title, were passed over", data[0].line)
+    has_header = _has_header(data, reading)
+    names = data[0].cells if has_header else [str(place + 1) for place in range(width)]
+    body = [[cell.strip() for cell in row.cells] for row in data[has_header:]]
+    columns = [Column(place, name, [cells[place] for cells in body]) for place, name in enumerate(names)]
+    if not body:
+        raise Unusable(f"no table: nothing stands below {shown(names)}.")
+    if not has_header:
+        reading.apply("the first row is no header: its cells are values like those below")
+    above = data[0].line if has_header else data[0].line - 1
+    return Head(above, has_header, columns, sum(row.is_blank for row in rows))
+
+
+def _has_header(data: list[Cells], reading: Reading) -> bool:
+    first, *rest = [[cell.strip() for cell in row.cells] for row in data]
+    if "header" in reading.fields:
+        return reading.fields["header"].casefold() in ("yes", "true")
+    names = {value.strip() for role, value in reading.fields.items() if role != "sheet" and not value.isdecimal()}
+    if any(map(is_known, first)) or names & {*first}:
+        return True
+    if "" in first[1:] or len(set(first)) < len(first) or not rest or any(map(is_tag, first)):
+        return False
+    below = [[cells[place] for cells in rest] for place in range(len(first))]
+    if any(map(str.isdecimal, first)) or any(cell in cells and 2 * len(set(cells)) <= len(cells) for cell, cells in zip(first, below, strict=True)):
+        return False
+    if any(all(map(str.isdecimal, cells)) or _come_back(cells) for cells in below) and max(map(len, first)) <= 20:
+        return True
+    raise Unusable(f"is the first row a header? It is {shown(first)}. Say it: fields.header=yes or fields.header=no")
+
+
+def _come_back(cells: list[str]) -> bool:
+    return len(cells) > 3 and min(Counter(cells).values()) > 1
+
+
+def _classes(head: Head, reading: Reading, path: Path) -> Read:
+    columns = head.columns
+    if not reading.fields.get("label") and (hot := one_hot(columns)):
+        names = ", ".join(shown(column.name) for column in hot[:6])
+        raise Unusable(
+            f"the columns {names} hold 0 or 1, a column for each class. Make one column of them, with the class's name, and several classes a row aren't read."
+        )
+    words = [column for column in columns if has_role(column, "tokens")]
+    if words and not reading.fields and not any(has_role(column, "text") for column in columns):
+        raise Unusable(
+            f"the column {shown(words[0].name)} seems to hold tokens, not texts, and no column has their tags; {samples(columns)}. Say it: fields.text=… fields.label=…, or fields.tokens=… fields.tags=…"
+        )
+    text, label = text_and_label(columns, reading)
+    label = described(label, columns, reading)
+    values = [cell for cell in label.cells if cell]
+    if sum(_JSON.match(cell) is not None for cell in values) * 2 > len(values):
+        raise Unusable(f"the cells of {shown(label.name)} hold JSON, {shown(values[0])}: export the annotation as JSON instead of CSV.")
+    several = separator_of(label.cells)
+    some = [cell for cell in values if several and several in cell]
+    if several and 10 * len(some) >= len(values):
+        raise Unusable(
+            f"several classes in one cell of {shown(label.name)}, {shown(some[0])}: a row of this project has one class. Keep the rows with one."
+        )
+    ask_for_names(label.cells, label.name, path, reading)
+    reading.apply(f"the text is the column {shown(text.name)}, the class the column {shown(label.name)}")
+    return partial(_class_rows, text=text, label=label, several=several, reading=reading)
+
+
+def _class_rows(rows: Rows, text: Column, label: Column, several: str, reading: Reading) -> Iterator[RawRow | BadRow]:
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+        elif not row.is_blank:
+            cell = row.cells[label.place]
+            try:
+                if not cell.strip():
+                    raise Unusable(
+                        f"the cell of {shown(label.name)} is empty: the row isn't annotated (of merged cells only the first has the value).",
+                        "unannotated",
+                    )
+                if several and several in cell.strip(several):
+                    raise Unusable(f"several classes in one cell, {shown(cell)}: a row of this project has one class.")
+                yield RawRow(row.line, row.cells[text.place], [], class_of(cell, reading))
+            except Unusable as fault:
+                yield BadRow(row.line, *fault.args)
