@@ -19,7 +19,7 @@ from tools.example import Entity
 KINDS = {"json", "encoding", "truncated", "type", "unannotated"}
 PERSON = {"label": "PER", "text": "张三", "start": 0, "end": 2}
 LABELLED = {"start": 0, "end": 2, "text": "张三", "labels": ["PER"]}
-# One row or more of each format, as JSON values; BIO's lines are below.
+# One row or more of each format, as JSON values; the others are below.
 VALID: dict[str, list[Any]] = {
     "ccfbdci": [{"text": "张三", "entities": [{"start_idx": 0, "end_idx": 2, "entity_text": "张三", "entity_label": "PER"}]}],
     "classification": [{"text": "张三", "category": ["a", "b"], "output": "a"}, {"text": "张三", "label": "a"}],
@@ -46,7 +46,12 @@ VALID: dict[str, list[Any]] = {
         {"text": "张三", "label": [LABELLED], "sentiment": "a", "annotation_id": 1},
     ],
 }
-BIO = ["张 B-PER\n三 I-PER\n\n， O\n", "张\tn\tPER-B\n\u3000\tw\tPER-E\n\n-DOCSTART- O\n", "张|||S_PER\n||||O\n"]
+# The same for formats that aren't JSON, as whole files.
+LINES = {
+    "bio": ["张 B-PER\n三 I-PER\n\n， O\n", "张\tn\tPER-B\n\u3000\tw\tPER-E\n\n-DOCSTART- O\n", "张|||S_PER\n||||O\n"],
+    "fasttext": ["__label__a 张三\n", "张三 __label__a\n\n__label__b 李四\n"],
+    "table": ["text,label\n张三,a\n\"李四,\",b\n", "text_a\tlabel\n张三\tB-PER I-PER\n", "n,Word,Tag,sentence\n1,张,B-PER,1\n2,三,I-PER,1\n"],
+}
 
 quick = settings(
     max_examples=50,
@@ -58,7 +63,7 @@ quick = settings(
 
 
 def test_every_reader_is_tried() -> None:
-    assert set(VALID) | {"bio"} == set(READERS)
+    assert set(VALID) | set(LINES) == set(READERS)
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +121,8 @@ json_values = st.recursive(
 @st.composite
 def valid_files(draw: st.DrawFn, reader: str) -> bytes:
     """A few whole rows in their format."""
-    if reader == "bio":
-        return draw(st.sampled_from(BIO)).encode()
+    if reader in LINES:
+        return draw(st.sampled_from(LINES[reader])).encode()
     rows = draw(st.lists(st.sampled_from(VALID[reader]), min_size=1, max_size=3))
     indent = draw(st.sampled_from([None, 1])) if reader == "label_studio" else None
     if reader == "label_studio" and draw(st.booleans()):

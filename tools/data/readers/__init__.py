@@ -11,9 +11,11 @@ from tools.data.readers.classification import read_classification
 from tools.data.readers.cluener import read_cluener
 from tools.data.readers.doccano import read_doccano
 from tools.data.readers.examples import read_canonical
+from tools.data.readers.fasttext import read_fasttext
 from tools.data.readers.label_studio import read_label_studio
 from tools.data.readers.row import Reader
 from tools.data.readers.spans import read_spans
+from tools.data.readers.table import read_table
 
 READERS: dict[str, Reader] = {
     "bio": read_bio,
@@ -21,7 +23,9 @@ READERS: dict[str, Reader] = {
     "classification": read_classification,
     "cluener": read_cluener,
     "doccano": read_doccano,
+    "fasttext": read_fasttext,
     "jsonl": read_canonical,
     "label_studio": read_label_studio,
     "spans": read_spans,
+    "table": read_table,
 }

@@ -60,6 +60,8 @@ FORMS = {
         '{"text": "叶老桂说", "entities": [{"start_idx": 0, "end_idx": 2, "type": "PER", "entity": "叶老桂"}]}',
     ),
     "bio": Form("columns of tokens and tags", "叶 B-PER   (one token and its tag a line, a blank line between sentences)", is_json=False),
+    "table": Form("a table: CSV, TSV or Excel, a text and its class a row, or tokens and their tags", "text,label   (a header; below it: 比赛结束了,体育)", is_json=False),
+    "fasttext": Form("fastText's lines", "__label__体育 比赛结束了", is_json=False),
 }
 
 
