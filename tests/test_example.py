@@ -41,8 +41,8 @@ def test_pairs_are_unique_and_keep_their_order() -> None:
         ('{"id": "a", "text": "x", "label": "y", "options": "xy"}', "options must be a list"),
         ('{"id": "a", "text": "x", "label": "y", "options": [1]}', "must be strings"),
         ('{"id": "a", "text": "x", "label": null}', "must be strings"),
-        ('{"id": "a", "text": "x", "label": ["体育", "财经"]}', r"e.jsonl:1: a list of labels, \['体育', '财经'\]; .* has one"),
-        ('{"id": "a", "text": "x", "labels": ["体育"]}', r"e.jsonl:1: a list of labels, \['体育'\]"),
+        ('{"id": "a", "text": "x", "label": ["体育", "财经"]}', r"e.jsonl:1: its labels are \['体育', '财经'\]; .* has one"),
+        ('{"id": "a", "text": "x", "labels": ["体育"]}', r"e.jsonl:1: its labels are \['体育'\]"),
         ('{"id": "a", "text": "x", "entities": []}\n{"id": "a", "text": "y", "entities": []}', "e.jsonl:2: the id 'a' stands twice"),
     ],
 )

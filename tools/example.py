@@ -93,9 +93,9 @@ def as_example(row: dict[str, Any], where: str) -> Example:
 
 
 def several_labels(labels: Any, where: str) -> ToolError:
-    """Returns the error for a classification example with a list of labels."""
+    """Returns the error for a classification example with several labels."""
     return ToolError(
-        f"{where}: a list of labels, {one_line(repr(labels), 60)}; a classification example has one, as a string. Where rows have several, make a task for each label, "
+        f"{where}: its labels are {one_line(repr(labels), 60)}; a classification example has one `label`, a string. Where rows have several, give each label a task of its own, "
         "with the classes yes and no, or leave these rows out.",
         WANTING,
     )

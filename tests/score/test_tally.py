@@ -98,7 +98,7 @@ def test_a_row_with_several_classes_in_one_string_is_refused_by_name(write_task:
     examples, predictions = tmp_path / "toy_dev.jsonl", tmp_path / "p.jsonl"
     examples.write_text(Example("1", "文", [], label).to_json() + "\n", encoding="utf-8")
     predictions.write_text(Prediction("1", "甲类").to_json() + "\n", encoding="utf-8")
-    with pytest.raises(ToolError, match=r"toy_dev\.jsonl:1: a list of labels, .*甲类.*; a classification example has one") as raised:
+    with pytest.raises(ToolError, match=r"toy_dev\.jsonl:1: its labels are .*甲类.*; a classification example has one `label`") as raised:
         tally(Setting(task), examples, predictions)
     assert raised.value.exit_code == 1
 
