@@ -1,47 +1,71 @@
 import pytest
 
-from tools.data.readers.row import RawRow
-from tools.data.readers.tags import Scheme, scheme_of, spans, tagged_row
-from tools.example import Entity
+from tools.data.readers.fields import Unusable
+from tools.data.readers.row import Reading
+from tools.data.readers.tags import Tag, no_tag, notation_of
 
 
-def row(*tags: str, tokens: str = "甲乙丙丁戊己庚") -> RawRow:
-    scheme = scheme_of([tags])
-    found = [tag for written in tags if (tag := scheme.tag(written))]
-    assert len(found) == len(tags)
-    return tagged_row(4, tokens[: len(tags)], found, scheme)
+def tags(written: str, numbers: tuple[str, ...] = ()) -> tuple[list[Tag | None], list[str]]:
+    """The parts of a sentence's tags, and the rules that were applied."""
+    reading = Reading(numbers=numbers)
+    return notation_of([written.split()], reading).tags(written.split()), list(reading.applied)
 
 
 @pytest.mark.parametrize(
-    "tags",
+    ("written", "rules"),
     [
-        "B-PER I-PER I-PER O B-LOC",
-        "I-PER I-PER I-PER O I-LOC",
-        "B-PER M-PER E-PER O S-LOC",
-        "B-PER I-PER L-PER O U-LOC",
-        "PER_B PER_I PER_I O LOC_B",
-        "PER PER PER O LOC",
+        ("B-PER I-PER O", 0),
+        ("B_PER I_PER O", 0),
+        ("PER-B PER-I O", 0),
+        ("PER_B PER_M O", 0),
+        ("B-PER I-PER 0", 1),
+        ("B-PER I-PER OUT", 1),
+        ("b-PER i-PER o", 2),
+        ("B-PER I-PER o", 1),
     ],
 )
-def test_every_scheme_gives_the_same_entities(tags: str) -> None:
-    assert row(*tags.split()) == RawRow(4, "甲乙丙丁戊", [Entity("PER", "甲乙丙", 0, 3), Entity("LOC", "戊", 4, 5)])
+def test_every_notation_gives_the_same_tags(written: str, rules: int) -> None:
+    found, said = tags(written)
+    assert [tag and tag[:2] for tag in found] == [("B", "PER"), ("I", "PER"), ("O", "")]
+    assert len(said) == rules
 
 
-def test_offsets_follow_the_spaces_between_words() -> None:
-    scheme = Scheme()
-    tags = [tag for written in ("O", "B-PROD", "I-PROD", "O") if (tag := scheme.tag(written))]
-    assert tagged_row(1, ["买", "Apple", "Watch", "吧"], tags, scheme).entities == [Entity("PROD", "Apple Watch", 1, 12)]
+def test_labels_alone_are_tags_where_some_are_o() -> None:
+    found, [rule] = tags("PER PER O LOC O O")
+    assert [tag and tag[:2] for tag in found] == [("I", "PER"), ("I", "PER"), ("O", ""), ("I", "LOC"), ("O", ""), ("O", "")]
+    assert "IO" in rule
 
 
-def test_a_repair_names_the_token_or_the_line() -> None:
-    assert row("B-PER", "O", "I-LOC", "I-LOC", "B-LOC").repairs == ("token 3: I-LOC continues nothing; taken as B-LOC",)
-    scheme = Scheme(ends=True)
-    tags = [tag for written in ("B-A", "I-A", "O") if (tag := scheme.tag(written))]
-    assert spans(tags, scheme) == ([("A", 0, 1)], ["token 2: A has no end tag; taken as ended here"])
-    assert tagged_row(7, "甲乙丙", tags, scheme, [7, 8, 9]).repairs == ("line 8: A has no end tag; taken as ended here",)
+@pytest.mark.parametrize("label", ["PER.NAM", "产品/服务", "B-PER_I", "per", "1st"])
+def test_a_label_stays_as_it_is_written(label: str) -> None:
+    assert tags(f"B-{label} O")[0] == [Tag("B", label, f"B-{label}"), Tag("O", "", "O")]
 
 
-@pytest.mark.parametrize("tags", [("NN", "VB"), ("B", "I", "O"), ("x", "B-", "O"), ("b-per", "i-per", "O"), ("0", "1", "O")])
-def test_tags_that_name_no_label_have_no_scheme(tags: tuple[str, ...]) -> None:
-    scheme = scheme_of([tags])
-    assert any(scheme.tag(tag) is None for tag in tags)
+def test_numbers_stand_for_the_tags_that_the_task_lists() -> None:
+    found, [rule] = tags("1 2 0", ("O", "B-PER", "I-PER"))
+    assert [tag and tag[:2] for tag in found] == [("B", "PER"), ("I", "PER"), ("O", "")]
+    assert "`numbers`" in rule
+    assert tags("3 1 0", ("O", "B-PER"))[0] == [None, Tag("B", "PER", "B-PER"), Tag("O", "", "0")]
+    with pytest.raises(Unusable, match=r"numbers=\[O,B-PER,I-PER\]"):
+        tags("1 2 0")
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"), [("B I O", "no label"), ("B M E S", "no label"), ("(PER* *) * (LOC)", "brackets"), ("* (PER) *", "brackets")]
+)
+def test_tags_that_cannot_become_entities_are_named(written: str, reason: str) -> None:
+    with pytest.raises(Unusable, match=reason):
+        tags(written)
+
+
+@pytest.mark.parametrize("written", ["NN VB", "x B- O", "B-PER O 0 o", "B-PER PER O", "b-per B-PER O", "1 B-PER O"])
+def test_what_is_no_tag_is_none_and_nothing_is_guessed(written: str) -> None:
+    assert None in tags(written)[0]
+
+
+def test_tags_that_hold_two_layers_or_a_space_are_no_tags() -> None:
+    notation = notation_of([["B-PER", "O"]], Reading())
+    assert notation.tags(["B-ORG|B-LOC", "B-临床 表现"]) == [None, None]
+    assert "'|'" in no_tag("B-ORG|B-LOC")
+    assert "a space" in no_tag("B-临床 表现")
+    assert no_tag("X") == ""

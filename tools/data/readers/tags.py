@@ -1,35 +1,41 @@
-"""Makes entities of a sentence's tags: BIO, IOB1 (IO), BMES, BIOES, BILOU, or bare labels. For columns of tokens and for lists of tokens.
+"""Reads the notation of a file's tags: where the letter stands, what is outside of any entity, and whether ends are tagged.
 
-In: the tags of a file's first sentences, which tell its scheme; then each sentence's tokens and tags. Out: one RawRow a sentence.
+In: the tags of a file's first sentences. Out: a Notation, which makes a Tag of each written tag. One rule decides each thing:
 
-M means I, L means E, U and W mean S. A tag is B-LABEL, B_LABEL or LABEL-B. In a file with O and none of these, a tag is its label alone (IO).
-Tags that contradict each other are repaired, and each repair is noted in the row:
-a tag that continues an entity which isn't open, or has another label, begins a new one (I becomes B, E becomes S);
-in a file that has end tags, an entity without one ends where the next tag doesn't continue it.
-In a file whose B tags only separate neighbours of one label (IOB1), or that has none (IO), an I that begins an entity needs no repair.
+- `B-PER` or `B_PER`, or the letter last (`PER-B`): the more frequent. M means I, L means E, U and W mean S. A label has no white space and no '|'.
+- `b-per` is read where no tag has a capital letter.
+- Where no tag is O, the only other tag that has no letter and label, one of OUTSIDE, means O.
+- Where no tag has a letter and some are O, tags are labels (IO): neighbouring tokens of one label are one entity.
+- Where all tags are numbers, the task's `numbers` say what they stand for.
+- B tags that only part neighbours of one label (IOB1), or no B tag at all: an I begins an entity.
 
-Source: CoNLL-2002/2003.
+Source: CoNLL-2002/2003; IOB1, IOB2, BIOES and BILOU as in Ratinov and Roth (2009).
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
-from tools.data.readers.row import RawRow
-from tools.data.readers.tokens import joined
-from tools.example import Entity
+from tools.data.readers.fields import Unusable
+from tools.data.readers.row import Reading, shown
 
+OUTSIDE = ("0", "o", "_", "-", "OUT", "out", "OTHER", "Other", "other", "NONE", "None", "none")
 _MEANS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S", "O": "O"}
-_FORMS = {
-    "prefix": re.compile(r"(?P<letter>[BIMELSUW])[-_](?P<label>.+)"),
-    "suffix": re.compile(r"(?P<label>.+)[-_](?P<letter>[BIMELSUW])"),
-    # What has a letter's place but isn't one of the forms above (B, b-per, B-), or is a number, isn't taken for a label.
-    "bare": re.compile(r"(?![bimelsuwo]?(?:[-_].*)?$|.*[-_][bimelsuwo]$|\d+$)(?P<label>.+)", re.IGNORECASE),
-}
+_LETTERS = "BIMELSUW"
+_LABEL = r"(?P<label>[^\s|]+)"
+PREFIX = re.compile(rf"(?P<letter>[{_LETTERS}])[-_]{_LABEL}")
+SUFFIX = re.compile(rf"{_LABEL}[-_](?P<letter>[{_LETTERS}])")
+LOWER_PREFIX = re.compile(rf"(?P<letter>[{_LETTERS.lower()}])[-_]{_LABEL}")
+LOWER_SUFFIX = re.compile(rf"{_LABEL}[-_](?P<letter>[{_LETTERS.lower()}])")
+# What has a letter's place but isn't one of the forms above (B, B-) is no label.
+_NAME = re.compile(rf"(?![{_LETTERS}]?(?:[-_].*)?$|.*[-_][{_LETTERS}]$)[^\W\d_][^\s|*()]*", re.IGNORECASE)
+_BRACKETS = re.compile(r"\*\)*|\(\S+\*\)*|\([\w.-]+\)")
+_MANY = 10_000  # tags that are remembered
 
 
 class Tag(NamedTuple):
@@ -41,89 +47,131 @@ class Tag(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scheme:
-    """A file's way to write tags. `form`: 'prefix' (B-LABEL), 'suffix' (LABEL-B) or 'bare' (LABEL)."""
+class Notation:
+    """A file's notation of tags. `form` is the pattern of a tag with letter and label; None where a tag is a label (IO)."""
 
-    form: str = "prefix"
+    form: re.Pattern[str] | None = PREFIX
+    outside: str = "O"
+    numbers: tuple[str, ...] = ()
     ends: bool = False  # an entity's last tag is E, or the entity is one S
     begins_with_i: bool = False  # IOB1, IO
+    _known: dict[str, Tag | None] = field(default_factory=dict, compare=False, repr=False)
 
-    def tag(self, written: str) -> Tag | None:
-        """Returns a tag's parts, or None if it isn't of this form."""
-        return _tag(written, self.form)
+    @property
+    def is_suffix(self) -> bool:
+        """Whether the letter stands behind the label."""
+        return self.form in (SUFFIX, LOWER_SUFFIX)
 
-    def taken_as(self, tag: Tag, letter: str) -> str:
-        """Returns the tag with another letter, in the file's form."""
-        return tag.written[:-1] + letter if self.form == "suffix" else letter + tag.written[1:]
+    @property
+    def example(self) -> str:
+        """The tags of the notation, for a message."""
+        if self.form is None:
+            return f"LABEL or {self.outside}"
+        tags = ("LABEL-B", "LABEL-I") if self.is_suffix else ("B-LABEL", "I-LABEL")
+        return f"{', '.join(tags)}, … or {self.outside}"
+
+    def tags(self, written: Iterable[str]) -> list[Tag | None]:
+        """Returns the parts of each tag; None for what is no tag of this notation."""
+        known = self._known
+        return [known[tag] if tag in known else self._tag(tag) for tag in written]
+
+    def _tag(self, written: str) -> Tag | None:
+        tag = self._parts(written)
+        if len(self._known) < _MANY:
+            self._known[written] = tag
+        return tag
+
+    def _parts(self, written: str) -> Tag | None:
+        name = written
+        if self.numbers:
+            if not (written.isascii() and written.isdecimal() and int(written[:9]) < len(self.numbers)):
+                return None
+            name = self.numbers[int(written[:9])]
+        if name == self.outside:
+            return Tag("O", "", written)
+        if self.form is None:
+            return Tag("I", name, written) if _NAME.fullmatch(name) else None
+        found = self.form.fullmatch(name)
+        return Tag(_MEANS[found["letter"].upper()], found["label"], name) if found else None
 
 
-@lru_cache(maxsize=2048)
-def _tag(written: str, form: str) -> Tag | None:
-    if written == "O":
-        return Tag("O", "", written)
-    if not (found := _FORMS[form].fullmatch(written)):
-        return None
-    return Tag("I" if form == "bare" else _MEANS[found["letter"]], found["label"], written)
+def notation_of(sentences: Sequence[Sequence[str]], reading: Reading) -> Notation:
+    """Returns the notation of these sentences' tags, and says in `reading` what isn't usual about it. Raises Unusable for tags that can't become entities."""
+    counts = Counter(tag for sentence in sentences for tag in sentence)
+    numbers: tuple[str, ...] = ()
+    if counts and all(tag.isascii() and tag.isdecimal() for tag in counts):
+        numbers = _numbers(counts, reading)
+        counts = Counter({numbers[int(tag)]: count for tag, count in counts.items() if int(tag) < len(numbers)})
+    form = _form(counts)
+    outside = _outside(counts, form)
+    if form in (LOWER_PREFIX, LOWER_SUFFIX):
+        reading.apply("tags in small letters (b-, i-, o) are read as B-, I- and O")
+    if outside != "O":
+        reading.apply(f"no tag is O: {shown(outside)} is taken as O")
+    if form is None:
+        reading.apply("tags without B- or I- are labels (IO): neighbouring tokens of one label are one entity")
+        return Notation(None, outside, numbers, begins_with_i=True)
+    plain = Notation(form, outside, numbers)
+    tagged = [plain.tags(sentence) for sentence in sentences]
+    letters = {tag.letter for sentence in tagged for tag in sentence if tag}
+    begins_with_i = "I" in letters and not letters & {"E", "S"} and not any(map(_b_begins, tagged))
+    return Notation(form, outside, numbers, "E" in letters, begins_with_i)
 
 
-def scheme_of(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """Returns the scheme of a file by the tags of its first sentences."""
-    rows = [list(tags) for tags in sentences]
-    names = [tag for tags in rows for tag in tags if tag != "O"]
-    prefixed, suffixed = (sum(_FORMS[form].fullmatch(name) is not None for name in names) for form in ("prefix", "suffix"))
-    is_bare = not prefixed and not suffixed and len(names) < sum(map(len, rows))
-    form = "suffix" if suffixed > prefixed else "bare" if is_bare else "prefix"
-    found = [[tag for name in tags if (tag := _tag(name, form))] for tags in rows]
-    letters = {tag.letter for tags in found for tag in tags}
-    return Scheme(form, "E" in letters, "I" in letters and not letters & {"E", "S"} and not any(map(_b_begins, found)))
+def is_tag(written: str) -> bool:
+    """Returns whether a string is a tag by itself: O, or a letter and a label."""
+    return written == "O" or bool(PREFIX.fullmatch(written) or SUFFIX.fullmatch(written))
 
 
-def _b_begins(tags: list[Tag]) -> bool:
+def no_tag(written: str) -> str:
+    """Returns what is wrong with a string that is no tag, where it is a known fault; empty for any other."""
+    if re.match(rf"[{_LETTERS}][-_].*\|", written):
+        return f"the tag {shown(written)} holds several, joined by '|': give each layer of nested entities a column of its own"
+    if re.match(rf"[{_LETTERS}][-_].*\s", written):
+        return f"the label of {shown(written)} has a space in it: write '_' in its place"
+    return ""
+
+
+def _numbers(counts: Counter[str], reading: Reading) -> tuple[str, ...]:
+    if not reading.numbers:
+        highest = max(map(int, counts))
+        raise Unusable(f"the tags are numbers, 0 to {highest}: say which tags they stand for, in order, such as numbers=[O,B-PER,I-PER].")
+    reading.apply("the tags are numbers, and stand for the task's `numbers`")
+    return tuple(reading.numbers)
+
+
+def _form(counts: Counter[str]) -> re.Pattern[str] | None:
+    """Returns the pattern that most tags have, or None where tags are labels (IO). Raises Unusable for tags without label, and for brackets."""
+    for forms in ((PREFIX, SUFFIX), (LOWER_PREFIX, LOWER_SUFFIX)):
+        times = [sum(count for tag, count in counts.items() if form.fullmatch(tag)) for form in forms]
+        if any(times):
+            return forms[times[1] > times[0]]
+    names = counts.keys() - {"O"}
+    if names and names <= {*_LETTERS} and len(names) + ("O" in counts) > 1:
+        raise Unusable(
+            f"the tags {', '.join(sorted(names))} have no label: write one behind each (B-NAME, I-NAME). If they part a text into words, there are no entities here."
+        )
+    if sum(counts[tag] for tag in counts if _BRACKETS.fullmatch(tag)) > counts.total() / 2 and any("(" in tag for tag in counts):
+        raise Unusable("the tags are brackets, (LABEL* … *), as in OntoNotes (CoNLL-2012): write them as B-LABEL, I-LABEL and O.")
+    return None if _are_labels(counts) else PREFIX
+
+
+def _are_labels(counts: Counter[str]) -> bool:
+    """Returns whether tags are labels (IO): some are O, and the others are few names."""
+    out = counts[_outside(counts, None)]
+    names = [tag for tag in counts if tag not in ("O", *OUTSIDE)]
+    return bool(out) and 0 < len(names) <= max(3, counts.total() // 5) and all(map(_NAME.fullmatch, names)) and out >= counts.total() / 10
+
+
+def _outside(counts: Counter[str], form: re.Pattern[str] | None) -> str:
+    """Returns the tag that means O."""
+    if "O" in counts:
+        return "O"
+    others = [tag for tag in counts if tag in OUTSIDE] if form is None else [tag for tag in counts if not form.fullmatch(tag)]
+    return others[0] if len(others) == 1 and others[0] in OUTSIDE else "O"
+
+
+def _b_begins(tags: Sequence[Tag | None]) -> bool:
     """Returns whether a B stands where no entity of its label is open. Then an I isn't meant to begin an entity."""
-    return any(tag.letter == "B" and tag.label != before for tag, before in zip(tags, ["", *(tag.label for tag in tags)], strict=False))
-
-
-def tagged_row(line: int, tokens: Sequence[str], tags: Sequence[Tag], scheme: Scheme, lines: Sequence[int] = ()) -> RawRow:
-    """Returns the row of a sentence that begins at `line`. Repairs name the tag's line by `lines`, else the token's number (from 1)."""
-    text, starts = joined(tokens)
-    found, repairs = spans(tags, scheme, [f"line {number}" for number in lines])
-    entities = [
-        Entity(label, text[start:end], start, end)
-        for label, first, last in found
-        for start, end in [(starts[first], starts[last] + len(tokens[last]))]
-    ]
-    return RawRow(line, text, entities, repairs=tuple(repairs))
-
-
-def spans(tags: Sequence[Tag], scheme: Scheme, places: Sequence[str] = ()) -> tuple[list[tuple[str, int, int]], list[str]]:
-    """Returns the entities of a sentence as (label, first token, last token), and the repairs. `places` names each tag's place in a repair."""
-    found: list[tuple[str, int, int]] = []
-    repairs: list[str] = []
-    label, start = "", 0  # of the entity that is open
-
-    def at(number: int) -> str:
-        return places[number] if places else f"token {number + 1}"
-
-    def close(end: int, ended: bool = False) -> None:
-        nonlocal label
-        if label:
-            found.append((label, start, end))
-            if scheme.ends and not ended:
-                repairs.append(f"{at(end)}: {label} has no end tag; taken as ended here")
-        label = ""
-
-    for number, tag in enumerate(tags):
-        letter = tag.letter
-        if letter == "O" and not label:
-            continue
-        if letter not in "IE" or tag.label != label:
-            before = label
-            close(number - 1)
-            if letter in "IE" and not (letter == "I" and scheme.begins_with_i):
-                taken = scheme.taken_as(tag, "B" if letter == "I" else "S")
-                repairs.append(f"{at(number)}: {tag.written} continues {before or 'nothing'}; taken as {taken}")
-            label, start = tag.label, number
-        if letter in "ES":
-            close(number, ended=True)
-    close(len(tags) - 1)
-    return found, repairs
+    start = Tag("O", "", "O")
+    return any(tag is not None and tag.letter == "B" and (before is None or before.label != tag.label) for before, tag in pairwise([start, *tags]))
