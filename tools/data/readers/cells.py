@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
-from zipfile import BadZipFile, ZipFile
 
+from tools.data.readers.binary import is_workbook, what_binary
 from tools.data.readers.fields import Unusable
 from tools.data.readers.lines import open_raw, wide_encoding
 from tools.data.readers.roles import is_known
 from tools.data.readers.row import BadRow, Reading, shown
+from tools.files import need_file
 
 HEAD = 1000
 MOST = 0.9  # of the first rows have one number of cells
@@ -57,9 +58,11 @@ class Form(NamedTuple):
 
 def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
     """Returns the number of a table's columns, and a function that reads its rows from the first. Raises Unusable for a file that is no table."""
-    if is_workbook(path):
+    if is_workbook(need_file(path)):
         rows = _sheet(path, reading)
         return max((len(row.cells) for row in rows), default=0), lambda: iter(rows)
+    if what := what_binary(path):
+        raise Unusable(f"the file is {what}.", "encoding")
     with open_raw(path) as file:
         start = file.read(1 << 12)
     if wide := wide_encoding(start):
@@ -70,21 +73,16 @@ def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
     return form.width, lambda: _text_rows(path, form.separator, form.quoting)
 
 
-def is_workbook(path: Path) -> bool:
-    """Returns whether a file is an Excel workbook, by what it holds."""
-    with open(path, "rb") as file:
-        if file.read(4) != b"PK\x03\x04":
-            return False
-    try:
-        with ZipFile(path) as archive:
-            return "xl/workbook.xml" in archive.namelist()
-    except (BadZipFile, OSError, ValueError, NotImplementedError):
-        return False
-
-
 def _form(path: Path, reading: Reading) -> Form:
     """Returns the form in which nearly all of a file's first rows have the same number of cells, two or more. Raises Unusable if there is none."""
-    forms = [form for separator in SEPARATORS if (form := _quotes(path, separator)).share >= MOST]
+    tried = [_quotes(path, separator) for separator in SEPARATORS]
+    forms = [form for form in tried if form.share >= MOST]
+    if (
+        not forms
+        and (bad := [row for row in tried[0].head if isinstance(row, BadRow) and row.kind == "encoding"])
+        and 2 * len(bad) > len(tried[0].head)
+    ):
+        raise Unusable(bad[0].reason, "encoding")
     if not forms:
         raise Unusable("no table: its lines have no separator (comma, tab, semicolon or bar), or differ in the number of cells.")
     form = max(forms, key=lambda form: (_knows_names(form), form.share, -SEPARATORS.index(form.separator)))

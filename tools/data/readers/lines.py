@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from tools.data.readers.binary import what_binary
 from tools.data.readers.fields import Unusable
 from tools.data.readers.json_faults import CUT, broken
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading, shown
@@ -41,7 +42,11 @@ def open_raw(path: Path) -> IO[bytes]:
 
 
 def text_lines(path: Path) -> Iterator[Line | BadRow]:
-    """Yields each line of the file that isn't blank; a BadRow for a line that can't be read, and a single one for a file in UTF-16."""
+    """Yields each line of the file that isn't blank; a BadRow for a line that can't be read, and a single one for a file that isn't text, or in UTF-16."""
+    need_file(path)
+    if what := what_binary(path):
+        yield BadRow(1, f"the file is {what}.", "encoding")
+        return
     with open_raw(path) as handle:
         for number, raw in enumerate(_ended(handle), 1):
             if number == 1:
