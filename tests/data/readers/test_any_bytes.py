@@ -37,6 +37,7 @@ VALID: dict[str, list[Any]] = {
         {"text": "张三", "entities": [{"offset": 0, "length": 2, "type": "PER", "entity": "张三"}, {"span": [0, 1], "type": "X"}]},
         {"text": "张三", "label": {"PER": ["张三"], "X": [[0, 1]]}},
     ],
+    "tokens": [{"tokens": ["张", "三", "来"], "ner_tags": ["B-PER", "I-PER", "O"]}, {"text": "张三", "labels": ["B-PER", "I-PER"]}],
     "label_studio": [
         {"data": {"text": "😀张三"}, "annotations": [{"result": [{"type": "labels", "value": {**LABELLED, "start": 2, "end": 4}}]}]},
         {

@@ -15,6 +15,7 @@ from tools.data.readers.fasttext import read_fasttext
 from tools.data.readers.label_studio import read_label_studio
 from tools.data.readers.row import Reader
 from tools.data.readers.spans import read_spans
+from tools.data.readers.token_lists import read_token_lists
 from tools.data.readers.table import read_table
 
 READERS: dict[str, Reader] = {
@@ -27,5 +28,6 @@ READERS: dict[str, Reader] = {
     "jsonl": read_canonical,
     "label_studio": read_label_studio,
     "spans": read_spans,
+    "tokens": read_token_lists,
     "table": read_table,
 }

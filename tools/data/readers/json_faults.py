@@ -35,7 +35,7 @@ def at_end(text: str, error: json.JSONDecodeError) -> bool:
     """Returns whether the decoder failed because the text ends. It names the beginning of an incomplete string or word; a complete value ends in ']' or '}'."""
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
         return True
-    return error.msg not in (NO_COMMA, "Extra data") and not text.endswith(("]", "}")) and not _PYTHON.match(text, error.pos)
+    return error.pos > 0 and error.msg not in (NO_COMMA, "Extra data") and not text.endswith(("]", "}")) and not _PYTHON.match(text, error.pos)
 
 
 def _hint(text: str, position: int) -> str:

@@ -59,8 +59,16 @@ FORMS = {
         "a text and its spans (spaCy's, Prodigy's, CMeEE's, CCKS's, or any list of start, end and label)",
         '{"text": "叶老桂说", "entities": [{"start_idx": 0, "end_idx": 2, "type": "PER", "entity": "叶老桂"}]}',
     ),
+    "tokens": Form(
+        "lists of tokens and their tags (Hugging Face's ner_tags), or spans that count tokens (GLiNER, W2NER, SpERT)",
+        '{"tokens": ["叶", "老", "桂", "说"], "ner_tags": ["B-PER", "I-PER", "I-PER", "O"]}',
+    ),
     "bio": Form("columns of tokens and tags", "叶 B-PER   (one token and its tag a line, a blank line between sentences)", is_json=False),
-    "table": Form("a table: CSV, TSV or Excel, a text and its class a row, or tokens and their tags", "text,label   (a header; below it: 比赛结束了,体育)", is_json=False),
+    "table": Form(
+        "a table (CSV, TSV, Excel)",
+        "text,label   (a header; below it: 比赛结束了,体育)",
+        is_json=False,
+    ),
     "fasttext": Form("fastText's lines", "__label__体育 比赛结束了", is_json=False),
 }
 
@@ -95,9 +103,9 @@ class Trial:
         return self.rows > 0 and self.rows >= self.refusals - self.refused["unannotated"]
 
     @property
-    def seen(self) -> tuple[int, int, int]:
-        """How much the reader finds in the file: rows, annotated rows, rows with options."""
-        return self.rows, self.annotated, self.with_options
+    def seen(self) -> tuple[int, ...]:
+        """How much the reader finds in the file: annotated rows, rows, rows with options, entities and classes."""
+        return self.annotated, self.rows, self.with_options, self.entities.total() + self.classes.total()
 
     @property
     def reason(self) -> str:
@@ -148,41 +156,6 @@ def heads(path: Path, said: Said = NOTHING) -> list[Trial]:
     found = [read(path, reader, HEAD, said) for reader, form in FORMS.items() if form.is_json]
     is_json = any(head.rows or head.refused.keys() <= {"type", "unannotated"} for head in found)
     return found if is_json else [*found, *(read(path, reader, HEAD, said) for reader, form in FORMS.items() if not form.is_json)]
-
-
-def difference(path: Path, one: Trial, other: Trial, said: Said = NOTHING) -> tuple[RawRow, RawRow] | None:
-    """Returns the first row that two readers read differently, as each reads it; None where one of them only passes over what the other reads.
-
-    A row without entities is no other reading of one with entities, and neither is a row without its class or its options.
-    """
-    if one.digest == other.digest:
-        return None
-    rows, others = (READERS[trial.reader](path, said.reading()) for trial in (one, other))
-    row, its = next(rows, None), next(others, None)
-    while row and its:
-        if row.line == its.line:
-            if isinstance(row, RawRow) and isinstance(its, RawRow) and _differ(row, its):
-                return row, its
-            row, its = next(rows, None), next(others, None)
-        elif row.line < its.line:
-            row = next(rows, None)
-        else:
-            its = next(others, None)
-    return None
-
-
-def _differ(row: RawRow, other: RawRow) -> bool:
-    if row.text != other.text or (row.label is not None and other.label is not None and row.label != other.label):
-        return True
-    if row.entities and other.entities:
-        return sorted(row.entities, key=repr) != sorted(other.entities, key=repr)
-    # Entities in one reading and a class in the other are two ways, unless one reading has both.
-    return (
-        bool(row.entities or other.entities)
-        and row.label != other.label
-        and not (row.entities and row.label)
-        and not (other.entities and other.label)
-    )
 
 
 def place(row: RawRow) -> str:

@@ -1,0 +1,194 @@
+"""Reads a list of tokens with a list of tags, or with spans that count tokens, one object a row:
+
+{"tokens": ["王", "小", "明"], "ner_tags": ["B-PER", "I-PER", "I-PER"]}       Hugging Face's datasets; the tags may be numbers
+{"text": "王小明", "labels": ["B-PER", "I-PER", "I-PER"]}                      a tag a character, or a token between spaces
+{"tokenized_text": ["王", "小", "明"], "ner": [[0, 2, "人名"]]}                 GLiNER, ends inclusive
+{"sentence": ["王", "小", "明"], "ner": [{"index": [0, 1, 2], "type": "NAME"}]}  W2NER
+{"tokens": ["王", "小", "明"], "entities": [{"type": "PER", "start": 0, "end": 3}]}  SpERT, ends exclusive
+
+Numbers stand for the task's `numbers`, or for the names in a file beside this one (number_names.py); they are never guessed. The task's `fields` names tokens and tags
+that are called otherwise. Out: one RawRow or BadRow a row (tagged.py).
+
+Sources: huggingface.co/docs/datasets, github.com/urchade/GLiNER, github.com/ljynlp/W2NER, github.com/lavis-nlp/spert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from tools.data.readers.fields import TOKENS, Unusable, is_offset
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.lines import Line
+from tools.data.readers.mentions import spelling
+from tools.data.readers.number_names import names_beside
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.tagged import Sentence, tagged_rows
+from tools.data.readers.tags import is_tag
+from tools.data.readers.tokens import joint_of
+from tools.example import Entity
+
+HEAD = 1000
+_TAGS = (
+    "ner_tags",
+    "ner_tag",
+    "tags",
+    "tag",
+    "ner_labels",
+    "ner",
+    "bio_tags",
+    "iob_tags",
+    "bio",
+    "labels",
+    "label",
+    "entity_tags",
+    "target",
+    "targets",
+)
+_SPANS = ("ner", "entities")
+Span = tuple[int, int, str]  # first token, last token, label
+
+
+@dataclass(slots=True)
+class _TokenRow(RawRow):
+    """A row before its text is made: tokens with their tags, or with spans that count them."""
+
+    tokens: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    spans: Sequence[Span] | None = None
+    key: str = field(default="", compare=False)  # of numbers
+
+
+def read_token_lists(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+    """Yields one RawRow or BadRow for each row of a file of token lists."""
+    rows = json_rows(_row)(path, reading)
+    head = list(islice(rows, HEAD))
+    known = [row for row in head if isinstance(row, _TokenRow)]
+    numbered = next((row.key for row in known if row.key), "")
+    if numbered and not reading.numbers and (found := names_beside(path, numbered)):
+        reading.numbers, source = found
+        reading.apply(f"the numbers in {shown(numbered)} stand for the names in {source}: {', '.join(found[0][:5])}{', …' * (len(found[0]) > 5)}")
+    if any(row.spans is not None for row in known):
+        return _of_spans(chain(head, rows), known, reading)
+    return tagged_rows(map(_sentence, chain(head, rows)), reading)
+
+
+def _sentence(row: RawRow | BadRow) -> Sentence | BadRow:
+    if not isinstance(row, _TokenRow):
+        return row if isinstance(row, BadRow) else BadRow(row.line, "no tags.", item=row.item)
+    if row.spans is not None:
+        return BadRow(row.line, "this row has spans where the first ones have tags.", item=row.item)
+    return Sentence(row.tokens, [row.tags], [Line(row.line, shown(list(row.tokens)), True)], row.item)
+
+
+def _of_spans(rows: Iterator[RawRow | BadRow], known: list[_TokenRow], reading: Reading) -> Iterator[RawRow | BadRow]:
+    joint = joint_of([row.tokens for row in known], reading)
+    for row in rows:
+        if not isinstance(row, _TokenRow):
+            yield row
+            continue
+        if row.spans is None:
+            yield BadRow(row.line, "this row has tags where the first ones have spans.", item=row.item)
+            continue
+        text, starts = joint.text(row.tokens)
+        places = [(label, starts[first], starts[last] + len(row.tokens[last])) for first, last, label in row.spans]
+        yield RawRow(row.line, text, [Entity(label, text[start:end], start, end) for label, start, end in places], item=row.item)
+
+
+def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
+    if isinstance(sentences := row.get("sentences"), list) and any(isinstance(one, list) for one in sentences):
+        raise Unusable("the row is a document of several sentences (as DyGIE++'s and SciERC's): write one sentence, its tokens and its spans a row.")
+    key = _tokens_key(row, reading)
+    tokens = row.get(key) if key else None
+    if isinstance(tokens, list) and (spans := next((name for name in _SPANS if name != key and _are_spans(row.get(name))), "")):
+        found = [_span(one, tokens, spans) for one in row[spans]]
+        reading.apply(f"the spans in {shown(spans)} count tokens; their ends are {'exclusive (SpERT)' if spans == 'entities' else 'inclusive'}", line)
+        return _TokenRow(line, "", [], tokens=tokens, spans=found)
+    tokens, name, tags = _tagged(row, key, tokens, reading)
+    if len(tokens) != len(tags):
+        raise Unusable(f"{len(tokens):,} tokens in '{key}' and {len(tags):,} tags in '{name}': there must be as many.")
+    for other in ("label", "labels"):
+        if other != name and isinstance(row.get(other), str):
+            reading.apply(f"the tags are {shown(name)}; {shown(other)}, a class of the whole text, was passed over", line)
+    return _TokenRow(line, "", [], tokens=tokens, tags=[str(tag) for tag in tags], key=name if tags and type(tags[0]) is int else "")
+
+
+def _tokens_key(row: dict[str, Any], reading: Reading) -> str:
+    """Returns the key of the row's list of tokens, else of its text, else an empty string."""
+    if asked := reading.fields.get("tokens") or reading.fields.get("text"):
+        return asked
+    lists = (key for key in TOKENS if isinstance(row.get(key), list) and all(isinstance(token, str) for token in row[key]))
+    return next(chain(lists, (key for key in ("text", "sentence", "content") if isinstance(row.get(key), str))), "")
+
+
+def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: Reading) -> tuple[list[str], str, list[Any]]:
+    """Returns the tokens, the tags' key and the tags. Raises Unusable for a row that hasn't both."""
+    asked = reading.fields.get("tags")
+    names = [asked] if asked else [name for name in _TAGS if name != key and _as_tags(row.get(name)) is not None]
+    tags = _as_tags(row.get(names[0])) if names else None
+    if tags is None or not key:
+        raise Unusable(_nothing(row, key), "unannotated" if isinstance(tokens, list) and not asked and not _lists(row, key) else "type")
+    if isinstance(tokens, str):
+        if not all(isinstance(tag, str) and is_tag(tag) for tag in tags):
+            raise Unusable(f"'{names[0]}' must hold a tag (B-PER, I-PER, … or O) for each character or token of '{key}', it is {shown(tags)}.")
+        is_split = len(tokens) != len(tags) or " " in tokens.strip()
+        return tokens.split() if is_split and len(tokens.split()) == len(tags) else list(tokens), names[0], tags
+    if not (isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)):
+        raise Unusable(f"'{key}' must be a list of tokens, it is {shown(tokens)}.")
+    return tokens, names[0], tags
+
+
+def _as_tags(value: Any) -> list[Any] | None:
+    """Returns tags as a list: all strings or all numbers, or a string of tags between spaces. None for anything else."""
+    if isinstance(value, str):
+        tags = value.split()
+        return tags if len(tags) > 1 and all(map(is_tag, tags)) else None
+    if isinstance(value, list) and (all(isinstance(tag, str) for tag in value) or all(type(tag) is int for tag in value)):
+        return value
+    return None
+
+
+def _lists(row: dict[str, Any], key: str) -> list[str]:
+    """Returns the keys of lists that could be tags: as long as the tokens."""
+    size = len(row[key]) if isinstance(row.get(key), list) else 0
+    return [
+        name for name, value in row.items() if name != key and size and isinstance(value, list) and len(value) == size and _as_tags(value) is not None
+    ]
+
+
+def _nothing(row: dict[str, Any], key: str) -> str:
+    if not key:
+        return f"no list of tokens in {shown(row)}; if another field has it, name it: fields.tokens=NAME."
+    if others := _lists(row, key):
+        return f"no field is called ner_tags, tags or labels; if one of these has the tags, name it: {', '.join(f'fields.tags={name}' for name in others[:3])}."
+    return f"no tags beside '{key}': the row isn't annotated, or another field has them: fields.tags=NAME."
+
+
+def _are_spans(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, list | dict) for one in value)
+
+
+def _span(value: Any, tokens: list[str], key: str) -> Span:
+    """Returns the span of a list [first, last, label], of W2NER's {index, type} or of SpERT's {start, end, type}. Raises Unusable for any other."""
+    first, last, label = -1, -1, None
+    if isinstance(value, list) and len(value) == 3 and key == "ner":
+        first, last, label = value
+    elif isinstance(value, dict):
+        keys = spelling(tuple(value))
+        label = value.get(keys.label)
+        if isinstance(index := value.get("index"), list) and index and all(map(is_offset, index)):
+            if index != list(range(index[0], index[0] + len(index))):
+                raise Unusable(f"the entity {shown(value)} isn't one piece of the text: an entity here is. Annotate it as one, or leave it out.")
+            first, last = index[0], index[-1]
+        elif keys.start and keys.end and key == "entities" and is_offset(value[keys.end]):
+            first, last = value[keys.start], value[keys.end] - 1
+    if not (is_offset(first) and is_offset(last) and isinstance(label, str)):
+        raise Unusable(
+            f"a span of '{key}' must be [first token, last token, label] in 'ner', or have index and type, or start, end and type; it is {shown(value)}."
+        )
+    if not 0 <= first <= last < len(tokens):
+        raise Unusable(f"the span {shown(value)} isn't within the row's {len(tokens):,} tokens.")
+    return first, last, label
