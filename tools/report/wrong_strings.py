@@ -22,6 +22,7 @@ STRINGS = 6  # of a label
 UNKNOWN_LABELS = 30
 STRING_CHARS = 200
 LONGEST_ALIAS = 40  # characters; a longer label is a sentence
+LEAST_ALIAS = 3  # strings that gold must have under one label: fewer may be chance
 
 
 class Frequent(TypedDict):
@@ -102,12 +103,12 @@ def _most(counts: Counter[str] | None) -> list[list[str | int]]:
 
 
 def aliases(task: Task, found: Iterable[UnknownLabel]) -> str:
-    """Returns `aliases` as YAML: the task's own, and each unknown label that was given mostly to strings which gold has under one label, twice at least."""
+    """Returns `aliases` as YAML: the task's own, and each unknown label that was given mostly to strings which gold has under one label, LEAST_ALIAS at least."""
     taken = {fold(word) for word in task.spellings} | task.sentinels
     merged, proposed = {label: list(words) for label, words in task.aliases.items()}, False
     for one in found:
         word, gold = one["label"].strip(), one["gold"]
-        agrees = one["same"] >= 2 and 2 * one["same"] > one["count"]
+        agrees = one["same"] >= LEAST_ALIAS and 2 * one["same"] > one["count"]
         if gold and agrees and word.isprintable() and 0 < len(word) <= LONGEST_ALIAS and fold(word) not in taken:
             taken.add(fold(word))
             merged.setdefault(gold, []).append(word)

@@ -30,6 +30,7 @@ from tools.score.rows import Row, known_labels, rows
 from tools.text import neutralise
 
 NO_ANSWER = "(no answer)"
+NO_CLASS = "no_class"  # stands for a rule: a readable answer that no rule makes one of the classes
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Tally:
             self.trained += 1
         else:
             self.loose[outcome[0]] += 1  # PROTOCOLS has the primary one first
-            self.parsing.update(row.rules)
+            self.parsing.update(row.rules or ((NO_CLASS,) if row.predicted else ()))
         if row.example.label is not None:
             self.confusion[row.example.label, _class(row, known)] += 1
 
