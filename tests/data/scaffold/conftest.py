@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -71,6 +71,6 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def made(source: Path, *, name: str = "toy", dev: Path | None = None, **words: str) -> int:
-    given = {"reader": None, "kind": None, "label_order": "frequency", "model": None, "template": None, **words}
+def made(source: Path, *, name: str = "toy", dev: Path | None = None, words: Sequence[str] = (), **options: str) -> int:
+    given = {"words": words, "reader": None, "kind": None, "label_order": "frequency", "model": None, "template": None, **options}
     return main(argparse.Namespace(name=name, source=source, dev=dev, **given))

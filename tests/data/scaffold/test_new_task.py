@@ -94,10 +94,8 @@ def test_what_can_be_no_label_is_left_out_and_listed_by_the_doctor(
     assert "label '' is not among the labels of conf/task/toy.yaml" in capsys.readouterr().out
 
 
-def test_many_labels_and_a_single_one_are_remarked(checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
-    made(give(lines(*({"text": f"文{n}", "label": f"类{n % 101}"} for n in range(202)))))
-    assert "remark: 101 labels make a long prompt" in capsys.readouterr().out
-    made(give(lines(*({"text": f"文{n}", "label": "类"} for n in range(20)))), name="two")
+def test_a_single_label_is_remarked(checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    made(give(lines(*({"text": f"文{n}", "label": "类"} for n in range(20)))))
     assert "remark: one label only: there is nothing to choose from." in capsys.readouterr().out
 
 

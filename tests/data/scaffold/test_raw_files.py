@@ -25,7 +25,7 @@ SHAPES = {
     "doccano, of old": (lines({"data": TEXT, "labels": [[0, 2, "PER"], [3, 5, "GPE"]]}), "doccano", 1),
     "canonical": (lines(CANONICAL), "jsonl", 1),
     "Label Studio": (json.dumps([STUDIO]).encode(), "label_studio", 1),
-    "Label Studio, over many lines": (json.dumps([STUDIO], indent=2).encode(), "label_studio", 2),
+    "Label Studio, over many lines": (json.dumps([STUDIO], indent=2).encode(), "label_studio", 1),
     "Label Studio, a task a line": (lines(STUDIO), "label_studio", 1),
     "JSON-MIN": (json.dumps([{"id": 1, "text": TEXT, "label": SPANS, "annotation_id": 3}]).encode(), "label_studio", 1),
     "BIO": (BIO.encode(), "bio", 1),
@@ -55,7 +55,7 @@ def test_the_reader_of_entities_is_guessed_and_the_reason_is_an_annotation_as_it
     data, reader, line = SHAPES[shape]
     found = guess(give(data))
     assert (found.reader, found.entities) == (reader, {"PER": 1, "GPE": 1})
-    assert found.sample == f"line {line} holds '张三' (PER), '北京' (GPE)"
+    assert found.sample == f"{'task' if 'Studio' in shape or 'JSON-MIN' in shape else 'line'} {line} holds '张三' (PER), '北京' (GPE)"
 
 
 @pytest.mark.parametrize("shape", CLASSES)
@@ -69,7 +69,8 @@ def test_the_reader_of_classes_is_guessed_and_one_that_sees_the_options_wins(sha
 def test_every_reader_has_a_form_that_it_reads_itself(give: Callable[..., Path]) -> None:
     assert set(FORMS) == set(READERS)
     for reader, form in FORMS.items():
-        example = form.example.partition("   (")[0].replace("…", "x")
+        example, _, below = form.example.removesuffix(")").partition("   (")
+        example = (example + "\n" + below.removeprefix("a header; below it: ") * below.startswith("a header")).replace("…", "x")
         found = guess(give(example.encode()))
         assert (found.reader, found.refusals) == (reader, 0)
 
@@ -102,13 +103,13 @@ def test_a_file_that_isnt_json_is_tried_with_every_reader(give: Callable[..., Pa
 def test_two_ways_to_read_a_file_are_a_question_that_the_reader_answers(checkout: Path, give: Callable[..., Path]) -> None:
     path = give(lines(*({"text": f"{TEXT}{n}", "output": f"类{n % 2}", "label": [[0, 2, "PER"], [3, 5, "GPE"]]} for n in range(12))))
     before = everything(checkout)
-    with pytest.raises(ToolError, match="its 12 rows can be read in 2 ways") as error:
+    with pytest.raises(ToolError, match="two readers read its rows differently; line 1 as each reads it") as error:
         made(path)
     assert error.value.exit_code == 2
     for said in (
-        "  classification, a text and its class a line (`output` or `label`): line 1 holds the class '类0' (0 entities, 12 rows with a class)",
-        "  doccano, doccano's JSONL export (`label`, `labels` or `entities`): line 1 holds '张三' (PER), '北京' (GPE) (24 entities, 0 rows with a class)",
-        "Choose one, such as --reader classification",
+        f"  classification, {FORMS['classification'].name}: the class '类0' (0 entities, 12 rows with a class in all)",
+        f"  doccano, {FORMS['doccano'].name}: '张三' (PER), '北京' (GPE) (24 entities, 0 rows with a class in all)",
+        'Choose --reader doccano or --reader classification (make: ARGS="--reader doccano")',
     ):
         assert said in str(error.value)
     assert everything(checkout) == before

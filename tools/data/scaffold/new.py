@@ -24,10 +24,11 @@ from tools.data.doctor.examine import check
 from tools.data.readers import READERS
 from tools.data.readers.row import LONE_SURROGATE, RawRow, Reading
 from tools.data.scaffold import new_run
+from tools.data.scaffold.labels import alike, doubt, kind_of, labels_of
 from tools.data.scaffold.new_run import ChosenBase
-from tools.data.scaffold.new_task import Draft, kind_of, labels_of, prompt_text, task_text
-from tools.data.scaffold.raw_files import Raw, raws_of, share_for_dev
-from tools.data.scaffold.trials import FORMS
+from tools.data.scaffold.new_task import Draft, prompt_text, task_text
+from tools.data.scaffold.raw_files import Raw, heed_offsets, raws_of, share_for_dev
+from tools.data.scaffold.said import Said, option, said
 from tools.data.scaffold.unread import PAGE
 from tools.data.sources import Source, of_kind
 from tools.errors import ToolError
@@ -37,7 +38,6 @@ from tools.text import one_line, quoted
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 SHOWN = 20  # labels on the screen
-MANY = 100  # labels; a prompt with more is long, and more often than not the field is no label
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="source", type=Path, required=True, metavar="FILE", help="the annotated data")
     parser.add_argument("--dev", type=Path, metavar="FILE", help="more of it, held out to evaluate on (default: a tenth of the texts of --from)")
     parser.add_argument("--reader", metavar="READER", help=f"the file's format, one of {', '.join(READERS)} (default: guessed from the rows)")
-    parser.add_argument("--kind", choices=KINDS, help="the task's kind, where the data has both entities and classes")
+    parser.add_argument(
+        "--kind", choices=KINDS, help="the task's kind, where the data has both entities and classes, or where its labels look like something else"
+    )
+    parser.add_argument(
+        "--set",
+        dest="words",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what the reader has to know: fields.text=正文, numbers=[O,B-PER,I-PER], offsets=utf-16; written into the task file",
+    )
     parser.add_argument(
         "--label-order", choices=("frequency", "first"), default="frequency", help="most frequent first, or as they appear (default: %(default)s)"
     )
@@ -71,8 +82,10 @@ def main(args: argparse.Namespace) -> int:
     template = args.template or new_run.template_of(base)
     files = {split: path.expanduser() for split, path in (("train", args.source), ("dev", args.dev)) if path}
     with TemporaryDirectory(prefix="ner-new-") as folder:
-        raws = raws_of(name, files, args.reader, Path(folder))
-        draft = _draft(name, raws, args.kind, args.label_order)
+        asked = said(args.words)
+        raws = raws_of(name, files, args.reader, asked, Path(folder))
+        heeded = heed_offsets(raws, asked)
+        draft = _draft(name, raws, args.kind, args.label_order, heeded)
         path = new_run.run_path(base, name, draft.kind)
         task = _staged(draft, Path(folder))
         measured = Run(path, {"model_name_or_path": str(base.folder), "template": template, "output_dir": f"data/outputs/{path.stem}"})
@@ -95,13 +108,16 @@ def main(args: argparse.Namespace) -> int:
     return _examine(name, base, path)
 
 
-def _draft(name: str, raws: list[Raw], kind: str | None, order: str) -> Draft:
+def _draft(name: str, raws: list[Raw], asked: str | None, order: str, heeded: Said) -> Draft:
+    """Returns the task to be written. Raises ToolError where its labels look like something else, and no --kind says that they are right."""
     trials = [raw.trial for raw in raws]
     files = " and ".join(str(raw.path) for raw in raws)
-    kind = kind_of(trials, kind, files)
+    kind = kind_of(trials, asked, files)
     labels = labels_of(trials, kind, order, files)
-    share = None if len(raws) > 1 else share_for_dev(raws[0])
-    return Draft(name, kind, trials[0].reader, {raw.split: str(raw.place) for raw in raws}, labels, share)
+    if not asked and (why := doubt(trials, kind, labels, heeded)):
+        raise ToolError(f"{files}: {why}. If they are the labels all the same: {option('--kind', kind)}.")
+    share = None if len(raws) > 1 else share_for_dev(raws[0], heeded)
+    return Draft(name, kind, trials[0].reader, {raw.split: str(raw.place) for raw in raws}, labels, share, heeded)
 
 
 def _staged(draft: Draft, folder: Path) -> Task:
@@ -110,7 +126,8 @@ def _staged(draft: Draft, folder: Path) -> Task:
     file.write_text(task_text(draft), encoding="utf-8")
     template.write_text(prompt_text(draft), encoding="utf-8")
     task = load_task(file)
-    if (task.labels, task.names, task.raw) != (list(draft.labels), draft.names, draft.raw):
+    read_back = Said(task.fields, tuple(task.numbers), task.offsets)
+    if (task.labels, task.names, task.raw, read_back) != (list(draft.labels), draft.names, draft.raw, draft.said):
         raise ToolError(f"{draft.name}: YAML can't hold the labels or the raw files' names as they are; write the task file by hand: {PAGE}.")
     return task.changed(prompt=template)
 
@@ -131,7 +148,8 @@ def _alpaca_rows(task: Task, raws: list[Raw]) -> Iterator[prompt.AlpacaRow]:
     """Yields each row as training sees it, but for rows that no tokenizer takes."""
     render = prompt.renderer(task)
     for raw in raws:
-        for _, row in Source(raw.readable, reading=Reading(task.fields, task.numbers)).rows(READERS[task.reader], f"tokens of {raw.split}"):
+        source = Source(raw.readable, offsets=task.offsets, reading=Reading(task.fields, task.numbers))
+        for _, row in source.rows(READERS[task.reader], f"tokens of {raw.split}"):
             if isinstance(row, RawRow):
                 row = of_kind(row, task)
                 alpaca = prompt.alpaca(task, Example("", row.text, row.entities, row.label, row.options), render)
@@ -154,9 +172,9 @@ def _about_files(raws: list[Raw], copies: dict[Path, Path]) -> Iterator[str]:
     """Yields each raw file's format, an annotation as it was read, the numbers of rows, and the place of a copy."""
     for raw in raws:
         trial = raw.trial
-        yield f"{raw.path}: reader {trial.reader}, {FORMS[trial.reader].name}: {trial.sample}"
-        reasons = " (the doctor gives the reasons, below)" if trial.refusals else ""
-        yield f"  {trial.rows:,} rows can be read, {trial.refusals:,} can't{reasons}."
+        yield f"{raw.path}: reader {trial.reader}, because {trial.reason}; {trial.sample}"
+        if trial.refusals:
+            yield f"  {trial.refusals:,} rows can't be read; the doctor gives the reasons, below."
         if raw.place in copies:
             yield f"  copied unchanged to {raw.place}; the task names that copy."
 
@@ -174,8 +192,9 @@ def _about_labels(draft: Draft) -> Iterator[str]:
     renamed = [f"{one_line(quoted(label))} → {quoted(name)}" for label, name in draft.names.items() if label != name]
     if renamed:
         yield f"remark: a prompt can't hold these labels as they are, so prompt and answers have other names: {', '.join(renamed[:SHOWN])}."
-    if number > MANY:
-        yield f"remark: {number:,} labels make a long prompt; are they labels, or did another field end up there?"
+    for group in alike(draft.labels)[:SHOWN]:
+        yield f"remark: these labels differ in case, width or spaces alone: {', '.join(f'{one_line(quoted(label))} {draft.labels[label]:,}' for label in group)}."
+        yield f"  If they are one: keep {one_line(quoted(group[0]))} alone in the task file and the prompt; then make check TASK={draft.name} ARGS=--fix writes the others so."
     if number == 1 and draft.kind == "classification":
         yield "remark: one label only: there is nothing to choose from."
 

@@ -1,6 +1,6 @@
 """Writes a task file and its prompt as text, from the rows of the raw files.
 
-In: the task's name, its raw files, and what their reader found in them. Out: the texts of `conf/task/<task>.yaml` and `data/prompts/<task>_prompt.txt`.
+In: the task's name, its raw files, and the labels that stand in them. Out: the texts of `conf/task/<task>.yaml` and `data/prompts/<task>_prompt.txt`.
 
     ./ner new contracts --from data/dataset/sample.train.jsonl
 """
@@ -12,13 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import chain, count
 
-from tools.data.readers.row import LONE_SURROGATE
-from tools.data.scaffold.trials import Trial
-from tools.data.scaffold.unread import PAGE
-from tools.errors import WANTING, ToolError
-from tools.text import LONGEST_LABEL, neutralise, quoted
+from tools.data.scaffold.said import NOTHING, Said
+from tools.text import neutralise
 
-MOST = 1000
 SOURCE = "TODO - whose texts these are, who annotated them and when, and under which licence"
 SYSTEM = {
     "ner": "你是一个文本实体识别领域的专家，擅长从自然语言中提取不同类别的实体名称。",
@@ -33,7 +29,7 @@ _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "i
 class Draft:
     """A task to be written. `raw` maps a split to its file; of a single file, `share` of the texts becomes dev; `labels` are counted and in their order.
 
-    There are none where every row has its own options.
+    There are none where every row has its own options. `said` is what the reader needs to know beside.
     """
 
     name: str
@@ -42,6 +38,7 @@ class Draft:
     raw: dict[str, str]
     labels: Counter[str]
     share: float | None = None
+    said: Said = NOTHING
 
     @property
     def names(self) -> dict[str, str]:
@@ -59,42 +56,8 @@ class Draft:
         return f"data/prompts/{self.name}_prompt.txt"
 
 
-def kind_of(trials: list[Trial], asked: str | None, name: str) -> str:
-    """Returns 'ner' or 'classification', by the annotation. Raises ToolError for files with neither, and for files that leave a choice or don't fit `asked`."""
-    counts = {"ner": sum(trial.entities.total() for trial in trials), "classification": sum(trial.classes.total() for trial in trials)}
-    found = [kind for kind, number in counts.items() if number]
-    if not found:
-        raise ToolError(f"{name}: no entity and no class in its {sum(trial.rows for trial in trials):,} rows. Annotate some first.", WANTING)
-    if asked in found:
-        return asked
-    if asked or len(found) > 1:
-        seen = f"{counts['ner']:,} entities, and {counts['classification']:,} rows with a class"
-        raise ToolError(f'{name}: {seen}. Choose --kind {" or --kind ".join(found)} (make: ARGS="--kind {found[0]}").')
-    return found[0]
-
-
-def labels_of(trials: list[Trial], kind: str, order: str, name: str) -> Counter[str]:
-    """Returns the labels with their counts, without those that no task can have; none where every row has its own options.
-
-    Order 'frequency' is the most frequent first, equals by first appearance; 'first' is by first appearance. Raises ToolError for no label, or more than MOST.
-    """
-    if kind == "classification" and all(trial.with_options == trial.rows for trial in trials):
-        return Counter()
-    counts: Counter[str] = sum((trial.entities if kind == "ner" else trial.classes for trial in trials), Counter())
-    if kind == "classification":
-        counts.update({option: 0 for trial in trials for option in trial.options})
-    kept = Counter({label: n for label, n in counts.items() if label.strip() and len(label) <= LONGEST_LABEL and not LONE_SURROGATE.search(label)})
-    if len(kept) > MOST:
-        some = ", ".join(map(quoted, list(kept)[:3]))
-        raise ToolError(f"{name}: {len(kept):,} labels, e.g. {some}: is it the right field? If it is, write the task file by hand: {PAGE}.", WANTING)
-    if not kept:
-        raise ToolError(f"{name}: every label in it is empty, or far too long to be one.", WANTING)
-    return Counter(dict(kept.most_common())) if order == "frequency" else kept
-
-
 def task_text(draft: Draft) -> str:
     """Returns the text of the task file."""
-    escaped = {split: path.replace("${", r"\${") for split, path in draft.raw.items()}  # OmegaConf would fill in ${…}
     division = _commented(f"split: {{dev: {draft.share}, seed: 42}}", "one file: this share of its texts becomes dev, by a hash of the text")
     answer = _commented("answer: {label: label, text: text, order: text}", "the JSON fields of an answer; entities as they stand in the text")
     lines = [
@@ -106,8 +69,9 @@ def task_text(draft: Draft) -> str:
         f"kind: {draft.kind}",
         f"source: {SOURCE}",
         "raw:",
-        *(f"  {split}: {scalar(path)}" for split, path in escaped.items()),
+        *(f"  {split}: {_filled_in(path)}" for split, path in draft.raw.items()),
         f"reader: {draft.reader}",
+        *_said_lines(draft.said),
         *([division] if draft.share else []),
         f"system: {SYSTEM[draft.kind]}",
         f"prompt: {draft.prompt}",
@@ -167,6 +131,19 @@ def _label_lines(draft: Draft) -> list[str]:
         about, lines = "label in the raw files: name in prompt and answer", [f"  {scalar(label)}: {scalar(name)}" for label, name in names.items()]
     numbers = map("{:,}".format, draft.labels.values())
     return [_commented("labels:", f"{about}; behind each, its number in the raw files"), *map(_commented, lines, numbers)]
+
+
+def _said_lines(said: Said) -> list[str]:
+    fields = ", ".join(f"{role}: {_filled_in(name)}" for role, name in said.fields.items())
+    lines = [_commented(f"fields: {{{fields}}}", "which field or column of the raw file has what")] if fields else []
+    if said.numbers:
+        lines.append(_commented(f"numbers: [{', '.join(map(_filled_in, said.numbers))}]", "what the raw file's 0, 1, 2, … stand for"))
+    return [*lines, _commented(f"offsets: {said.offsets}", "what the raw file's offsets count")] if said.offsets else lines
+
+
+def _filled_in(value: str) -> str:
+    """Returns text as a YAML scalar in which OmegaConf fills in no ${…}."""
+    return scalar(value.replace("${", r"\${"))
 
 
 def _commented(line: str, comment: str) -> str:

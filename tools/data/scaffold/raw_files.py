@@ -17,9 +17,11 @@ from typing import NamedTuple
 from tools.conf.task import DATASET, Shares
 from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.readers import READERS
-from tools.data.readers.row import RawRow, Reading
+from tools.data.readers.row import RawRow
 from tools.data.scaffold import unread
-from tools.data.scaffold.trials import FORMS, HEAD, Trial, heads, read
+from tools.data.scaffold.question import best_of
+from tools.data.scaffold.said import NOTHING, Said, option
+from tools.data.scaffold.trials import HEAD, Trial, heads, read
 from tools.data.sources import share_of
 from tools.errors import WANTING, ToolError, choices
 from tools.files import need_file
@@ -38,7 +40,7 @@ class Raw(NamedTuple):
     trial: Trial
 
 
-def raws_of(name: str, files: dict[str, Path], reader: str | None, folder: Path) -> list[Raw]:
+def raws_of(name: str, files: dict[str, Path], reader: str | None, said: Said, folder: Path) -> list[Raw]:
     """Returns a Raw for each split's file. All have the first one's reader. A file in another encoding is converted to UTF-8 below `folder`.
 
     Raises ToolError (1) where no reader reads a file, and (2) where a file isn't here, several readers read it or its place is taken.
@@ -53,12 +55,31 @@ def raws_of(name: str, files: dict[str, Path], reader: str | None, folder: Path)
         if not codec.startswith("utf-8"):
             readable = folder / f"{split}{path.suffix}"
             write_as_utf8(path, codec, readable)
-        trial = guess(readable, raws[0].trial.reader if raws else reader, str(path))
+        trial = guess(readable, raws[0].trial.reader if raws else reader, str(path), said)
         raws.append(Raw(split, path, _place(f"{name}.{split}" if dev else name, path), readable, trial))
     return raws
 
 
-def guess(path: Path, reader: str | None = None, name: str = "") -> Trial:
+def heed_offsets(raws: list[Raw], said: Said) -> Said:
+    """Returns what was said, with the reading of offsets that the files speak for; each file's trial reads them so.
+
+    Raises ToolError where they speak for more than one reading.
+    """
+    verdicts = {raw.path: raw.trial.evidence.verdict() for raw in raws}
+    answers = list(dict.fromkeys(answer for verdict in verdicts.values() if verdict.stops for answer in verdict.answers))
+    lines = [f"{path}: {reason}" for path, verdict in verdicts.items() if verdict.stops for reason in verdict.because]
+    if not answers:
+        return said
+    if len(answers) > 1:
+        choice = option("--set", *(f"offsets={answer}" for answer in answers))
+        raise ToolError("\n".join([*lines, f"Only you can tell what its offsets count. Choose {choice}."]))
+    said = said._replace(offsets=answers[0])
+    print(*lines, f"so offsets are read as {answers[0]}, which the task file says (offsets: {answers[0]}).", sep="\n")
+    raws[:] = [raw._replace(trial=read(raw.readable, raw.trial.reader, said=said)) for raw in raws]
+    return said
+
+
+def guess(path: Path, reader: str | None = None, name: str = "", said: Said = NOTHING) -> Trial:
     """Returns the rows of a file as `reader` reads them, or else the only reader that fits the file. Messages call the file `name`.
 
     Raises ToolError (1) where none reads it, and (2) for an unknown reader, or where several read it, each in its own way.
@@ -66,37 +87,20 @@ def guess(path: Path, reader: str | None = None, name: str = "") -> Trial:
     if reader and reader not in READERS:
         raise ToolError(f"unknown reader '{reader}'.{choices(reader, READERS)}")
     if reader:
-        found = [trial] if (trial := read(path, reader)).rows else []
+        found = [trial] if (trial := read(path, reader, said=said)).rows else []
     else:
-        tried = heads(path)
+        tried = heads(path, said)
         hopeful = [head for head in tried if head.rows] or [head for head in tried if head.refusals == HEAD]
-        found = [trial for head in hopeful if (trial := read(path, head.reader)).fits]
+        found = [trial for head in hopeful if (trial := read(path, head.reader, said=said)).fits]
     if not found:
         raise ToolError(unread.explain(path, name or str(path), reader), WANTING)
-    # A reader that takes a row's class or options finds more than one that ignores them.
-    best = max(trial.seen for trial in found)
-    ways: dict[bytes, Trial] = {}
-    for trial in found:
-        if trial.seen == best:
-            ways.setdefault(trial.digest, trial)
-    first, *others = ways.values()
-    if others:
-        raise ToolError(_ambiguous(name or str(path), [first, *others]))
-    return first
+    return best_of(found, path, name or str(path), said)
 
 
-def share_for_dev(raw: Raw) -> float:
+def share_for_dev(raw: Raw, said: Said) -> float:
     """Returns the share of a single file's texts that becomes dev: a tenth, or more where the file is so small that a tenth might be none."""
-    texts = [row.text for row in islice(READERS[raw.trial.reader](raw.readable, Reading()), FEW) if isinstance(row, RawRow)]
+    texts = [row.text for row in islice(READERS[raw.trial.reader](raw.readable, said.reading()), FEW) if isinstance(row, RawRow)]
     return next((share for share in SHARES if len({share_of(text, Shares.model_validate({"dev": share})) for text in texts}) > 1), SHARES[0])
-
-
-def _ambiguous(name: str, ways: list[Trial]) -> str:
-    lines = [f"{name}: its {ways[0].rows:,} rows can be read in {len(ways)} ways:"]
-    for trial in ways:
-        counts = f"{trial.entities.total():,} entities, {trial.classes.total():,} rows with a class"
-        lines.append(f"  {trial.reader}, {FORMS[trial.reader].name}: {trial.sample} ({counts})")
-    return "\n".join([*lines, f'Choose one, such as --reader {ways[0].reader} (make: ARGS="--reader {ways[0].reader}").'])
 
 
 def _place(stem: str, path: Path) -> Path:
