@@ -173,8 +173,10 @@ def test_one_row_and_a_task_without_labels_of_its_own_compare(evaluation: Evalua
 
     fudan, gold = find_task("fudan"), [Example("1", "股市", [], "Economy", ["Economy", "Art"])]
     runs = [read_evaluation(evaluation(fudan, gold, [text], run)) for run, text in (("a", "Sport"), ("b", "Economy"))]
-    (one,) = compared(fudan, runs)["comparisons"]
+    result = compared(fudan, runs)
+    (one,) = result["comparisons"]
     assert (one["micro"]["a"], one["micro"]["b"], one["won"], list(one["labels"])) == (0, 1, 1, ["Economy"])
+    assert result["notes"] == ["few rows, 1: their intervals are too narrow"]
 
 
 def test_no_answer_wins_no_row_from_a_wrong_class(evaluation: Evaluate) -> None:

@@ -23,7 +23,7 @@ from tools.files import Transaction, need_file, sha256, write_json
 from tools.predict.predictions import FILE
 from tools.report.evaluations import OUTPUTS, Evaluation, differences, find_evaluations, leaderboard, named_evaluation, save_leaderboard, table
 from tools.report.paired import METHOD, SAMPLES, SEED, Counted, Difference, count, paired_bootstrap
-from tools.score.bootstrap import LEVEL
+from tools.score.bootstrap import FEW_ROWS, LEVEL
 from tools.score.counts import NO_LABEL
 from tools.score.score_file import Score
 from tools.text import columns, one_line, padded, whole_number
@@ -173,6 +173,8 @@ def _notes(task: Task, evaluations: Sequence[Evaluation], counted: Sequence[Coun
     found, version = [], evaluations[0].meta.task_version
     if task.version != version:
         found.append(f"{task.path} is at version {task.version} now, these predictions are of version {version}")
+    if (rows := len(counted[0].counts)) < FEW_ROWS:
+        found.append(f"few rows, {rows:,}: their intervals are too narrow")
     for one, recount in zip(evaluations, counted, strict=True):
         recorded = tuple(one.score["micro"].get(key) for key in ("tp", "fp", "fn"))
         if recorded != recount.total():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy
 
 SAMPLES, SEED, LEVEL = 1000, 42, 0.95
+FEW_ROWS, FEW_GOLD = 30, 5  # with fewer rows, or gold items of a label, percentiles lie too close together
 SELDOM = 12  # times
 _CELLS = 1_000_000  # drawn numbers that are held at a time; with twice as many, the threads of the matrix product cost more than they save
 

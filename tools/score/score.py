@@ -28,8 +28,6 @@ from tools.score.table import show, table
 from tools.score.tally import Setting, Tally, tally
 from tools.text import whole_number
 
-FEW_ROWS, FEW_GOLD = 30, 5  # below so many rows, or gold items of a label, a resampled interval is known to be too narrow
-
 
 def evaluate(
     task: Task,
@@ -123,8 +121,10 @@ def _answers(counts: Tally) -> Answers:
 
 def _few(result: Score) -> Few:
     """Returns what of a score is too few for its intervals."""
-    labels = [label for label in result["intervals"]["labels"] if label in result["labels"] and result["labels"][label]["support"] < FEW_GOLD]
-    return {"rows": result["rows"] < FEW_ROWS, "labels": labels}
+    labels = [
+        label for label in result["intervals"]["labels"] if label in result["labels"] and result["labels"][label]["support"] < bootstrap.FEW_GOLD
+    ]
+    return {"rows": result["rows"] < bootstrap.FEW_ROWS, "labels": labels}
 
 
 def _averages(by_label: Mapping[str, Matched], every: Matched, names: Iterable[str], fivefold: bool = False) -> ProtocolFigures:
