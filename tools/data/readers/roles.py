@@ -29,14 +29,15 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
     ),
     "label": (
         _words("label class category 标签 类别 分类"),
-        _words("labels classes categories sentiment intent topic target polarity emotion tag type cat 情感 意图 主题 类型 栏目 频道 情绪 领域")
-        | _words("分类标签 类别标签 情感标签 情感倾向"),
+        _words("labels classes categories sentiment intent topic polarity emotion 情感 意图 主题 情绪 分类标签 类别标签 情感标签 情感倾向"),
+        _words("target tag type cat 类型 栏目 频道 领域"),
     ),
     "tokens": (_words("token tokens word words char chars character 字 词 字符 单词 词语"),),
     "tags": (_words("tag tags ner nertag nertags bio iob bioes entitytag label labels 标签 标注 实体标签 实体标注"),),
     "sentence": (_words("sentence sentenceid sentenceno sentenceidx sentid sid sentnum 句子 句子编号 句子id 句号 句id docid"),),
     "description": (_words("labeldesc labelname labeltext classname categoryname classdesc 标签名 标签名称 类别名 类别名称 分类名称"),),
 }
+_SECOND = _words("textb sentence2 text2 question2 query2 sentenceb hypothesis premise 句子2 文本2")
 _KNOWN = frozenset().union(*(tier for tiers in NAMES.values() for tier in tiers))
 _INDEX = frozenset(["", "id", "idx", "index", "no", "guid", "qid", "序号", "编号", "unnamed0"])
 LONGEST_CLASS = 40
@@ -65,11 +66,11 @@ def has_role(column: Column, role: str) -> bool:
     return any(key_of(column.name) in tier for tier in NAMES[role])
 
 
-def named(role: str, columns: Sequence[Column], reading: Reading) -> Column | None:
-    """Returns the column that the task or its own name makes a role's; None if there is none. Raises Unusable where two names are equally good."""
+def named(role: str, columns: Sequence[Column], reading: Reading, tiers: int | None = None) -> Column | None:
+    """Returns the column that the task or its own name, of the first `tiers`, makes a role's; None if there is none. Raises Unusable where two names are equally good."""
     if column := _asked(role, columns, reading):
         return column
-    for tier in NAMES[role]:
+    for tier in NAMES[role][:tiers]:
         found = [column for column in columns if key_of(column.name) in tier and any(column.cells)]
         if len(found) > 1:
             raise question(role, columns)
@@ -78,9 +79,20 @@ def named(role: str, columns: Sequence[Column], reading: Reading) -> Column | No
     return None
 
 
+def text_of(columns: Sequence[Column], reading: Reading) -> Column | None:
+    """Returns the column that the task or its own name makes the text; None if there is none. Raises Unusable where there are two texts a row, or it isn't clear which."""
+    if "text" not in reading.fields and (
+        second := next((column for column in columns if key_of(column.name) in _SECOND and any(column.cells)), None)
+    ):
+        raise Unusable(
+            f"two texts a row, of which {shown(second.name)} is the second: a row of this project has one. Write both into one column. {samples(columns)}"
+        )
+    return named("text", columns, reading)
+
+
 def text_and_label(columns: Sequence[Column], reading: Reading) -> tuple[Column, Column]:
     """Returns the columns of the text and of the class: by the task, by their names, or else by what stands in them. Raises Unusable with a question."""
-    text = named("text", columns, reading)
+    text = text_of(columns, reading)
     label = named("label", [column for column in columns if column is not text], reading)
     rest = [column for column in columns if column not in (text, label) and not _is_index(column)]
     if label is None:
