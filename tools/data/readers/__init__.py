@@ -6,6 +6,7 @@ A reader takes a path and yields one RawRow or BadRow for each row of the file, 
 from __future__ import annotations
 
 from tools.data.readers.bio import read_bio
+from tools.data.readers.brat import read_brat
 from tools.data.readers.ccfbdci import read_ccfbdci
 from tools.data.readers.classification import read_classification
 from tools.data.readers.cluener import read_cluener
@@ -13,13 +14,16 @@ from tools.data.readers.doccano import read_doccano
 from tools.data.readers.examples import read_canonical
 from tools.data.readers.fasttext import read_fasttext
 from tools.data.readers.label_studio import read_label_studio
+from tools.data.readers.marked import read_marked
 from tools.data.readers.row import Reader
+from tools.data.readers.slash_tags import read_slash_tags
 from tools.data.readers.spans import read_spans
-from tools.data.readers.token_lists import read_token_lists
 from tools.data.readers.table import read_table
+from tools.data.readers.token_lists import read_token_lists
 
 READERS: dict[str, Reader] = {
     "bio": read_bio,
+    "brat": read_brat,
     "ccfbdci": read_ccfbdci,
     "classification": read_classification,
     "cluener": read_cluener,
@@ -27,7 +31,9 @@ READERS: dict[str, Reader] = {
     "fasttext": read_fasttext,
     "jsonl": read_canonical,
     "label_studio": read_label_studio,
+    "marked": read_marked,
+    "slash_tags": read_slash_tags,
     "spans": read_spans,
-    "tokens": read_token_lists,
     "table": read_table,
+    "tokens": read_token_lists,
 }

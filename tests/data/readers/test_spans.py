@@ -1,0 +1,140 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
+from tools.data.readers.spans import read_spans
+from tools.example import Entity
+
+TEXT = "陈小芳在苏州上班"
+FOUND = [Entity("人名", "陈小芳", 0, 3), Entity("地点", "苏州", 4, 6)]
+
+
+def read(path: Path, *rows: Any, reading: Reading | None = None) -> list[RawRow | BadRow]:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return list(read_spans(path, reading or Reading()))
+
+
+SHAPES: dict[str, Any] = {
+    "lists under entities": {"doc_id": 3, "text": TEXT, "entities": [[0, 3, "人名"], [4, 6, "地点"]], "username": "a"},
+    "the label first": {"text": TEXT, "spans": [["人名", 0, 3], ["地点", 4, 6]]},
+    "a place as a list": {"text": TEXT, "entities": [[[0, 3], "人名"], [[4, 6], "地点"]]},
+    "the string last": {"text": TEXT, "entities": [[0, 3, "人名", "陈小芳"], [4, 6, "地点", "苏州"]]},
+    "the string first": {"text": TEXT, "entities": [["陈小芳", "人名", 0, 3], ["苏州", "地点", 4, 6]]},
+    "spaCy": [TEXT, {"entities": [[0, 3, "人名"], [4, 6, "地点"]]}],
+    "Prodigy": {
+        "text": TEXT,
+        "_input_hash": 5,
+        "tokens": [{"text": "陈小芳", "start": 0, "end": 3, "id": 0}],
+        "spans": [{"start": 0, "end": 3, "token_start": 0, "label": "人名"}, {"start": 4, "end": 6, "token_start": 2, "label": "地点"}],
+        "answer": "accept",
+    },
+    "CCKS": {
+        "originalText": TEXT,
+        "entities": [{"label_type": "人名", "overlap": 0, "start_pos": 0, "end_pos": 3}, {"label_type": "地点", "start_pos": 4, "end_pos": 6}],
+    },
+    "camel case": {
+        "content": TEXT,
+        "annotations": [{"startPos": 0, "endPos": 3, "labelType": "人名"}, {"startOffset": 4, "endOffset": 6, "type": "地点"}],
+    },
+    "lengths": {"text": TEXT, "entities": [{"offset": 0, "length": 3, "category": "人名"}, {"offset": 4, "length": 2, "category": "地点"}]},
+    "pairs": {"sentence": TEXT, "mentions": [{"span": [0, 3], "type": "人名"}, {"span": [[4, 6]], "type": "地点"}]},
+    "begin and end": {
+        "text": TEXT,
+        "entities": [{"begin": 0, "end": 3, "type": "人名", "word": "陈小芳"}, {"begin": 4, "end": 6, "type": "地点", "word": "苏州"}],
+    },
+    "Hugging Face's pipeline": {
+        "text": TEXT,
+        "entities": [
+            {"entity_group": "人名", "score": 0.9, "word": "陈小芳", "start": 0, "end": 3},
+            {"entity_group": "地点", "score": 0.8, "word": "苏州", "start": 4, "end": 6},
+        ],
+    },
+    "by label": {"text": TEXT, "label": {"人名": [[0, 3]], "地点": [[4, 6]]}},
+    "strings": {"text": TEXT, "entities": [{"type": "人名", "value": "陈小芳"}, {"type": "地点", "value": "苏州"}]},
+    "strings by label": {"text": TEXT, "label": {"人名": ["陈小芳"], "地点": ["苏州"]}},
+    "several labels a span": {"text": TEXT, "entities": [{"start": 0, "end": 3, "labels": ["人名"]}, {"start": 4, "end": 6, "labels": ["地点"]}]},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_spelling_gives_the_same_entities(shape: str, tmp_path: Path) -> None:
+    assert read(tmp_path / "a.jsonl", SHAPES[shape]) == [RawRow(1, TEXT, FOUND)]
+
+
+def test_the_strings_of_the_whole_file_tell_that_ends_are_inclusive(tmp_path: Path) -> None:
+    entities = [{"start_idx": 0, "end_idx": 2, "type": "人名", "entity": "陈小芳"}, {"start_idx": 4, "end_idx": 5, "type": "地点", "entity": "苏州"}]
+    reading = Reading()
+    rows = read(tmp_path / "a.jsonl", {"text": TEXT, "entities": entities}, {"text": "无", "entities": []}, reading=reading)
+    assert rows == [RawRow(1, TEXT, FOUND), RawRow(2, "无", [])]
+    assert [*reading.applied] == ["ends are inclusive: 2 of the first 2 strings stand at their places so"]
+
+
+def test_one_string_of_many_doesnt_change_the_ends_of_all_and_stays_for_the_check(tmp_path: Path) -> None:
+    right = {"text": TEXT, "entities": [{"start": 0, "end": 3, "label": "人名", "text": "陈小芳"}]}
+    wrong = {"text": TEXT, "entities": [{"start": 4, "end": 5, "label": "地点", "text": "苏州"}]}
+    rows = read(tmp_path / "a.jsonl", *[right] * 5, wrong)
+    assert [bool(misplaced(row)) for row in rows if isinstance(row, RawRow)] == [False] * 5 + [True]
+
+
+def test_only_strings_that_were_taken_from_the_text_are_marked_as_such(tmp_path: Path) -> None:
+    first, second = read(tmp_path / "a.jsonl", {"text": TEXT, "spans": [[0, 3, "人名"]]}, SHAPES["begin and end"])
+    assert isinstance(first, RawRow)
+    assert isinstance(second, RawRow)
+    assert (first.sliced, second.sliced) == (True, False)
+
+
+def test_a_string_without_a_place_takes_its_first_place_and_the_doubt_is_said(tmp_path: Path) -> None:
+    reading = Reading()
+    text = "苏州人爱苏州"
+    [row] = read(tmp_path / "a.jsonl", {"text": text, "entities": [{"type": "地点", "value": "苏州"}]}, reading=reading)
+    assert row == RawRow(1, text, [Entity("地点", "苏州", 0, 2)])
+    assert "'苏州' (地点) stands more often in the text than it is listed" in next(iter(reading.doubts))
+    [row] = read(tmp_path / "a.jsonl", {"text": text, "entities": [{"type": "地点", "value": "苏州"}] * 2})
+    assert row == RawRow(1, text, [Entity("地点", "苏州", 0, 2), Entity("地点", "苏州", 4, 6)])
+
+
+def test_the_tasks_fields_and_numbers_name_what_has_another_name(tmp_path: Path) -> None:
+    reading = Reading(fields={"text": "正文", "entities": "标记", "start": "从", "end": "到", "label": "种"}, numbers=["人名", "地点"])
+    row = {"正文": TEXT, "text": "标题", "标记": [{"从": 0, "到": 3, "种": 0}, {"从": 4, "到": 6, "种": 1}]}
+    assert read(tmp_path / "a.jsonl", row, reading=reading) == [RawRow(1, TEXT, FOUND)]
+
+
+@pytest.mark.parametrize("answer", ["reject", "ignore"])
+def test_rows_that_prodigys_annotator_turned_down_have_no_annotation(tmp_path: Path, answer: str) -> None:
+    first, second = read(tmp_path / "a.jsonl", {**SHAPES["Prodigy"], "answer": answer}, {"text": "无", "answer": "accept"})
+    assert isinstance(first, BadRow)
+    assert (first.kind, f"its 'answer' is '{answer}'" in first.reason) == ("unannotated", True)
+    assert second == RawRow(2, "无", [])
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "reason"),
+    [
+        ({"text": TEXT}, "unannotated", "fields.entities=NAME"),
+        ({"正文": TEXT, "entities": [[0, 3, "人名"]]}, "type", "fields.text=NAME"),
+        ({"text": TEXT, "label": "体育"}, "type", "'label' must be a list of spans, it is '体育'"),
+        ({"text": TEXT, "label": ["体育"]}, "type", "a span must be a list or an object"),
+        ({"text": TEXT, "entities": [[0, 3]]}, "type", "a span must be [start, end, label]"),
+        ({"text": TEXT, "entities": [[0, "人名", 3]]}, "type", "a span must be [start, end, label]"),
+        ({"text": TEXT, "entities": [[0, 3, 1]]}, "type", "a span must be [start, end, label]"),
+        ({"text": TEXT, "entities": [[0, 3, "甲", "乙"]]}, "type", "is the label isn't clear"),
+        ({"text": TEXT, "entities": [{"start": "0", "end": "3", "label": "人名"}]}, "type", "start and end must be whole numbers"),
+        ({"text": TEXT, "entities": [{"start": 0, "end": 3}]}, "type", "fields.label=NAME"),
+        ({"text": TEXT, "entities": [{"start": 0, "label": "人名"}]}, "type", "fields.start=…"),
+        ({"text": TEXT, "entities": [{"start": 0, "end": 3, "label": 1}]}, "type", "numbers=[NAME,NAME,…]"),
+        ({"text": TEXT, "entities": [{"spans": [[0, 1], [4, 5]], "label": "病"}]}, "type", "has 2 parts"),
+        ({"text": TEXT, "entities": [{"type": "人名", "value": "赵云"}]}, "type", "the string '赵云' (人名) is not in the text"),
+        ({"text": TEXT, "entities": [{"type": "人名", "value": "陈小芳"}] * 2}, "type", "stands less often in the text than it is listed"),
+        ({"text": TEXT, "entities": [[0, 3, "人名"]], "spans": [[4, 6, "地点"]]}, "type", "fields.entities=entities or fields.entities=spans"),
+        ({"text": TEXT, "spo_list": []}, "type", "relations (spo_list, as DuIE has them)"),
+        ({"context": TEXT, "span_position": ["0;2"], "entity_label": "人名"}, "type", "MRC-NER's"),
+    ],
+)
+def test_a_row_that_isnt_clear_is_named_with_the_words_that_answer(tmp_path: Path, row: Any, kind: str, reason: str) -> None:
+    first, second = read(tmp_path / "a.jsonl", row, {"text": "好", "entities": []})
+    assert second == RawRow(2, "好", [])
+    assert isinstance(first, BadRow)
+    assert (first.kind, reason in first.reason) == (kind, True), first
