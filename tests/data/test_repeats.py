@@ -69,7 +69,7 @@ def test_rows_that_begin_on_one_line_are_different_rows() -> None:
         table.add("train", row(1, "甲" if number < 3 else "乙"))
     table.index()
     assert table.tallies()["duplicate"] == [SplitRepeats("train", 1, 1)]
-    assert table.lost() == {1: ("repeat", "line 1 is the same")}
+    assert table.lost() == {1: ("repeat", "line 1 has the same text and teaches the same")}
 
 
 def test_splits_may_be_added_in_turns() -> None:

@@ -19,6 +19,8 @@ from tools.files import need_file, read_text
 from tools.text import neutralise
 
 FIELDS = ("text", "labels", "options")
+SEPARATOR = ", "  # between labels, and between options
+ANSWER_TOKENS = 512  # that an answer may have where it is asked for
 
 AlpacaRow = dict[str, str]  # {"instruction": the system line, "input": the user turn, "output": the answer}
 
@@ -33,7 +35,7 @@ def renderer(task: Task, quote: Callable[[str], str] = str) -> Callable[[Example
     """
     need_file(task.prompt, f"{task.path} names it as `prompt`.")
     parts = _parts(read_text(task.prompt).replace("\r\n", "\n").rstrip("\n"), task)
-    labels = ", ".join(task.names.values())
+    labels = SEPARATOR.join(task.names.values())
     pieces = [quote(labels if is_field and part == "labels" else part) for part, is_field in parts]
     slots = [(i, part) for i, (part, is_field) in enumerate(parts) if is_field and part != "labels"]
     if not any(part == "text" for _, part in slots):
@@ -41,7 +43,7 @@ def renderer(task: Task, quote: Callable[[str], str] = str) -> Callable[[Example
 
     def render(example: Example) -> str:
         for i, part in slots:
-            pieces[i] = quote(neutralise(example.text) if part == "text" else ", ".join(options(task, example)))
+            pieces[i] = quote(neutralise(example.text) if part == "text" else SEPARATOR.join(options(task, example)))
         return "".join(pieces)
 
     return render

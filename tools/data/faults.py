@@ -5,13 +5,14 @@ In: a row as its reader yields it, and its task. Out: (kind, message) of each fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from tools.conf.task import Task
 from tools.data.readers.row import LONE_SURROGATE, RawRow, misplaced, shown
 from tools.errors import choices
 from tools.example import Entity
+from tools.text import fold
 
 Fault = tuple[str, str]
 
@@ -40,6 +41,14 @@ def is_empty(entity: Entity, length: int) -> bool:
     An entity without a string whose offsets reach beyond the text isn't empty: its reader had no string to take.
     """
     return not entity.text.strip() and (bool(entity.text) or entity.start >= entity.end or 0 <= entity.start <= entity.end <= length)
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Returns the groups of names that differ from each other in nothing but case, width and whitespace."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        groups.setdefault("".join(fold(name).split()), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def named(entity: Entity) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from array import array
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,10 +32,10 @@ def normalised(text: str) -> str:
 
 
 def annotation(row: RawRow) -> int:
-    """Returns a digest of a row's class, or of its set of labelled spans. Neither order nor options count."""
+    """Returns a digest of what the row teaches: its class, or its set of (label, string) pairs. Neither order, places nor options count."""
     if row.label is not None:
         return digest(row.label)
-    return digest(*sorted({f"{e.start} {e.end} {e.label}" for e in row.entities}))
+    return digest(*sorted({f"{entity.label}\0{entity.text}" for entity in row.entities}))
 
 
 class Repeat(NamedTuple):
@@ -132,7 +133,7 @@ class Repeats:
         import numpy as np
 
         own, conflict, leak = self._kinds["duplicate"].own, self._kinds["conflict"], self._kinds["leak"]
-        lost = {row: ("repeat", f"{self._named(own[row])} is the same") for row in self._kinds["duplicate"].shown}
+        lost = {row: ("repeat", f"{self._named(own[row])} has the same text and teaches the same") for row in self._kinds["duplicate"].shown}
         other = {own[row]: row for row in conflict.shown}
         for row in np.flatnonzero(conflict.rows):
             first, second = self._named(own[row]), self._named(other[own[row]])
@@ -142,6 +143,13 @@ class Repeats:
             other_row = evaluated[self._text[row]]
             lost[row] = ("leak", f"the text stands in {self._place(other_row)[0]}, {self._named(other_row)}, too")
         return {int(self._order[row]): why for row, why in lost.items()}
+
+    def trained(self, texts: Iterable[str]) -> tuple[int, int]:
+        """Returns how many of some texts stand in the training split, and how many there are."""
+        import numpy as np
+
+        digests = np.array(array("Q", map(digest, texts)), np.uint64)
+        return int(np.isin(digests, self._text[self._split == 0]).sum()), len(digests)
 
     def _tally(self, kind: str) -> list[SplitRepeats]:
         found = self._kinds[kind]

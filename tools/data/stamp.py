@@ -9,12 +9,13 @@ has changed since conversion wrote it: a conversion was killed between two files
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tools.conf.run import DATASET_NAME
-from tools.conf.task import DATASET, TASKS
+from tools.conf.task import DATASET, SPLIT_NAME, TASKS, Task
 from tools.files import read_json, sha256
 
 INFO = "dataset_info.json"
@@ -39,6 +40,17 @@ def problems(dataset: Path, names: Sequence[str]) -> list[str]:
         match = DATASET_NAME.fullmatch(name)
         if match and isinstance(entry, dict) and isinstance(entry.get("stamp"), dict):
             found += _problems(dataset, match["task"], match["split"], path, entry)
+    return found
+
+
+def left_over(task: Task, dataset: Path) -> dict[str, list[Path]]:
+    """Returns the files that an earlier conversion wrote for splits that the task no longer has, the examples first."""
+    found = {}
+    for path in sorted((dataset / "examples").glob(f"{glob.escape(task.name)}_*.jsonl")):
+        split = path.stem.removeprefix(f"{task.name}_")
+        if SPLIT_NAME.fullmatch(split) and split not in {*task.raw, *(task.split.of if task.split else ())}:
+            alpaca = dataset / "alpaca" / f"alpaca_{task.name}_{split}.json"
+            found[split] = [path, *([alpaca] if alpaca.exists() else [])]
     return found
 
 

@@ -26,7 +26,7 @@ from tools.predict.predictions import Conditions, stands_twice
 from tools.variant import Variant
 
 # Greedy: the same model gives the same answer.
-SAMPLING: dict[str, Any] = {"temperature": 0.0, "max_tokens": 512}
+SAMPLING: dict[str, Any] = {"temperature": 0.0, "max_tokens": prompt.ANSWER_TOKENS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,10 @@ def test_a_good_file_has_no_errors(task_of: Callable, examine: Callable) -> None
 @pytest.mark.parametrize(
     ("content", "kind", "says"),
     [
-        (LINE.encode("gb18030"), "gbk", "GB18030"),
-        (LINE.encode("utf-16"), "utf-16", "UTF-16"),
-        (LINE.encode("utf-16-be"), "utf-16", "UTF-16BE"),
-        (LINE.encode("utf-32"), "utf-16", "UTF-32"),
+        (LINE.encode("gb18030"), "file-encoding", "GB18030"),
+        (LINE.encode("utf-16"), "file-encoding", "UTF-16"),
+        (LINE.encode("utf-16-be"), "file-encoding", "UTF-16BE"),
+        (LINE.encode("utf-32"), "file-encoding", "UTF-32"),
         (LINE.encode()[:-9], "truncated", "ends in the middle"),
         (LINE.encode() + b"\n" + LINE.encode()[:30], "truncated", "ends in the middle"),
         (LINE.encode() + b"\n" + LINE.encode().replace("凯".encode(), b"\xff\xfe", 1) + b"\n", "encoding", "not UTF-8 at byte"),
@@ -311,7 +311,7 @@ TINY = Path("conf/tiny-qwen2-sample-ner-lora-sft.yaml")
 def test_rows_longer_than_cutoff_len_are_errors_and_a_value_that_holds_them_is_suggested(
     task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tools.chat.token_ids.token_counter", lambda run: lambda rows: [len(row["input"]) + len(row["output"]) for row in rows])
+    monkeypatch.setattr("tools.chat.token_ids.trained_ids", lambda run: lambda row: ([0] * len(row["input"]), [0] * len(row["output"])))
     path = task_of([OTHER, CELTIC, row("甲")])
     assert "cutoff" not in examine(path, run=load_run(TINY, ["cutoff_len=300"])).kinds()
     report = examine(path, run=load_run(TINY, ["cutoff_len=200"]))
@@ -322,23 +322,33 @@ def test_rows_longer_than_cutoff_len_are_errors_and_a_value_that_holds_them_is_s
 
 
 def test_packing_holds_one_token_less(task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.chat.token_ids.token_counter", lambda run: lambda rows: [200] * len(rows))
+    monkeypatch.setattr("tools.chat.token_ids.trained_ids", lambda run: lambda row: ([0] * 150, [0] * 50))
     path = task_of([CELTIC])
     assert "cutoff" not in examine(path, run=load_run(TINY, ["cutoff_len=200"])).kinds()
     report = examine(path, run=load_run(TINY, ["cutoff_len=200", "neat_packing=true"]))
     assert "cutoff_len: 208" in report.finding("cutoff")["advice"]
 
 
-def test_lengths_are_measured_in_batches_and_each_stays_with_its_row(task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
+def test_a_row_that_no_tokenizer_takes_is_not_measured(task_of: Callable, examine: Callable) -> None:
+    report = examine(task_of([row("第一句"), row("\ud800")]), run=load_run(TINY))
+    assert sum(report["splits"]["train"]["token_lengths"].values()) == 1
 
-    def counter(run: Any) -> Callable:
-        return lambda rows: sizes.append(len(rows)) or [300 if "\n第500句" in row["input"] else 10 for row in rows]  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr("tools.chat.token_ids.token_counter", counter)
-    report = examine(task_of([row(f"第{n}句") for n in range(600)] + [row("\ud800")]), run=load_run(TINY, ["cutoff_len=200"]))
-    assert report.lines("cutoff") == [501]
-    assert sizes == [256, 256, 88]
+def test_an_answer_that_evaluation_would_cut_is_a_warning(task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.chat.token_ids.trained_ids", lambda run: lambda row: ([0], [0] * (513 if "长" in row["input"] else 512)))
+    report = examine(task_of([row("短"), row("长")]), run=load_run(TINY, ["cutoff_len=600"]))
+    assert (report.lines("long-answer"), report.kinds("error")) == ([2], set())
+
+
+def test_a_row_longer_than_the_base_model_reads_is_no_matter_of_cutoff_len(
+    task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 100}')
+    monkeypatch.setattr("tools.chat.token_ids.trained_ids", lambda run: lambda row: ([0] * (200 if "长" in row["input"] else 90), [0] * 10))
+    report = examine(task_of([row("短"), row("长")]), run=load_run(TINY, ["cutoff_len=128", f"model_name_or_path={tmp_path}"]))
+    assert (report.lines("positions"), report.lines("cutoff")) == ([2], [2])
+    assert "reads 100 at most" in report.finding("cutoff")["advice"]
+    assert "cutoff_len: " not in report.finding("cutoff")["advice"]
 
 
 def test_a_missing_tokenizer_is_a_wrong_command(tool: Callable, write_task: Callable, tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from tools.example import Entity
 
 # Everything that a mended copy must be free of.
 MENDED = {
-    "utf-16",
-    "gbk",
+    "file-encoding",
     "bom",
     "encoding",
     "json",
@@ -32,6 +31,9 @@ MENDED = {
     "empty-text",
 }
 MENDED |= {"empty-entity", "surrogate", "conflict", "leak", "edges", "repeated-entity", "duplicate", "control", "options-repeat", "repaired"}
+
+
+SPOKEN = [("林晓", "杭州"), ("何远", "杭州"), ("林晓", "苏州"), ("方舟", "苏州"), ("何远", "温州")]
 
 
 def row(text: str, **labels: dict[str, Any]) -> dict[str, Any]:
@@ -181,16 +183,17 @@ def test_classes_and_options_are_mended(fix: Callable) -> None:
     assert [one["line"] for one in missing["train"]] == [2]
 
 
-def test_options_are_held_against_the_class_where_the_task_lists_no_labels(fix: Callable) -> None:
+def test_options_are_held_against_the_class_where_the_task_lists_no_labels(fix: Callable, tmp_path: Path) -> None:
+    (prompt := tmp_path / "options.txt").write_text("{options}\n{text}\n")
     rows = [{"text": "甲", "category": ["Art", "Law"], "output": "law"}, {"text": "乙", "output": "Art"}]
-    mended, missing = fix({"train": rows}, kind="classification", reader="classification", labels=[])
+    mended, missing = fix({"train": rows}, kind="classification", reader="classification", labels=[], prompt=str(prompt))
     assert ([one["label"] for one in mended["train"]], [one["line"] for one in missing["train"]]) == (["Law"], [2])
 
 
 def test_of_a_row_with_entities_and_a_class_the_tasks_kind_counts(fix: Callable) -> None:
     entity = {"start": 0, "end": 1, "text": "甲", "labels": ["name"]}
     both = {
-        "data": {"text": "甲乙"},
+        "data": {"text": "甲\x01"},
         "annotations": [{"result": [{"type": "labels", "value": entity}, {"type": "choices", "value": {"choices": ["game"]}}]}],
     }
     assert fix({"train": [both]}, reader="label_studio")[0]["train"][0]["entities"] == [{"label": "name", "text": "甲", "start": 0, "end": 1}]
@@ -226,7 +229,7 @@ def test_every_row_is_accounted_for_and_the_next_command_converts_the_copy(tool:
 
 
 def test_the_command_for_a_task_of_the_repository_is_make(tool: Callable, tmp_path: Path) -> None:
-    raw = write(tmp_path / "raw", [CELTIC])
+    raw = write(tmp_path / "raw", [CELTIC, CELTIC])
     words = [f"raw.train={raw}", "raw.dev=null", "version=2"]
     done = tool("check", "conf/task/clue.yaml", *words, "--fix", "--out", tmp_path / "out")
     assert (
@@ -235,8 +238,64 @@ def test_the_command_for_a_task_of_the_repository_is_make(tool: Callable, tmp_pa
     )
 
 
+def test_a_file_with_nothing_to_mend_is_not_copied(write_task: Callable, examine: Callable, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write_task([CELTIC, row("甲 ", name={"甲 ": [[0, 1]]})])
+    examine(path, fix=True)
+    assert (tmp_path / "check/toy/train.mended.jsonl").exists()
+    write(tmp_path / "train.jsonl", [CELTIC])
+    examine(path, fix=True)
+    assert [file.name for file in (tmp_path / "check/toy").iterdir()] == ["report.json"]
+    printed = capsys.readouterr().out.splitlines()
+    assert "nothing to mend: no copy was written." in printed
+    assert printed[-1] == f"next: ./ner data {path}"
+
+
+def test_the_lines_that_make_the_task_read_the_copy_are_shown(
+    write_task: Callable, examine: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = write_task([CELTIC, CELTIC, row("乙")], split={"dev": 0.5, "seed": 1})
+    examine(path, fix=True)
+    copies = {split: tmp_path / f"check/toy/{split}.mended.jsonl" for split in ("train", "dev")}
+    printed = capsys.readouterr().out
+    assert f"to use it from now on, write in {path}:\n  raw: {{" in printed
+    assert "\n  reader: jsonl\n  and take out: split\n" in printed
+    assert all(f"{split}: {copy}" in printed for split, copy in copies.items() if copy.exists())
+
+
+def test_a_string_and_its_slice_that_contain_each_other_are_left_out_and_not_cut(fix: Callable) -> None:
+    right = [row(f"王五{n}", name={"王五": [[0, 1]]}) for n in range(9)]
+    mended, missing = fix({"train": [*right, row("李四来了", name={"李": [[0, 1]]}), row("张三去了", name={"张三去": [[0, 1]]})]})
+    assert [one["entities"][0]["text"] for one in mended["train"]] == ["王五"] * 9
+    assert [one["line"] for one in missing["train"]] == [10, 11]
+
+
+def test_a_reading_of_few_rows_is_not_the_files_unless_it_breaks_none(fix: Callable) -> None:
+    right = [row(f"甲{n}", name={"甲": [[0, 0]]}) for n in range(9)]
+    twice = row("乙丙乙", name={"乙": [[2, 3]]})  # exclusive, as no other row is
+    mended, missing = fix({"train": [*right, twice]})
+    assert (len(mended["train"]), [one["line"] for one in missing["train"]]) == (9, [10])
+    units = row("😀丁戊丁", name={"丁": [[4, 4]]})  # UTF-16, in which the others are right too
+    mended, missing = fix({"train": [*right, units]})
+    assert mended["train"][-1]["entities"] == [{"label": "name", "text": "丁", "start": 3, "end": 4}]
+
+
+def test_offsets_without_strings_are_read_as_the_file_speaks_for(fix: Callable) -> None:
+    rows = [{"text": f"😀{name}在{place}。", "label": [[2, 2 + len(name), "name"], [3 + len(name), 5 + len(name), "scene"]]} for name, place in SPOKEN]
+    mended, missing = fix({"train": rows}, reader="doccano")
+    assert [[entity["text"] for entity in one["entities"]] for one in mended["train"]] == [[name, place] for name, place in SPOKEN]
+    assert missing["train"] == []
+
+
+def test_rows_whose_offsets_could_be_read_in_two_ways_are_left_out(fix: Callable) -> None:
+    doubtful = {"text": "😀林晓，在杭州。", "label": [[3, 4, "name"]]}  # 晓, or 林晓's first half
+    cut = {"text": "😀，林晓来了", "label": [[1, 3, "name"], [3, 5, "name"]]}  # one span speaks for each reading
+    mended, missing = fix({"train": [{"text": "林晓来了", "label": [[0, 2, "name"]]}, doubtful, cut]}, reader="doccano")
+    assert [one["text"] for one in mended["train"]] == ["林晓来了"]
+    assert [one["line"] for one in missing["train"]] == [2, 3]
+
+
 def test_a_copy_of_an_earlier_call_is_gone_when_nothing_is_left(write_task: Callable, examine: Callable, tmp_path: Path) -> None:
-    path = write_task()
+    path = write_task([CELTIC, CELTIC])
     examine(path, fix=True)
     assert (tmp_path / "check/toy/train.mended.jsonl").exists()
     write(tmp_path / "train.jsonl", ["["])
@@ -246,7 +305,7 @@ def test_a_copy_of_an_earlier_call_is_gone_when_nothing_is_left(write_task: Call
 
 
 def test_a_raw_file_is_never_overwritten(write_task: Callable, examine: Callable, tmp_path: Path) -> None:
-    path = write_task()
+    path = write_task([CELTIC, CELTIC])
     examine(path, fix=True)
     copy = tmp_path / "check/toy/train.mended.jsonl"
     before = copy.read_bytes()

@@ -11,18 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.chat import prompt
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.data.doctor.cutoff import Cutoff
 from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.doctor.findings import KINDS, Findings, Place
-from tools.data.doctor.survey import Survey
-from tools.data.doctor.prompt_faults import prompt_faults
+from tools.data.doctor.prompt_faults import Shown, prompt_faults
 from tools.data.doctor.row_faults import faults
-from tools.data.doctor.split_faults import Splits, label_faults, repeat_faults
+from tools.data.doctor.split_faults import Splits, label_faults, left_over_faults, repeat_faults
+from tools.data.doctor.survey import Survey
 from tools.data.excerpts import Excerpts
-from tools.data.faults import is_empty
-from tools.data.readers.row import BadRow, RawRow, Reader, Reading, misplaced
+from tools.data.offsets import Evidence, Verdict
+from tools.data.readers.row import BadRow, RawRow, Reader, Reading
 from tools.data.repeats import Repeats
 from tools.data.sources import Source, of_kind, sources_of, split_of
 from tools.example import Example
@@ -60,13 +61,16 @@ def raw_paths(splits: Splits, files: list[OpenSource]) -> dict[str, Path]:
 
 
 class Diagnosis:
-    """All that is found in a task's raw files: `findings`, the counts of `splits`, and for each file with wrong offsets a survey of them."""
+    """All that is found in a task's raw files: `findings`, the counts of `splits`, and for each file a survey of its offsets or, without strings, a verdict on them."""
 
     def __init__(self, task: Task, readings: list[Reading]) -> None:
         self.task = task
         self.findings = Findings()
         self.splits = Splits(task)
         self.surveys: dict[Path, Survey] = {}
+        self.evidence: dict[Path, Evidence] = {}
+        self.verdicts: dict[Path, Verdict] = {}
+        self.shown: Shown | None = None
         self.repeats = Repeats(self.splits.names)
         self.excerpts = Excerpts(task, readings)
         self.cutoff: Cutoff | None = None
@@ -87,26 +91,32 @@ class Diagnosis:
             self.cutoff.add(place, Example("", row.text, row.entities, row.label, row.options))
 
     def _add_faults(self, place: Place, row: RawRow) -> None:
-        kinds = set()
         for kind, message in faults(row, self.task):
             self.findings.add(kind, place, message)
-            kinds.add(kind)
+        if row.options is not None and self.shown:
+            for kind, message in self.shown.row_faults(row.options):
+                self.findings.add(kind, place, message)
         for repair in row.repairs:
             own = _REPAIR.match(repair)
             self.findings.add("repaired", place._replace(line=int(own[1])) if own else place, repair)
         if self.task.kind == "ner" and not row.entities and row.label is None:
             self.findings.add("no-entity", place, quoted(row.text))
-        if "offsets" in kinds:
-            survey = self.surveys.setdefault(place.file, Survey(self.task.reader))
-            for entity in misplaced(row):
-                if not is_empty(entity, len(row.text)):
-                    survey.add(row.text, entity)
+        if not row.sliced:
+            (self.surveys.get(place.file) or self.surveys.setdefault(place.file, Survey(self.task.reader))).add_row(row)
+        elif not self.task.offsets:
+            (self.evidence.get(place.file) or self.evidence.setdefault(place.file, Evidence())).add(row)
 
-    def measured(self, place: Place, tokens: int) -> None:
-        """Takes the token count of the row at `place`."""
+    def measured(self, place: Place, tokens: int, answer: int) -> None:
+        """Takes the token counts of the row at `place` and of its answer."""
         self.splits.counts[place.split].token_lengths[tokens] += 1
-        if self.cutoff and tokens > self.cutoff.limit:
-            self.findings.add("cutoff", place, f"{tokens:,} tokens, {tokens - self.cutoff.limit:,} too many.")
+        if not (cutoff := self.cutoff):
+            return
+        if tokens > cutoff.limit:
+            self.findings.add("cutoff", place, f"{tokens:,} tokens, {tokens - cutoff.limit:,} too many.")
+        if cutoff.positions and tokens > cutoff.positions:
+            self.findings.add("positions", place, f"{tokens:,} tokens; {cutoff.run.base_model} reads {cutoff.positions:,}.")
+        if answer > prompt.ANSWER_TOKENS:
+            self.findings.add("long-answer", place, f"{answer:,} tokens; evaluation stops after {prompt.ANSWER_TOKENS}.")
 
 
 def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None = None) -> Diagnosis:
@@ -115,14 +125,16 @@ def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None 
     render, prompt_found = prompt_faults(task)
     for path, line, message in prompt_found:
         diagnosis.findings.add("prompt", Place("", path, line), message)
+    if render:
+        diagnosis.shown = Shown(task, render)
+        for kind, message in diagnosis.shown.label_faults():
+            diagnosis.findings.add(kind, Place("", task.prompt, 1), message)
     if run and render:
         diagnosis.cutoff = Cutoff(run, task, render, diagnosis.measured)
     for file in files:
         _add_encoding(diagnosis.findings, file)
         for _, row in file.source.rows(read, f"{task.name} {file.split}"):
             diagnosis.add(file, row)
-    if diagnosis.cutoff:
-        diagnosis.cutoff.flush()
     _add_faults_of_all_rows(diagnosis, files)
     _add_advice(diagnosis)
     return diagnosis
@@ -134,7 +146,7 @@ def _add_encoding(findings: Findings, file: OpenSource) -> None:
         findings.add("bom", place, "the file begins with EF BB BF, UTF-8's byte-order mark.")
     elif encoding != "utf-8":
         name = encoding.upper().replace("16-", "16")  # iconv's
-        findings.add("gbk" if encoding == "gb18030" else "utf-16", place, f"the whole file is {name}; convert it with `iconv -f {name} -t UTF-8`.")
+        findings.add("file-encoding", place, f"the whole file is {name}; convert it with `iconv -f {name} -t UTF-8`.")
 
 
 def _add_faults_of_all_rows(diagnosis: Diagnosis, files: list[OpenSource]) -> None:
@@ -146,6 +158,25 @@ def _add_faults_of_all_rows(diagnosis: Diagnosis, files: list[OpenSource]) -> No
     label_faults(splits, diagnosis.task, findings)
     diagnosis.repeats.index()
     repeat_faults(diagnosis.repeats, paths, findings)
+    left_over_faults(diagnosis.task, diagnosis.repeats, findings)
+    for file in files:
+        if file.path in diagnosis.evidence and file.path not in diagnosis.verdicts:
+            _add_verdict(diagnosis, file)
+        for doubt, line in file.source.reading.doubts.items():
+            findings.add("doubt", Place(file.split, file.path, line), doubt)
+
+
+def _add_verdict(diagnosis: Diagnosis, file: OpenSource) -> None:
+    """Adds what a file says about its offsets."""
+    verdict = diagnosis.verdicts[file.path] = diagnosis.evidence[file.path].verdict()
+    if verdict.doubt:
+        diagnosis.findings.add("doubt", Place(file.split, file.path, 1), verdict.doubt)
+    if verdict.stops:
+        first = verdict.cases[0][0].line if verdict.cases else 1
+        diagnosis.findings.add("offset-reading", Place(file.split, file.path, first), verdict.sentences[0])
+        for case, message in verdict.cases:
+            diagnosis.findings.example("offset-reading", Place(file.split, file.path, case.line, case.item), message)
+        diagnosis.findings.advise("offset-reading", f"{verdict.advice(diagnosis.task.path)}.")
 
 
 def _add_advice(diagnosis: Diagnosis) -> None:
@@ -155,7 +186,7 @@ def _add_advice(diagnosis: Diagnosis) -> None:
         findings.detail("no-entity", f"{empty / diagnosis.splits.rows:.1%} of all")
     if cutoff and findings.count("cutoff"):
         findings.detail("cutoff", f"{cutoff.limit:,}")
-        findings.advise("cutoff", f"The longest row has {cutoff.longest:,} tokens: write cutoff_len: {cutoff.suggestion} in {cutoff.run.path}.")
+        findings.advise("cutoff", cutoff.advice)
     for path, survey in diagnosis.surveys.items():
         if str(survey):
             way = "--fix reads them so" if survey.mends_all() else "--fix looks for each string in its text"

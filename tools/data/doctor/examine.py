@@ -88,23 +88,34 @@ def _print(diagnosis: Diagnosis, copy: MendedCopy | None, pictures: list[Path], 
     if table := list(findings.table()):
         print("", *table, "", sep="\n")
     if copy:
-        for split, account in copy.accounts.items():
-            print(f"{task.name} {split}, mended: {account}")
+        print(*_about_copy(copy), sep="\n")
     for picture in pictures:
         print(f"drawn: {picture}")
     print(f"{findings.total(ERROR):,} errors, {findings.total(WARNING):,} warnings → {out / 'report.json'}")
     print(f"next: {_next(diagnosis, copy, words)}")
 
 
+def _about_copy(copy: MendedCopy) -> list[str]:
+    """Returns what became of the rows, and how the task reads the copy from then on."""
+    if not copy.changes:
+        return ["nothing to mend: no copy was written."]
+    name, accounts = copy.task.name, copy.accounts
+    lines = [f"{name} {split}, mended: {account}" for split, account in accounts.items()]
+    if any(account.rows_out for account in accounts.values()):
+        lines += [f"the next command uses the copy this once; to use it from now on, write in {copy.task.path}:"]
+        lines += [f"  {line}" for line in copy.task_lines()]
+    return lines
+
+
 def _next(diagnosis: Diagnosis, copy: MendedCopy | None, words: list[str]) -> str:
     """Returns the next command: the conversion, or a check that mends or has to pass first."""
     task, run = diagnosis.task, diagnosis.cutoff.run if diagnosis.cutoff else None
-    if copy:
+    if copy and copy.changes:
         trained = diagnosis.splits.trained
         if not copy.accounts[trained].rows_out:
             return f"correct the raw files: no row of {trained} could be mended"
         return command("data", task, copy.words_instead_of(words))
-    if diagnosis.findings.mendable():
+    if diagnosis.findings.mendable() and not copy:
         return command("check", task, ["--fix", *words], run) + "   (writes a mended copy), or correct the raw files"
     if diagnosis.findings.total(ERROR):
         return "follow the advice behind each →, then " + command("check", task, words, run)

@@ -20,7 +20,7 @@ ERROR, WARNING, NOTE = "error", "warning", "note"
 COLOURS = {ERROR: "red", WARNING: "yellow", NOTE: "cyan"}
 EXAMPLES = 5
 # Faults that stay in a mended copy.
-BY_HAND = {"prompt", "cutoff", "no-rows", "truncated"}
+BY_HAND = {"prompt", "cutoff", "positions", "no-rows", "truncated", "unshown-option", "left-over-leak"}
 
 
 class Place(NamedTuple):
@@ -54,16 +54,21 @@ class Finding(TypedDict):
 
 # The report lists kinds in this order within a severity.
 _ERRORS = {
-    "utf-16": ("files in UTF-16 or UTF-32", "Conversion reads UTF-8 only. This report decoded the file; --fix writes the mended copy in UTF-8."),
-    "gbk": ("files in GBK (GB18030)", "Conversion reads UTF-8 only. This report decoded the file; --fix writes the mended copy in UTF-8."),
-    "truncated": ("files that end in the middle of a row", "The file is incomplete: get it again. The rows before the cut are read."),
+    "file-encoding": ("files that aren't UTF-8", "Conversion reads UTF-8 only. This report decoded the file; --fix writes the mended copy in UTF-8."),
     "encoding": ("rows that are not UTF-8", "Bytes are damaged, or the file mixes encodings. --fix leaves these rows out."),
     "json": ("rows of unreadable JSON", "Conversion refuses them. --fix leaves them out."),
     "type": ("rows with a missing field or a wrong type", "The task's `reader` may be the wrong one for this file. --fix leaves these rows out."),
+    "truncated": ("files that end in the middle of a row", "The file is incomplete: get it again. The rows before the cut are read."),
     "unannotated": ("rows without annotation", "They teach nothing; a row without an entity has an empty list instead. --fix leaves them out."),
     "wrong-kind": ("rows of the other kind of task", "Classes in a task of kind ner, or entities in one of kind classification."),
     "no-rows": ("splits without a row", "Conversion needs at least one row in each split."),
     "prompt": ("faults of the prompt", "Every row shows the prompt and the system line to the model."),
+    "unshown-option": (
+        "rows with options that the prompt doesn't show",
+        "The model can't choose what it doesn't see: write {options} in the prompt.",
+    ),
+    "offset-reading": ("files that speak against the way their offsets are read", "Conversion stops."),
+    "positions": ("rows longer than the base model can read", "Training cuts them or fails, and prediction refuses them."),
     "cutoff": ("rows longer than cutoff_len", "LLaMA-Factory silently cuts off their end (text or answer), or drops them when it packs."),
     "offsets": ("entities whose string isn't at their offsets", "Conversion refuses the row. Correct the string or the offsets."),
     "unknown-label": ("labels that the task doesn't list", "Add them to `labels`, or correct them. --fix corrects case, width and outer spaces."),
@@ -72,9 +77,22 @@ _ERRORS = {
     "empty-entity": ("entities without a character", "The annotated span is empty or only whitespace. --fix drops the entity."),
     "surrogate": ("rows with half a character (lone surrogate)", "No tokenizer and no UTF-8 file takes it. --fix replaces it by U+FFFD."),
     "conflict": ("texts that one split annotates in several ways", "Correct them. --fix leaves all out; conversion with `split:` keeps the first."),
+    "left-over-leak": ("files of splits that the task no longer has, whose texts are trained on now", "A score on them measures memory."),
     "leak": ("texts of an evaluation split that stand in the training split", "Their score measures memory. --fix drops them from training."),
 }
 _WARNINGS = {
+    "doubt": ("things that were read, but look doubtful", "Look at them in the file; a wrong reading teaches wrong answers."),
+    "unshown-label": (
+        "labels that the prompt doesn't show",
+        "Rows teach answers that the prompt doesn't ask for: write {labels} in it, or their names.",
+    ),
+    "option-separator": ("labels or options with a comma and a space in them", "The prompt parts options so, and these look like two. Rename them."),
+    "similar-labels": (
+        "labels that differ only in case, width or spaces",
+        "If they are one, write it in one way; two classes that mean the same can't be learned.",
+    ),
+    "long-answer": ("answers longer than evaluation lets a model write", "They end in the middle, and count as unparsable. Divide these texts."),
+    "left-over": ("files of splits that the task no longer has", "An earlier conversion wrote them; nothing keeps them up to date."),
     "bom": ("files with a byte-order mark", "This report and conversion drop the mark; other tools may fail on it."),
     "two-labels": ("strings under two labels in one row", "The answer lists the string twice. Correct it if only one label is right."),
     "overlap": ("pairs of overlapping entities, neither inside the other", "At least one boundary is doubtful."),
@@ -83,7 +101,10 @@ _WARNINGS = {
     "repaired": ("tags that contradict each other", "This report and conversion repair them by the rule in tools/data/readers/bio.py."),
     "leak-normalised": ("texts that stand in the training split but for width and whitespace", "The model has seen them, so scores are too high."),
     "leak-evaluation": ("texts that stand in two evaluation splits", "A model chosen on one of them is then measured on the same texts."),
-    "duplicate": ("rows that repeat an earlier row's text", "Each weighs the text once more. --fix drops equal rows; `split:` keeps the first."),
+    "duplicate": (
+        "rows that repeat an earlier row's text",
+        "Each weighs the text once more. --fix keeps one of those that teach the same; `split:` keeps the first.",
+    ),
     "control-token": ("rows with a chat model's control token in the text", "Conversion and prediction make it full-width, so that it stays text."),
     "control": ("rows with control characters", "They are rarely intended. --fix replaces them by a space."),
     "replacement": ("rows with U+FFFD (�)", "A character was lost in an earlier conversion; only the source has it."),

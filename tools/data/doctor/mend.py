@@ -1,13 +1,13 @@
 """Writes a mended copy of a task's raw files, and accounts for every row: rows in = rows out + dropped + left out.
 
 In: a task's open sources and its Diagnosis. Out: `<out>/<split>.mended.jsonl` for the reader `jsonl`, and `<out>/<split>.left_out.jsonl`, which lists each
-row that isn't in the copy, with the reason. The raw files stay as they are.
+row that isn't in the copy, with the reason; neither where there is nothing to mend. The raw files stay as they are.
 
-Mended are: encodings; offsets, by the one reading under which all wrong ones of the file agree, or else to the only place where the string stands in the
-text; whitespace at an entity's edges; empty and repeated entities; labels and classes that differ from exactly one known name in case, width and outer
+Mended are: encodings; offsets, by the one reading that mends all wrong ones of the file, where most need it or it breaks none, or else to the only place where the
+string stands in the text; offsets without strings, by the reading that the file speaks for; whitespace at an entity's edges; empty and repeated entities; labels and classes that differ from exactly one known name in case, width and outer
 whitespace only; repeated options; lone surrogates (→ U+FFFD) and control characters (→ a space). Dropped are rows that are equal to an earlier one of their
-split, and rows of the training split whose text is in an evaluation split. Left out are rows that are still wrong, and texts that one split annotates in
-several ways.
+split, and rows of the training split whose text is in an evaluation split. Left out are rows that are still wrong, among them those whose string and
+slice of the text contain each other, since either may be meant; rows whose offsets could be read in two ways; and texts that one split annotates in several ways.
 
     ./ner check conf/task/clue.yaml --fix
 """
@@ -24,18 +24,24 @@ from typing import IO
 
 from tools.conf.task import Task
 from tools.data.doctor.diagnosis import Diagnosis, OpenSource, raw_paths
-from tools.data.doctor.survey import OffsetReading, Survey, agrees
 from tools.data.doctor.row_faults import CONTROL
+from tools.data.doctor.survey import OffsetReading, Survey, agrees
 from tools.data.faults import errors, is_empty
+from tools.data.offsets import Verdict
+from tools.data.readers.fields import slice_of
 from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow, Reader
 from tools.data.repeats import Repeats
 from tools.data.sources import keep_raw, of_kind, split_of
+from tools.data.spans import OWN, read_as
 from tools.example import Entity, Example
 from tools.files import Transaction
 from tools.text import fold, one_line
 
 # The account's words for each kind of fault that was mended, and for each kind of dropped row.
 DONE = {
+    "encoding": "rows written in UTF-8",
+    "repaired": "tags repaired",
+    "reading": "entities read by the offsets that the file speaks for",
     "offsets": "entities moved to where their string stands",
     "edges": "entities trimmed",
     "empty-entity": "empty entities dropped",
@@ -76,16 +82,18 @@ class Account:
 
 
 class MendedCopy:
-    """A mended copy in the folder `out`; `write` fills its files. Raises ToolError if one would overwrite a raw file."""
+    """A mended copy in the folder `out`; `write` fills its files, and none where nothing `changes`. Raises ToolError if one would overwrite a raw file."""
 
     def __init__(self, diagnosis: Diagnosis, read: Reader, files: list[OpenSource], out: Path) -> None:
-        self.task, self._read, self._files, self._surveys = diagnosis.task, read, files, diagnosis.surveys
+        self.task, self._read, self._files = diagnosis.task, read, files
+        self._surveys, self._verdicts = diagnosis.surveys, diagnosis.verdicts
         self.accounts = {
             split: Account(raw, out / f"{split}.mended.jsonl", out / f"{split}.left_out.jsonl")
             for split, raw in raw_paths(diagnosis.splits, files).items()
         }
         self._paths = [path for account in self.accounts.values() for path in (account.path, account.left_out_path)]
         keep_raw([file.path for file in files], self._paths)
+        self.changes = False
 
     def write(self, new: Transaction) -> None:
         """Reads all rows once more and fills the files."""
@@ -98,6 +106,9 @@ class MendedCopy:
                     self._mend(file, number, row, repeats, mended, new)
             repeats.index()
             lost = repeats.lost()
+            self.changes = bool(lost) or any(account.lost or account.done for account in self.accounts.values())
+            if not self.changes:
+                return
             mended.seek(0)
             for place, entry in enumerate(mended):
                 split, line, item, example = entry.split("\t", 3)
@@ -108,19 +119,33 @@ class MendedCopy:
                     account.rows_out += 1
                     new.open(account.path).write(example)
 
+    def task_lines(self) -> list[str]:
+        """Returns what to write in the task file, so that the task reads the copy from then on."""
+        raw = ", ".join(f"{split}: {account.path}" for split, account in self.accounts.items() if account.rows_out)
+        gone = self._replaced()
+        return [f"raw: {{{raw}}}", "reader: jsonl", *([f"and take out: {', '.join(gone)}"] if gone else [])]
+
+    def _replaced(self) -> list[str]:
+        """Returns the keys that the task has for its raw files, and that would be wrong for the copy."""
+        return [key for key in ("split", "offsets", "fields", "numbers") if getattr(self.task, key)]
+
     def words_instead_of(self, words: list[str]) -> list[str]:
         """Returns a command's key=value words, changed so that the task reads the copy instead of its raw files."""
-        replaced = {"reader", "split", *(f"raw.{split}" for split in self.accounts)}
-        kept = [word for word in words if word.split("=")[0] not in replaced and not word.startswith("split.")]
+        replaced = {"reader", "split", "offsets", "fields", "numbers", *(f"raw.{split}" for split in self.accounts)}
+        kept = [word for word in words if word.split("=")[0] not in replaced and not word.startswith(("split.", "fields."))]
         raw = [f"raw.{split}={account.path if account.rows_out else 'null'}" for split, account in self.accounts.items()]
-        return [*kept, "reader=jsonl", *raw, *(["split=null"] if self.task.split else [])]
+        return [*kept, "reader=jsonl", *raw, *(f"{key}=null" for key in self._replaced())]
 
     def _mend(self, file: OpenSource, number: int, row: RawRow | BadRow, repeats: Repeats, mended_rows: IO[str], new: Transaction) -> None:
+        reread, verdict = 0, self._verdicts.get(file.path)
+        if isinstance(row, RawRow) and row.sliced and verdict and verdict.stops:
+            row, reread = _read_again(row, verdict)
         if isinstance(row, BadRow):
             self.accounts[file.split].rows_in += 1
             self.accounts[file.split].lose(row.line, row.item, "bad", row.reason, new)
             return
         mended, done = mend(of_kind(row, self.task), self.task, self._surveys.get(file.path))
+        done += Counter(reading=reread, encoding=file.encoding != "utf-8", repaired=len(row.repairs))
         split = split_of(mended, file.split, self.task)
         account = self.accounts[split]
         account.rows_in += 1
@@ -131,6 +156,18 @@ class MendedCopy:
         example = Example(f"{self.task.name}-{split}-{number:06d}", mended.text, mended.entities, mended.label, mended.options)
         repeats.add(split, mended)
         mended_rows.write(f"{split}\t{row.line}\t{row.item}\t{example.to_json()}\n")
+
+
+def _read_again(row: RawRow, verdict: Verdict) -> tuple[RawRow | BadRow, int]:
+    """Returns a row read as the file speaks for, and how many entities that changes; a BadRow where the file speaks for several readings, and they differ in the row."""
+    read = [read_as(row, reading) for reading in verdict.readings]
+    if verdict.take:
+        again = read[0]
+        changed = 0 if isinstance(again, BadRow) else sum(one != other for one, other in zip(again.entities, row.entities, strict=True))
+        return again, changed
+    if any(other != row for other in read):
+        return BadRow(row.line, f"its offsets can be read in several ways: {', '.join((OWN, *verdict.readings))}.", "offsets", row.item), 0
+    return row, 0
 
 
 def mend(row: RawRow, task: Task, survey: Survey | None = None) -> tuple[RawRow, Counter[str]]:
@@ -172,15 +209,20 @@ def _mend_entity(text: str, entity: Entity, task: Task, reading: OffsetReading |
 
 
 def _span(text: str, entity: Entity, reading: OffsetReading | None) -> tuple[int, int] | None:
-    """Returns the span of the entity's string: at its offsets, at its offsets read otherwise, or at its only place in the text; None if that can't be told."""
+    """Returns the span of the entity's string: at its offsets, at its offsets read otherwise, or at its only place in the text; None if that can't be told.
+
+    It can't where string and slice contain each other: one of them has too little, or the other too much.
+    """
     string, start, end = entity.text, entity.start, entity.end
     if agrees(text, (start, end), string):
         return start, end
     if reading and agrees(text, span := reading.span(text, start, end), string):
         return span
-    trimmed = string.strip()
-    if 0 <= start < end <= len(text) and trimmed and text[start:end].strip() == trimmed:
+    trimmed, there = string.strip(), slice_of(text, start, end).strip()
+    if trimmed and there == trimmed:
         return start, end
+    if trimmed and there and (trimmed in there or there in trimmed):
+        return None  # either may be meant
     for wanted in (string, trimmed):
         first = text.find(wanted) if wanted else -1
         if first >= 0 and text.find(wanted, first + 1) < 0:

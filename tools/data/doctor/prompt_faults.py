@@ -14,10 +14,12 @@ from tools.conf.task import Task
 from tools.errors import ToolError
 from tools.example import Example
 from tools.files import need_file, read_text
-from tools.text import CONTROL_TOKEN
+from tools.text import CONTROL_TOKEN, quoted
 
 # {{ and {field}; a JSON object in a prompt begins with {" or with a line's end.
 _BRACES = re.compile(r"\{\{|\{[A-Za-z_]\w*\}")
+_MARK = "\uffff"  # a noncharacter, which no prompt holds
+SOME = 5  # options in a message
 PromptFault = tuple[Path, int, str]
 
 
@@ -33,6 +35,32 @@ def prompt_faults(task: Task) -> tuple[Callable[[Example], str] | None, list[Pro
     for key, title, text in texts:
         found += [(task.path, line_of(task.path, key), f"{title} has {message}") for _, message in _leftovers(text)]
     return render, found
+
+
+class Shown:
+    """What a prompt and its system line show: labels, and a row's options if `offers`."""
+
+    def __init__(self, task: Task, render: Callable[[Example], str]) -> None:
+        self.task = task
+        self.offers = _MARK in render(Example("", "", [], options=[_MARK]))
+        self.constant = task.system + "\n" + render(Example("", "", [], options=[]))
+        self._lists_labels = prompt.SEPARATOR.join(task.names.values()) in self.constant
+
+    def unshown_labels(self) -> list[str]:
+        """Returns the labels' names that the model never sees."""
+        return [] if self.offers else [name for name in self.task.names.values() if name not in self.constant]
+
+    def label_faults(self) -> list[tuple[str, str]]:
+        """Returns (kind, message) for each label that isn't shown, or looks like two."""
+        found = [("unshown-label", f"{name}: neither the prompt nor the system line has it.") for name in self.unshown_labels()]
+        listed = [name for name in self.task.names.values() if prompt.SEPARATOR in name] if self._lists_labels or self.offers else []
+        return found + [("option-separator", f"'{name}'") for name in listed]
+
+    def row_faults(self, options: list[str]) -> list[tuple[str, str]]:
+        """Returns (kind, message) for a row with options that aren't shown, or look like two."""
+        names = prompt.options(self.task, Example("", "", [], options=options))
+        bad = [name for name in names if (prompt.SEPARATOR in name if self.offers else name not in self.constant)]
+        return [("option-separator" if self.offers else "unshown-option", ", ".join(map(quoted, bad[:SOME])))] if bad else []
 
 
 def line_of(path: Path, key: str) -> int:

@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.conf.task import Task
+from tools.conf.task import DATASET, Task
 from tools.data.doctor.findings import EXAMPLES, Findings, Place
 from tools.data.doctor.prompt_faults import line_of
+from tools.data.faults import alike
 from tools.data.readers.row import RawRow, place_of
 from tools.data.repeats import Repeats
+from tools.data.stamp import left_over
+from tools.errors import ToolError
+from tools.example import read_examples
+from tools.text import quoted
 
 RARE = 10  # entities, or rows of a class, in the training split
 LABELS_KEPT = 1000  # distinct labels that are counted by name, so that unlisted labels can't fill the memory
@@ -106,6 +111,12 @@ def label_faults(splits: Splits, task: Task, findings: Findings) -> None:
     trained = splits.counts[splits.trained].labels
     if not splits.counts[splits.trained].rows:
         return
+    for group in alike(splits.offered):
+        times = {label: sum(counts.labels[label] for counts in splits.counts.values()) for label in group}
+        first = next(
+            (splits.first[name, label] for label in group for name in splits.names if (name, label) in splits.first), Place("", task.path, 1)
+        )
+        findings.add("similar-labels", first, ", ".join(f"{quoted(label)} {count:,} times" for label, count in times.items()) + ".")
     unit = "entities" if task.kind == "ner" else "rows"
     listed = Place("", task.path, line_of(task.path, "labels"))
     for label in splits.offered:
@@ -131,3 +142,16 @@ def repeat_faults(repeats: Repeats, paths: dict[str, Path], findings: Findings) 
             findings.example(kind, Place(repeat.split, paths[repeat.split], repeat.line, repeat.item), message)
         texts, rows = sum(one.texts for one in tally), sum(one.rows for one in tally)
         findings.detail(kind, f"of {texts:,} texts" if kind == "duplicate" else f"{rows:,} rows")
+
+
+def left_over_faults(task: Task, repeats: Repeats, findings: Findings) -> None:
+    """Adds the files that an earlier conversion wrote for a split that the task no longer has; an error where its texts are trained on now."""
+    for split, paths in left_over(task, DATASET).items():
+        try:
+            trained, texts = repeats.trained(example.text for example in read_examples(paths[0]))
+        except ToolError:
+            trained, texts = 0, 0
+        kind = "left-over-leak" if trained else "left-over"
+        message = f"{split}: {trained:,} of its {texts:,} texts stand in the training split now."
+        findings.add(kind, Place("", paths[0], 1), message)
+        findings.advise(kind, f"To remove them: rm {' '.join(map(str, paths))}.")

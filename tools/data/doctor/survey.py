@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from tools.data.readers.fields import from_utf16, slice_of
+from tools.data.faults import is_empty
+from tools.data.readers.fields import slice_of
+from tools.data.readers.row import RawRow, misplaced
+from tools.data.spans import BOTH, CRLF, UTF16, Span, is_plain, span_of
 from tools.example import Entity
 
-Span = tuple[int, int]
 INCLUSIVE = {"cluener"}  # readers of formats whose ends are inclusive
 # (name, added to starts, added to ends), the likeliest first. Readers have already made inclusive ends exclusive.
 _OF_INCLUSIVE = (
@@ -27,8 +29,15 @@ _OF_EXCLUSIVE = (
     ("offsets are counted from 1", -1, -1),
     ("offsets are counted from 1 and ends are read as inclusive", -1, 0),
 )
-_UTF16 = "offsets are counted in UTF-16 units, as JavaScript does"
-_OF_BOTH = (("1 is added to starts", 1, 0), ("1 is taken from starts", -1, 0), ("1 is added to starts and ends", 1, 1), (_UTF16, 0, 0))
+_UNITS = {
+    "offsets are counted in UTF-16 units, as JavaScript does": UTF16,
+    "CR and LF at a line's end are counted as one": CRLF,
+    "offsets are counted in UTF-16 units, and CR and LF as one": BOTH,
+}
+_OF_BOTH = (
+    *(("1 is added to starts", 1, 0), ("1 is taken from starts", -1, 0), ("1 is added to starts and ends", 1, 1)),
+    *((name, 0, 0) for name in _UNITS),
+)
 
 
 class OffsetReading(NamedTuple):
@@ -39,8 +48,10 @@ class OffsetReading(NamedTuple):
     to_end: int
 
     def span(self, text: str, start: int, end: int) -> Span:
-        """Returns the span that offsets mean in this reading."""
-        return from_utf16(text, start, end) if self.name == _UTF16 else (start + self.to_start, end + self.to_end)
+        """Returns the span that offsets mean in this reading; an empty one for none."""
+        if unit := _UNITS.get(self.name):
+            return span_of(text, start, end, unit) or (0, 0)
+        return start + self.to_start, end + self.to_end
 
 
 def readings(reader: str) -> list[OffsetReading]:
@@ -54,12 +65,24 @@ def agrees(text: str, span: Span, string: str) -> bool:
 
 
 class Survey:
-    """Counts one file's entities whose string isn't at their offsets, and how many of them each reading mends."""
+    """Counts one file's entities: the `right` ones, the `wrong` ones whose string isn't at their offsets, and how many each reading mends and breaks."""
 
     def __init__(self, reader: str) -> None:
-        self.wrong = 0
+        self.wrong = self.right = 0
         self._readings = readings(reader)
         self._mended: Counter[OffsetReading] = Counter()
+        self._broken: Counter[OffsetReading] = Counter()
+
+    def add_row(self, row: RawRow) -> None:
+        """Counts a row's entities; those without a character are left out."""
+        wrong = [entity for entity in misplaced(row) if not is_empty(entity, len(row.text))]
+        for entity in wrong:
+            self.add(row.text, entity)
+        self.right += len(row.entities) - len(wrong)
+        units = [] if is_plain(row.text) else [reading for reading in self._readings if reading.name in _UNITS]
+        for entity in row.entities if units else ():
+            if agrees(row.text, (entity.start, entity.end), entity.text):
+                self._broken.update(unit for unit in units if not agrees(row.text, unit.span(row.text, entity.start, entity.end), entity.text))
 
     def add(self, text: str, entity: Entity) -> None:
         """Counts an entity whose string isn't at its offsets."""
@@ -69,11 +92,16 @@ class Survey:
                 self._mended[reading] += 1
 
     def mends_all(self) -> OffsetReading | None:
-        """Returns the first reading that mends every wrong entity, or None."""
-        return next((reading for reading in self._readings if self._mended[reading] == self.wrong > 0), None)
+        """Returns the first reading that mends every wrong entity, and that most entities of the file need or all of them fit; None if there is none."""
+        fitting = (reading for reading in self._readings if self._mended[reading] == self.wrong > 0)
+        return next((reading for reading in fitting if self.wrong > self.right or not self._breaks(reading)), None)
+
+    def _breaks(self, reading: OffsetReading) -> int:
+        """Returns how many entities that are right as they are would be wrong."""
+        return self._broken[reading] if reading.name in _UNITS else self.right
 
     def __str__(self) -> str:
-        """Returns a clause about the best reading; empty if no reading mends more than half."""
+        """Returns a clause about the best reading; empty if no reading mends more than half of the wrong ones."""
         best = max(self._readings, key=lambda reading: self._mended[reading])
         mended = self._mended[best]
         if mended * 2 <= self.wrong:
