@@ -119,7 +119,7 @@ class Excerpts:
 
     def _label_lines(self, width: int) -> Iterator[str]:
         shown = sorted(self._seen.items(), key=lambda item: -item[1].count)[:LABELS]
-        heads = [f"  {clipped(one_line(label), 20)} {seen.count:,}" for label, seen in shown]
+        heads = [f"  {clipped(one_line(label if label == label.strip() else repr(label)), 20)} {seen.count:,}" for label, seen in shown]
         margin = max(map(columns, heads)) + 2
         for head, (_, seen) in zip(heads, shown, strict=True):
             yield from _flow(padded(head, margin), [excerpt.line(width - margin) for excerpt in seen.excerpts], width)

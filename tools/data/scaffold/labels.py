@@ -16,7 +16,7 @@ from tools.data.scaffold.said import Said, option
 from tools.data.scaffold.trials import Trial
 from tools.data.scaffold.unread import PAGE
 from tools.errors import WANTING, ToolError
-from tools.text import LONGEST_LABEL, fold, one_line, quoted
+from tools.text import LONGEST_LABEL, one_line, quoted
 
 MOST = 1000
 MANY = 100  # labels; a prompt with more is long, and more often than not the field is no label
@@ -77,14 +77,6 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
     if total >= ENOUGH and len(labels) > 0.8 * total:
         return f"{_many(labels)} in {total:,} annotations: nearly each has one of its own, as a field of free text has"
     return ""
-
-
-def alike(labels: Counter[str]) -> list[list[str]]:
-    """Returns the groups of labels that are equal but for case, width or spaces, each with the most frequent first."""
-    groups: dict[str, list[str]] = {}
-    for label, _ in labels.most_common():
-        groups.setdefault("".join(fold(label).split()), []).append(label)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def _many(labels: Counter[str]) -> str:

@@ -21,10 +21,11 @@ from tools.chat import prompt
 from tools.conf.run import Run, load_run
 from tools.conf.task import DATASET, KINDS, TASKS, Task, find_task, load_task
 from tools.data.doctor.examine import check
+from tools.data.faults import alike
 from tools.data.readers import READERS
 from tools.data.readers.row import LONE_SURROGATE, RawRow, Reading
 from tools.data.scaffold import new_run
-from tools.data.scaffold.labels import alike, doubt, kind_of, labels_of
+from tools.data.scaffold.labels import doubt, kind_of, labels_of
 from tools.data.scaffold.new_run import ChosenBase
 from tools.data.scaffold.new_task import Draft, prompt_text, task_text
 from tools.data.scaffold.raw_files import Raw, heed_offsets, raws_of, share_for_dev
@@ -34,7 +35,7 @@ from tools.data.sources import Source, of_kind
 from tools.errors import ToolError
 from tools.example import Example
 from tools.files import Transaction
-from tools.text import one_line, quoted
+from tools.text import fold, one_line, quoted
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 SHOWN = 20  # labels on the screen
@@ -84,6 +85,8 @@ def main(args: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix="ner-new-") as folder:
         asked = said(args.words)
         raws = raws_of(name, files, args.reader, asked, Path(folder))
+        # Names of numbers that the reader found beside the file; a copy of the file has no such neighbour.
+        asked = asked._replace(numbers=tuple(raws[0].trial.reading.numbers))
         heeded = heed_offsets(raws, asked)
         draft = _draft(name, raws, args.kind, args.label_order, heeded)
         path = new_run.run_path(base, name, draft.kind)
@@ -192,9 +195,15 @@ def _about_labels(draft: Draft) -> Iterator[str]:
     renamed = [f"{one_line(quoted(label))} → {quoted(name)}" for label, name in draft.names.items() if label != name]
     if renamed:
         yield f"remark: a prompt can't hold these labels as they are, so prompt and answers have other names: {', '.join(renamed[:SHOWN])}."
-    for group in alike(draft.labels)[:SHOWN]:
-        yield f"remark: these labels differ in case, width or spaces alone: {', '.join(f'{one_line(quoted(label))} {draft.labels[label]:,}' for label in group)}."
-        yield f"  If they are one: keep {one_line(quoted(group[0]))} alone in the task file and the prompt; then make check TASK={draft.name} ARGS=--fix writes the others so."
+    for group in alike(label for label, _ in draft.labels.most_common())[:SHOWN]:
+        counts = ", ".join(f"{one_line(quoted(label))} {draft.labels[label]:,}" for label in group)
+        first, by_hand = one_line(quoted(group[0])), len({*map(fold, group)}) > 1
+        way = (
+            "by hand in the raw file"
+            if by_hand
+            else f"leave {first} alone in the task file and the prompt, then make check TASK={draft.name} ARGS=--fix"
+        )
+        yield f"remark: these labels differ in case, width or spaces alone: {counts}. If they are one, write it in one way: {way}."
     if number == 1 and draft.kind == "classification":
         yield "remark: one label only: there is nothing to choose from."
 
