@@ -13,6 +13,8 @@ from tools.data.readers.cluener import read_cluener
 from tools.data.readers.doccano import read_doccano
 from tools.data.readers.examples import read_canonical
 from tools.data.readers.fasttext import read_fasttext
+from tools.data.readers.iepile import read_iepile
+from tools.data.readers.instruction import read_instruction
 from tools.data.readers.label_studio import read_label_studio
 from tools.data.readers.marked import read_marked
 from tools.data.readers.row import Reader
@@ -20,6 +22,7 @@ from tools.data.readers.slash_tags import read_slash_tags
 from tools.data.readers.spans import read_spans
 from tools.data.readers.table import read_table
 from tools.data.readers.token_lists import read_token_lists
+from tools.data.readers.uie import read_uie
 
 READERS: dict[str, Reader] = {
     "bio": read_bio,
@@ -30,10 +33,13 @@ READERS: dict[str, Reader] = {
     "doccano": read_doccano,
     "fasttext": read_fasttext,
     "jsonl": read_canonical,
+    "iepile": read_iepile,
+    "instruction": read_instruction,
     "label_studio": read_label_studio,
     "marked": read_marked,
     "slash_tags": read_slash_tags,
     "spans": read_spans,
     "table": read_table,
     "tokens": read_token_lists,
+    "uie": read_uie,
 }

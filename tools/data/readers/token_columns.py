@@ -138,6 +138,11 @@ def _need_tokens(lines: Sequence[Line], separator: str, has_header: bool) -> Non
         raise Unusable("a table with a header: its reader is `table`.")
     if sum("\x02" in line.text for line in lines) * 2 > len(lines):
         raise Unusable("a sentence a line, its tokens and tags parted by \\x02: its reader is `table`.")
+    cells = [cell for line in lines for cell in line.text.split()]
+    if len(cells) > 3 * len(lines) and sum(len(cell) == 1 for cell in cells) > 0.9 * len(cells):
+        raise Unusable(
+            "each line holds characters only, and no tags. Where a second file with as many lines has the tags, join them: paste TOKENS TAGS > NEW"
+        )
 
 
 def _separator(lines: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ _LETTER = rf"(?:[^\W_{_NO_SPACES}]|[\u0900-\u0dff])"  # signs of Indic scripts a
 _FIRST = re.compile(_LETTER)
 _LAST = re.compile(rf"{_LETTER}\Z")
 _WORD = re.compile(rf"{_LETTER}{{2}}")
+_UNSPACED = re.compile(rf"[\s{_NO_SPACES}]")
 _BETWEEN = "\x1f"
 _TOUCH = re.compile(rf"{_LETTER}{_BETWEEN}(?={_LETTER})")
 _CLOSING = re.compile(r"[.,;:!?%)\]}…]+\Z|['’](?:s|S|t|re|ve|ll|d|m)\Z|n't\Z")
@@ -124,4 +125,4 @@ def _one_is_long(left: str, right: str) -> bool:
 
 def _needed(left: str, right: str) -> bool:
     """Returns whether a space stands between two tokens of a language with spaces."""
-    return not (left[-1:].isspace() or right[:1].isspace() or _CLOSING.match(right) or _OPENING.match(left))
+    return bool(left and right) and not (_UNSPACED.match(left[-1]) or _UNSPACED.match(right) or _CLOSING.match(right) or _OPENING.match(left))

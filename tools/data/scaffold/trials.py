@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tools.data.offsets import Evidence
 from tools.data.readers import READERS
-from tools.data.readers.row import BadRow, RawRow, Reading
+from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.sources import Source
 from tools.text import one_line, quoted
@@ -63,7 +63,22 @@ FORMS = {
         "lists of tokens and their tags (Hugging Face's ner_tags), or spans that count tokens (GLiNER, W2NER, SpERT)",
         '{"tokens": ["叶", "老", "桂", "说"], "ner_tags": ["B-PER", "I-PER", "I-PER", "O"]}',
     ),
+    "instruction": Form(
+        "rows of instruction tuning, of entities or classes (Alpaca, ShareGPT, OpenAI's messages)",
+        '{"instruction": "找出人名", "input": "叶老桂说", "output": "[{\\"label\\": \\"人名\\", \\"text\\": \\"叶老桂\\"}]"}',
+    ),
+    "iepile": Form(
+        "IEPile's rows (a question in JSON with `schema` and `input`)",
+        '{"task": "NER", "instruction": "{\\"schema\\": [\\"人物\\"], \\"input\\": \\"叶老桂说\\"}", "output": "{\\"人物\\": [\\"叶老桂\\"]}"}',
+    ),
+    "uie": Form(
+        "UIE's rows (`content`, `result_list`, `prompt`)",
+        '{"content": "叶老桂说", "result_list": [{"text": "叶老桂", "start": 0, "end": 3}], "prompt": "人名"}',
+    ),
     "bio": Form("columns of tokens and tags", "叶 B-PER   (one token and its tag a line, a blank line between sentences)", is_json=False),
+    "slash_tags": Form("words with a tag behind each, a sentence a line", "叶老桂/PER 说/O", is_json=False),
+    "marked": Form("texts with marked entities (YEDDA, Boson, XML), a text a line", "[@叶老桂#PER*]说", is_json=False),
+    "brat": Form("brat's standoff annotation (.ann beside .txt, or a folder of them)", "T1⇥PER 0 3⇥叶老桂   (in a.ann, beside a.txt)", is_json=False),
     "table": Form(
         "a table (CSV, TSV, Excel)",
         "text,label   (a header; below it: 比赛结束了,体育)",
@@ -87,6 +102,7 @@ class Trial:
     options: Counter[str] = field(default_factory=Counter)  # option → how many rows offer it
     annotated: int = 0  # rows with an entity or a class
     with_options: int = 0
+    misplaced: int = 0  # rows with a string that isn't at its offsets
     digest: bytes = b""  # of the readable rows
     tokens: int = 0  # rows with a class whose text is one character or one Latin word
     reading: Reading = field(default_factory=Reading)
@@ -104,8 +120,8 @@ class Trial:
 
     @property
     def seen(self) -> tuple[int, ...]:
-        """How much the reader finds in the file: annotated rows, rows, rows with options, entities and classes."""
-        return self.annotated, self.rows, self.with_options, self.entities.total() + self.classes.total()
+        """How much the reader finds in the file: annotated rows, rows, rows with options, entities and classes; then how few strings aren't at their offsets."""
+        return self.annotated, self.rows, self.with_options, self.entities.total() + self.classes.total(), -self.misplaced
 
     @property
     def reason(self) -> str:
@@ -129,6 +145,7 @@ class Trial:
         self.rows += 1
         self.annotated += is_annotated
         self.entities.update(entity.label for entity in row.entities)
+        self.misplaced += bool(misplaced(row))
         if row.label is not None:
             self.classes[row.label] += 1
             self.tokens += len(row.text) == 1 or bool(_LATIN_WORD.fullmatch(row.text))

@@ -1,0 +1,140 @@
+"""Reads brat's standoff annotation: `a.ann` beside `a.txt`, or a folder of such pairs.
+
+    T1⇥人名 0 3⇥王小明        an entity: offsets count code points of the whole text, ends are exclusive
+    R1⇥工作地 Arg1:T1 Arg2:T2   relations, events, attributes and notes are passed over
+
+In: either file of a pair, or a folder. Out: one RawRow for each line of a text that isn't blank, with the entities in it; a BadRow for a line with an entity that
+isn't one string of it (discontinuous, or over a line's end), or isn't in the text. The strings tell how offsets count, where code points don't agree with all of them:
+UTF-16 units, or CR+LF as one.
+
+Source: brat.nlplab.org/standoff.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.data.readers.fields import from_utf16, slice_of
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.example import Entity
+from tools.files import encoding_problem
+
+_ENTITY = re.compile(r"T\S*\t(?P<label>\S+) (?P<spans>\d{1,12} \d{1,12}(?:;\d{1,12} \d{1,12})*)(?:\t(?P<text>.*))?")
+_OTHER = re.compile(r"[REAMN#*]\S*\t")
+Shift = Callable[[str, int, int], tuple[int, int]]
+
+
+class _Span(NamedTuple):
+    """An entity's line in the .ann file, its label, its offsets as they are written, and its string; None where the file has none."""
+
+    line: int
+    label: str
+    offsets: Sequence[tuple[int, int]]
+    text: str | None
+
+
+def read_brat(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+    """Yields one RawRow or BadRow for each line of the texts that brat annotated; a single BadRow for a file that isn't one of a pair."""
+    if path.is_dir():
+        found = sorted(path.rglob("*.ann"))
+        for ann in found:
+            yield from _document(ann, reading, f"{ann.with_suffix('.txt').relative_to(path)}, line ")
+        if not found:
+            yield BadRow(1, "no .ann file in this folder.")
+    elif path.suffix in (".ann", ".txt") and all(path.with_suffix(suffix).is_file() for suffix in (".ann", ".txt")):
+        yield from _document(path.with_suffix(".ann"), reading, "")
+    else:
+        yield BadRow(1, "not one of brat's pairs: an .ann file with entities, and its text in a .txt file of the same name beside it.")
+
+
+def _document(ann: Path, reading: Reading, item: str) -> Iterator[RawRow | BadRow]:
+    """Yields the rows of one text. `item` begins the name of a row in a folder."""
+    try:
+        text, notes = (_text(ann.with_suffix(suffix)) for suffix in (".txt", ".ann"))
+    except UnicodeDecodeError as error:
+        yield BadRow(1, f"{encoding_problem(error)}.", "encoding", item and f"{item}1")
+        return
+    except OSError:
+        yield BadRow(1, f"no {ann.stem}.txt beside {ann.name}.", item=item and f"{item}1")
+        return
+    spans: list[_Span] = []
+    for number, line in enumerate(notes.split("\n"), 1):
+        if span := _span(number, line.rstrip("\r")):
+            spans.append(span)
+        elif _OTHER.match(line):
+            reading.apply("relations, events, attributes and notes were passed over", number)
+        elif line.strip():
+            yield BadRow(1, f"{ann.name}:{number}: no annotation of brat's, such as 'T1⇥LABEL 0 3⇥TEXT': {shown(line)}.", item=item and f"{item}1")
+            return
+    yield from _rows(text, spans, _shift(text, spans, reading), ann, item)
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+
+
+def _span(number: int, line: str) -> _Span | None:
+    found = _ENTITY.fullmatch(line)
+    if not found:
+        return None
+    offsets = [(int(start), int(end)) for start, end in (pair.split(" ") for pair in found["spans"].split(";"))]
+    return _Span(number, found["label"], offsets, found["text"])
+
+
+def _shift(text: str, spans: Sequence[_Span], reading: Reading) -> Shift:
+    """Returns how offsets become code points: as they are, unless all strings agree with the text in another reading."""
+    told = [(*span.offsets[0], span.text) for span in spans if span.text is not None and len(span.offsets) == 1]
+    ways: dict[str, Shift] = {
+        "": lambda _, start, end: (start, end),
+        "offsets count CR+LF as one character, as all strings tell": _from_lf,
+        "offsets count UTF-16 units, as all strings tell": from_utf16,
+    }
+    for rule, way in ways.items():
+        if all(slice_of(text, *way(text, start, end)) == string for start, end, string in told):
+            if rule:
+                reading.apply(rule)
+            return way
+    return ways[""]
+
+
+def _from_lf(text: str, start: int, end: int) -> tuple[int, int]:
+    """Returns offsets that count CR+LF as one character as offsets that count both."""
+    ends = [found.start() - before for before, found in enumerate(re.finditer("\r\n", text))]
+    return start + sum(place < start for place in ends), end + sum(place < end for place in ends)
+
+
+def _rows(text: str, spans: Sequence[_Span], shift: Shift, ann: Path, item: str) -> Iterator[RawRow | BadRow]:
+    """Yields the row of each line that isn't blank."""
+    begins = 0
+    placed = [(span, *shift(text, span.offsets[0][0], span.offsets[-1][1])) for span in spans]
+    for number, line in enumerate(text.split("\n"), 1):
+        ends = begins + len(line) + 1
+        own = sorted((start, end, span) for span, start, end in placed if begins <= start < ends)
+        name = item and f"{item}{number}"
+        begins, first = ends, begins
+        line = line.rstrip("\r")
+        bad = next((problem for start, end, span in own if (problem := _problem(span, start - first, end - first, line))), None)
+        if bad:
+            yield BadRow(number, f"{ann.name}:{bad}", item=name)
+        elif line.strip():
+            entities = [
+                Entity(span.label, slice_of(text, start, end) if span.text is None else span.text, start - first, end - first)
+                for start, end, span in own
+            ]
+            yield RawRow(number, line, entities, sliced=any(span.text is None for *_, span in own), item=name)
+    for span, start, _ in placed:
+        if start >= begins:
+            yield BadRow(number, f"{ann.name}:{span.line}: the entity begins at {start}, behind the text's end.", item=item and f"{item}{number}")
+
+
+def _problem(span: _Span, start: int, end: int, line: str) -> str:
+    """Returns why an entity can't be one string of a line; empty if it can."""
+    what = shown(span.text or span.label)
+    if len(span.offsets) > 1:
+        return f"{span.line}: the entity {what} has several parts; one string of a line is needed."
+    if end > len(line):
+        return f"{span.line}: the entity {what} reaches beyond the end of its line, {shown(line)}."
+    return ""
