@@ -44,15 +44,19 @@ class Verdict(NamedTuple):
         """Whether the file speaks against the reading in force, so that nothing may be made of it before the task says `offsets`."""
         return bool(self.readings)
 
+    @property
+    def answers(self) -> list[str]:
+        """The values of a task's `offsets` to choose from: the one that the file speaks for, or all that it leaves open."""
+        return [self.take] if self.take else [*self.readings, OWN]
+
     def lines(self, path: Path) -> list[str]:
         """Returns the reasons and the cases, one a line."""
         return [*(f"{path}: {sentence}" for sentence in self.sentences), *(f"  {case}" for _, case in self.cases)]
 
     def advice(self, task: Path) -> str:
         """Returns how to answer, as a sentence; `task` is the task file."""
-        answers = [self.take] if self.take else [*self.readings, OWN]
-        written, words = (" or ".join(f"offsets{sign}{answer}" for answer in answers) for sign in (": ", "="))
-        return f"Write {written} in {task}, or lay it over this once: {words} (make: ARGS=offsets={answers[0]})"
+        written, words = (" or ".join(f"offsets{sign}{answer}" for answer in self.answers) for sign in (": ", "="))
+        return f"Write {written} in {task}, or lay it over this once: {words} (make: ARGS=offsets={self.answers[0]})"
 
 
 @dataclass(slots=True)

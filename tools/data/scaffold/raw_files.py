@@ -67,7 +67,7 @@ def heed_offsets(raws: list[Raw], said: Said) -> Said:
     """
     verdicts = {raw.path: raw.trial.evidence.verdict() for raw in raws}
     answers = list(dict.fromkeys(answer for verdict in verdicts.values() if verdict.stops for answer in verdict.answers))
-    lines = [f"{path}: {reason}" for path, verdict in verdicts.items() if verdict.stops for reason in verdict.because]
+    lines = [line for path, verdict in verdicts.items() if verdict.stops for line in verdict.lines(path)]
     if not answers:
         return said
     if len(answers) > 1:
