@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tools.example import Entity, Example
 from tools.files import sha256, write_json, write_text
 from tools.predict.predictions import FILE, META, Prediction
 from tools.predict.questions import SAMPLING, Asking
+from tools.report import report
 from tools.report.card import write as write_card
 from tools.score.score import evaluate
 from tools.variant import Variant
@@ -109,6 +111,16 @@ def evaluation(tmp_path: Path) -> Evaluate:
     return write
 
 
+GOLD = sentences(60)
+HOSTILE = [
+    "<script>alert('model')</script>",
+    "</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)>",
+    '"><img src="https://example.com/x.png" onerror="alert(3)"> {{data}} {{policy}} $& ${1}',
+    "\u202eabc\u2066\u2028\u2029\ud800\x00\x07\x1b[31m\ufeff",
+    "x" * 1_000_000,
+    "[" * 100_000,
+    json.dumps([{"label": "标" * 300_000, "text": "文"}, *({"label": f"x{k}", "text": "文" * (1 + k % 3)} for k in range(5000))]),
+]
 ROWS = [{"text": one.text, "label": {e.label: {e.text: [[e.start, e.end - 1]]} for e in one.entities}} for one in sentences(40)]
 DEV = sentences(30, seed=3)
 ADAPTER = {
@@ -180,3 +192,20 @@ def merge(run: Run) -> None:
 
 def card_of(run: Run, task: Task, which: str = "adapter", **options: Any) -> str:
     return write_card(run, task, which, "dev", **options).read_text(encoding="utf-8")
+
+
+def gold_of(task: Task, folder: Path) -> Path:
+    return task.examples("dev", folder.parents[3] / "dataset")
+
+
+def made(task: Task, folder: Path, **options: Any) -> tuple[Path, dict[str, Any]]:
+    """The report and the data in it."""
+    path = report.write(task, gold_of(task, folder), folder, **options)
+    return path, json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(), re.DOTALL)[1])  # type: ignore[index]
+
+
+def train_of(folder: Path) -> Path:
+    """A training split in which some of the strings are entities."""
+    path = folder.parents[3] / "train.jsonl"
+    path.write_text("".join(one.to_json() + "\n" for one in sentences(3, seed=9)))
+    return path

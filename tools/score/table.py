@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 COUNTS = ("Support", "TP", "FP", "FN")
+ONLY_MICRO = " (in micro alone: macro is over the task's labels)"
 MOST = 10  # labels that a line names
 
 
@@ -57,7 +58,7 @@ def show(score: Score) -> str:
     if floor := score.get("floor"):
         lines.append(f"floor, a plain list of the train entities: micro F1 {floor['micro']:.4f}, macro F1 {floor['macro']:.4f}")
     lines += _published(score)
-    if failed := [f"{name} {count:,}" for name, count in score["failures"].items() if count]:
+    if failed := [f"{name} {count:,}{ONLY_MICRO * (name == 'unknown_label')}" for name, count in score["failures"].items() if count]:
         lines.append(f"failures, all counted as errors: {', '.join(failed)}")
     return "\n".join(lines)
 
