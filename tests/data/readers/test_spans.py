@@ -52,6 +52,14 @@ SHAPES: dict[str, Any] = {
             {"entity_group": "地点", "score": 0.8, "word": "苏州", "start": 4, "end": 6},
         ],
     },
+    "digits in quotes": {"text": TEXT, "entities": [{"start": "0", "end": "3", "label": "人名"}, {"start": "4", "end": "6", "label": "地点"}]},
+    "a place as an object": {
+        "text": TEXT,
+        "entity_list": [
+            {"entity_index": {"begin": 0, "end": 3}, "entity_type": "人名", "entity": "陈小芳"},
+            {"entity_index": {"begin": 4, "end": 6}, "entity_type": "地点", "entity": "苏州"},
+        ],
+    },
     "by label": {"text": TEXT, "label": {"人名": [[0, 3]], "地点": [[4, 6]]}},
     "strings": {"text": TEXT, "entities": [{"type": "人名", "value": "陈小芳"}, {"type": "地点", "value": "苏州"}]},
     "strings by label": {"text": TEXT, "label": {"人名": ["陈小芳"], "地点": ["苏州"]}},
@@ -121,7 +129,7 @@ def test_rows_that_prodigys_annotator_turned_down_have_no_annotation(tmp_path: P
         ({"text": TEXT, "entities": [[0, "人名", 3]]}, "type", "a span must be [start, end, label]"),
         ({"text": TEXT, "entities": [[0, 3, 1]]}, "type", "a span must be [start, end, label]"),
         ({"text": TEXT, "entities": [[0, 3, "甲", "乙"]]}, "type", "is the label isn't clear"),
-        ({"text": TEXT, "entities": [{"start": "0", "end": "3", "label": "人名"}]}, "type", "start and end must be whole numbers"),
+        ({"text": TEXT, "entities": [{"start": "0", "end": "三", "label": "人名"}]}, "type", "start and end must be whole numbers"),
         ({"text": TEXT, "entities": [{"start": 0, "end": 3}]}, "type", "fields.label=NAME"),
         ({"text": TEXT, "entities": [{"start": 0, "label": "人名"}]}, "type", "fields.start=…"),
         ({"text": TEXT, "entities": [{"start": 0, "end": 3, "label": 1}]}, "type", "numbers=[NAME,NAME,…]"),

@@ -97,7 +97,7 @@ def test_a_description_that_isnt_clear_names_nothing(tmp_path: Path, content: st
         ({"tokens": list(TEXT), "ner_tags": TAGS[:7]}, "type", "8 tokens in 'tokens' and 7 tags in 'ner_tags'"),
         ({"tokens": [1, 2], "ner_tags": ["O", "O"]}, "type", "no list of tokens"),
         ({"text": TEXT, "labels": ["体育"]}, "type", "a tag (B-PER, I-PER, … or O) for each"),
-        ({"text": TEXT, "label": "体育"}, "type", "no tags beside 'text'"),
+        ({"text": TEXT, "label": "体育"}, "unannotated", "no tags beside 'text'"),
         ({"tokenized_text": list(TEXT), "ner": [[0, 8, "PER"]]}, "type", "isn't within the row's 8 tokens"),
         ({"tokens": list(TEXT), "ner": [{"index": [0, 2], "type": "PER"}]}, "type", "isn't one piece of the text"),
         ({"tokens": list(TEXT), "entities": [[0, 3, "PER"]]}, "type", "a span of 'entities' must be"),

@@ -21,10 +21,11 @@ PARTS = {
     "start": "start startoffset startidx startpos startposition startindex startchar begin beginoffset beginidx beginpos beginindex charstart from offset pos loc position",
     "end": "end endoffset endidx endpos endposition endindex endchar stop endoff finish charend to",
     "length": "length len",
-    "span": "span spans offsets offset indices index positions position pos interval loc range",
+    "span": "span spans offsets offset indices index positions position pos interval loc range entityindex",
     "label": "label type entitylabel labeltype entitytype entitygroup category class tag labelname entityclass nertype labels 类型 标签 实体类型 类别",
     "text": "text entitytext value mention word string surface spantext entityname content entity name 实体 文本 实体名称",
 }
+_DIGITS = re.compile(r"[0-9]{1,15}")
 _NAMES = {part: tuple(names.split()) for part, names in PARTS.items()}
 
 
@@ -94,28 +95,30 @@ def _of_object(value: dict[str, Any], text: str, reading: Reading) -> list[Menti
 def _place(value: dict[str, Any], keys: Spelling) -> tuple[int | None, int | None]:
     """Returns the start and end that an object states; None twice if it states none."""
     if keys.start:
-        start = value[keys.start]
-        end = value[keys.end] if keys.end else value[keys.length]
-        _need_offsets(value, start, end)
+        start, end = _offsets(value, value[keys.start], value[keys.end or keys.length])
         return start, end if keys.end else start + end
     span = value[keys.span] if keys.span else None
     if span is None:
         return None, None
-    if isinstance(span, list) and len(span) == 1 and isinstance(span[0], list):
+    if isinstance(span, list) and len(span) == 1 and isinstance(span[0], list | dict):
         span = span[0]
+    if isinstance(span, dict) and (inner := spelling(tuple(span))).start:
+        return _place(span, inner)
     if isinstance(span, list) and span and all(isinstance(part, list) for part in span):
         raise Unusable(
             f"the span {shown(value)} has {len(span)} parts: an entity here is one piece of the text. Annotate it as one, or leave it out."
         )
     if not (isinstance(span, list) and len(span) == 2):
         raise Unusable(f"'{keys.span}' must be [start, end], it is {shown(span)}.")
-    _need_offsets(value, *span)
-    return span[0], span[1]
+    return _offsets(value, *span)
 
 
-def _need_offsets(value: Any, start: Any, end: Any) -> None:
+def _offsets(value: Any, *written: Any) -> tuple[int, int]:
+    """Returns the two numbers of a place; digits in quotes are numbers too."""
+    start, end = (int(one) if isinstance(one, str) and _DIGITS.fullmatch(one) else one for one in written)
     if not (is_offset(start) and is_offset(end)):
         raise Unusable(f"start and end must be whole numbers in {shown(value)}.")
+    return start, end
 
 
 def _of_list(value: list[Any], text: str, reading: Reading) -> Mention:

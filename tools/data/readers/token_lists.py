@@ -130,7 +130,7 @@ def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: Reading) -> tup
     names = [asked] if asked else [name for name in _TAGS if name != key and _as_tags(row.get(name)) is not None]
     tags = _as_tags(row.get(names[0])) if names else None
     if tags is None or not key:
-        raise Unusable(_nothing(row, key), "unannotated" if isinstance(tokens, list) and not asked and not _lists(row, key) else "type")
+        raise Unusable(_nothing(row, key), "unannotated" if key and not asked and not _lists(row, key) else "type")
     if isinstance(tokens, str):
         if not all(isinstance(tag, str) and is_tag(tag) for tag in tags):
             raise Unusable(f"'{names[0]}' must hold a tag (B-PER, I-PER, … or O) for each character or token of '{key}', it is {shown(tags)}.")

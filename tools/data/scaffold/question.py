@@ -26,7 +26,13 @@ def best_of(trials: list[Trial], path: Path, name: str, said: Said) -> Trial:
     """Returns the trial that finds most in the file; equals are decided by their order. Raises ToolError where a rival reads a row differently."""
     first = max(trials, key=lambda trial: trial.seen)
     for rival in trials:
-        if rival is not first and rival.rows >= MOST_OF * first.rows and (rows := difference(path, first, rival, said)):
+        # A reading whose strings aren't at their offsets is no rival of one whose strings are.
+        if (
+            rival is not first
+            and rival.misplaced <= first.misplaced
+            and rival.rows >= MOST_OF * first.rows
+            and (rows := difference(path, first, rival, said))
+        ):
             raise ToolError(_question(name, [first, rival], rows))
     return first
 
