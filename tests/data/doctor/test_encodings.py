@@ -1,10 +1,12 @@
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from tests.conftest import real
 from tools.data.doctor import encodings
 from tools.data.doctor.encodings import encoding_of, write_as_utf8
+from tools.errors import ToolError
 
 TEXT = '{"text": "凯尔特人在苏格兰赛场连胜7场，《招商银行》。"}\n菲 B-GPE\n'
 
@@ -32,6 +34,45 @@ def test_an_encoding_is_told_from_the_whole_file(tmp_path: Path, data: bytes, en
     file = tmp_path / "raw"
     file.write_bytes(data)
     assert encoding_of(file) == encoding
+
+
+SIMPLIFIED = '{"text": "李雪梅下周去无锡的分公司，见两位客户。"}\n'
+TRADITIONAL = '{"text": "陳經理今天從臺中回來，會議改到週五舉行。"}\n'
+JAPANESE = '{"text": "鈴木さんは来週、大阪の本社へ行きます。"}\n'
+KOREAN = '{"text": "이영희는 다음 주에 부산에 있는 회사에 갑니다."}\n'
+
+
+@pytest.mark.parametrize("times", [1, 20])
+@pytest.mark.parametrize(
+    ("text", "codec", "told"),
+    [
+        (SIMPLIFIED, "gbk", "gb18030"),
+        (TRADITIONAL, "gbk", "gb18030"),
+        (TRADITIONAL, "big5", "big5hkscs"),
+        (JAPANESE, "shift_jis", "cp932"),
+        (JAPANESE, "euc-jp", "euc-jp"),
+        (KOREAN, "euc-kr", "cp949"),
+        ("Word,Tag\n“Zoë’s café”,O\n", "cp1252", "cp1252"),
+    ],
+)
+def test_encodings_that_decode_alike_are_told_by_what_the_file_would_say(tmp_path: Path, text: str, codec: str, told: str, times: int) -> None:
+    file = tmp_path / "raw"
+    file.write_bytes((text * times).encode(codec))
+    assert encoding_of(file) == told
+
+
+def test_too_few_characters_to_tell_are_a_question_with_what_each_encoding_says(tmp_path: Path) -> None:
+    file = tmp_path / "raw"
+    file.write_bytes('{"text": "가다"}\n'.encode("euc-kr"))
+    with pytest.raises(ToolError, match=r"as GB18030: '啊促'; as CP949: '가다'.*iconv -f GB18030 -t UTF-8"):
+        encoding_of(file)
+
+
+def test_a_file_that_is_not_text_has_no_encoding_to_convert(tmp_path: Path) -> None:
+    file = tmp_path / "raw"
+    with ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", SIMPLIFIED.encode("gbk"))
+    assert encoding_of(file) == "utf-8"
 
 
 @pytest.mark.parametrize("codec", ["gb18030", "utf-16", "utf-16-le", "utf-32"])

@@ -26,7 +26,8 @@ from tools.text import quoted
 CHUNK = 1 << 20
 SAMPLE = 1 << 16  # characters beyond ASCII that are weighed
 LIKELY, CLEARLY = 0.75, 0.15  # the share that an encoding must have, and its lead over the next
-MANY = 20  # characters; so many Chinese ones are never all among the syllables' bytes
+# Chinese bytes decode as these too, but so many characters of it are never all syllables, or all of the first level with kana among them.
+_NARROW, CERTAIN, MANY = ("euc-jp", "cp949"), 0.97, 20
 LEGACY = ("gb18030", "big5hkscs", "cp932", "euc-jp", "cp949")
 _PUNCTUATION = frozenset("，。、；：？！“”‘’（）《》〈〉「」『』【】〔〕…—～·　％－＋／") | {chr(point) for point in range(0xFF10, 0xFF5B)}
 _LATIN = frozenset("’‘“”–—…€£°") | {chr(point) for point in range(0xC0, 0x100)}
@@ -74,16 +75,16 @@ def _legacy(path: Path) -> str:
         if latin and sum(character in _LATIN for character in latin) > LIKELY * len(latin):
             return "cp1252"
         return "gb18030" if ranked[:1] == ["gb18030"] else _ask(path, {codec: samples[codec] for codec in ranked[:3]}) if ranked else ""
-    close = [codec for codec in ranked if shares[codec] > shares[ranked[0]] - CLEARLY]
-    if "cp949" in close and len(samples["cp949"]) >= MANY and shares["cp949"] > 1 - CLEARLY / 2:
-        return "cp949"
+    close = [codec for codec in ranked if shares[codec] > shares[ranked[0]] - CLEARLY and (codec not in _NARROW or shares[codec] > CERTAIN)]
+    certain = [codec for codec in close if codec in _NARROW and len(samples[codec]) >= MANY]
+    close = certain or close
     return close[0] if len(close) == 1 else _ask(path, {codec: samples[codec] for codec in close})
 
 
 def _ask(path: Path, samples: dict[str, str]) -> str:
     readings = [f"as {codec.upper()}: {quoted(sample[:40])}" for codec, sample in samples.items()]
     raise ToolError(
-        f"{path}: its encoding isn't clear; it would say, {'; '.join(readings)}. Convert it from the right one: iconv -f {list(samples)[0].upper()} -t UTF-8 FILE > NEW",
+        f"{path}: its encoding isn't clear; it would say, {'; '.join(readings)}. Convert it from the right one: iconv -f {next(iter(samples)).upper()} -t UTF-8 FILE > NEW",
         WANTING,
     )
 
@@ -109,7 +110,8 @@ def _common(codec: str) -> frozenset[str]:
         return _rows("euc-kr", 0xB0, 0xC8, 0xA1) | _PUNCTUATION
     if codec in ("cp932", "euc-jp"):
         return _rows("euc-jp", 0xB0, 0xCF, 0xA1) | _rows("euc-jp", 0xA4, 0xA5, 0xA1) | _PUNCTUATION | {"ー", "々"}
-    return _rows("gb2312", 0xB0, 0xD7, 0xA1) | _rows("big5", 0xA4, 0xC6, 0x40) | _PUNCTUATION
+    chinese = _rows("gb2312", 0xB0, 0xD7, 0xA1) | _rows("big5", 0xA4, 0xC6, 0x40)
+    return frozenset(filter(_CHINESE.match, chinese)) | _PUNCTUATION
 
 
 def _rows(codec: str, first: int, last: int, low: int) -> frozenset[str]:
