@@ -17,22 +17,22 @@ from tools.data.scaffold.trials import FORMS, Trial, held, place
 from tools.errors import ToolError
 from tools.text import one_line, quoted
 
-MOST_OF = 0.9  # a reader that reads fewer of the rows is no rival
+MOST_OF = 0.9  # of the rows
 
 Row = RawRow | BadRow
 
 
 def best_of(trials: list[Trial], path: Path, name: str, said: Said) -> Trial:
-    """Returns the trial that finds most in the file; equals are decided by their order. Raises ToolError where a rival reads a row differently."""
+    """Returns the trial that finds most in the file; equals are decided by their order. Raises ToolError where a rival reads a row differently.
+
+    A reader that refuses more than a tenth of the rows is no rival, and neither is one that has more strings that aren't at their offsets.
+    """
     first = max(trials, key=lambda trial: trial.seen)
     for rival in trials:
-        # A reading whose strings aren't at their offsets is no rival of one whose strings are.
-        if (
-            rival is not first
-            and rival.misplaced <= first.misplaced
-            and rival.rows >= MOST_OF * first.rows
-            and (rows := difference(path, first, rival, said))
-        ):
+        tried = rival.rows + rival.refusals - rival.refused["unannotated"]
+        if rival is first or rival.misplaced > first.misplaced or rival.rows < MOST_OF * tried:
+            continue
+        if rows := difference(path, first, rival, said):
             raise ToolError(_question(name, [first, rival], rows))
     return first
 
