@@ -16,7 +16,7 @@ from tools.data.readers import READERS
 from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.example import Entity
 
-KINDS = {"json", "encoding", "truncated", "type", "unannotated"}
+KINDS = {"json", "encoding", "truncated", "type", "unannotated", "named"}
 PERSON = {"label": "PER", "text": "张三", "start": 0, "end": 2}
 LABELLED = {"start": 0, "end": 2, "text": "张三", "labels": ["PER"]}
 # One row or more of each format, as JSON values; the others are below.
@@ -36,6 +36,20 @@ VALID: dict[str, list[Any]] = {
         {"originalText": "张三", "spans": [{"start_pos": 0, "end_pos": 2, "label_type": "PER"}], "answer": "accept"},
         {"text": "张三", "entities": [{"offset": 0, "length": 2, "type": "PER", "entity": "张三"}, {"span": [0, 1], "type": "X"}]},
         {"text": "张三", "label": {"PER": ["张三"], "X": [[0, 1]]}},
+    ],
+    "instruction": [
+        {"instruction": "找", "input": "张三", "output": '[{"label": "PER", "text": "张三"}]'},
+        {"instruction": "找", "input": "张三来", "output": "PER：张三"},
+        {"instruction": "找", "input": "张三", "output": "无"},
+    ],
+    "iepile": [
+        {"task": "NER", "instruction": '{"schema": ["PER"], "input": "张三"}', "output": '{"PER": ["张三"]}'},
+        {"instruction": '{"schema": ["PER", "X"], "input": "张三"}', "input": "", "output": '{"X": "NAN"}'},
+    ],
+    "uie": [
+        {"content": "张三", "result_list": [{"text": "张三", "start": 0, "end": 2}], "prompt": "PER"},
+        {"content": "张三", "result_list": [], "prompt": "X"},
+        {"content": "好", "result_list": [{"text": "正", "start": -4, "end": -3}], "prompt": "情感[正，负]"},
     ],
     "tokens": [{"tokens": ["张", "三", "来"], "ner_tags": ["B-PER", "I-PER", "O"]}, {"text": "张三", "labels": ["B-PER", "I-PER"]}],
     "label_studio": [

@@ -38,7 +38,8 @@ class BadRow:
     """A row that can't become an example. `reason` is a sentence.
 
     `kind` is 'json' (unreadable JSON), 'encoding' (not UTF-8), 'truncated' (the file ends in the middle of the row), 'type' (a field is missing or has the
-    wrong type) or 'unannotated' (there is no annotation to learn from).
+    wrong type), 'unannotated' (there is no annotation to learn from) or 'named' (the whole file is something else than the reader reads, and the reason
+    says what it is and what to do).
     """
 
     line: int

@@ -52,7 +52,8 @@ def _mark(sentences: Sequence[Sequence[str]]) -> str:
         if all(map(_PART_OF_SPEECH.fullmatch, tags)):
             raise Unusable(
                 f"every word has a tag, such as {shown(tags[0])}, and none is O: parts of speech. Where some are entities, such as nr, ns and nt, write O for the others:"
-                f" perl -pe 's{{{re.escape(mark)}(?!(nr|ns|nt)\\b)\\S+}}{{{mark}O}}g' FILE > NEW"
+                f" perl -pe 's{{{re.escape(mark)}(?!(nr|ns|nt)\\b)\\S+}}{{{mark}O}}g' FILE > NEW",
+                "named",
             )
     raise Unusable(f"not words with a tag behind each (word/O word/LABEL): {shown(' '.join(sentences[0])[:60])}.")
 

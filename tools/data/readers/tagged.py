@@ -105,7 +105,8 @@ def _rules(head: Sequence[Sentence], reading: Reading) -> _Rules:
     notation = notation_of(layers, reading)
     if any(token.startswith("##") and len(token) > 2 for sentence in tokens for token in sentence):
         raise Unusable(
-            "tokens such as '##ing' are a BERT tokenizer's pieces, and the text can't be had from them: take the file before it was tokenized."
+            "tokens such as '##ing' are a BERT tokenizer's pieces, and the text can't be had from them: take the file before it was tokenized.",
+            "named",
         )
     spaced = sum(" " in token for sentence in tokens for token in sentence) / max(1, sum(map(len, tokens)))
     has_entities = any(tag.label for layer in layers for tag in notation.tags(layer) if tag)

@@ -102,6 +102,8 @@ def notation_of(sentences: Sequence[Sequence[str]], reading: Reading) -> Notatio
     if counts and all(tag.isascii() and tag.isdecimal() for tag in counts):
         numbers = _numbers(counts, reading)
         counts = Counter({numbers[int(tag)]: count for tag, count in counts.items() if int(tag) < len(numbers)})
+    if odd := next((tag for tag, count in counts.items() if count * 20 > counts.total() and no_tag(tag)), ""):
+        raise Unusable(f"{no_tag(odd)}.", "named")
     form = _form(counts)
     outside = _outside(counts, form)
     if form in (LOWER_PREFIX, LOWER_SUFFIX):
@@ -135,7 +137,7 @@ def no_tag(written: str) -> str:
 def _numbers(counts: Counter[str], reading: Reading) -> tuple[str, ...]:
     if not reading.numbers:
         highest = max(map(int, counts))
-        raise Unusable(f"the tags are numbers, 0 to {highest}: say which tags they stand for, in order, such as numbers=[O,B-PER,I-PER].")
+        raise Unusable(f"the tags are numbers, 0 to {highest}: say which tags they stand for, in order, such as numbers=[O,B-PER,I-PER].", "named")
     reading.apply("the tags are numbers, and stand for the task's `numbers`")
     return tuple(reading.numbers)
 
@@ -149,10 +151,11 @@ def _form(counts: Counter[str]) -> re.Pattern[str] | None:
     names = counts.keys() - {"O"}
     if names and names <= {*_LETTERS} and len(names) + ("O" in counts) > 1:
         raise Unusable(
-            f"the tags {', '.join(sorted(names))} have no label: write one behind each (B-NAME, I-NAME). If they part a text into words, there are no entities here."
+            f"the tags {', '.join(sorted(names))} have no label: write one behind each (B-NAME, I-NAME). If they part a text into words, there are no entities here.",
+            "named",
         )
     if sum(counts[tag] for tag in counts if _BRACKETS.fullmatch(tag)) > counts.total() / 2 and any("(" in tag for tag in counts):
-        raise Unusable("the tags are brackets, (LABEL* … *), as in OntoNotes (CoNLL-2012): write them as B-LABEL, I-LABEL and O.")
+        raise Unusable("the tags are brackets, (LABEL* … *), as in OntoNotes (CoNLL-2012): write them as B-LABEL, I-LABEL and O.", "named")
     return None if _are_labels(counts) else PREFIX
 
 

@@ -115,7 +115,8 @@ def columns_of(lines: Sequence[Line], reading: Reading) -> Columns:
     if not blank and begins < 0 and not end and len(plain) > LONGEST:
         raise Unusable(
             f"no blank line among the first {len(plain):,} lines: the file would be one row. Put a blank line between sentences, such as behind each line of '。':"
-            " awk '{print} /^。/{print \"\"}' FILE > NEW"
+            " awk '{print} /^。/{print \"\"}' FILE > NEW",
+            "named",
         )
     _say(lead, found, number, begins, end, reading)
     return Columns(
@@ -141,7 +142,8 @@ def _need_tokens(lines: Sequence[Line], separator: str, has_header: bool) -> Non
     cells = [cell for line in lines for cell in line.text.split()]
     if len(cells) > 3 * len(lines) and sum(len(cell) == 1 for cell in cells) > 0.9 * len(cells):
         raise Unusable(
-            "each line holds characters only, and no tags. Where a second file with as many lines has the tags, join them: paste TOKENS TAGS > NEW"
+            "each line holds characters only, and no tags. Where a second file with as many lines has the tags, join them: paste TOKENS TAGS > NEW",
+            "named",
         )
 
 
@@ -228,7 +230,9 @@ def _roles(table: Sequence[tuple[int, list[str]]], number: int, lead: int, readi
         tags = [column for column in range(lead, number) if column in tags or (counts[column].keys() == {"O"} and column > lead)]
     left = [column for column in range(lead, number) if column not in tags]
     if not left:
-        raise Unusable("each line holds tags only. Where their tokens are in a second file with as many lines, join them: paste TOKENS TAGS > NEW")
+        raise Unusable(
+            "each line holds tags only. Where their tokens are in a second file with as many lines, join them: paste TOKENS TAGS > NEW", "named"
+        )
     if len(tags) > 1:
         _need_layers(table, tags)
     return {"token": left[0], "tags": tuple(tags)}
@@ -265,7 +269,8 @@ def _need_layers(table: Sequence[tuple[int, list[str]]], tags: Sequence[int]) ->
     if equal * 2 > len(tagged):
         names = " and ".join(str(column + 1) for column in tags)
         raise Unusable(
-            f"columns {names} mostly hold the same tags, as gold and predicted ones do: say which to read, such as fields.tags={tags[0] + 1}."
+            f"columns {names} mostly hold the same tags, as gold and predicted ones do: say which to read, such as fields.tags={tags[0] + 1}.",
+            "named",
         )
 
 

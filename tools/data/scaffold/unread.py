@@ -39,6 +39,8 @@ def explain(path: Path, name: str, reader: str | None) -> str:
     title = f"{name}: {f'the reader {reader} reads no row of it' if reader else 'no reader reads it'}."
     if remedy := _remedy(path, name, is_json=tried[-1].reader != "bio"):
         return f"{title}\n{remedy}\nThe known formats: {PAGE}"
+    if named := [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"]:
+        return "\n".join([title, *dict.fromkeys(named), f"The known formats: {PAGE}"])
     line = next(text_lines(path), None)
     lines = [f"Its line {line.line}: {one_line(line.reason if isinstance(line, BadRow) else shown(line.text))}"] if line else []
     if all(trial.refused["unannotated"] > trial.refusals / 2 for trial in tried):
