@@ -39,7 +39,7 @@ def test_an_encoding_is_told_from_the_whole_file(tmp_path: Path, data: bytes, en
 SIMPLIFIED = '{"text": "李雪梅下周去无锡的分公司，见两位客户。"}\n'
 TRADITIONAL = '{"text": "陳經理今天從臺中回來，會議改到週五舉行。"}\n'
 JAPANESE = '{"text": "鈴木さんは来週、大阪の本社へ行きます。"}\n'
-KOREAN = '{"text": "이영희는 다음 주에 부산에 있는 회사에 갑니다."}\n'
+KOREAN = '{"text": "이영희는 다음 주 화요일에 부산에 있는 회사에 갑니다."}\n'
 
 
 @pytest.mark.parametrize("times", [1, 20])
