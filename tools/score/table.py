@@ -21,14 +21,19 @@ ONLY_MICRO = " (in micro alone: macro is over the task's labels)"
 MOST = 10  # labels that a line names
 
 
-def table(score: Score) -> DataFrame:
-    """Returns one row a label, then micro and macro averages: Label, Precision, Recall, F1, Support, TP, FP, FN."""
+def table(score: Score, strict: bool = False) -> DataFrame:
+    """Returns one row a label, then micro and macro averages: Label, Precision, Recall, F1, Support, TP, FP, FN.
+
+    With `strict`, the averages of the answers in the trained form alone follow.
+    """
     from pandas import DataFrame
 
     rows = [_row(label, counts) for label, counts in score["labels"].items()]
     if unknown := score["failures"]["unknown_label"]:
         rows.append(_row(NO_LABEL, Counts(fp=unknown).to_dict()))
     rows += [_row("Micro Avg.", score["micro"]), _row("Macro Avg.", score["macro"])]
+    if strict:
+        rows += [_row("Strict Micro", score["strict"]["micro"]), _row("Strict Macro", score["strict"]["macro"])]
     return DataFrame(rows).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
@@ -37,20 +42,11 @@ def _row(name: str, counts: Mapping[str, Any]) -> dict[str, Any]:
     return ratios | {column: counts.get(column.lower()) for column in COUNTS}
 
 
-def _with_strict(score: Score) -> DataFrame:
-    """Returns the table with the averages of answers in the trained form alone below the others."""
-    from pandas import concat
-
-    frame, strict = table(score), score.get("strict", {})
-    more = [_row(f"Strict {average.title()}", strict[average]) for average in ("micro", "macro") if average in strict]
-    return concat([frame, frame.iloc[:0].from_records(more).astype(dict.fromkeys(COUNTS, "Int64"))], ignore_index=True) if more else frame
-
-
 def show(score: Score) -> str:
-    """Returns the table as the CLUENER document prints it, with support and the strict averages, then how answers were read, intervals, floor and published figures,
-    then failures and rules where there are any.
+    """Returns the table as the CLUENER document prints it, with support and the strict averages, then how the answers were read, then intervals, floor, published
+    figures and failures.
     """
-    frame = _with_strict(score)[["Label", "Precision", "Recall", "F1", "Support"]]
+    frame = table(score, strict=True)[["Label", "Precision", "Recall", "F1", "Support"]]
     text = frame.astype(object).where(frame.notna(), "-")
     text.loc[text["Label"].isin(["Macro Avg.", "Strict Macro"]), ["Precision", "Recall"]] = "-"  # a mean of ratios isn't a ratio of anything
     lines = [text.to_string(index=False, float_format=lambda value: f"{value:.4f}"), f"rows {score['rows']:,}{_beside(score)}"]
