@@ -1,0 +1,113 @@
+"""Reads rows of instruction tuning, of entities or of classes: Alpaca, ShareGPT, OpenAI's messages, Firefly and the like.
+
+{"instruction": "找出人名和地点", "input": "张三在北京", "output": "[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}]"}
+{"instruction": "这条新闻属于哪一类？", "input": "比赛结束了", "output": "体育"}
+
+What a row asks and answers is told by `turns`, where the text stands by `frame`, what the answer holds by `written`. The answer has no offsets, so each string is placed
+where it stands first in the text. Answers that are one word out of few are classes; `fields.label=output` says that they are, `fields.text=input` which field is the
+text. Out: one RawRow or BadRow a row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tools.data.readers.fields import Unusable
+from tools.data.readers.frame import Frame, find_frame
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.turns import Turns, turns_of
+from tools.data.readers.written import Written, is_word, placed, read_written
+
+HEAD = 200  # rows that are looked at first
+MOST_CLASSES = 100
+
+
+def read_instruction(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+    """Yields one row for each question with its answer."""
+    file = _File(path, reading)
+    return json_rows(file.row)(path, reading)
+
+
+class _File:
+    """One file: where its rows have their text, and whether their answers are classes. `refusal` says why no row can be read, if so."""
+
+    def __init__(self, path: Path, reading: Reading) -> None:
+        rows = _first_rows(path)
+        asked = reading.fields.get("text")
+        self.refusal, self.frame, self.has_classes = "", Frame(asked or ""), "label" in reading.fields
+        try:
+            if rows and not asked:
+                self.frame = find_frame([row.asked for row in rows])
+            if rows and not self.has_classes:
+                self.has_classes = _are_classes(rows, self.frame)
+        except Unusable as fault:
+            self.refusal = fault.args[0]
+        self._reading = reading
+
+    def row(self, line: int, row: dict[str, Any], _: Reading) -> RawRow:
+        turns = _turns(row)
+        if self.refusal:
+            raise Unusable(self.refusal)
+        text = self.frame.text_of(turns.asked)
+        written = Written(None, turns.answer.strip()) if self.has_classes and is_word(turns.answer) else read_written(turns.answer, text)
+        if written.pairs is None and not self.has_classes:
+            raise Unusable(f"the answer {shown(written.word)} is no entity with its label; fields.label=output says that answers are classes.")
+        if written.pairs is None:
+            return self._said(RawRow(line, text, [], written.word), "each answer is one word out of few, so it is the text's class")
+        return self._said(
+            RawRow(line, text, placed(text, written.pairs)),
+            "each string of an answer, which has no offsets, is placed where it stands first in the text",
+        )
+
+    def _said(self, row: RawRow, rule: str) -> RawRow:
+        self._reading.apply(str(self.frame), row.line)
+        if self.frame.is_doubtful:
+            self._reading.doubt(f"Every row has {shown(self.frame.before[-20:])} before the text, which may be a part of it.", row.line)
+        self._reading.apply(rule, row.line)
+        return row
+
+
+def _turns(row: dict[str, Any]) -> Turns:
+    turns = turns_of(row)
+    if any('"schema"' in words and words.lstrip().startswith("{") for words in turns.asked.values()):
+        raise Unusable("the question is JSON with a schema, as IEPile writes it: --reader iepile reads it.")
+    return turns
+
+
+def _first_rows(path: Path) -> list[Turns]:
+    rows: list[Turns] = []
+
+    def look(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+        rows.append(_turns(row))
+        return RawRow(line, "", [])
+
+    for _ in islice(json_rows(look)(path, Reading()), HEAD):
+        pass
+    return rows
+
+
+def _are_classes(rows: list[Turns], frame: Frame) -> bool:
+    """Returns whether the answers are classes. Raises Unusable where they are neither entities nor one word out of few."""
+    words: Counter[str] = Counter()
+    entities = others = 0
+    for row in rows:
+        try:
+            written = read_written(row.answer, frame.text_of(row.asked))
+        except Unusable:
+            continue
+        entities += bool(written.pairs)
+        others += written.pairs is None
+        words.update([written.word] if written.word else [])
+    if entities or not others:
+        return False
+    if 2 <= len(words) <= MOST_CLASSES and 2 * len(words) <= words.total():
+        return True
+    some = ", ".join(map(shown, [*words][:3]))
+    raise Unusable(
+        f"the answers ({some}, …) are no entities with labels, and {len(words)} different ones in {words.total()} rows: fields.label=output says that they are classes."
+    )

@@ -1,0 +1,82 @@
+"""Reads UIE's training data (PaddleNLP), one row a text and label, span ends exclusive:
+
+{"content": "张三在北京", "result_list": [{"text": "张三", "start": 0, "end": 2}], "prompt": "人名"}
+
+The rows of one text are joined into one. A prompt X的Y, X being in the text, asks for a relation and is passed over. A prompt with options, 情感倾向[正向，负向], asks for a class,
+which its offsets, below zero, find in the prompt. Out: one RawRow or BadRow a text. Source: github.com/PaddlePaddle/PaddleNLP, information_extraction/text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tools.data.readers.fields import Unusable, entity, objects, string
+from tools.data.readers.json_list import json_rows
+from tools.data.readers.parts import Parts
+from tools.data.readers.row import BadRow, RawRow, Reading, shown
+
+_OPTIONS = re.compile(r".*\[([^\[\]]+)\]")
+_SEPARATOR = re.compile(r"\s*[,，;；、]\s*")
+_RELATIONS = (re.compile(r"(?P<subject>.+)的(?P<name>.+)"), re.compile(r"(?P<name>.+) of (?P<subject>.+)"))
+
+
+class _Asked(NamedTuple):
+    """One row: its prompt, and what it found, entities under the prompt as label or a class."""
+
+    prompt: str
+    row: RawRow
+
+
+def read_uie(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+    """Yields one row for each text."""
+    asked: list[_Asked] = []
+
+    def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+        asked.append(_asked(line, row))
+        return asked[-1].row
+
+    bad = [row for row in json_rows(parse)(path, reading) if isinstance(row, BadRow)]
+    parts, relations = Parts(), _relations(asked)
+    for prompt, row in asked:
+        if prompt in relations:
+            reading.apply(f"prompts of the form X的Y, such as {shown(prompt)}, ask for relations and were passed over", row.line)
+            parts.add(RawRow(row.line, row.text, []), [])
+        else:
+            parts.add(row, [prompt])
+    if len(asked) > len(parts.texts):
+        reading.apply("the rows of one text, one a label, are one row")
+    yield from parts.joined(bad)
+
+
+def _asked(line: int, row: dict[str, Any]) -> _Asked:
+    text, prompt, results = string(row, "content"), string(row, "prompt"), objects(row, "result_list")
+    if (options := _OPTIONS.fullmatch(prompt)) and all(type(start := result.get("start")) is int and start < 0 for result in results):
+        if len(results) != 1:
+            raise Unusable(f"one class is needed, the row has {len(results)} of {shown(prompt)}.", "unannotated" if not results else "type")
+        return _Asked(prompt, RawRow(line, text, [], string(results[0], "text"), _SEPARATOR.split(options[1])))
+    found = [entity({**result, "label": prompt}, "label", "text", "start", "end") for result in results]
+    return _Asked(prompt, RawRow(line, text, found))
+
+
+def _relations(asked: list[_Asked]) -> set[str]:
+    """Returns the prompts that ask for a relation: each of their texts has the subject, which is an entity of the text or one of several of that relation."""
+    entities: defaultdict[str, set[str]] = defaultdict(set)
+    texts: defaultdict[str, set[str]] = defaultdict(set)
+    for prompt, row in asked:
+        texts[prompt].add(row.text)
+        entities[row.text].update(one.text for one in row.entities)
+    found: dict[str, tuple[str, str]] = {}  # prompt → subject, relation
+    for prompt, own in texts.items():
+        for form in _RELATIONS:
+            if (match := form.fullmatch(prompt)) and all(match["subject"] in text for text in own):
+                found[prompt] = match["subject"], match["name"]
+    subjects: defaultdict[str, set[str]] = defaultdict(set)
+    for subject, name in found.values():
+        subjects[name].add(subject)
+    return {
+        prompt for prompt, (subject, name) in found.items() if len(subjects[name]) > 1 or all(subject in entities[text] for text in texts[prompt])
+    }
