@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from tools.data.readers.binary import what_binary
+from tools.data.readers.explosion import unpacked
 from tools.data.readers.fields import Unusable
 from tools.data.readers.json_faults import CUT, broken
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading, shown
@@ -22,7 +23,6 @@ from tools.files import encoding_problem, need_file
 
 # UTF-32's little-endian mark begins with UTF-16's, so it stands first.
 _WIDE = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-_TURNED_DOWN = ("reject", "ignore")
 Parse = Callable[[int, dict[str, Any], Reading], RawRow]
 
 
@@ -77,21 +77,14 @@ def json_lines(parse: Parse) -> Reader:
 
 
 def row_of(line: int, value: Any, parse: Parse, reading: Reading) -> RawRow | BadRow:
-    """Returns the row that `parse(line, value, reading)` makes of a decoded value, or a BadRow with the reason why it can't.
-
-    A text with its annotation, ["…", {"entities": …}], as spaCy's training data has them, is the object of both. Prodigy's rows that the annotator turned down
-    have no annotation.
-    """
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
-        value = {"text": value[0], **value[1]}
-    if not isinstance(value, dict):
-        return BadRow(line, f"a JSON object is needed, this is {shown(value)}.")
-    if value.get("answer") in _TURNED_DOWN:
-        return BadRow(line, f"its 'answer' is '{value['answer']}' (Prodigy's): the annotator didn't accept the row.", "unannotated")
+    """Returns the row that `parse(line, value, reading)` makes of a decoded value, or a BadRow with the reason why it can't."""
     try:
-        return parse(line, value, reading)
+        value = unpacked(value)
+        if isinstance(value, dict):
+            return parse(line, value, reading)
     except Unusable as fault:
         return BadRow(line, *fault.args)
+    return BadRow(line, f"a JSON object is needed, this is {shown(value)}.")
 
 
 def named(row: RawRow | BadRow, item: str) -> RawRow | BadRow:
