@@ -46,3 +46,10 @@ def test_only_the_rows_that_share_a_line_have_numbers(tmp_path: Path) -> None:
     first, second, third = map(json.dumps, ROWS)
     assert places(tmp_path, f"[{first}\n, {second}, {third}]") == ["a.json:1", "a.json:2 (row 2)", "a.json:2 (row 3)"]
     assert places(tmp_path, '[{"text": "甲"},\n{"text": "乙", "text": "丙"}, {"text": "丁"}]') == ["a.json:1", "a.json:2 (row 2)", "a.json:2 (row 3)"]
+
+
+def test_a_list_a_line_is_a_row_a_line(tmp_path: Path) -> None:
+    pairs = [[row["text"], {}] for row in ROWS if row]
+    assert places(tmp_path, "\n".join(map(json.dumps, pairs))) == ["a.json:1", "a.json:2"]
+    assert places(tmp_path, json.dumps(pairs[0])) == ["a.json:1"]
+    assert places(tmp_path, json.dumps(pairs, indent=1)) == ["a.json:2", "a.json:6"]

@@ -38,6 +38,12 @@ def test_numbers_count_blank_lines_and_only_lf_ends_a_line(tmp_path: Path) -> No
     ]
 
 
+def test_a_file_without_lf_has_the_lines_of_old_macs(tmp_path: Path) -> None:
+    assert lines(tmp_path, "一\r二\r\r三".encode()) == [Line(1, "一", True), Line(2, "二", True), Line(4, "三", False)]
+    assert lines(tmp_path, "一\r二\n三".encode()) == [Line(1, "一\r二", True), Line(2, "三", False)]
+    assert rows(tmp_path, b'{"a": 1}\r{"a": 2}\r') == [RawRow(1, '{"a": 1}', []), RawRow(2, '{"a": 2}', [])]
+
+
 def test_a_byte_order_mark_is_dropped_at_the_start_only(tmp_path: Path) -> None:
     assert lines(tmp_path, "\ufeff一\n\ufeff二\n".encode()) == [Line(1, "一", True), Line(2, "\ufeff二", True)]
     assert lines(tmp_path, "\ufeff".encode()) == []

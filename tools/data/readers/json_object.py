@@ -32,7 +32,7 @@ def is_object(path: Path) -> bool:
         first = next((line for line in file if line.removeprefix(BOM).strip()), b"")
         rest = next((line for line in file if line.strip()), b"")
     if not rest:
-        return b"\r" not in first.strip() and b"[" in first
+        return b"\r" not in first.strip() and first.rstrip().endswith(b"}")
     return _OPEN.fullmatch(first.rstrip()[-1:] + b"\n" + (rest.lstrip()[:1] if first.rstrip().endswith((b"{", b",")) else b"")) is not None
 
 
