@@ -28,7 +28,7 @@ from tools.data.offsets import Evidence
 from tools.data.readers.row import BadRow, RawRow, Reader, place_of
 from tools.data.repeats import annotation, digest
 from tools.data.sources import Source, command, in_turn, keep_raw, of_kind, sources_of, split_of
-from tools.data.stamp import INFO, stamp
+from tools.data.stamp import INFO, left_over, stamp
 from tools.errors import WANTING, ToolError
 from tools.example import Example
 from tools.files import Transaction, read_json
@@ -55,6 +55,8 @@ def _convert_and_show(task: Task, out: Path) -> int:
         print(f"{split} → {split.alpaca}")
         if split.refused or split.repeated:
             print(f"  rows left out, with reasons: {split.skipped}")
+    for gone, paths in left_over(task, out).items():
+        print(f"look: {paths[0]}: the task no longer has the split '{gone}', whose texts may be trained on now. To remove it: rm {' '.join(map(str, paths))}")
     excerpts = splits[0].excerpts
     print(*excerpts.lines(), *(f"look: {doubt}" for doubt in excerpts.doubts()), sep="\n", flush=True)
     return 0

@@ -95,9 +95,12 @@ class Evidence:
     def verdict(self) -> Verdict:
         """Returns what the whole file says."""
         votes = self._for + self._of_strings()
-        rivals = [reading for reading in UNITS[1:] if self._differ[reading, OWN]]
+        rivals: list[str] = []  # without those that are the same as a simpler one in this file
+        for reading in UNITS[1:]:
+            if all(self._differ[reading, other] for other in (OWN, *rivals)):
+                rivals.append(reading)
         for reading in rivals:
-            others = [other for other in rivals if other != reading and self._differ[reading, other]]
+            others = [other for other in rivals if other != reading]
             if _clear(votes, reading, OWN) and not any(_stands_against(votes, other, reading) for other in others):
                 return self._verdict(votes, reading)
         against = [reading for reading in rivals if votes[reading, OWN] and votes[reading, OWN] * 3 > votes[OWN, reading]]

@@ -34,6 +34,7 @@ MEANING = {
 _NO_FIRST = frozenset("，。、：；！？…,:;!?)]}）】》」』〉”’％%~～·")
 _NO_LAST = frozenset("，。、：；,:;([{（【《「『〈“‘·")
 _NO_EDGE = {"Cc", "Cf", "Mn", "Me", "So", "Zl", "Zp", "Zs"}  # blanks, invisible characters, and symbols such as emoji
+_BEHIND = {"Cf", "Mn", "Me"}  # marks, which stand behind their character
 _NEVER_INSIDE = re.compile(r"[\r\n。！？；]")
 _PAIRS = ("《》", "“”", "（）", "()", "「」", "『』", "【】", "[]", "〈〉", "‘’", "{}")
 _HALVES = re.compile("[" + re.escape("".join(_PAIRS)) + '"]')
@@ -74,9 +75,9 @@ def span_of(text: str, start: int, end: int, reading: str) -> Span | None:
 def _edges(text: str, reading: str) -> Sequence[int]:
     """Returns the offset of each character's beginning, and of the text's end."""
     wide, line_end = reading in (UTF16, BOTH), reading in (CRLF, BOTH)
-    following = text[1:] + " "
-    widths = [2 if wide and c > "\uffff" else int(not (line_end and c == "\r" and after == "\n")) for c, after in zip(text, following, strict=True)]
-    return [*accumulate(widths, initial=0)] if text else [0]
+    pairs = zip(text, text[1:] + " ", strict=False)  # each character and the one behind it
+    widths = [2 if wide and c > "\uffff" else int(not (line_end and c == "\r" and after == "\n")) for c, after in pairs]
+    return [*accumulate(widths, initial=0)]
 
 
 def is_cut(text: str, span: Span | None) -> bool:
@@ -88,7 +89,9 @@ def is_cut(text: str, span: Span | None) -> bool:
     first, last = text[start], text[end - 1]
     if first in _NO_FIRST or last in _NO_LAST or (start and _joined(text[start - 1], first)) or (end < len(text) and _joined(last, text[end])):
         return True
-    if not (first.isalnum() and last.isalnum()) and (unicodedata.category(first) in _NO_EDGE or _ends_oddly(last)):
+    if not (first.isalnum() and last.isalnum()) and (
+        _is_odd(first) or (_is_odd(last) and unicodedata.category(last) not in _BEHIND) or last == "\u200d"
+    ):
         return True
     string = text[start:end]
     return bool(_NEVER_INSIDE.search(string, 1, len(string) - 1)) or (bool(_HALVES.search(string)) and _has_half(string))
@@ -122,8 +125,9 @@ def _joined(before: str, after: str) -> bool:
     return after in "\u200d\ufe0f\ufe0e" or before == "\u200d" or (after > "\u02ff" and unicodedata.category(after) in ("Mn", "Mc", "Me", "Sk"))
 
 
-def _ends_oddly(last: str) -> bool:
-    return unicodedata.category(last) in _NO_EDGE - {"Mn", "Me", "Cf"} or last == "\u200d"
+def _is_odd(edge: str) -> bool:
+    """Returns whether no entity has this character at its edge: a blank, a mark, or a symbol such as an emoji. Units such as ℃ stand before the arrows in Unicode."""
+    return unicodedata.category(edge) in _NO_EDGE and not edge.isalnum() and not "\u00a1" <= edge < "\u2190"
 
 
 def _has_half(string: str) -> bool:

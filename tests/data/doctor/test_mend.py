@@ -280,7 +280,9 @@ def test_a_reading_of_few_rows_is_not_the_files_unless_it_breaks_none(fix: Calla
 
 
 def test_offsets_without_strings_are_read_as_the_file_speaks_for(fix: Callable) -> None:
-    rows = [{"text": f"😀{name}在{place}。", "label": [[2, 2 + len(name), "name"], [3 + len(name), 5 + len(name), "scene"]]} for name, place in SPOKEN]
+    rows = [
+        {"text": f"😀{name}在{place}。", "label": [[2, 2 + len(name), "name"], [3 + len(name), 5 + len(name), "scene"]]} for name, place in SPOKEN
+    ]
     mended, missing = fix({"train": rows}, reader="doccano")
     assert [[entity["text"] for entity in one["entities"]] for one in mended["train"]] == [[name, place] for name, place in SPOKEN]
     assert missing["train"] == []

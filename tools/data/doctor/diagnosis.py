@@ -189,5 +189,6 @@ def _add_advice(diagnosis: Diagnosis) -> None:
         findings.advise("cutoff", cutoff.advice)
     for path, survey in diagnosis.surveys.items():
         if str(survey):
-            way = "--fix reads them so" if survey.mends_all() else "--fix looks for each string in its text"
+            few = "--fix looks for each string in its text, and leaves out what stays doubtful"
+            way = "--fix reads them so" if survey.mends_all() else f"{survey.right:,} others are right as they are; {few}"
             findings.advise("offsets", f"{path}: {survey}; {way}.")

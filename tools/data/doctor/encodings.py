@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from tools.data.readers.binary import what_binary
+from tools.data.readers.brat import files_of
 from tools.data.readers.lines import open_raw, wide_encoding
 from tools.errors import WANTING, ToolError
 from tools.text import quoted
@@ -38,9 +39,9 @@ def encoding_of(path: Path) -> str:
     """Returns Python's name for the encoding of a whole file: 'utf-8', also with some damaged bytes; 'utf-8-sig' with a byte-order mark; 'gb18030'; 'utf-16' …
 
     A file is in another encoding than UTF-8 if all of it decodes in that and no line is Chinese in UTF-8: damaged UTF-8 often decodes as GB18030 too. A file that isn't
-    text is 'utf-8'. Raises ToolError, with what the file would say in each, where two encodings are about as likely.
+    text is 'utf-8', and so are brat's pairs, which are read where they are. Raises ToolError, with what the file would say in each, where two encodings are about as likely.
     """
-    if what_binary(path):
+    if files_of(path) != [path] or what_binary(path):
         return "utf-8"
     with open_raw(path) as file:
         head = file.read(4096)
