@@ -20,6 +20,7 @@ from pathlib import Path
 from tools.conf.run import Run
 from tools.conf.task import TASKS, Shares, Task, load_task
 from tools.data.readers import READERS
+from tools.data.readers.brat import files_of
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading
 from tools.data.repeats import digest
 from tools.data.spans import OWN, read_as
@@ -132,17 +133,24 @@ def _is_here(task: Task) -> bool:
 
 def sources_of(task: Task) -> tuple[Reader, dict[str, Source]]:
     """Returns the task's reader and each split's source. Raises one ToolError with everything that is missing or wrong."""
-    sources = {split: replace(Source.parse(value), offsets=task.offsets, reading=Reading(task.fields, task.numbers)) for split, value in task.raw.items()}
+    sources = {
+        split: replace(Source.parse(value), offsets=task.offsets, reading=Reading(task.fields, task.numbers)) for split, value in task.raw.items()
+    }
     problems = []
     if task.reader not in READERS:
         problems.append(f"{task.path}: unknown reader '{task.reader}'.{choices(task.reader, READERS)}")
     for split, source in sources.items():
         try:
-            need_file(source.path, f"{task.path} names it as raw.{split}; put it there, or say where it is: raw.{split}=PATH")
+            need_raw(source.path, f"{task.path} names it as raw.{split}; put it there, or say where it is: raw.{split}=PATH")
         except ToolError as error:
             problems.append(str(error))
     all_at_once(problems)
     return READERS[task.reader], sources
+
+
+def need_raw(path: Path, next_command: str) -> Path:
+    """Returns `path` if it is a file, or a folder of brat's pairs. Raises ToolError with the next command otherwise."""
+    return path if path.is_dir() and files_of(path) else need_file(path, next_command)
 
 
 def keep_raw(raw: Iterable[Path], written: Iterable[Path]) -> None:

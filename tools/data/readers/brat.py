@@ -23,6 +23,7 @@ from tools.example import Entity
 from tools.files import encoding_problem
 
 _ENTITY = re.compile(r"T\S*\t(?P<label>\S+) (?P<spans>\d{1,12} \d{1,12}(?:;\d{1,12} \d{1,12})*)(?:\t(?P<text>.*))?")
+_PAIR = (".ann", ".txt")
 _OTHER = re.compile(r"[REAMN#*]\S*\t")
 Shift = Callable[[str, int, int], tuple[int, int]]
 
@@ -36,6 +37,14 @@ class _Span(NamedTuple):
     text: str | None
 
 
+def files_of(path: Path) -> list[Path]:
+    """Returns the files that a raw path stands for: brat's files in a folder, both files of a pair, or else the file itself."""
+    if path.is_dir():
+        return sorted(file for ann in path.rglob("*.ann") for file in (ann, ann.with_suffix(".txt")) if file.is_file())
+    pair = [path.with_suffix(suffix) for suffix in _PAIR] if path.suffix in _PAIR else []
+    return pair if pair and all(file.is_file() for file in pair) else [path]
+
+
 def read_brat(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each line of the texts that brat annotated; a single BadRow for a file that isn't one of a pair."""
     if path.is_dir():
@@ -44,7 +53,7 @@ def read_brat(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
             yield from _document(ann, reading, f"{ann.with_suffix('.txt').relative_to(path)}, line ")
         if not found:
             yield BadRow(1, "no .ann file in this folder.")
-    elif path.suffix in (".ann", ".txt") and all(path.with_suffix(suffix).is_file() for suffix in (".ann", ".txt")):
+    elif len(files_of(path)) > 1:
         yield from _document(path.with_suffix(".ann"), reading, "")
     else:
         yield BadRow(1, "not one of brat's pairs: an .ann file with entities, and its text in a .txt file of the same name beside it.")

@@ -14,6 +14,7 @@ import argparse
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,7 +35,7 @@ from tools.data.scaffold.unread import PAGE
 from tools.data.sources import Source, of_kind
 from tools.errors import ToolError
 from tools.example import Example
-from tools.files import Transaction
+from tools.files import Transaction, replacing
 from tools.text import fold, one_line, quoted
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
@@ -93,15 +94,15 @@ def main(args: argparse.Namespace) -> int:
         task = _staged(draft, Path(folder))
         measured = Run(path, {"model_name_or_path": str(base.folder), "template": template, "output_dir": f"data/outputs/{path.stem}"})
         longest = _longest(task, measured, raws) if base.has_tokenizer else None
-        copies = {raw.place: raw.path for raw in raws if not raw.place.exists()}
+        copied = [raw for raw in raws if raw.copies]
         texts = {
             TASKS / f"{name}.yaml": task_text(draft),
             Path(draft.prompt): prompt_text(draft),
             path: new_run.run_text(base, template, name, draft.kind, longest),
         }
-        _write(copies, texts)
+        _write(raws, texts)
     print(
-        *_about_files(raws, copies),
+        *_about_files(raws, copied),
         *_about_labels(draft),
         f"written: {', '.join(map(str, texts))}",
         *_about_run(draft, base, path, longest),
@@ -160,25 +161,30 @@ def _alpaca_rows(task: Task, raws: list[Raw]) -> Iterator[prompt.AlpacaRow]:
                     yield alpaca
 
 
-def _write(copies: dict[Path, Path], texts: dict[Path, str]) -> None:
+def _write(raws: list[Raw], texts: dict[Path, str]) -> None:
     """Copies the raw files and writes the texts, all or none. Raises ToolError where one of the texts' files is there already."""
     if there := [str(path) for path in texts if path.exists()]:
         raise ToolError(f"{', '.join(there)}: there already, and kept; nothing was written. Take another name, or remove what is there first.")
-    with Transaction() as new:
-        for place, path in copies.items():
-            shutil.copyfile(path, new.open(place).name)
+    with Transaction() as new, ExitStack() as folders:
+        for raw in raws:
+            # A folder may have more files than a process may have open.
+            folder = folders.enter_context(replacing(raw.place)) if raw.copies and raw.path.is_dir() else None
+            for place, file in raw.copies.items():
+                copy = folder / place.relative_to(raw.place) if folder else Path(new.open(place).name)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
         for place, text in texts.items():
             new.open(place).write(text)
 
 
-def _about_files(raws: list[Raw], copies: dict[Path, Path]) -> Iterator[str]:
+def _about_files(raws: list[Raw], copied: list[Raw]) -> Iterator[str]:
     """Yields each raw file's format, an annotation as it was read, the numbers of rows, and the place of a copy."""
     for raw in raws:
         trial = raw.trial
         yield f"{raw.path}: reader {trial.reader}, because {trial.reason}; {trial.sample}"
         if trial.refusals:
             yield f"  {trial.refusals:,} rows can't be read; the doctor gives the reasons, below."
-        if raw.place in copies:
+        if raw in copied:
             yield f"  copied unchanged to {raw.place}; the task names that copy."
 
 

@@ -17,27 +17,32 @@ from typing import NamedTuple
 from tools.conf.task import DATASET, Shares
 from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.readers import READERS
+from tools.data.readers.brat import files_of
 from tools.data.readers.row import RawRow
 from tools.data.scaffold import unread
 from tools.data.scaffold.question import best_of
 from tools.data.scaffold.said import NOTHING, Said, option
 from tools.data.scaffold.trials import HEAD, Trial, heads, read
-from tools.data.sources import share_of
+from tools.data.sources import need_raw, share_of
 from tools.errors import WANTING, ToolError, choices
-from tools.files import need_file
 
 SHARES = (0.1, 0.2, 0.3, 0.5)  # of a single file that becomes dev: the first that leaves no split empty
 FEW = 200  # rows of which some must become dev
 
 
 class Raw(NamedTuple):
-    """A raw file: its split, the user's path, the place where the task names it, a form of it in UTF-8, and its rows as its reader reads them."""
+    """A raw file, or folder: its split, the user's path, the place where the task names it, a form of it in UTF-8, and its rows as its reader reads them."""
 
     split: str
     path: Path
     place: Path
     readable: Path
     trial: Trial
+
+    @property
+    def copies(self) -> dict[Path, Path]:
+        """Each place to which a file has to be copied, with that file: none where the task names the user's own, or a copy that is there."""
+        return {} if self.place.exists() else _copies(self.path, self.place)
 
 
 def raws_of(name: str, files: dict[str, Path], reader: str | None, said: Said, folder: Path) -> list[Raw]:
@@ -46,7 +51,7 @@ def raws_of(name: str, files: dict[str, Path], reader: str | None, said: Said, f
     Raises ToolError (1) where no reader reads a file, and (2) where a file isn't here, several readers read it or its place is taken.
     """
     for split, path in files.items():
-        need_file(path, f"--{'from' if split == 'train' else 'dev'} names it.")
+        need_raw(path, f"--{'from' if split == 'train' else 'dev'} names it.")
     if (dev := files.get("dev")) and dev.samefile(files["train"]):
         raise ToolError(f"{dev}: --from and --dev are one file. Without --dev a part of it is held out, the same texts always on the same side.")
     raws: list[Raw] = []
@@ -108,8 +113,17 @@ def _place(stem: str, path: Path) -> Path:
     for absolute in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100 - a link below the checkout is as good as a file
         if absolute.is_relative_to(Path.cwd()):
             return absolute.relative_to(Path.cwd())
-    suffix = path.suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,10}", path.suffix) else ""
+    suffix = path.suffix if path.is_file() and re.fullmatch(r"\.[A-Za-z0-9]{1,10}", path.suffix) else ""
     place = DATASET / f"{stem}{suffix}"
-    if place.exists() and not (place.is_file() and filecmp.cmp(path, place, shallow=False)):
-        raise ToolError(f"{place}: there already, and kept; {path} would be copied there. Take another name for the task, or move one of the files.")
+    for copy, file in _copies(path, place).items():
+        if copy.exists() and not (copy.is_file() and filecmp.cmp(file, copy, shallow=False)):
+            raise ToolError(
+                f"{copy}: there already, and kept; {file} would be copied there. Take another name for the task, or move one of the files."
+            )
     return place
+
+
+def _copies(path: Path, place: Path) -> dict[Path, Path]:
+    if path.is_dir():
+        return {place / file.relative_to(path): file for file in files_of(path)}
+    return {place.with_suffix(file.suffix) if file.suffix != path.suffix else place: file for file in files_of(path)}
