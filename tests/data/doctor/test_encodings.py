@@ -64,7 +64,7 @@ def test_encodings_that_decode_alike_are_told_by_what_the_file_would_say(tmp_pat
 def test_too_few_characters_to_tell_are_a_question_with_what_each_encoding_says(tmp_path: Path) -> None:
     file = tmp_path / "raw"
     file.write_bytes('{"text": "가다"}\n'.encode("euc-kr"))
-    with pytest.raises(ToolError, match=r"as GB18030: '啊促'; as CP949: '가다'.*iconv -f GB18030 -t UTF-8"):
+    with pytest.raises(ToolError, match=r"as GB18030: '啊促'; .*as CP949: '가다'.*iconv -f GB18030 -t UTF-8"):
         encoding_of(file)
 
 
