@@ -122,7 +122,8 @@ def test_rows_that_prodigys_annotator_turned_down_have_no_annotation(tmp_path: P
     ("row", "kind", "reason"),
     [
         ({"text": TEXT}, "unannotated", "fields.entities=NAME"),
-        ({"正文": TEXT, "entities": [[0, 3, "人名"]]}, "type", "fields.text=NAME"),
+        ({"字段": TEXT, "entities": [[0, 3, "人名"]]}, "type", "fields.text=NAME"),
+        ({"sentence": TEXT, "content": TEXT, "entities": []}, "type", "fields.text=sentence or fields.text=content"),
         ({"text": TEXT, "label": "体育"}, "type", "'label' must be a list of spans, it is '体育'"),
         ({"text": TEXT, "label": ["体育"]}, "type", "a span must be a list or an object"),
         ({"text": TEXT, "entities": [[0, 3]]}, "type", "a span must be [start, end, label]"),

@@ -46,7 +46,7 @@ def _class(labels: Any) -> str:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise Unusable(f"'label' must be [[start, end, label], …] or [label], it is {shown(labels)}.")
     if len(names) > 1:
-        raise Unusable(f"one label is needed, the row has {len(names)}: {shown(names)}.")
+        raise Unusable(f"several classes, {shown(names)}: a row of this project has one class.")
     return names[0]
 
 

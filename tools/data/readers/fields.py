@@ -10,9 +10,6 @@ from typing import Any, TypeGuard
 from tools.data.readers.row import shown
 from tools.example import Entity
 
-# The names under which files have a row's text, and its tokens; the first that is there is taken.
-TEXTS = ("text", "sentence", "content", "data", "originalText", "original_text", "raw_text", "context", "sent")
-TOKENS = ("tokens", "words", "tokenized_text", "token", "word", "chars", "text", "sentence", "sent")
 # No text is so long; larger numbers may have too many digits to be printed.
 _FARTHEST = 2**53
 

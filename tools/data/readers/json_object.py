@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import TEXTS, TOKENS, Unusable
+from tools.data.readers.fields import Unusable
 from tools.data.readers.json_text import ANY, BOM, Member, Whole, cut_off, elements, line_of, members, skip, whole
 from tools.data.readers.lines import DECODER, Parse, named, open_raw, row_of
+from tools.data.readers.roles import NAMES, OF_JSON, key_of
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 
 # Behind a first line that ends so, the rest of an object stands in the next line.
 _OPEN = re.compile(rb'(?:[{,]\s*\n\s*["}]|[\[:]\s*\n)')
-_ROW_KEYS = {*TEXTS, *TOKENS, "conversations", "input", "messages"}
+_OF_ROWS = OF_JSON.union(*NAMES["text"][:2], *NAMES["tokens"], ("tokenizedtext", "conversations", "input", "messages"))
 _NOT_ROWS = {"entities", "label", "labels", "ner", "spans", "relations"}
 
 
@@ -76,7 +77,7 @@ def _objects(file: Whole, position: int, parse: Parse, reading: Reading) -> Iter
 
 def _wrapped(found: list[Member]) -> list[Member] | None:
     """Returns the members that have the rows: a list of rows, or every member where each is a row; None where the object is itself a row."""
-    if any(one.key in _ROW_KEYS and isinstance(one.value, str) for one in found) or any(
+    if any(key_of(one.key) in _OF_ROWS and isinstance(one.value, str) for one in found) or any(
         one.key == "data" and isinstance(one.value, dict) for one in found
     ):
         return None
@@ -89,7 +90,7 @@ def _wrapped(found: list[Member]) -> list[Member] | None:
 def _is_row(value: Any) -> bool:
     if isinstance(value, list):
         return len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
-    return isinstance(value, dict) and (not _ROW_KEYS.isdisjoint(value) or isinstance(value.get("data"), dict))
+    return isinstance(value, dict) and (any(key_of(key) in _OF_ROWS for key in value) or isinstance(value.get("data"), dict))
 
 
 def _is_table(found: list[Member]) -> bool:

@@ -37,6 +37,8 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
     "sentence": (_words("sentence sentenceid sentenceno sentenceidx sentid sid sentnum 句子 句子编号 句子id 句号 句id docid"),),
     "description": (_words("labeldesc labelname labeltext classname categoryname classdesc 标签名 标签名称 类别名 类别名称 分类名称"),),
 }
+# What the text of a JSON row is called beside the first two tiers: CCKS, doccano of old, MRC sets.
+OF_JSON = _words("originaltext rawtext data context sent")
 _SECOND = _words("textb sentence2 text2 question2 query2 sentenceb hypothesis premise 句子2 文本2")
 _KNOWN = frozenset().union(*(tier for tiers in NAMES.values() for tier in tiers))
 _INDEX = frozenset(["", "id", "idx", "index", "no", "guid", "qid", "序号", "编号", "unnamed0"])

@@ -18,14 +18,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import TEXTS, Unusable, slice_of
+from tools.data.readers.fields import Unusable, slice_of
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.mentions import Mention, mentions
+from tools.data.readers.roles import NAMES, OF_JSON, key_of
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
 
@@ -51,6 +52,7 @@ _OTHERS = {
     "span_position": "MRC-NER's, a question about one label a row. Bring the rows of one text together: its spans, and entity_label as their label",
     "paragraphs": "a document's paragraphs (SQuAD's, or spaCy 2's training data). Write one text and its spans a row",
     "event_list": "events (DuEE's), not entities",
+    "annotation_id": "Label Studio's (JSON-MIN): --reader label_studio",
     "h": "a relation between two entities (head and tail), not all entities of the text",
 }
 
@@ -104,13 +106,25 @@ def _annotation(row: dict[str, Any], reading: Reading) -> tuple[str, list[Mentio
 
 
 def _text(row: dict[str, Any], reading: Reading) -> str:
-    key = reading.fields.get("text") or next((key for key in TEXTS if isinstance(row.get(key), str)), "text")
-    text = row.get(key)
-    if isinstance(text, str):
-        return text
-    if text is not None:
-        raise Unusable(f"'{key}' must be a string, it is {shown(text)}.")
-    raise Unusable(f"no '{key}' in {shown(row)}; if another field has the text, name it: fields.text=NAME.")
+    """Returns the row's text: of the field that the task names, else of the only one with a usual name."""
+    told = reading.fields.get("text")
+    for keys in [(told,)] if told else _text_keys(tuple(row)):
+        found = [key for key in keys if isinstance(row.get(key), str)]
+        if len(found) == 1:
+            text: str = row[found[0]]
+            return text
+        if found:
+            raise Unusable(f"'{found[0]}' or '{found[1]}' may be the text; choose one: fields.text={found[0]} or fields.text={found[1]}.")
+        if other := next((key for key in keys if row.get(key) is not None), None):
+            raise Unusable(f"'{other}' must be a string, it is {shown(row[other])}.")
+    raise Unusable(f"no '{told or 'text'}' in {shown(row)}; if another field has the text, name it: fields.text=NAME.")
+
+
+@lru_cache(maxsize=256)
+def _text_keys(keys: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Returns the keys of a row that can be its text's, the likeliest first."""
+    tiers = (NAMES["text"][0], NAMES["text"][1] | OF_JSON)
+    return [tuple(key for key in keys if key_of(key) in tier) for tier in tiers]
 
 
 def _list_of(row: dict[str, Any], reading: Reading) -> str:

@@ -20,7 +20,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import TOKENS, Unusable, is_offset
+from tools.data.readers.fields import Unusable, is_offset
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.lines import Line
 from tools.data.readers.mentions import spelling
@@ -48,6 +48,7 @@ _TAGS = (
     "target",
     "targets",
 )
+_TOKENS = ("tokens", "words", "tokenized_text", "token", "word", "chars", "text", "sentence", "sent", "content")
 _SPANS = ("ner", "entities")
 Span = tuple[int, int, str]  # first token, last token, label
 
@@ -120,7 +121,7 @@ def _tokens_key(row: dict[str, Any], reading: Reading) -> str:
     """Returns the key of the row's list of tokens, else of its text, else an empty string."""
     if asked := reading.fields.get("tokens") or reading.fields.get("text"):
         return asked
-    lists = (key for key in TOKENS if isinstance(row.get(key), list) and all(isinstance(token, str) for token in row[key]))
+    lists = (key for key in _TOKENS if isinstance(row.get(key), list) and all(isinstance(token, str) for token in row[key]))
     return next(chain(lists, (key for key in ("text", "sentence", "content") if isinstance(row.get(key), str))), "")
 
 
