@@ -22,6 +22,11 @@ from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
 
 HEAD = 1000
+_RASA = re.compile(r"\[[^\[\]]+\]\([^\W\d][\w-]*\)")
+_ADVICE = (
+    "entities marked as [text](label), as in Rasa's Markdown: this command writes them as <label>text</label>, which is read:"
+    " sed -E 's#\\[([^]]+)\\]\\(([^)]+)\\)#<\\2>\\1</\\2>#g; s#^- ##' FILE > NEW"
+)
 _HTML = "a|abbr|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|h[1-6]|head|html|i|img|li|ol|p|pre|q|s|small|span|strong|sub|sup|table|tbody|td|th|title|tr|u|ul"
 
 
@@ -54,6 +59,9 @@ def read_marked(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     counts = [sum(mark.whole.search(line.text) is not None for line in known) for mark in MARKS]
     count, mark = max(zip(counts, MARKS, strict=True), key=lambda pair: pair[0])
     if known and (not count or count < mark.share * len(known)):
+        if sum(_RASA.search(line.text) is not None for line in known) * 2 > len(known):
+            yield BadRow(known[0].line, _ADVICE, "named")
+            return
         names = ", ".join(mark.name for mark in MARKS)
         yield BadRow(known[0].line, f"no marked entity ({names}): {shown(known[0].text[:60])}.")
         return

@@ -49,7 +49,7 @@ def _mark(sentences: Sequence[Sequence[str]]) -> str:
             continue
         if any(is_tag(tag) or tag in OUTSIDE for tag in tags):
             return mark
-        if all(map(_PART_OF_SPEECH.fullmatch, tags)):
+        if sum(bool(_PART_OF_SPEECH.fullmatch(tag)) for tag in tags) >= 0.8 * len(tags):
             raise Unusable(
                 f"every word has a tag, such as {shown(tags[0])}, and none is O: parts of speech. Where some are entities, such as nr, ns and nt, write O for the others:"
                 f" perl -pe 's{{{re.escape(mark)}(?!(nr|ns|nt)\\b)\\S+}}{{{mark}O}}g' FILE > NEW",

@@ -2,7 +2,7 @@
 
 In: the tags of a file's first sentences. Out: a Notation, which makes a Tag of each written tag. One rule decides each thing:
 
-- `B-PER` or `B_PER`, or the letter last (`PER-B`): the more frequent. M means I, L means E, U and W mean S. A label has no white space and no '|'.
+- `B-PER` (or `_`, `:`, `.` between), or the letter last (`PER-B`): the more frequent. M means I, L means E, U and W mean S. A label has no white space and no '|'.
 - `b-per` is read where no tag has a capital letter.
 - Where no tag is O, the only other tag that has no letter and label, one of OUTSIDE, means O.
 - Where no tag has a letter and some are O, tags are labels (IO): neighbouring tokens of one label are one entity.
@@ -28,12 +28,12 @@ OUTSIDE = ("0", "o", "_", "-", "OUT", "out", "OTHER", "Other", "other", "NONE", 
 _MEANS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S", "O": "O"}
 _LETTERS = "BIMELSUW"
 _LABEL = r"(?P<label>[^\s|]+)"
-PREFIX = re.compile(rf"(?P<letter>[{_LETTERS}])[-_]{_LABEL}")
-SUFFIX = re.compile(rf"{_LABEL}[-_](?P<letter>[{_LETTERS}])")
-LOWER_PREFIX = re.compile(rf"(?P<letter>[{_LETTERS.lower()}])[-_]{_LABEL}")
-LOWER_SUFFIX = re.compile(rf"{_LABEL}[-_](?P<letter>[{_LETTERS.lower()}])")
+PREFIX = re.compile(rf"(?P<letter>[{_LETTERS}])[-_:.]{_LABEL}")
+SUFFIX = re.compile(rf"{_LABEL}[-_:](?P<letter>[{_LETTERS}])")
+LOWER_PREFIX = re.compile(rf"(?P<letter>[{_LETTERS.lower()}])[-_:.]{_LABEL}")
+LOWER_SUFFIX = re.compile(rf"{_LABEL}[-_:](?P<letter>[{_LETTERS.lower()}])")
 # What has a letter's place but isn't one of the forms above (B, B-) is no label.
-_NAME = re.compile(rf"(?![{_LETTERS}]?(?:[-_].*)?$|.*[-_][{_LETTERS}]$)[^\W\d_][^\s|*()]*", re.IGNORECASE)
+_NAME = re.compile(rf"(?![{_LETTERS}]?(?:[-_].*)?$|.*[-_][{_LETTERS}]$)[^\W\d_][^\s|*()=]*", re.IGNORECASE)
 _BRACKETS = re.compile(r"\*\)*|\(\S+\*\)*|\([\w.-]+\)")
 _MANY = 10_000  # tags that are remembered
 
@@ -148,14 +148,16 @@ def _form(counts: Counter[str]) -> re.Pattern[str] | None:
         times = [sum(count for tag, count in counts.items() if form.fullmatch(tag)) for form in forms]
         if any(times):
             return forms[times[1] > times[0]]
-    names = counts.keys() - {"O"}
-    if names and names <= {*_LETTERS} and len(names) + ("O" in counts) > 1:
+    names = counts.keys() - {"O", "o"}
+    if names and {*map(str.upper, names)} <= {*_LETTERS} and len(counts) > 1:
         raise Unusable(
             f"the tags {', '.join(sorted(names))} have no label: write one behind each (B-NAME, I-NAME). If they part a text into words, there are no entities here.",
             "named",
         )
     if sum(counts[tag] for tag in counts if _BRACKETS.fullmatch(tag)) > counts.total() / 2 and any("(" in tag for tag in counts):
         raise Unusable("the tags are brackets, (LABEL* … *), as in OntoNotes (CoNLL-2012): write them as B-LABEL, I-LABEL and O.", "named")
+    if glued := next((name for name in names if name[0] == "B" and f"I{name[1:]}" in names), ""):
+        raise Unusable(f"the tags {glued} and I{glued[1:]} have nothing between letter and label: write B-{glued[1:]}.", "named")
     return None if _are_labels(counts) else PREFIX
 
 
@@ -170,8 +172,8 @@ def _outside(counts: Counter[str], form: re.Pattern[str] | None) -> str:
     """Returns the tag that means O."""
     if "O" in counts:
         return "O"
-    others = [tag for tag in counts if tag in OUTSIDE] if form is None else [tag for tag in counts if not form.fullmatch(tag)]
-    return others[0] if len(others) == 1 and others[0] in OUTSIDE else "O"
+    others = [tag for tag in counts if (tag in OUTSIDE if form is None else not form.fullmatch(tag))]
+    return others[0] if len(others) == 1 and others[0] in OUTSIDE and len(counts) > 1 else "O"
 
 
 def _b_begins(tags: Sequence[Tag | None]) -> bool:

@@ -33,9 +33,10 @@ LONGEST = 100  # lines; no file is one sentence of more
 BLANK = " \t\v\f"
 # Characters that aren't part of a word may separate a token from its tag; '-' and '_' are part of tags.
 _BETWEEN = re.compile(r"[^\w-]+")
-_TAG = re.compile(r"[BIMELSUW][-_].|[bimelsuw][-_][a-z]")
+_TAG = re.compile(r"[BIMELSUW][-_:.].|[bimelsuw][-_:.][a-z]")
 _CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 _MISC = re.compile(r"(?:^|\|)(NER|ner)=([^|]*)")
+_BRACKET = re.compile(r"\*\)*")
 _RANGE = re.compile(r"\d+[-.]\d+")
 _HEADER = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "ne", "bio", "entity", "标签", "标注", "实体"}
 
@@ -139,7 +140,18 @@ def _need_tokens(lines: Sequence[Line], separator: str, has_header: bool) -> Non
         raise Unusable("a table with a header: its reader is `table`.")
     if sum("\x02" in line.text for line in lines) * 2 > len(lines):
         raise Unusable("a sentence a line, its tokens and tags parted by \\x02: its reader is `table`.")
-    cells = [cell for line in lines for cell in line.text.split()]
+    rows = [line.text.split() for line in lines]
+    if sum(any(map(_BRACKET.fullmatch, row)) for row in rows) * 2 > len(rows):
+        raise Unusable(
+            "tags in brackets, (LABEL* … *), as in OntoNotes (CoNLL-2012): write those of the entities as B-LABEL, I-LABEL and O.", "named"
+        )
+    if 3 * sum(len(row) > 1 and all(map(is_tag, row)) for row in rows) > len(rows) > sum(all(map(is_tag, row)) for row in rows):
+        raise Unusable(
+            "lines of tags between lines of tokens: put them beside each other, and `table` reads them: grep . FILE | paste - - > NEW", "named"
+        )
+    if not separator.isspace() and sum(line.text.count(separator) > 1 and " " in line.text for line in lines) * 2 > len(lines):
+        raise Unusable(f"more than one {shown(separator)} in most lines: not a token and a tag a line.")
+    cells = [cell for row in rows for cell in row]
     if len(cells) > 3 * len(lines) and sum(len(cell) == 1 for cell in cells) > 0.9 * len(cells):
         raise Unusable(
             "each line holds characters only, and no tags. Where a second file with as many lines has the tags, join them: paste TOKENS TAGS > NEW",

@@ -112,7 +112,7 @@ def _spaces(sentences: Sequence[Sequence[str]]) -> str:
     if characters >= words or explicit >= words:
         return "none"
     tokens = [token for sentence in sentences for token in sentence if any(map(str.isalnum, token))]
-    return "sentences" if sum(bool(_FIRST.match(token)) for token in tokens) > 0.8 * len(tokens) else "words"
+    return "sentences" if sum(bool(_FIRST.search(token)) for token in tokens) > 0.8 * len(tokens) else "words"
 
 
 def _both_are_words(left: str, right: str) -> bool:
