@@ -55,7 +55,7 @@ def read_iepile(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
 def _question(row: dict[str, Any]) -> tuple[list[str], str, Any]:
     """Returns a row's labels, its text and its answer."""
     if isinstance(row.get("task"), str) and row["task"] != "NER":
-        raise Unusable(f"the row's task is {shown(row['task'])}; only NER's rows are read.")
+        raise Unusable(f"the row's task is {shown(row['task'])}; only NER's rows are read.", "named")
     turns = turns_of(row)
     asked = next((words for words in turns.asked.values() if words.lstrip().startswith("{")), "")
     try:

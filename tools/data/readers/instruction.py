@@ -52,7 +52,7 @@ class _File:
     def row(self, line: int, row: dict[str, Any], _: Reading) -> RawRow:
         turns = _turns(row)
         if self.refusal:
-            raise Unusable(self.refusal)
+            raise Unusable(self.refusal, "named")
         text = self.frame.text_of(turns.asked)
         written = Written(None, turns.answer.strip()) if self.has_classes and is_word(turns.answer) else read_written(turns.answer, text)
         if written.pairs is None and not self.has_classes:
@@ -95,14 +95,18 @@ def _are_classes(rows: list[Turns], frame: Frame) -> bool:
     """Returns whether the answers are classes. Raises Unusable where they are neither entities nor one word out of few."""
     words: Counter[str] = Counter()
     entities = others = 0
+    faults = []
     for row in rows:
         try:
             written = read_written(row.answer, frame.text_of(row.asked))
-        except Unusable:
+        except Unusable as fault:
+            faults.append(fault.args[0])
             continue
         entities += bool(written.pairs)
         others += written.pairs is None
         words.update([written.word] if written.word else [])
+    if len(faults) == len(rows):
+        raise Unusable(faults[0])
     if entities or not others:
         return False
     if 2 <= len(words) <= MOST_CLASSES and 2 * len(words) <= words.total():

@@ -81,7 +81,7 @@ class _Export:
             raise Unusable(f"no annotation in the row; its keys are {shown(list(task))}.", "unannotated")
         others = [key for key, value in data.items() if isinstance(value, str) and value != text]
         if not names and others and not self._text.annotated:
-            raise Unusable(f"one of the fields {', '.join(map(shown, others))} may be the class: fields.label={others[0]} says so.")
+            raise Unusable(f"one of the fields {', '.join(map(shown, others))} may be the class: fields.label={others[0]} says so.", "named")
         row = self._labelled(line, text, results, item)
         self.annotators.minimal(row, task)
         return row
@@ -129,7 +129,7 @@ class _Export:
             else:
                 passed[shown(kind)] = None
         if len(classes) > 1:
-            raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.{self._controls(results)}")
+            raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.{self._controls(results)}", "named")
         if passed and not entities and not classes and len(passed) == len({shown(result.get("type")) for result in results}):
             raise Unusable(f"the annotation has results of type {', '.join(passed)} only; 'labels' and 'choices' are read.")
         if passed:
@@ -160,7 +160,7 @@ def _refuse_elsewhere(results: list[dict[str, Any]]) -> None:
         value = result.get("value")
         if isinstance(value, dict) and (kind := _kind_of(value)) not in ("", "labels"):
             about = f"they are {_ELSEWHERE[kind]}" if kind in _ELSEWHERE else "only 'labels' and 'choices' are read"
-            raise Unusable(f"results of type {shown(kind)} aren't offsets into a text; {about}.")
+            raise Unusable(f"results of type {shown(kind)} aren't offsets into a text; {about}.", "named")
 
 
 def _are_sliced(results: list[dict[str, Any]]) -> bool:

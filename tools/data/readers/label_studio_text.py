@@ -51,7 +51,10 @@ class TextField:
         if len(found) != 1:
             names = _strings(data)
             way = f" Say which field it is: fields.text={shown(names[0])[1:-1]}" if len(names) > 1 else ""
-            raise Unusable(f"the text isn't clear: there is no string 'text', and not exactly one other string field: {shown(data)}.{way}")
+            raise Unusable(
+                f"the text isn't clear: there is no string 'text', and not exactly one other string field: {shown(data)}.{way}",
+                "named" if results and way else "type",
+            )
         self._reading.apply(f"the text is the field {shown(found[0])}")
         return self._string(data, found[0])
 
@@ -67,7 +70,8 @@ def check_address(row: RawRow, reading: Reading) -> None:
     if _ADDRESS.fullmatch(text):
         if row.entities and (row.sliced or misplaced(row)):
             raise Unusable(
-                f"the text is the address of a file ({shown(text)}), and the offsets count in that file: put its text in the data, and export again."
+                f"the text is the address of a file ({shown(text)}), and the offsets count in that file: put its text in the data, and export again.",
+                "named",
             )
         reading.doubt("The text is an address. If the text behind it was annotated, put that in the data.", row.line)
 

@@ -45,7 +45,7 @@ def turns_of(row: dict[str, Any]) -> Turns:
     if not answered or not asked.keys() - {"system", "context"}:
         raise Unusable(f"no question ({', '.join(ASKED[1:6])}) with an answer ({', '.join(ANSWERED)}); the row's keys are {shown(list(row))}.")
     if row.get("history"):
-        raise Unusable("the row has a 'history' of earlier turns; one question and one answer are read.")
+        raise Unusable("the row has a 'history' of earlier turns; one question and one answer are read.", "named")
     return Turns(asked, row[answered])
 
 
@@ -57,7 +57,7 @@ def _chat(row: dict[str, Any], key: str) -> Turns:
         if role == "answer":
             answers.append(words)
         elif role in asked:
-            raise Unusable(f"several turns of '{role}' in '{key}'; one question and one answer are read.")
+            raise Unusable(f"several turns of '{role}' in '{key}'; one question and one answer are read.", "named")
         elif words.strip():
             asked[role] = words
     if len(answers) != 1 or "user" not in asked:

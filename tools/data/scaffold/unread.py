@@ -41,9 +41,13 @@ def explain(path: Path, name: str, reader: str | None) -> str:
         return f"{title}\n{remedy}\nThe known formats: {PAGE}"
     if named := [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"]:
         return "\n".join([title, *dict.fromkeys(named), f"The known formats: {PAGE}"])
+    bare = [trial for trial in tried if trial.refused["unannotated"] > trial.refusals / 2]
+    if len(bare) == 1 and bare[0].first_bad:
+        form = FORMS[bare[0].reader].name
+        return "\n".join([title, f"It looks like {form}, and has nothing to learn from: {bare[0].first_bad.reason}", f"The known formats: {PAGE}"])
     line = next(text_lines(path), None)
     lines = [f"Its line {line.line}: {one_line(line.reason if isinstance(line, BadRow) else shown(line.text))}"] if line else []
-    if all(trial.refused["unannotated"] > trial.refusals / 2 for trial in tried):
+    if bare:
         lines.append("It has no annotation to learn from: annotate it first, or rename the field that holds the annotation.")
     complaints = {trial.reader: _complaints(trial) for trial in tried}
     for known, form in FORMS.items():
