@@ -92,7 +92,7 @@ def test_a_description_that_isnt_clear_names_nothing(tmp_path: Path, content: st
     ("row", "kind", "reason"),
     [
         ({"tokens": list(TEXT)}, "unannotated", "the row isn't annotated"),
-        ({"tokens": list(TEXT), "pos_tags": TAGS}, "type", "fields.tags=pos_tags"),
+        ({"tokens": list(TEXT), "pos_tags": TAGS}, "named", "fields.tags=pos_tags"),
         ({"字": list(TEXT), "ner_tags": TAGS}, "type", "fields.tokens=NAME"),
         ({"tokens": list(TEXT), "ner_tags": TAGS[:7]}, "type", "8 tokens in 'tokens' and 7 tags in 'ner_tags'"),
         ({"tokens": [1, 2], "ner_tags": ["O", "O"]}, "type", "no list of tokens"),
@@ -101,7 +101,7 @@ def test_a_description_that_isnt_clear_names_nothing(tmp_path: Path, content: st
         ({"tokenized_text": list(TEXT), "ner": [[0, 8, "PER"]]}, "type", "isn't within the row's 8 tokens"),
         ({"tokens": list(TEXT), "ner": [{"index": [0, 2], "type": "PER"}]}, "type", "isn't one piece of the text"),
         ({"tokens": list(TEXT), "entities": [[0, 3, "PER"]]}, "type", "a span of 'entities' must be"),
-        ({"sentences": [list(TEXT)], "ner": [[[0, 2, "PER"]]]}, "type", "a document of several sentences"),
+        ({"sentences": [list(TEXT)], "ner": [[[0, 2, "PER"]]]}, "named", "a document of several sentences"),
     ],
 )
 def test_a_row_that_isnt_clear_is_named_with_the_words_that_answer(tmp_path: Path, row: Any, kind: str, reason: str) -> None:

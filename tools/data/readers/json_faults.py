@@ -28,7 +28,9 @@ def broken(line: int, text: str, error: ValueError | RecursionError, place: str,
     problem += place
     if not ended and at_end(text.rstrip(), error):
         return BadRow(line, f"{CUT} ({problem}).", "truncated")
-    return BadRow(line, f"{problem}{_hint(text, error.pos)}.", "json")
+    # A first row in Python's notation is a whole file of it.
+    kind = "named" if line == 1 and _PYTHON.match(text, error.pos) else "json"
+    return BadRow(line, f"{problem}{_hint(text, error.pos)}.", kind)
 
 
 def at_end(text: str, error: json.JSONDecodeError) -> bool:

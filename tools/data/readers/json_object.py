@@ -103,9 +103,9 @@ def _rows_under(file: Whole, wrapped: list[Member], parse: Parse, reading: Readi
     keys = ", ".join(shown(one.key) for one in wrapped[:5])
     if _is_table(wrapped):
         way = "df.to_json(FILE, orient='records', lines=True, force_ascii=False)"
-        yield BadRow(line, f"the object has a table's columns, {keys}, as pandas writes them. Write its rows: {way}.")
+        yield BadRow(line, f"the object has a table's columns, {keys}, as pandas writes them. Write its rows: {way}.", "named")
     elif isinstance(wrapped[0].value, list) and len(wrapped) > 1:
-        yield BadRow(line, f"the object has several lists of rows, {keys}. Write each into a file of its own.")
+        yield BadRow(line, f"the object has several lists of rows, {keys}. Write each into a file of its own.", "named")
     elif isinstance(wrapped[0].value, list):
         for element in elements(file, wrapped[0].start, alone=False):
             yield element if isinstance(element, BadRow) else named(row_of(*element[:2], parse, reading), element[2])

@@ -79,14 +79,15 @@ def spelling(keys: tuple[str, ...], fields: tuple[tuple[str, str], ...] = ()) ->
 def _of_object(value: dict[str, Any], text: str, reading: Reading) -> list[Mention]:
     keys = spelling(tuple(value), tuple(reading.fields.items()))
     if not keys.label:
-        raise Unusable(f"no label in the span {shown(value)}. If one of its fields has it, name that: fields.label=NAME.")
+        raise Unusable(f"no label in the span {shown(value)}. If one of its fields has it, name that: fields.label=NAME.", "named")
     string = value[keys.text] if keys.text else None
     if string is not None and not isinstance(string, str):
         raise Unusable(f"'{keys.text}' must be a string, it is {shown(string)}.")
     start, end = _place(value, keys)
     if start is None and string is None:
         raise Unusable(
-            f"the span {shown(value)} has neither a place nor a string. If other fields have its place, name them: fields.start=… fields.end=…."
+            f"the span {shown(value)} has neither a place nor a string. If other fields have its place, name them: fields.start=… fields.end=….",
+            "named",
         )
     labels = value[keys.label]
     return [Mention(_label(label, reading), start, end, string) for label in (labels if isinstance(labels, list) else [labels])]
@@ -148,5 +149,5 @@ def _label(value: Any, reading: Reading) -> str:
     if type(value) is int:
         if 0 <= value < len(reading.numbers):
             return reading.numbers[value]
-        raise Unusable(f"the label is the number {shown(value)}: say what 0, 1, 2, … stand for, in order: numbers=[NAME,NAME,…].")
+        raise Unusable(f"the label is the number {shown(value)}: say what 0, 1, 2, … stand for, in order: numbers=[NAME,NAME,…].", "named")
     raise Unusable(f"a label must be a string, it is {shown(value)}.")

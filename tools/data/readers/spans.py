@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, slice_of
+from tools.data.readers.fields import Unusable, is_offset, slice_of
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.mentions import Mention, mentions
 from tools.data.readers.roles import NAMES, OF_JSON, key_of
@@ -46,15 +46,6 @@ _LISTS = (
     "ents",
     "named_entities",
 )
-# Rows of other kinds, by a field that only they have: what they are, and what to do.
-_OTHERS = {
-    "spo_list": "relations (spo_list, as DuIE has them), not entities. Their subjects and objects are named, but not every entity of the text is",
-    "span_position": "MRC-NER's, a question about one label a row. Bring the rows of one text together: its spans, and entity_label as their label",
-    "paragraphs": "a document's paragraphs (SQuAD's, or spaCy 2's training data). Write one text and its spans a row",
-    "event_list": "events (DuEE's), not entities",
-    "annotation_id": "Label Studio's (JSON-MIN): --reader label_studio",
-    "h": "a relation between two entities (head and tail), not all entities of the text",
-}
 
 
 def read_spans(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
@@ -92,8 +83,6 @@ def _entity(text: str, one: Mention, to_end: int) -> Entity:
 
 def _annotation(row: dict[str, Any], reading: Reading) -> tuple[str, list[Mention]]:
     """Returns a row's text and its mentions. Raises Unusable for a row that isn't a text with spans."""
-    if other := next((key for key in _OTHERS if key in row), None):
-        raise Unusable(f"the row is {_OTHERS[other]}.")
     text = _text(row, reading)
     key = _list_of(row, reading)
     value = row[key]
@@ -114,10 +103,26 @@ def _text(row: dict[str, Any], reading: Reading) -> str:
             text: str = row[found[0]]
             return text
         if found:
-            raise Unusable(f"'{found[0]}' or '{found[1]}' may be the text; choose one: fields.text={found[0]} or fields.text={found[1]}.")
+            raise Unusable(f"'{found[0]}' or '{found[1]}' may be the text; choose one: fields.text={found[0]} or fields.text={found[1]}.", "named")
         if other := next((key for key in keys if row.get(key) is not None), None):
             raise Unusable(f"'{other}' must be a string, it is {shown(row[other])}.")
+    if not told and (maybe := _may_be(row)):
+        raise Unusable(
+            f"which field has the text, and which its spans? If it is so, say it: fields.text={maybe[0]} fields.entities={maybe[1]}", "named"
+        )
     raise Unusable(f"no '{told or 'text'}' in {shown(row)}; if another field has the text, name it: fields.text=NAME.")
+
+
+def _may_be(row: dict[str, Any]) -> tuple[str, str] | None:
+    """Returns the keys of the longest string and of a list whose members have two numbers each; None for a row that hasn't both."""
+    texts = [key for key, value in row.items() if isinstance(value, str)]
+    lists = [key for key, value in row.items() if isinstance(value, list) and value and all(map(_has_place, value))]
+    return (max(texts, key=lambda key: len(row[key])), lists[0]) if texts and len(lists) == 1 else None
+
+
+def _has_place(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(is_offset, parts)) >= 2
 
 
 @lru_cache(maxsize=256)
@@ -136,7 +141,9 @@ def _list_of(row: dict[str, Any], reading: Reading) -> str:
     there = [key for key in _LISTS if isinstance(row.get(key), list | dict)]
     full = [key for key in there if row[key]] or there[:1]
     if len(full) > 1:
-        raise Unusable(f"both '{full[0]}' and '{full[1]}' hold annotation; choose one: fields.entities={full[0]} or fields.entities={full[1]}.")
+        raise Unusable(
+            f"both '{full[0]}' and '{full[1]}' hold annotation; choose one: fields.entities={full[0]} or fields.entities={full[1]}.", "named"
+        )
     if full:
         return full[0]
     if row.get("answer") == "accept" and "label" not in row and "accept" not in row:  # Prodigy leaves `spans` out where there are none

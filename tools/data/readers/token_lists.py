@@ -101,7 +101,9 @@ def _of_spans(rows: Iterator[RawRow | BadRow], known: list[_TokenRow], reading: 
 
 def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
     if isinstance(sentences := row.get("sentences"), list) and any(isinstance(one, list) for one in sentences):
-        raise Unusable("the row is a document of several sentences (as DyGIE++'s and SciERC's): write one sentence, its tokens and its spans a row.")
+        raise Unusable(
+            "the row is a document of several sentences (as DyGIE++'s and SciERC's): write one sentence, its tokens and its spans a row.", "named"
+        )
     key = _tokens_key(row, reading)
     tokens = row.get(key) if key else None
     if isinstance(tokens, list) and (spans := next((name for name in _SPANS if name != key and _are_spans(row.get(name))), "")):
@@ -131,7 +133,7 @@ def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: Reading) -> tup
     names = [asked] if asked else [name for name in _TAGS if name != key and _as_tags(row.get(name)) is not None]
     tags = _as_tags(row.get(names[0])) if names else None
     if tags is None or not key:
-        raise Unusable(_nothing(row, key), "unannotated" if key and not asked and not _lists(row, key) else "type")
+        raise Unusable(_nothing(row, key), "named" if _lists(row, key) else "unannotated" if key and not asked else "type")
     if isinstance(tokens, str):
         if not all(isinstance(tag, str) and is_tag(tag) for tag in tags):
             raise Unusable(f"'{names[0]}' must hold a tag (B-PER, I-PER, … or O) for each character or token of '{key}', it is {shown(tags)}.")
