@@ -17,7 +17,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from tools.data.readers.fields import Unusable
-from tools.data.readers.lines import CUT, Line, text_lines
+from tools.data.readers.json_faults import CUT
+from tools.data.readers.lines import Line, text_lines
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.tagged import HEAD, Sentence, tagged_rows
 from tools.data.readers.token_columns import Columns, columns_of
@@ -52,6 +53,8 @@ def _grouped(lines: Iterator[Line | BadRow], columns: Columns) -> Iterator[list[
             start = columns.start(line.text)
             is_next = is_next and (start != columns.first if columns.first else start == begun)
             begun = start
+        elif columns.comments_begin and isinstance(line, Line):
+            is_next = is_next and not columns.is_comment(line.text)
         if not is_next and group:
             yield group
             group = []
@@ -67,6 +70,7 @@ def _sentence(group: list[Line | BadRow], columns: Columns, reading: Reading) ->
     """Returns the tokens and tags of a group of lines, the BadRow of the first that has none, or None where all are comments."""
     lines: list[Line] = []
     table: list[list[str]] = []
+    numbered = bool(columns.roles.lead)
     for line in group:
         if isinstance(line, BadRow):
             return line
@@ -74,7 +78,7 @@ def _sentence(group: list[Line | BadRow], columns: Columns, reading: Reading) ->
         if text[0] == "#" and not table and columns.is_comment(text):
             reading.apply("lines that begin with # are comments, and were passed over", line.line)
             continue
-        if columns.index and columns.is_passed_over(text):
+        if numbered and columns.is_passed_over(text):
             continue
         cells = columns.cells(text)
         if cells is None or "\r" in text:
@@ -83,9 +87,9 @@ def _sentence(group: list[Line | BadRow], columns: Columns, reading: Reading) ->
         table.append(cells)
     if not table:
         return None
-    tokens = [cells[columns.token] for cells in table]
-    layers = [[cells[column] for cells in table] for column in columns.tags]
-    return Sentence(tokens, [[columns.tag(cell) for cell in layer] for layer in layers] if columns.key else layers, lines)
+    tokens = [cells[columns.roles.token] for cells in table]
+    layers = [[cells[column] for cells in table] for column in columns.roles.tags]
+    return Sentence(tokens, [[columns.tag(cell) for cell in layer] for layer in layers] if columns.roles.key else layers, lines)
 
 
 def _without_tag(line: Line, columns: Columns) -> BadRow:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import NamedTuple
 
 from tools.data.readers.fields import Unusable
-from tools.data.readers.lines import CUT, Line
+from tools.data.readers.json_faults import CUT
+from tools.data.readers.lines import Line
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.tags import Notation, Tag, no_tag, notation_of
 from tools.data.readers.tokens import Joint, joint_of, unnumbered
@@ -51,7 +52,7 @@ def tagged_rows(sentences: Iterable[Sentence | BadRow], reading: Reading) -> Ite
     try:
         rules = _rules(known, reading)
     except Unusable as fault:
-        yield BadRow(known[0].lines[0].line, *fault.args, item=known[0].item)
+        yield replace(BadRow(known[0].lines[0].line, *fault.args), item=known[0].item)
         return
     for sentence in chain(head, rest):
         yield sentence if isinstance(sentence, BadRow) else rules.row(sentence)
@@ -66,10 +67,10 @@ class _Rules:
     reading: Reading
 
     def row(self, sentence: Sentence) -> RawRow | BadRow:
-        tokens: Sequence[str] | None = sentence.tokens
-        if self.joint.numbered and (tokens := unnumbered(sentence.tokens)) is None:
+        tokens = (unnumbered(sentence.tokens) or ()) if self.joint.numbered else sentence.tokens
+        if not tokens and sentence.tokens:
             return BadRow(sentence.lines[0].line, "a token doesn't end in its character's place in the word, as the others do.", item=sentence.item)
-        text, starts = self.joint.text(tokens or ())
+        text, starts = self.joint.text(tokens)
         entities: list[Entity] = []
         repairs: list[str] = []
         for layer in sentence.layers:

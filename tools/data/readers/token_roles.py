@@ -1,0 +1,155 @@
+"""Finds what each column of a file of tokens is: the tokens, the tags of each layer, an index, the number of the sentence.
+
+In: the cells of the first lines. Out: Roles. One rule decides each thing:
+
+- A first column that counts on by one from line to line within each sentence is an index. One that is the same within a sentence and differs from the next
+  sentence's is the sentence's number.
+- The tags are in each column of B- and I- tags, but for chunks (B-NP) beside others: several are layers of nested entities. Where no column has any, the last one has
+  the tags, and those before it whose cells are partly O are its layers. Two columns that mostly agree aren't layers but gold and predicted tags: the task says which.
+- A last column of `key=value` (CoNLL-U's MISC) has the tags under NER.
+- The tokens are in the first column that is left. The others are passed over. The task may say all of it: `fields: {tokens: 2, tags: 4}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from tools.data.readers.fields import Unusable
+from tools.data.readers.row import Reading
+from tools.data.readers.tags import LOWER_PREFIX, LOWER_SUFFIX, OUTSIDE, PREFIX, SUFFIX
+
+INDEX, SENTENCE = "index", "sentence"
+Table = Sequence[tuple[int, list[str]]]  # line and cells
+_CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
+
+
+class Roles(NamedTuple):
+    """What the columns are, which count from 0. `lead`: what each of the first ones, before the others, is: INDEX or SENTENCE. `key`: the tags are values of this key."""
+
+    token: int = 0
+    tags: tuple[int, ...] = (1,)
+    key: str = ""
+    lead: tuple[str, ...] = ()
+
+    def say(self, number: int, reading: Reading) -> None:
+        """Says which of `number` columns are read, where it isn't the token before its tag."""
+        words = {INDEX: "counts the tokens", SENTENCE: "numbers the sentences"}
+        for column, kind in enumerate(self.lead, 1):
+            reading.apply(f"column {column} {words[kind]}, and was passed over")
+        if (number, self.token) == (2, 0):
+            return
+        several = len(self.tags) > 1
+        tags = f"columns {_names(self.tags)} have the tags of as many layers" if several else f"column {_names(self.tags)} the tags"
+        over = [column for column in range(len(self.lead), number) if column not in (self.token, *self.tags)]
+        passed = f"; column{'s' * (len(over) > 1)} {_names(over)} {'were' if len(over) > 1 else 'was'} passed over" if over else ""
+        reading.apply(f"column {self.token + 1} has the tokens, {tags}{f' (its {self.key}=…)' if self.key else ''}{passed}")
+
+
+PLAIN = Roles()  # a token before its tag
+
+
+def roles_of(table: Table, number: int, reading: Reading) -> Roles:
+    """Returns what each of `number` columns is. Raises Unusable where all are tags, where two are gold and predicted, or where the task names one that isn't there."""
+    lead = _lead(table, number)
+    first, last = len(lead), number - 1
+    counts = [Counter(cells[column] for _, cells in table) for column in range(number)]
+    if number > 2 and any("NER=" in cell.upper() for cell in counts[last]):
+        return Roles(first, (last,), "NER", lead)
+    if given := _given(number, reading):
+        return given._replace(lead=lead[: given.token])
+    tags = _tag_columns(counts, first, len(table))
+    left = [column for column in range(first, number) if column not in tags]
+    if not left:
+        raise Unusable(
+            "each line holds tags only. Where their tokens are in a second file with as many lines, join them: paste TOKENS TAGS > NEW", "named"
+        )
+    if len(tags) > 1:
+        _need_layers(table, tags)
+    return Roles(left[0], tuple(tags), lead=lead)
+
+
+def _tag_columns(counts: Sequence[Counter[str]], first: int, lines: int) -> list[int]:
+    """Returns the columns that have tags, of those from `first` on."""
+    last = len(counts) - 1
+    tags = [column for column in range(first, last + 1) if _has_tags(counts[column])]
+    tags = [column for column in tags if not _are_chunks(counts[column])] or tags
+    if tags:
+        return [column for column in range(first, last + 1) if column in tags or (counts[column].keys() == {"O"} and column > first)]
+    partly = [column for column in range(first + 1, last) if counts[last]["O"] and 0.1 < counts[column]["O"] / max(1, lines) < 1]
+    return [*partly, last]
+
+
+def _lead(table: Table, number: int) -> tuple[str, ...]:
+    """Returns what the first columns are that number lines or sentences; at least token and tag are left."""
+    tests = {INDEX: _counts_tokens, SENTENCE: _numbers_sentences}
+    found: list[str] = []
+    while len(found) < min(2, number - 2):
+        rows = [(line, cells[len(found)]) for line, cells in table]
+        kind = next((kind for kind, test in tests.items() if kind not in found and test(rows)), "")
+        if not kind:
+            break
+        found.append(kind)
+    return tuple(found)
+
+
+def _counts_tokens(rows: Sequence[tuple[int, str]]) -> bool:
+    """Returns whether a column counts on by one from line to line, or starts again."""
+    if not all(cell.isascii() and cell.isdecimal() and len(cell) < 10 for _, cell in rows):
+        return False
+    pairs = [(int(cell), int(after), line + 1 == other) for (line, cell), (other, after) in pairwise(rows)]
+    first = int(rows[0][1]) if rows else 0
+    counted = sum(after == cell + 1 for cell, after, _ in pairs)
+    return counted > 0 and all(after == cell + 1 or after == first or not together for cell, after, together in pairs)
+
+
+def _numbers_sentences(rows: Sequence[tuple[int, str]]) -> bool:
+    """Returns whether a column is the same in each line of a sentence, and another in the next. Without blank lines it must end in a number that never falls."""
+    pairs = [(cell, after, line + 1 == other) for (line, cell), (other, after) in pairwise(rows)]
+    if any(not together for *_, together in pairs):
+        return any(together for *_, together in pairs) and all((cell == after) is together for cell, after, together in pairs)
+    numbers = [int(found[1][:9]) for _, cell in rows if (found := re.fullmatch(r"\D*(\d+)", cell))]
+    rising = all(after in (before, before + 1) for before, after in pairwise(numbers))
+    return len(numbers) == len(rows) and rising and 1 < len(set(numbers)) < len(numbers)
+
+
+def _given(number: int, reading: Reading) -> Roles | None:
+    """Returns the columns that the task names by number, if it names any. Raises Unusable for those that aren't there."""
+    if not reading.fields.keys() & {"tokens", "tags"}:
+        return None
+    tokens, tags = reading.fields.get("tokens", "1"), reading.fields.get("tags", str(number))
+    places = [int(place) - 1 if place.strip().isdecimal() else -1 for place in (tokens, *tags.split(","))]
+    if not all(0 <= place < number for place in places):
+        raise Unusable(
+            f"fields.tokens={tokens} and fields.tags={tags} must be numbers of columns, 1 to {number}; several tag columns are written 3,4."
+        )
+    return Roles(places[0], tuple(places[1:]))
+
+
+def _has_tags(counts: Counter[str]) -> bool:
+    """Returns whether nearly all cells of a column are tags, some with a letter and a label."""
+    patterns = (PREFIX, SUFFIX) if any(PREFIX.fullmatch(cell) or SUFFIX.fullmatch(cell) for cell in counts) else (LOWER_PREFIX, LOWER_SUFFIX)
+    tagged = sum(times for cell, times in counts.items() if any(pattern.fullmatch(cell) for pattern in patterns))
+    return tagged > 0 and tagged + counts["O"] + sum(counts[cell] for cell in OUTSIDE) >= 0.9 * counts.total()
+
+
+def _are_chunks(counts: Counter[str]) -> bool:
+    return {cell[2:] for cell in counts if cell[1:2] in "-_" and len(cell) > 2} <= _CHUNKS
+
+
+def _need_layers(table: Table, tags: Sequence[int]) -> None:
+    """Raises Unusable where tag columns mostly hold the same tags: gold and predicted ones."""
+    tagged = [[cells[column] for column in tags] for _, cells in table if all(cells[column] not in ("O", *OUTSIDE) for column in tags)]
+    equal = sum(len(set(cells)) == 1 for cells in tagged)
+    if equal * 2 > len(tagged):
+        raise Unusable(
+            f"columns {_names(tags)} mostly hold the same tags, as gold and predicted ones do: say which to read, such as fields.tags={tags[0] + 1}.",
+            "named",
+        )
+
+
+def _names(columns: Sequence[int]) -> str:
+    return ", ".join(str(column + 1) for column in columns)
