@@ -107,7 +107,7 @@ def _place(value: dict[str, Any], keys: Spelling) -> tuple[int | None, int | Non
         return _place(span, inner)
     if isinstance(span, list) and span and all(isinstance(part, list) for part in span):
         raise Unusable(
-            f"the span {shown(value)} has {len(span)} parts: an entity here is one piece of the text. Annotate it as one, or leave it out."
+            f"the span {shown(value)} has {len(span)} parts: an entity here is one piece of the text. Annotate it as one, or leave it out.", "named"
         )
     if not (isinstance(span, list) and len(span) == 2):
         raise Unusable(f"'{keys.span}' must be [start, end], it is {shown(span)}.")
