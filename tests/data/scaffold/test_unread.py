@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 from tests.conftest import real
 from tests.data.scaffold.conftest import CLUENER, TEXT, everything, lines, made
 from tools.conf.task import find_task
-from tools.data.scaffold.raw_files import guess
 from tools.data.scaffold.trials import FORMS
 from tools.errors import ToolError
 
@@ -36,17 +33,30 @@ def test_the_real_news_are_recognised_and_without_answers_refused(checkout: Path
         (b"", "It is empty."),
         (b"\n \n\r\n", "It is empty."),
         (bytes(range(256)) * 40, "a NUL character"),
-        (gzip.compress(b"x"), "gunzip"),
-        (b"PK\x03\x04" + bytes(30), "a zip archive, as .xlsx"),
+        (gzip.compress(b"x"), "no reader reads it"),
+        (b"PK\x03\x04" + bytes(30), "It is a zip archive"),
+        (b"PAR1\x15" + bytes(30), "It is Parquet: pandas.read_parquet"),
+        (b"\x80\x04\x95" + bytes(30), "It is a Python pickle, which could run anything"),
+        (b"SQLite format 3\0" + bytes(30), "It is an SQLite database"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(30), "It is an old Office file (.xls, .doc)"),
+        (b"<!DOCTYPE html>\n<html><body>x</body></html>\n", "It looks like a web page (HTML)"),
+        (b"<?xml version='1.0'?>\n<corpus><s>x</s></corpus>\n", "It looks like XML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+        (lines(*[{"text": TEXT, "spo_list": [{"subject": "张三", "predicate": "住", "object": "北京"}]}] * 3), "relations aren't trained here"),
+        (
+            lines(*[{"context": "张 三 在 北 京", "query": "人名", "start_position": [0], "end_position": [1], "entity_label": "PER"}] * 2),
+            "BERT-MRC's rows",
+        ),
+        (json.dumps({"mine_train": {"file_name": "mine.json"}}, indent=2).encode(), "LLaMA-Factory's dataset_info.json"),
+        (lines(*[{"prompt": TEXT, "predict": "[]", "label": "[]"}] * 2), "LLaMA-Factory's generated_predictions.jsonl"),
+        ("评论,分数\n好看,0\n难看,1\n好看了,0\n".encode(), "numbers=[NAME0,NAME1]"),
+        ("甲,乙,丙\n好看了,1,0\n难看了,0,1\n又好看,1,0\n".encode(), "hold 0 or 1, a column for each class"),
         ("今天天气很好。\n".encode() * 20, "'今天天气很好。'"),
-        ("标题,类别\n好看,电影\n".encode(), "It looks like CSV with the header '标题', '类别'"),
-        ("标题\t类别\n好看\t电影\n".encode(), "It looks like tab-separated columns"),
-        (json.dumps([CLUENER] * 2).encode(), "with one row a line the reader cluener reads it"),
-        (json.dumps([{"instruction": "x", "input": "y", "output": "[]"}]).encode(), "the text isn't clear: there is no string 'text'"),
+        (json.dumps([{"instruction": "x", "input": "y", "output": "[]"}]).encode(), "no entity and no class in its 1 rows"),
         (b"[" * 5000, "no reader reads it"),
         (b"[1, 2", "no reader reads it"),
         (b"[{", "no reader reads it"),
-        (lines({"text": "好看", "label": 1}), "'label' must be a string, it is 1."),
+        (lines({"text": "好看", "label": 1}, {"text": "难看", "label": 0}), "numbers=[NAME0,NAME1]"),
         (lines({"text": "长" * 2_000_000}), "no annotation to learn from"),
         (lines({"text": TEXT, "entities": []}), "no entity and no class in its 1 rows"),
         (lines(*({"text": f"{n}", "label": f"{n}"} for n in range(1001))), "1,001 labels"),
@@ -70,19 +80,6 @@ def test_the_formats_are_shown_with_an_example_each_and_where_to_read_more(check
     for form in FORMS.values():
         assert form.example in str(error.value)
     assert "docs/own-data.md" in str(error.value)
-
-
-def test_the_commands_for_lists_and_tables_do_what_they_say(checkout: Path, give: Callable[..., Path]) -> None:
-    table = give('标题,类别,n\n"好看, 真的",电影,1\n赢了,007,2\n'.encode(), "my table.csv")
-    rows = give(json.dumps([CLUENER] * 2, ensure_ascii=False).encode(), "my list.json")
-    for path in (table, rows):
-        with pytest.raises(ToolError) as error:
-            made(path)
-        line = next(line for line in str(error.value).splitlines() if ".venv/train/bin/python" in line)
-        command = line[line.index(".venv/train/bin/python") :].replace(".venv/train/bin/python", sys.executable)
-        subprocess.run(command.replace("TEXT", "标题").replace("CLASS", "类别"), shell=True, check=True)
-    assert guess(table.with_suffix(".jsonl")).classes == {"电影": 1, "007": 1}
-    assert guess(rows.with_suffix(".jsonl")).entities == {"PER": 2, "GPE": 2}
 
 
 def test_a_reader_that_was_asked_for_and_reads_nothing_is_an_error(checkout: Path, give: Callable[..., Path]) -> None:

@@ -165,12 +165,12 @@ def _sheet(path: Path, reading: Reading) -> list[Cells]:
     try:
         sheets = pandas.read_excel(path, sheet_name=None, header=None, dtype=str, na_filter=False, engine="openpyxl")
     except Exception as error:  # whatever openpyxl met in a damaged file
-        raise Unusable(f"the workbook can't be read: {shown(str(error))}.") from None
+        raise Unusable(f"the workbook can't be read: {shown(str(error))}.", "named") from None
     full = {str(name): sheet for name, sheet in sheets.items() if sheet.size and sheet.to_numpy().any()}
     wanted = reading.fields.get("sheet") or (next(iter(full)) if len(full) == 1 else "")
     if wanted not in full:
         names = ", ".join(map(shown, full)) or "none"
-        raise Unusable(f"which sheet is it? With data there are: {names}. Say it: fields.sheet=SHEET")
+        raise Unusable(f"which sheet is it? With data there are: {names}. Say it: fields.sheet=SHEET", "named")
     if len(sheets) > 1:
         reading.apply(f"the sheet {shown(wanted)} was read")
     return [Cells(number, list(map(str, row))) for number, row in enumerate(full[wanted].itertuples(index=False, name=None), 1)]

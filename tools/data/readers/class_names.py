@@ -34,7 +34,8 @@ def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: Reading)
     answer = ",".join(names or (f"NAME{number}" for number in range(min(last + 1, 20)))) + ",…" * (not names and last >= 20)
     same = ",".join(map(str, range(min(last + 1, 3)))) + ",…" * (last > 2)
     raise Unusable(
-        f"the classes in {shown(name)} are the numbers {seen}: name them from 0 on.{found} Say it: numbers=[{answer}] (numbers=[{same}] keeps the numbers)"
+        f"the classes in {shown(name)} are the numbers {seen}: name them from 0 on.{found} Say it: numbers=[{answer}] (numbers=[{same}] keeps the numbers)",
+        "named",
     )
 
 

@@ -8,21 +8,23 @@ Source: zh_cls_fudan-news (modelscope.cn/datasets/swift/zh_cls_fudan-news), TNEW
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.data.readers.class_names import ask_for_names, class_of
 from tools.data.readers.fields import Unusable, is_offset, string, strings
-from tools.data.readers.json_list import json_rows
+from tools.data.readers.json_list import first_objects, json_rows
 from tools.data.readers.roles import Column, are_numbers, described, named, text_of
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 
 HEAD = 200
 _GOLD = ("output", "label")
 _OTHERS = ("instruction", "conversations", "messages")  # of formats whose texts are prompts
+
+_JSON = re.compile(r"""\s*(?:\[\s*["\[{\]]|\{\s*["}])""")
 
 
 class _Keys(NamedTuple):
@@ -36,7 +38,7 @@ class _Keys(NamedTuple):
 def read_classification(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each object of the file; a single BadRow with a question where its fields aren't clear."""
     try:
-        keys = _keys(_first_rows(path), path, reading)
+        keys = _keys(first_objects(path, HEAD), path, reading)
     except Unusable as fault:
         yield BadRow(1, *fault.args)
         return
@@ -54,19 +56,9 @@ def _row(line: int, row: dict[str, Any], reading: Reading, keys: _Keys) -> RawRo
     if isinstance(value, list) and len(value) > 1 and all(isinstance(one, str) for one in value):
         raise Unusable(f"several classes in {shown(gold)}, {shown(value)}: a row of this project has one class.")
     label = str(value) if keys.numbers and is_offset(value) else string(row, gold)
+    if _JSON.match(label):
+        raise Unusable(f"{shown(gold)} holds JSON, {shown(label)}, and no class.")
     return RawRow(line, text, [], class_of(label, reading), options)
-
-
-def _first_rows(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-
-    def keep(line: int, row: dict[str, Any], _: Reading) -> RawRow:
-        rows.append(row)
-        return RawRow(line, "", [])
-
-    for _ in islice(json_rows(keep)(path, Reading()), HEAD):
-        pass
-    return rows
 
 
 def _keys(rows: Sequence[dict[str, Any]], path: Path, reading: Reading) -> _Keys:
@@ -81,7 +73,7 @@ def _keys(rows: Sequence[dict[str, Any]], path: Path, reading: Reading) -> _Keys
     else:
         label = named("label", [column for column in columns if column.name != text], reading, tiers=2)
         if label and not reading.fields and any(_is_annotation(value) for row in rows for value in row.values()):
-            raise Unusable(f"{shown(label.name)} may be the class, but a row has lists of objects too; if it is: fields.label={label.name}")
+            raise Unusable(f"{shown(label.name)} may be the class, but a row has lists of objects too; if it is: fields.label={label.name}", "named")
     if label is None:
         return _Keys(text)
     label = described(label, columns, reading)

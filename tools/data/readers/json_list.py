@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tools.data.readers.json_object import is_object, object_rows
 from tools.data.readers.json_text import BOM, elements, whole
@@ -24,6 +26,19 @@ def json_rows(parse: Parse) -> Reader:
         return object_rows(path, parse, reading) if is_object(path) else json_lines(parse)(path, reading)
 
     return read
+
+
+def first_objects(path: Path, number: int) -> list[dict[str, Any]]:
+    """Returns the first JSON objects of a file of either form; none for a file of neither."""
+    found: list[dict[str, Any]] = []
+
+    def keep(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+        found.append(row)
+        return RawRow(line, "", [])
+
+    for _ in islice(json_rows(keep)(path, Reading()), number):
+        pass
+    return found
 
 
 def is_list(path: Path) -> bool:

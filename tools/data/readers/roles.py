@@ -87,7 +87,8 @@ def text_of(columns: Sequence[Column], reading: Reading) -> Column | None:
         second := next((column for column in columns if key_of(column.name) in _SECOND and any(column.cells)), None)
     ):
         raise Unusable(
-            f"two texts a row, of which {shown(second.name)} is the second: a row of this project has one. Write both into one column. {samples(columns)}"
+            f"two texts a row, of which {shown(second.name)} is the second: a row of this project has one. Write both into one column. {samples(columns)}",
+            "named",
         )
     return named("text", columns, reading)
 
@@ -124,7 +125,7 @@ def question(role: str, columns: Sequence[Column]) -> Unusable:
     """Returns the question which column has a role."""
     what = {"text": "text", "label": "class", "tokens": "tokens", "tags": "tags", "sentence": "sentence's number"}[role]
     roles = ("text", "label") if role in ("text", "label") else (role,)
-    return Unusable(f"which column has the {what}? {samples(columns)}. Say it: {' '.join(f'fields.{one}=COLUMN' for one in roles)}")
+    return Unusable(f"which column has the {what}? {samples(columns)}. Say it: {' '.join(f'fields.{one}=COLUMN' for one in roles)}", "named")
 
 
 def samples(columns: Sequence[Column]) -> str:
@@ -152,7 +153,7 @@ def _asked(role: str, columns: Sequence[Column], reading: Reading) -> Column | N
     if not found and wanted.isdecimal():
         found = [column for column in columns if column.place + 1 == int(wanted)]
     if not found:
-        raise Unusable(f"fields.{role}={wanted}: there is no such column. {samples(columns)}")
+        raise Unusable(f"fields.{role}={wanted}: there is no such column. {samples(columns)}", "named")
     return found[0]
 
 

@@ -107,7 +107,7 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
         return False
     if any(all(map(str.isdecimal, cells)) or _come_back(cells) for cells in below) and max(map(len, first)) <= 20:
         return True
-    raise Unusable(f"is the first row a header? It is {shown(first)}. Say it: fields.header=yes or fields.header=no")
+    raise Unusable(f"is the first row a header? It is {shown(first)}. Say it: fields.header=yes or fields.header=no", "named")
 
 
 def _come_back(cells: list[str]) -> bool:
@@ -119,23 +119,26 @@ def _classes(head: Head, reading: Reading, path: Path) -> Read:
     if not reading.fields.get("label") and (hot := one_hot(columns)):
         names = ", ".join(shown(column.name) for column in hot[:6])
         raise Unusable(
-            f"the columns {names} hold 0 or 1, a column for each class. Make one column of them, with the class's name, and several classes a row aren't read."
+            f"the columns {names} hold 0 or 1, a column for each class. Make one column of them, with the class's name, and several classes a row aren't read.",
+            "named",
         )
     words = [column for column in columns if has_role(column, "tokens")]
     if words and not reading.fields and not any(has_role(column, "text") for column in columns):
         raise Unusable(
-            f"the column {shown(words[0].name)} seems to hold tokens, not texts, and no column has their tags; {samples(columns)}. Say it: fields.text=… fields.label=…, or fields.tokens=… fields.tags=…"
+            f"the column {shown(words[0].name)} seems to hold tokens, not texts, and no column has their tags; {samples(columns)}. Say it: fields.text=… fields.label=…, or fields.tokens=… fields.tags=…",
+            "named",
         )
     text, label = text_and_label(columns, reading)
     label = described(label, columns, reading)
     values = [cell for cell in label.cells if cell]
     if sum(_JSON.match(cell) is not None for cell in values) * 2 > len(values):
-        raise Unusable(f"the cells of {shown(label.name)} hold JSON, {shown(values[0])}: export the annotation as JSON instead of CSV.")
+        raise Unusable(f"the cells of {shown(label.name)} hold JSON, {shown(values[0])}: export the annotation as JSON instead of CSV.", "named")
     several = separator_of(label.cells)
     some = [cell for cell in values if several and several in cell]
     if several and 10 * len(some) >= len(values):
         raise Unusable(
-            f"several classes in one cell of {shown(label.name)}, {shown(some[0])}: a row of this project has one class. Keep the rows with one."
+            f"several classes in one cell of {shown(label.name)}, {shown(some[0])}: a row of this project has one class. Keep the rows with one.",
+            "named",
         )
     ask_for_names(label.cells, label.name, path, reading)
     reading.apply(f"the text is the column {shown(text.name)}, the class the column {shown(label.name)}")

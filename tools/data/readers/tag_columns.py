@@ -85,7 +85,8 @@ def _sentence_a_row(others: Sequence[Column], tags: Column, reading: Reading) ->
                 return lambda rows: tagged_rows(_cut_rows(rows, text, tags, split), reading)
     seen = next(filter(None, tags.cells))
     raise Unusable(
-        f"the cells of {shown(tags.name)} are tags, {shown(seen)}, not classes; but no column has as many tokens or characters as tags. {question('tokens', others).args[0]}"
+        f"the cells of {shown(tags.name)} are tags, {shown(seen)}, not classes; but no column has as many tokens or characters as tags. {question('tokens', others).args[0]}",
+        "named",
     )
 
 
@@ -111,7 +112,8 @@ def _token_a_row(others: Sequence[Column], tags: Column, has_blanks: bool, readi
     sentence = named("sentence", [column for column in others if column is not tokens], reading)
     if not sentence and not has_blanks:
         raise Unusable(
-            f"a row is a token and its tag, but nothing tells where a sentence ends: no column has its number. {question('sentence', others).args[0]}"
+            f"a row is a token and its tag, but nothing tells where a sentence ends: no column has its number. {question('sentence', others).args[0]}",
+            "named",
         )
     apart = f"the column {shown(sentence.name)} tells" if sentence else "empty rows tell"
     reading.apply(f"a row is a token, {shown(tokens.name)}, and its tag, {shown(tags.name)}; {apart} the sentences apart")

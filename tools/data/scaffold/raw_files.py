@@ -98,7 +98,7 @@ def guess(path: Path, reader: str | None = None, name: str = "", said: Said = NO
         hopeful = [head for head in tried if head.rows] or [head for head in tried if head.refusals == HEAD]
         found = [trial for head in hopeful if (trial := read(path, head.reader, said=said)).fits]
     if not found:
-        raise ToolError(unread.explain(path, name or str(path), reader), WANTING)
+        raise ToolError(unread.explain(path, name or str(path), reader, said), WANTING)
     return best_of(found, path, name or str(path), said)
 
 

@@ -1,0 +1,160 @@
+"""Names kinds of files that have no rows to read, or rows of another task: by their JSON fields, or by how their text begins.
+
+In: a file, or the beginning of its text. Out: a sentence that says what it is and what to do with it; empty for a kind that isn't known.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tools.data.readers.json_list import first_objects
+from tools.data.readers.lines import open_raw
+
+FEW = 20  # rows that tell the kind
+LARGEST = 1 << 26  # bytes of a JSON object that is read to name it
+_TO_EXAMPLES = 'write a text and its entities a row: {"text": "…", "entities": [{"label": "…", "text": "…", "start": 0, "end": 3}]}'
+Row = Mapping[str, Any]
+
+
+class Kind(NamedTuple):
+    """A kind of JSON rows: a test of a row, what it looks like, and what to do."""
+
+    test: Callable[[Row], bool]
+    name: str
+    do: str
+
+
+def _has(*keys: str) -> Callable[[Row], bool]:
+    return lambda row: all(key in row for key in keys)
+
+
+def _any(*keys: str) -> Callable[[Row], bool]:
+    return lambda row: any(row.get(key) not in (None, "", []) for key in keys)
+
+
+# The first that all rows pass names the file.
+ROWS = (
+    Kind(
+        _any("spo_list", "relation_list", "triples", "triple_list"),
+        "relations between entities (DuIE's `spo_list` and the like)",
+        f"relations aren't trained here. For their subjects and objects as entities, {_TO_EXAMPLES}",
+    ),
+    Kind(
+        _any("event_list", "event_mentions"),
+        "events (DuEE's `event_list` and the like)",
+        f"events aren't trained here. For their arguments as entities, {_TO_EXAMPLES}",
+    ),
+    Kind(
+        _has("context", "start_position", "end_position"),
+        "BERT-MRC's rows (a question for each label, `start_position` and `end_position` of its answers, ends inclusive, in tokens)",
+        f"join the rows of one `context`, and {_TO_EXAMPLES}; the label is `entity_label`",
+    ),
+    Kind(
+        lambda row: "question" in row and ("answers" in row or "answer" in row),
+        "questions and their answers",
+        f"they are neither entities nor classes; else {_TO_EXAMPLES}",
+    ),
+    Kind(
+        _has("chosen", "rejected"),
+        "preferences (chosen, rejected)",
+        "they train neither entities nor classes: take the data that they were made from",
+    ),
+    Kind(
+        _has("prompt", "predict", "label"),
+        "LLaMA-Factory's generated_predictions.jsonl",
+        "a model's answers are no annotation: take the raw file that was predicted",
+    ),
+    Kind(
+        _has("id", "output", "finish_reason"),
+        "this project's predictions",
+        "a model's answers are no annotation: `./ner score --help` says how they are scored",
+    ),
+    Kind(_has("custom_id", "response"), "answers of OpenAI's batch API", "a model's answers are no annotation, until someone has looked at them"),
+    Kind(_has("custom_id", "body"), "requests for OpenAI's batch API", "take the annotated data that they were made from"),
+)
+_CLASSES = ("label", "labels", "output", "class", "category", "target", "sentiment", "intent")
+# The same for a file that is one JSON object.
+OBJECTS = (
+    Kind(
+        lambda row: (
+            bool(row)
+            and all(isinstance(value, dict) and {"file_name", "hf_hub_url", "ms_hub_url", "script_url"} & value.keys() for value in row.values())
+        ),
+        "LLaMA-Factory's dataset_info.json",
+        "give the data file that it names",
+    ),
+    Kind(_has("cells", "nbformat"), "a notebook", "it has no rows"),
+    Kind(_has("images", "annotations"), "COCO's annotation of images", "this project trains on texts"),
+)
+_TEXTS = (
+    (
+        re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE),
+        "a web page (HTML)",
+        "take the data file that it links to, or save its table as CSV",
+    ),
+    (
+        re.compile(r"\s*<TEI\b|\s*<\?xml.{0,400}<TEI\b", re.DOTALL),
+        "TEI, a text edition in XML",
+        f"write a script that takes its names out: {_TO_EXAMPLES}",
+    ),
+    (re.compile(r"\s*<\?xml\b|\s*<[\w:]+(?:\s[^<>]*)?>\s*<[\w:]+[ />]"), "XML", f"write a script that takes texts and labels out: {_TO_EXAMPLES}"),
+    (
+        re.compile(r"version https://git-lfs\.github\.com/spec/"),
+        "the pointer to a file in Git LFS, not the file",
+        "get the file itself with `git lfs pull`",
+    ),
+    (re.compile(r"WEBVTT|\s*1\r?\n\d\d:\d\d:\d\d,\d{3} -->"), "subtitles", "they have no annotation: annotate the text first"),
+    (re.compile(r"%YAML|---\s*\n\s*\w+:"), "YAML", f"write its rows as JSON Lines: {_TO_EXAMPLES}"),
+)
+
+
+def kind_of_text(head: str) -> str:
+    """Returns what a file is by the beginning of its text."""
+    return next((f"It looks like {what}: {do}." for test, what, do in _TEXTS if test.match(head)), "")
+
+
+def kind_of_value(path: Path) -> str:
+    """Returns what a file of JSON rows, or of one JSON object, is by its fields."""
+    rows = first_objects(path, FEW)
+    if len(rows) > 1 or (rows and not _is_object(path)):
+        return next((_sentence(kind) for kind in ROWS if all(map(kind.test, rows))), "")
+    value = _object(path)
+    if not isinstance(value, dict):
+        return ""
+    if kind := next((kind for kind in OBJECTS if kind.test(value)), None):
+        return _sentence(kind)
+    return next((_sentence(kind) for kind in ROWS if kind.test(value)), "")
+
+
+def is_unannotated(path: Path) -> bool:
+    """Returns whether a file is of JSON rows that have nothing but plain values, and no class."""
+    rows = first_objects(path, FEW)
+    has_class = any(isinstance(row.get(key), str | int) and row[key] != "" for row in rows for key in _CLASSES)
+    return bool(rows) and not has_class and all(_is_plain(value) for row in rows for value in row.values())
+
+
+def _sentence(kind: Kind) -> str:
+    return f"It looks like {kind.name}: {kind.do}."
+
+
+def _object(path: Path) -> Any:
+    """Returns the value of a file that is one JSON value; None for another, or a large one."""
+    with open_raw(path) as file:
+        data = file.read(LARGEST)
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_object(path: Path) -> bool:
+    return isinstance(_object(path), dict)
+
+
+def _is_plain(value: Any) -> bool:
+    """Returns whether a value can't hold annotation: a string, a number, nothing, or a list of such."""
+    return not isinstance(value, dict | list) or (isinstance(value, list) and not any(isinstance(one, dict | list) for one in value))
