@@ -83,6 +83,23 @@ def test_many_different_words_are_asked_about(tmp_path: Path) -> None:
     assert [row.label for row in read(tmp_path, rows, label="output")[0] if isinstance(row, RawRow)] == ["张三", "李四", "王五", "赵六"]
 
 
+@pytest.mark.parametrize(
+    ("answers", "what"),
+    [
+        (["张三", "李四", "无"], "strings of the text"),
+        (["<人名>张三</人名>在北京", "明天<人名>李四</人名>来", "会议取消了"], "marked entities"),
+        (["B-PER I-PER O O O", "O O B-PER I-PER O", "O O O O O"], "tags"),
+        (["(张三,在,北京)", "(李四,来,这里)", "(会议,是,取消)"], "triples"),
+    ],
+)
+def test_answers_that_are_no_classes_are_not_called_classes(tmp_path: Path, answers: list[str], what: str) -> None:
+    rows = [{**row, "output": one} for row, one in zip(ALPACA, answers, strict=True)] * 2
+    found = reasons(read(tmp_path, rows)[0])
+    assert len(found) == 6
+    assert what in found[0]
+    assert "fields.label" not in found[0]
+
+
 def test_a_word_among_entities_is_a_bad_row(tmp_path: Path) -> None:
     found, _ = read(tmp_path, [*ALPACA, {**ALPACA[0], "output": "张三"}])
     assert "no entity with its label" in reasons(found)[0]

@@ -130,7 +130,7 @@ def test_offsets_in_utf16_units_are_converted_where_only_they_fit(
         ({"data": {"text": "x"}, "annotations": 1}, "type", "'annotations' must be a list of objects"),
         ({"data": {"text": "x"}, "annotations": [{}]}, "type", "no 'result'"),
         ({"data": {"text": "x"}, "annotations": [{"result": [1]}]}, "type", "'result' must be a list of objects"),
-        ({"data": {"a": "x", "b": "y"}, "annotations": [{"result": []}]}, "type", "the text isn't clear"),
+        ({"data": {"a": "x", "b": "y"}, "annotations": [{"result": []}]}, "named", "the text isn't clear"),
         ({"data": {"n": 1}, "annotations": [{"result": []}]}, "type", "the text isn't clear"),
         (task(["x"]), "type", "the text isn't clear"),
         (task("x", choices("a", "b")), "named", "one choice is needed, the task has 2"),

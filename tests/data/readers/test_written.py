@@ -23,6 +23,7 @@ BOTH = [("人名", "张三"), ("机构", "北京大学")]
         '[["人名", "张三"], ["机构", "北京大学"]]',
         '[["张三", "人名"], ["北京大学", "机构"]]',
         "人名：张三\n机构：北京大学",
+        '<think>\n\n</think>\n\n{"人名": ["张三"], "机构": ["北京大学"]}',
         "张三：人名\n北京大学: 机构",
         "- 人名: 张三\n- 机构: 北京大学\n- 地点: 无",
         "1. 人名：张三\n2. 机构：北京大学",
@@ -41,6 +42,11 @@ def test_pairs_are_read_in_every_form_that_needs_no_guess(answer: Any) -> None:
 )
 def test_several_strings_of_one_label_are_read(answer: str) -> None:
     assert read_written(answer, TEXT).pairs == [("人名", "张三"), ("人名", "李四")]
+
+
+def test_an_echo_of_the_text_is_passed_over_and_an_entity_that_is_the_whole_text_is_not() -> None:
+    assert read_written('{"text": "北京", "entities": [{"name": "北京", "type": "地点"}]}', "北京").pairs == [("地点", "北京")]
+    assert read_written('{"地点": "北京"}', "北京").pairs == [("地点", "北京")]
 
 
 def test_a_separator_within_a_string_of_the_text_is_not_one() -> None:

@@ -10,6 +10,7 @@ text. Out: one RawRow or BadRow a row.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -23,6 +24,13 @@ from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.turns import Turns, turns_of
 from tools.data.readers.written import Written, is_word, placed, read_written
 
+# What answers of one line may be that are neither entities with labels nor classes.
+_NO_CLASSES = (
+    (re.compile(r"<[^<>]+>.*</|\[@|\{\{"), "texts with marked entities"),
+    (re.compile(r"(?:\S+[ ,，])*[BIESMO](?:-\S+)?(?:[ ,，]+(?:O|[BIESM]-\S+))+"), "tags, one a token"),
+    (re.compile(r"[(（].+[,，;；].+[,，;；].+[)）]"), "triples, relations between entities"),
+)
+_PARTS = re.compile(r"[、,，;；\s]+")
 HEAD = 200  # rows that are looked at first
 MOST_CLASSES = 100
 
@@ -93,25 +101,31 @@ def _first_rows(path: Path) -> list[Turns]:
 
 def _are_classes(rows: list[Turns], frame: Frame) -> bool:
     """Returns whether the answers are classes. Raises Unusable where they are neither entities nor one word out of few."""
-    words: Counter[str] = Counter()
-    entities = others = 0
-    faults = []
+    read, faults = [], []
     for row in rows:
         try:
-            written = read_written(row.answer, frame.text_of(row.asked))
+            text = frame.text_of(row.asked)
+            read.append((read_written(row.answer, text), text))
         except Unusable as fault:
             faults.append(fault.args[0])
-            continue
-        entities += bool(written.pairs)
-        others += written.pairs is None
-        words.update([written.word] if written.word else [])
-    if len(faults) == len(rows):
+    if not read:
         raise Unusable(faults[0])
-    if entities or not others:
+    bare = [(written.word, text) for written, text in read if written.pairs is None]
+    if not bare or any(written.pairs for written, _ in read):
         return False
+    words = Counter(written.word for written, _ in read if written.word)
+    some = ", ".join(map(shown, [*words][:3]))
+    if what := _no_classes(bare):
+        raise Unusable(f"the answers ({some}, …) are {what}; answers that name entities with their labels are read, and classes.")
     if 2 <= len(words) <= MOST_CLASSES and 2 * len(words) <= words.total():
         return True
-    some = ", ".join(map(shown, [*words][:3]))
     raise Unusable(
         f"the answers ({some}, …) are no entities with labels, and {len(words)} different ones in {words.total()} rows: fields.label=output says that they are classes."
     )
+
+
+def _no_classes(bare: list[tuple[str, str]]) -> str:
+    """Returns what bare answers are that are no classes, by themselves and by their texts; empty if they may be."""
+    if 2 * sum(all(part in text for part in _PARTS.split(words)) for words, text in bare) > len(bare):
+        return "strings of the text, without labels"
+    return next((what for form, what in _NO_CLASSES if form.search(bare[0][0])), "")

@@ -76,7 +76,7 @@ class _Export:
         """Returns the RawRow of a JSON-MIN row. An empty annotation has no key of its own there, only the annotation's id."""
         data, results, names = self._min_parts(task)
         _refuse_elsewhere(results)
-        text = self._text.of(data, results)
+        text = self._text.of(data, results, "named" if "annotation_id" in task else "type")
         if not names and task.get("annotation_id") is None:
             raise Unusable(f"no annotation in the row; its keys are {shown(list(task))}.", "unannotated")
         others = [key for key, value in data.items() if isinstance(value, str) and value != text]

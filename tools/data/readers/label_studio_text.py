@@ -35,8 +35,8 @@ class TextField:
         self.annotated = any(results for _, results in tasks)
         self._found = "" if self._asked else _where_strings_stand(tasks)
 
-    def of(self, data: dict[str, Any], results: list[dict[str, Any]]) -> str:
-        """Returns a task's text. Raises Unusable where it isn't clear which field it is."""
+    def of(self, data: dict[str, Any], results: list[dict[str, Any]], fault: str = "named") -> str:
+        """Returns a task's text. Raises Unusable of the kind `fault` where it isn't clear which field it is."""
         if self._asked:
             return self._string(data, self._asked)
         if isinstance(data.get(self._found), str):
@@ -53,7 +53,7 @@ class TextField:
             way = f" Say which field it is: fields.text={shown(names[0])[1:-1]}" if len(names) > 1 else ""
             raise Unusable(
                 f"the text isn't clear: there is no string 'text', and not exactly one other string field: {shown(data)}.{way}",
-                "named" if results and way else "type",
+                fault if way else "type",
             )
         self._reading.apply(f"the text is the field {shown(found[0])}")
         return self._string(data, found[0])

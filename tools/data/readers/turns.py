@@ -18,7 +18,8 @@ from tools.data.readers.fields import Unusable
 from tools.data.readers.row import shown
 
 # The fields of one turn that may hold a row's text, and those that may hold its answer; of the latter the first that is there is taken.
-ASKED = ("system", "instruction", "prompt", "query", "question", "input", "context")
+ASKED = ("system", "instruction", "prompt", "query", "question", "input", "context", "text")
+BESIDE = {"system", "context", "text"}  # these alone ask nothing
 ANSWERED = ("output", "response", "completion", "target", "answer")
 # The field of a list of turns, with the names of the role and of the words in each.
 CHATS = {"conversations": (("from", "role"), ("value", "content")), "messages": (("role", "from"), ("content", "value"))}
@@ -42,7 +43,9 @@ def turns_of(row: dict[str, Any]) -> Turns:
         return _chat(row, key)
     answered = next((key for key in ANSWERED if key in row), "")
     asked = {key: row[key] for key in ASKED if isinstance(row.get(key), str) and row[key].strip()}
-    if not answered or not asked.keys() - {"system", "context"}:
+    if any(one in asked.get("text", "") for key, one in asked.items() if key != "text"):
+        del asked["text"]  # the whole prompt, made of the other fields
+    if not answered or not asked.keys() - BESIDE:
         raise Unusable(f"no question ({', '.join(ASKED[1:6])}) with an answer ({', '.join(ANSWERED)}); the row's keys are {shown(list(row))}.")
     if row.get("history"):
         raise Unusable("the row has a 'history' of earlier turns; one question and one answer are read.", "named")

@@ -27,6 +27,7 @@ from tools.text import fold
 
 Pair = tuple[str, str]  # label, string
 LONGEST_WORD = 30
+_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _FENCED = re.compile(r"```[A-Za-z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
 _BULLET = re.compile(r"\s*(?:[-*•]\s+|\d{1,3}[.)、]\s*)?")
 _COLON = re.compile(r"\s*[:：]\s*")
@@ -49,7 +50,7 @@ def read_written(answer: Any, text: str) -> Written:
         return _from_json(answer, text)
     if not isinstance(answer, str):
         raise Unusable(f"the answer must be a string or JSON, it is {shown(answer)}.")
-    words = answer.strip()
+    words = _THOUGHT.sub("", answer, count=1).strip() if answer.lstrip().startswith("<think>") else answer.strip()
     if fenced := _FENCED.fullmatch(words):
         words = fenced[1].strip()
     if not words:
@@ -120,7 +121,9 @@ def _decoded(words: str) -> Any:
 def _from_json(value: Any, text: str) -> Written:
     if isinstance(value, list):
         return Written(_of_list(value, text))
-    value = {key: part for key, part in value.items() if part != text}  # an echo of the question
+    value = {
+        key: part for key, part in value.items() if part != text or fold(key) not in OTHER_FIELDS | TEXT_FIELDS
+    }  # without an echo of the question
     if wrapper := _wrapper(value):
         return Written(_of_list(value[wrapper], text))
     names = {*map(fold, value)}
