@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tools.errors import WANTING, ToolError, all_at_once, choices, run
+from tools.errors import WANTING, ToolError, all_at_once, choices, disk_problem, run
 from tools.files import ROOT
 
 
@@ -29,7 +29,6 @@ def test_all_problems_are_raised_in_one_error() -> None:
         (ToolError("no such thing", WANTING), 1, "error: no such thing\n"),
         (ToolError("a\nb"), 2, "error: a\nerror: b\n"),
         (KeyboardInterrupt(), 130, "\ninterrupted\n"),
-        (OSError(28, "No space left on device", "out.json"), 2, "error: out.json: No space left on device\n"),
         (OSError(18, "Invalid cross-device link", "new", None, "old"), 2, "error: new → old: Invalid cross-device link\n"),
     ],
 )
@@ -40,6 +39,20 @@ def test_a_users_fault_is_a_message_and_an_exit_code(raised: BaseException, code
     with pytest.raises(SystemExit) as left:
         run(main)
     assert (left.value.code, capsys.readouterr().err) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (OSError(28, "No space left on device", "out.json"), "out.json: No space left on device"),
+        (OSError(30, "Read-only file system"), "the file system: Read-only file system"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "the file system: No usable temporary directory found in ['/tmp']"),
+    ],
+)
+def test_a_full_disk_is_named_with_the_way_to_another(error: OSError, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/scratch")
+    hint = "Make room there. Temporary files go to /scratch; to put them elsewhere: TMPDIR=FOLDER before the command."
+    assert disk_problem(error) == f"{problem}. {hint}"
 
 
 def test_a_bug_of_ours_keeps_its_traceback() -> None:
@@ -60,7 +73,7 @@ def in_ascii(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_pipe_in_ascii_gets_escapes_and_no_traceback() -> None:
     done = in_ascii(
-        "from tools.errors import ToolError, run\n"
+        "from tools.errors import disk_problem, ToolError, run\n"
         "from tqdm import tqdm\n"
         "def main():\n"
         r" print('\u7ec4\u7ec7 \u2192'); list(tqdm([1], desc='\u7ec4\u7ec7')); raise ToolError('\u7ec4\u7ec7: \u2026', 1)"

@@ -30,10 +30,13 @@ def powers_of_ten(levels: int) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x: ${x}", "Recursive interpolation"),
+        ("x: ${x}", "refers to itself"),
         ("a: {x: '${b}'}\nb: {y: '${a}'}", r"an interpolation \(\$\{…\}\) refers to itself"),
         ("a: ['${b}', '${b}']\nb: ['${a}', '${a}']", "refers to itself"),
-        ("a: ['${a}']", "Interpolation to parent node"),
+        ("a: ['${a}']", "refers to itself"),
+        ("\n".join(["a0: [x, x]", *(f"a{n}: ['${{a{n - 1}}}', '${{a{n - 1}}}']" for n in range(1, 40))]), "fill in more than 100,000 values"),
+        ("\n".join(["a0: x", *(f"a{n}: '${{a{n - 1}}}${{a{n - 1}}}'" for n in range(1, 40))]), "fill in more than 100,000 values"),
+        ("a: {b: [x, x]}\nc: ['${a.b[0]}', '${a.b[7]}']", "not found"),
         ("x: ${nowhere}", "nowhere"),
         ("x: ${", "no viable alternative"),
         ("x: " + "[" * 5000 + "]" * 5000, "values are nested too deeply"),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RUNS = Path("conf")
 SERVE = "serve"  # conf/serve*.yaml are vLLM's house defaults, not runs
+MOST_VALUES = 100_000
+_INTERPOLATION = re.compile(r"\$\{([^${}]+)\}")
 KEY_VALUE = re.compile(r"[\w.\-]+=")
 
 
@@ -75,10 +77,34 @@ def container(config: DictConfig, path: Path) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
+        _count(OmegaConf.to_container(config, resolve=False), path)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (OmegaConfBaseException, RecursionError) as error:
         raise ToolError(f"{path}: {reason(error)}") from None
     return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
+
+
+def _count(values: Any, path: Path) -> None:
+    """Raises ToolError where interpolations fill in so many values that no memory holds them: ten lists that name the one before ten times are 10^10 values."""
+    left, waiting = MOST_VALUES, [values]
+    while waiting:
+        value, left = waiting.pop(), left - 1
+        if left < 0:
+            raise ToolError(f"{path}: an interpolation (${{…}}) refers to itself, or they fill in more than {MOST_VALUES:,} values.")
+        if isinstance(value, str):
+            waiting += [_at(values, name) for name in _INTERPOLATION.findall(value)]
+        elif isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+
+
+def _at(values: Any, name: str) -> Any:
+    """Returns the value of an interpolation's name, such as 'split.dev'; None where there is none."""
+    for part in filter(None, re.split(r"[.\[\]]", name)):
+        if isinstance(values, list) and part.isdecimal() and int(part) < len(values):
+            values = values[int(part)]
+        else:
+            values = values.get(part) if isinstance(values, dict) else None
+    return values
 
 
 def available(folder: Path) -> str:
