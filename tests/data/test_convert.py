@@ -386,3 +386,47 @@ def test_the_real_training_split_loses_no_row_and_no_pair(tmp_path: Path) -> Non
     path = real("cluener/train.jsonl")
     train, dev = convert(find_task("clue", [f"raw.train={path}[:-1000]", f"raw.dev={path}[-1000:]"]), tmp_path)
     assert (train.rows, dev.rows, train.pairs + dev.pairs) == (9_748, 1_000, 23_338)
+
+
+WIDE = [
+    {"text": f"😀，{name}，来到{place}", "label": [[3, 3 + len(name), "name"]]}
+    for name, place in (("林晓", "杭州"), ("何远", "苏州"), ("方舟", "温州"))
+]
+
+
+def test_a_file_that_speaks_against_its_offsets_stops_conversion_with_the_answer(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_task(WIDE, reader="doccano", on_error="skip")
+    with pytest.raises(ToolError) as stopped:
+        convert(load_task(path), tmp_path / "out")
+    message = str(stopped.value)
+    assert "3 spans are cut out wrongly as code-points and whole as utf-16, 0 the other way round" in message
+    assert "line 1: '晓，' as code-points, '林晓' as utf-16" in message
+    assert f"Write offsets: utf-16 in {path}, or lay it over this once: offsets=utf-16 (make: ARGS=offsets=utf-16)" in message
+    assert not [*(tmp_path / "out").glob("*/*")]
+
+
+@pytest.mark.parametrize(("reading", "strings"), [("utf-16", ["林晓", "何远", "方舟"]), ("code-points", ["晓，", "远，", "舟，"])])
+def test_offsets_are_read_as_the_task_says_and_not_weighed(write_task: Callable[..., Path], tmp_path: Path, reading: str, strings: list[str]) -> None:
+    convert(load_task(write_task(WIDE, reader="doccano"), [f"offsets={reading}"]), tmp_path / "out")
+    found = [example.entities[0] for example in read_examples(tmp_path / "out/examples/toy_train.jsonl")]
+    assert [entity.text for entity in found] == strings
+
+
+def test_what_a_task_says_of_offsets_does_nothing_to_a_file_with_strings(write_task: Callable[..., Path], tmp_path: Path, tool: Callable) -> None:
+    done = tool("data", write_task(), "offsets=utf-16", "--out", tmp_path / "out")
+    assert (done.returncode, "offsets: utf-16 does nothing here" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_doubt_about_offsets_is_printed_and_stops_nothing(write_task: Callable[..., Path], tmp_path: Path, tool: Callable) -> None:
+    done = tool("data", write_task([{"text": "😀我和林晓去玩", "label": [[3, 5, "name"]]}], reader="doccano"), "--out", tmp_path / "out")
+    assert (done.returncode, "look: " in done.stdout, "write offsets: code-points or offsets: utf-16" in done.stdout) == (0, True, True)
+
+
+def test_the_files_of_a_split_that_is_gone_are_named_with_the_command_that_removes_them(
+    write_task: Callable[..., Path], tmp_path: Path, tool: Callable
+) -> None:
+    rows = [{"text": f"第{n}句", "label": {}} for n in range(30)]
+    assert tool("data", write_task(rows, split={"dev": 0.2, "test": 0.2}), "--out", tmp_path / "out").returncode == 0
+    done = tool("data", write_task(rows, split={"dev": 0.2}), "--out", tmp_path / "out")
+    assert f"rm {tmp_path}/out/examples/toy_test.jsonl {tmp_path}/out/alpaca/alpaca_toy_test.json" in done.stdout
+    assert (tmp_path / "out/examples/toy_test.jsonl").exists()

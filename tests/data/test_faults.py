@@ -12,7 +12,7 @@ from tools.data.convert import row_problem
 from tools.data.doctor.findings import ERROR, KINDS
 from tools.data.doctor.mend import mend
 from tools.data.doctor.row_faults import faults
-from tools.data.faults import errors
+from tools.data.faults import alike, errors
 from tools.data.readers.row import RawRow
 from tools.data.sources import of_kind
 from tools.example import Entity
@@ -82,3 +82,8 @@ def test_a_row_mended_once_has_nothing_left_to_mend(row: RawRow) -> None:
         assert kinds & {"empty-entity", "repeated-entity", "edges", "control", "options-repeat", "surrogate"} == set()
         again, done = mend(mended, task)
         assert (again, dict(done)) == (mended, {})
+
+
+def test_names_that_differ_in_case_width_or_spaces_alone_are_alike() -> None:
+    assert alike(["PER", "LOC", "per", "ＰＥＲ ", "体育", "体 育", "PER"]) == [["PER", "per", "ＰＥＲ "], ["体育", "体 育"]]
+    assert alike(["PER", "PERS", "体育", "体育类"]) == []

@@ -114,3 +114,14 @@ def test_rows_are_named_where_their_lines_do_not_tell_them_apart() -> None:
     table.index()
     assert table.examples("duplicate", 5) == [Repeat("train", 1, "train", 1, False, "task 2", "task 1")]
     assert table.lost() == {0: ("leak", "the text stands in dev, task 3, too"), 1: ("leak", "the text stands in dev, task 3, too")}
+
+
+def test_rows_that_teach_the_same_are_annotated_alike_wherever_their_entities_stand() -> None:
+    first, second = RawRow(1, "甲乙甲", [Entity("a", "甲", 0, 1)]), RawRow(2, "甲乙甲", [Entity("a", "甲", 2, 3), Entity("a", "甲", 0, 1)])
+    assert annotation(first) == annotation(second)
+    assert annotation(first) != annotation(RawRow(3, "甲乙甲", [Entity("b", "甲", 0, 1)]))
+
+
+def test_texts_of_the_training_split_are_counted(table: Repeats) -> None:
+    assert table.trained(["甲", "戊", "己", "甲"]) == (3, 4)
+    assert table.trained([]) == (0, 0)

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import CELTIC
 from tools.conf.task import find_task, load_task
 from tools.data.convert import convert
-from tools.data.stamp import problems
+from tools.data.stamp import left_over, problems
 from tools.files import ROOT, sha256
 
 NAMES = ["alpaca_toy_train", "alpaca_toy_dev"]
@@ -123,3 +123,14 @@ def test_the_next_command_writes_to_the_same_folder(tmp_path: Path, monkeypatch:
     examples.write_text(examples.read_text() + "\n")
     [problem] = problems(Path(out), ["alpaca_sample_dev"])
     assert problem.endswith(f"To write both again: make data TASK=sample{words}")
+
+
+def test_files_of_a_split_that_the_task_no_longer_has_are_left_over(converted: Path, write_task: Callable[..., Path]) -> None:
+    task = load_task(write_task())
+    assert left_over(task, converted) == {"dev": [converted / "examples/toy_dev.jsonl", converted / "alpaca/alpaca_toy_dev.json"]}
+    assert left_over(task.changed(raw={"train": "x", "dev": "y"}), converted) == {}
+
+
+def test_another_tasks_files_are_not_left_over(converted: Path, write_task: Callable[..., Path]) -> None:
+    (converted / "examples/toy_dev.jsonl").rename(converted / "examples/toy_two_dev.jsonl")
+    assert left_over(load_task(write_task()), converted) == {}

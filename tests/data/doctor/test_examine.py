@@ -15,6 +15,7 @@ from tools.conf.task import load_task
 from tools.data.doctor import findings
 from tools.data.doctor.diagnosis import diagnose, open_sources
 from tools.data.readers import READERS
+from tools.errors import ToolError
 
 LINE = json.dumps(CELTIC, ensure_ascii=False)
 OTHER = {"text": "叶老桂去过长滩岛。", "label": {"name": {"叶老桂": [[0, 2]]}, "scene": {"长滩岛": [[5, 7]]}}}
@@ -180,7 +181,10 @@ def test_inclusive_ends_in_a_format_with_exclusive_ones_are_told(task_of: Callab
 def test_a_reading_that_mends_some_is_said_to_mend_some(task_of: Callable, examine: Callable) -> None:
     shifted = row("甲乙丙丁", name={"甲乙": [[1, 2]], "丙丁": [[3, 4]], "戊": [[0, 0]]})
     assert "2 of 3 agree when 1 is taken" not in examine(task_of([shifted])).finding("offsets")["advice"]
-    assert "2 of 3 agree when offsets are counted from 1; --fix looks for each string" in examine(task_of([shifted])).finding("offsets")["advice"]
+    assert (
+        "2 of 3 agree when offsets are counted from 1; 0 others are right as they are; --fix looks for each string"
+        in examine(task_of([shifted])).finding("offsets")["advice"]
+    )
 
 
 def test_repairs_of_a_reader_are_warnings(task_of: Callable, examine: Callable) -> None:
@@ -367,6 +371,81 @@ def test_with_a_run_alone_its_own_task_is_checked(tool: Callable, tmp_path: Path
     assert sum(report["splits"]["train"]["token_lengths"].values()) == 2000
 
 
+# ---- the rest of the project
+
+
+def prompt_file(folder: Path, text: str) -> str:
+    (folder / "own_prompt.txt").write_text(text, encoding="utf-8")
+    return str(folder / "own_prompt.txt")
+
+
+def test_a_label_that_the_prompt_does_not_show_is_a_warning(task_of: Callable, examine: Callable, tmp_path: Path) -> None:
+    stale = prompt_file(tmp_path, "找出 name：\n{text}")
+    report = examine(task_of([CELTIC], labels=["name", "organization"], prompt=stale))
+    assert [example["message"].split(":")[0] for example in report.finding("unshown-label")["examples"]] == ["organization"]
+    assert "unshown-label" not in examine(task_of([CELTIC], labels=["name", "organization"], prompt=stale, system="也找 organization")).kinds()
+    assert "unshown-label" not in examine(task_of([CELTIC])).kinds()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kinds"),
+    [("{text}", {"unshown-option"}), ("{options}\n{text}", {"option-separator"}), ("甲, 乙丙\n{text}", set())],
+)
+def test_options_are_compared_with_the_prompt(task_of: Callable, examine: Callable, tmp_path: Path, prompt: str, kinds: set[str]) -> None:
+    rows = [{"text": "第一句", "category": ["甲, 乙", "丙"], "output": "丙"}]
+    path = task_of(rows, kind="classification", reader="classification", labels=[], prompt=prompt_file(tmp_path, prompt))
+    assert examine(path).kinds() & {"unshown-option", "option-separator", "unshown-label"} == kinds
+
+
+def test_a_label_with_the_separator_in_it_looks_like_two_where_labels_are_listed(task_of: Callable, examine: Callable, tmp_path: Path) -> None:
+    labels = ["name", "organization, club"]
+    assert "option-separator" in examine(task_of([row("甲")], labels=labels)).kinds("warning")
+    written = prompt_file(tmp_path, "- name\n- organization, club\n{text}")
+    assert "option-separator" not in examine(task_of([row("甲")], labels=labels, prompt=written)).kinds()
+
+
+def test_labels_that_differ_only_in_case_width_or_spaces_are_a_warning(task_of: Callable, examine: Callable) -> None:
+    report = examine(task_of([row("甲乙", name={"甲": [[0, 0]]}, Name={"乙": [[1, 1]]})], labels=["name", "Name", "game"]))
+    assert [example["message"] for example in report.finding("similar-labels")["examples"]] == ["'name' 1 times, 'Name' 1 times."]
+
+
+def test_files_of_a_split_that_is_gone_are_an_error_where_their_texts_are_trained_on(
+    task_of: Callable, examine: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.data.doctor.split_faults.DATASET", tmp_path)
+    (tmp_path / "examples").mkdir()
+    old = tmp_path / "examples/toy_test.jsonl"
+    old.write_text(
+        '{"id": "toy-test-000001", "text": "甲", "entities": []}\n{"id": "toy-test-000002", "text": "乙", "entities": []}\n', encoding="utf-8"
+    )
+    report = examine(task_of([row("甲"), row("丙")]))
+    assert report.finding("left-over-leak")["examples"][0]["message"] == "test: 1 of its 2 texts stand in the training split now."
+    assert f"rm {old}" in report.finding("left-over-leak")["advice"]
+    assert examine(task_of([row("丙")])).kinds("warning") >= {"left-over"}
+    assert not {"left-over", "left-over-leak"} & examine(task_of([row("甲")], raw={"train": str(tmp_path / "train.raw"), "test": str(old)})).kinds()
+
+
+def test_the_same_answer_at_another_place_is_a_repeat_and_no_conflict(task_of: Callable, examine: Callable) -> None:
+    report = examine(task_of([row("甲乙甲", name={"甲": [[0, 0]]}), row("甲乙甲", name={"甲": [[2, 2]]})]))
+    assert ("conflict" in report.kinds(), report.finding("duplicate")["count"]) == (False, 1)
+
+
+def test_a_file_that_speaks_against_its_offsets_is_an_error_with_the_answer(task_of: Callable, examine: Callable) -> None:
+    rows = [{"text": f"😀，{name}，来了", "label": [[3, 5, "name"]]} for name in ("林晓", "何远", "方舟")]
+    report = examine(path := task_of(rows, reader="doccano"))
+    found = report.finding("offset-reading")
+    assert (report.code, report.lines("offset-reading")) == (1, [1, 1, 2])
+    assert "'晓，' as code-points, '林晓' as utf-16" in found["examples"][1]["message"]
+    assert f"Write offsets: utf-16 in {path}" in found["advice"]
+    assert "offset-reading" not in examine(path, "offsets=utf-16").kinds()
+
+
+def test_what_a_reader_doubts_is_a_warning_with_its_place(task_of: Callable, examine: Callable) -> None:
+    report = examine(task_of([{"text": "😀我和林晓去玩", "label": [[3, 5, "name"]]}], reader="doccano"))
+    assert "nothing in the file tells" in report.finding("doubt")["examples"][0]["message"]
+    assert (report.code, "doubt" in report.kinds("warning")) == (0, True)
+
+
 # ---- the command
 
 
@@ -456,12 +535,18 @@ def test_what_is_kept_does_not_grow_with_the_faults(task_of: Callable, tmp_path:
 @pytest.mark.parametrize("reader", sorted(READERS))
 @settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_bytes_end_in_a_report(task_of: Callable, examine: Callable, reader: str, data: st.DataObject) -> None:
+def test_any_bytes_end_in_a_report_or_in_a_question_about_the_encoding(
+    task_of: Callable, examine: Callable, reader: str, data: st.DataObject
+) -> None:
     pieces = ['{"text": "', "甲乙", "\\ud800", '"', ', "label": ', '{"name": {"', ": [[0, 0]]", "}", "[0, 1, ", "]", "\n", "甲 B-name", "\0"]
     piece = st.sampled_from([one.encode() for one in pieces])
     content = b"".join(data.draw(st.lists(st.one_of(piece, st.binary(max_size=8)), max_size=30)))
-    report = examine(task_of(content, reader=reader), fix=True)
-    assert report.code in (0, 1)
+    try:
+        report = examine(task_of(content, reader=reader), fix=True)
+    except ToolError as fault:
+        assert "its encoding isn't clear" in str(fault)
+    else:
+        assert report.code in (0, 1)
 
 
 # ---- the real files

@@ -1,4 +1,6 @@
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,10 @@ def test_what_json_allows_passes_unharmed(tmp_path: Path) -> None:
     data = rb'{"a": NaN, "b": [Infinity, 1e999], "c": 1, "c": 1, "d": "\ud800 \u0000 \ud83d\ude00"}'
     [row] = rows(tmp_path, data)
     assert row == RawRow(1, json.dumps(json.loads(data)), [])
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-4], lambda data: data[:2], lambda data: data[:20] + b"xx" + data[22:]])
+def test_a_compressed_file_that_is_damaged_or_cut_is_a_message(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    (path := tmp_path / "raw.jsonl.gz").write_bytes(damage(gzip.compress(b"line\n" * 1000)))
+    with pytest.raises(ToolError, match="the compressed file is damaged or incomplete"):
+        list(text_lines(path))

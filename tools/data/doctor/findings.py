@@ -71,7 +71,10 @@ _ERRORS = {
     "positions": ("rows longer than the base model can read", "Training cuts them or fails, and prediction refuses them."),
     "cutoff": ("rows longer than cutoff_len", "LLaMA-Factory silently cuts off their end (text or answer), or drops them when it packs."),
     "offsets": ("entities whose string isn't at their offsets", "Conversion refuses the row. Correct the string or the offsets."),
-    "unknown-label": ("labels that the task doesn't list", "Add them to `labels`, and to a prompt without {labels}; or correct them. --fix corrects case, width and outer spaces."),
+    "unknown-label": (
+        "labels that the task doesn't list",
+        "Add them to `labels`, and to a prompt without {labels}; or correct them. --fix corrects case, width and outer spaces.",
+    ),
     "class": ("classes that are not among the row's options", "The prompt offers no such answer. --fix corrects case, width and outer spaces."),
     "empty-text": ("rows with an empty text", "They teach nothing. --fix leaves them out."),
     "empty-entity": ("entities without a character", "The annotated span is empty or only whitespace. --fix drops the entity."),

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
 from tools.data.readers.binary import what_binary
 from tools.data.readers.explosion import unpacked
 from tools.data.readers.fields import Unusable
 from tools.data.readers.json_faults import CUT, broken
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading, shown
+from tools.errors import WANTING, ToolError
 from tools.files import encoding_problem, need_file
 
 # UTF-32's little-endian mark begins with UTF-16's, so it stands first.
@@ -34,11 +37,33 @@ class Line(NamedTuple):
     ended: bool
 
 
+class _Unpacked(io.RawIOBase):
+    """What a file that is compressed with gzip holds. Reading raises ToolError where it is damaged or incomplete."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._file = path, gzip.open(path, "rb")  # noqa: SIM115 - closed by close
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._file.read(len(buffer))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ToolError(f"{self._path}: the compressed file is damaged or incomplete ({error}). Get it again.", WANTING) from None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def open_raw(path: Path) -> IO[bytes]:
-    """Opens a raw file; one that is compressed with gzip is read as what it holds. Raises ToolError for a missing one."""
+    """Opens a raw file; one that is compressed with gzip is read as what it holds. Raises ToolError for a missing one, and at the damaged place of a compressed one."""
     with open(need_file(path), "rb") as handle:
         is_gzip = handle.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip else open(path, "rb")
+    return io.BufferedReader(_Unpacked(path), 1 << 20) if is_gzip else open(path, "rb")
 
 
 def text_lines(path: Path) -> Iterator[Line | BadRow]:
