@@ -169,9 +169,13 @@ def read(path: Path, reader: str, limit: int | None = None, said: Said = NOTHING
 
 
 def heads(path: Path, said: Said = NOTHING) -> list[Trial]:
-    """Returns the first rows as each possible reader reads them: the readers of JSON, and those of lines only where no line is JSON; of a folder, brat's."""
-    if path.is_dir():
-        return [read(path, "brat", HEAD, said)]
+    """Returns the first rows as each possible reader reads them: the readers of JSON, and those of lines only where no line is JSON.
+
+    A folder, and one of two files that belong together, are brat's.
+    """
+    brat = read(path, "brat", HEAD, said)
+    if path.is_dir() or brat.entities:
+        return [brat]
     found = [read(path, reader, HEAD, said) for reader, form in FORMS.items() if form.is_json]
     is_json = any(head.rows or head.refused.keys() <= {"type", "unannotated"} for head in found)
     return found if is_json else [*found, *(read(path, reader, HEAD, said) for reader, form in FORMS.items() if not form.is_json)]
