@@ -76,6 +76,7 @@ def test_a_file_that_would_be_one_row_is_named(tmp_path: Path) -> None:
         ("李\tB-人 名\n四\tI-人 名\n来\tO\n", "a space"),
         ("[CLS] O\n李 B-PER\n来 O\n##四 I-PER\n", "BERT"),
         ("李\t1\n四\t2\n来\t0\n", "numbers="),
+        ("李 B-PER\n\n四 I-PER\n\n来 O\n\n" * 5, "blank line behind each token"),
     ],
 )
 def test_what_is_something_else_is_named(tmp_path: Path, data: str, reason: str) -> None:
@@ -89,3 +90,11 @@ def test_what_is_something_else_is_named(tmp_path: Path, data: str, reason: str)
 def test_other_text_has_no_rows(tmp_path: Path, data: str) -> None:
     rows, _ = read(tmp_path, data)
     assert {type(row) for row in rows} == {BadRow}
+
+
+def test_a_short_file_without_a_blank_line_is_doubted(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("李 B-PER\n四 I-PER\n来 O\n" * 10)
+    reading = Reading()
+    assert len(list(read_bio(path, reading))) == 1
+    assert [*reading.doubts] == ["no blank line: all 30 lines are one row"]

@@ -53,6 +53,21 @@ def test_one_rule_holds_for_a_file_words_or_characters() -> None:
     assert joined(["选", "A", "B"]) == ("选AB", ["选", "A", "B"], [])
 
 
+def test_words_that_come_late_are_spaced_and_said() -> None:
+    reading = Reading()
+    joint = joint_of([["看", "书"]], reading)
+    assert joint.text(["看", "A", "B"])[0] == "看AB"
+    assert reading.applied == {}
+    assert joint.text(["看", "Apple", "Watch"])[0] == "看Apple Watch"
+    assert [*reading.applied] == [WORDS]
+
+
+def test_a_file_with_words_and_single_letters_is_doubted() -> None:
+    reading = Reading()
+    joint_of([["Apple", "Watch", "i", "P"], ["Apple", "Watch"]], reading)
+    assert len(reading.doubts) == 1
+
+
 def test_a_file_of_words_says_that_punctuation_is_joined_too() -> None:
     assert joined(["We", "met", "."])[2] == [SENTENCES]
 

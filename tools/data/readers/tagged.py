@@ -26,6 +26,7 @@ from tools.data.readers.tokens import Joint, joint_of, unnumbered
 from tools.example import Entity
 
 HEAD = 5000  # tokens that tell how a file is read
+FEW = 10  # sentences
 _LOST = re.compile(r"\[(?:UNK|CLS|SEP|PAD|MASK)\]|<unk>")
 _IS_CHINESE = re.compile("[\u3400-\u9fff]")
 _LONG = 3.5  # characters; Chinese words have fewer than two
@@ -109,6 +110,9 @@ def _rules(head: Sequence[Sentence], reading: Reading) -> _Rules:
             "tokens such as '##ing' are a BERT tokenizer's pieces, and the text can't be had from them: take the file before it was tokenized.",
             "named",
         )
+    letters = {tag.letter for layer in layers for tag in notation.tags(layer) if tag}
+    if len(tokens) > FEW and letters & {"I", "E"} and all(len(sentence) == 1 == len(sentence[0]) for sentence in tokens):
+        raise Unusable("a blank line behind each token: every row would be one character. Take them out, but for those between sentences.", "named")
     spaced = sum(" " in token for sentence in tokens for token in sentence) / max(1, sum(map(len, tokens)))
     has_entities = any(tag.label for layer in layers for tag in notation.tags(layer) if tag)
     if (notation.form is None and spaced > 0.05) or (spaced > 0.5 and not has_entities):

@@ -165,7 +165,7 @@ def _are_labels(counts: Counter[str]) -> bool:
     """Returns whether tags are labels (IO): some are O, and the others are few names."""
     out = counts[_outside(counts, None)]
     names = [tag for tag in counts if tag not in ("O", *OUTSIDE)]
-    return bool(out) and 0 < len(names) <= max(3, counts.total() // 5) and all(map(_NAME.fullmatch, names)) and out >= counts.total() / 10
+    return bool(out) and 0 < len(names) <= max(10, counts.total() // 5) and all(map(_NAME.fullmatch, names)) and out >= counts.total() / 10
 
 
 def _outside(counts: Counter[str], form: re.Pattern[str] | None) -> str:

@@ -25,7 +25,7 @@ from tools.data.readers.row import Reading, shown
 from tools.data.readers.tags import is_tag
 from tools.data.readers.token_roles import INDEX, PLAIN, SENTENCE, Roles, roles_of
 
-LONGEST = 100  # lines; no file is one sentence of more
+SHORT, LONGEST = 20, 100  # lines; a file of more is hardly one sentence, or can't be one
 BLANK = " \t\v\f"
 # Characters that aren't part of a word may separate a token from its tag; '-' and '_' are part of tags.
 _BETWEEN = re.compile(r"[^\w-]+")
@@ -126,6 +126,8 @@ def _without_blank_lines(columns: Columns, lines: Sequence[Line], first: Sequenc
             " awk '{print} /^。/{print \"\"}' FILE > NEW",
             "named",
         )
+    if len(lines) > SHORT:
+        reading.doubt(f"no blank line: all {len(lines)} lines are one row")
     return columns
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 from tools.data.readers.row import Reading
@@ -44,6 +44,7 @@ class Joint:
 
     numbered: bool = False
     spaces: str = "unknown"
+    reading: Reading = field(default_factory=Reading, compare=False)
 
     def text(self, tokens: Sequence[str]) -> tuple[str, Sequence[int]]:
         """Returns the text of the tokens, and where each begins."""
@@ -63,7 +64,10 @@ class Joint:
             return []
         else:
             needed = _both_are_words if self.spaces == "words" else _one_is_long
-        return [tokens[0], *(f" {right}" if needed(left, right) else right for left, right in pairwise(tokens))]
+        spaced = [tokens[0], *(f" {right}" if needed(left, right) else right for left, right in pairwise(tokens))]
+        if self.spaces == "unknown" and spaced != list(tokens):
+            self.reading.apply(WORDS)
+        return spaced
 
 
 def joint_of(sentences: Sequence[Sequence[str]], reading: Reading) -> Joint:
@@ -71,10 +75,10 @@ def joint_of(sentences: Sequence[Sequence[str]], reading: Reading) -> Joint:
     if numbered := _are_numbered(sentences):
         reading.apply(NUMBERED)
         sentences = [unnumbered(sentence) or [] for sentence in sentences]
-    spaces = _spaces(sentences)
+    spaces = _spaces(sentences, reading)
     if rule := {"words": WORDS, "sentences": SENTENCES}.get(spaces):
         reading.apply(rule)
-    return Joint(numbered, spaces)
+    return Joint(numbered, spaces, reading)
 
 
 def unnumbered(tokens: Iterable[str]) -> list[str] | None:
@@ -98,7 +102,7 @@ def _are_numbered(sentences: Sequence[Sequence[str]]) -> bool:
     return all(map(unnumbered, sentences)) and not all(token.isdecimal() for token in tokens)
 
 
-def _spaces(sentences: Sequence[Sequence[str]]) -> str:
+def _spaces(sentences: Sequence[Sequence[str]], reading: Reading) -> str:
     """Returns the kind of space between tokens, a value of `Joint.spaces`."""
     words = characters = explicit = 0
     for sentence in sentences:
@@ -109,6 +113,8 @@ def _spaces(sentences: Sequence[Sequence[str]]) -> str:
             explicit += right.isspace() and bool(_LAST.search(left))
     if not words + characters:
         return "unknown"
+    if min(words, characters) * 10 > max(words, characters):
+        reading.doubt("some tokens of letters are words and others single letters: look at the spaces between them")
     if characters >= words or explicit >= words:
         return "none"
     tokens = [token for sentence in sentences for token in sentence if any(map(str.isalnum, token))]
