@@ -208,3 +208,7 @@ def test_a_changed_task_has_labels_and_spellings_of_its_own(write_task: Callable
 def test_a_task_cannot_be_written_to(write_task: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_task(write_task()).version = 2  # type: ignore[misc]
+
+
+def test_a_field_may_be_a_number(write_task: Callable[..., Path]) -> None:
+    assert load_task(write_task(), ["fields.annotator=2", "fields.text=正文"]).fields == {"annotator": "2", "text": "正文"}

@@ -254,6 +254,12 @@ class Task(_Strict):
         _all("raw", [problem for split in raw for problem in _name_problems(split)])
         return raw
 
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _numbers_are_names(cls, fields: Any) -> Any:
+        """Takes a whole number for its digits: the id of an annotator, a column by its number."""
+        return {role: str(name) if type(name) is int else name for role, name in fields.items()} if isinstance(fields, dict) else fields
+
     @field_validator("split")
     @classmethod
     def _split_divides_one_file(cls, split: Shares | None, info: ValidationInfo) -> Shares | None:

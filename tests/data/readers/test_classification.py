@@ -63,3 +63,14 @@ def test_the_real_rows_keep_text_and_options_once_they_are_answered(tmp_path: Pa
     given = [{**json.loads(line), "output": "Art"} for line in raw.split("\n") if line]
     rows = read(tmp_path / "a.jsonl", *given)
     assert rows == [RawRow(i, row["text"], [], "Art", row["category"]) for i, row in enumerate(given, 1)]
+
+
+def test_json_is_no_class_and_prompts_are_no_texts(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for row, fields in (
+        ({"text": "张三", "output": '[{"label": "人名"}]'}, {}),
+        ({"instruction": "找", "input": "张三", "output": "张三"}, {"text": "input"}),
+    ):
+        path.write_text(json.dumps(row), encoding="utf-8")
+        [found] = read_classification(path, Reading(fields))
+        assert isinstance(found, BadRow)

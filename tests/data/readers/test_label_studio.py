@@ -123,7 +123,7 @@ def test_offsets_in_utf16_units_are_converted_where_only_they_fit(
         (5, "type", "a JSON object is needed, this is 5"),
         ({"data": {"text": "x"}}, "unannotated", "no annotation"),
         ({"data": {"text": "x"}, "annotations": []}, "unannotated", "no annotation"),
-        ({"data": {"text": "x"}, "annotations": None, "predictions": TASK["annotations"]}, "unannotated", "no annotation"),
+        ({"data": {"text": "x"}, "annotations": None, "predictions": TASK["annotations"]}, "named", "no annotation"),
         ({"data": {"text": "x"}, "annotations": [{"was_cancelled": True, "result": []}]}, "unannotated", "1 cancelled"),
         ({"text": "x", "id": 1}, "unannotated", "no annotation"),
         ({"annotations": []}, "type", "no 'data' object"),
@@ -298,7 +298,7 @@ def test_predictions_are_named_and_taken_only_where_the_task_says_so(tmp_path: P
     tasks = [{**told(1), "predictions": [{"result": [LONG]}]}, {**told(2, of(1, SHORT)), "predictions": [{"result": [LONG]}]}]
     first, second = spoken(tmp_path, tasks)[0]
     assert isinstance(first, BadRow)
-    assert (first.kind, "fields.annotator=predictions takes them" in first.reason) == ("unannotated", True)
+    assert (first.kind, "fields.annotator=predictions takes them" in first.reason) == ("named", True)
     assert strings_of([second]) == [["北京"]]
     assert strings_of(spoken(tmp_path, tasks, annotator="predictions")[0]) == [["北京大学"], ["北京"]]
     skipped = {**told(3, of(1, was_cancelled=True)), "predictions": [{"result": [LONG]}]}

@@ -63,7 +63,7 @@ def _row(line: int, row: dict[str, Any], reading: Reading, keys: _Keys) -> RawRo
 
 def _keys(rows: Sequence[dict[str, Any]], path: Path, reading: Reading) -> _Keys:
     """Returns the fields of a file, by its first rows. Raises Unusable with a question where they aren't clear, or where classes are numbers without names."""
-    if not reading.fields and any(key in row for row in rows for key in _OTHERS):
+    if "label" not in reading.fields and any(key in row for row in rows for key in _OTHERS):
         return _Keys()
     columns = _columns(rows)
     text = _text(columns, reading)

@@ -38,7 +38,8 @@ def annotations_of(task: dict[str, Any], wanted: str) -> list[Said]:
     if not annotations and wanted == PREDICTIONS:
         kept = predictions[:1]
     if not kept:
-        raise Unusable(f"the task has no annotation{_instead(task, len(annotations), bool(predictions))}.", "unannotated")
+        kind = "unannotated" if annotations or not predictions else "named"
+        raise Unusable(f"the task has no annotation{_instead(task, len(annotations), bool(predictions))}.", kind)
     return [Said(_annotator(one.get("completed_by")), one.get("ground_truth") is True, objects(one, "result")) for one in kept]
 
 

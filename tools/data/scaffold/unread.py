@@ -8,6 +8,7 @@ In: the file. Out: a message.
 from __future__ import annotations
 
 import codecs
+import re
 from pathlib import Path
 
 from tools.data.readers.binary import is_workbook, what_binary
@@ -19,6 +20,7 @@ from tools.data.scaffold.trials import FORMS, Trial, heads
 from tools.text import one_line
 
 PAGE = "docs/own-data.md"
+_ANSWER = re.compile(r"\b(?:fields\.\w+=[^\s(]+|numbers=\[[^\]]*\])")  # as a reader's question spells it
 
 
 def explain(path: Path, name: str, reader: str | None, said: Said = NOTHING) -> str:
@@ -31,8 +33,12 @@ def explain(path: Path, name: str, reader: str | None, said: Said = NOTHING) -> 
         return f"{title}\n{known}\nThe known formats: {PAGE}"
     tried = heads(path, said)
     if verdicts := [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"]:
-        answer = f"\nIn this command: {option('--set', '…')}" if any(_asks(verdict) for verdict in verdicts) else ""
-        return "\n".join([title, *dict.fromkeys(verdicts)]) + f"{answer}\nThe known formats: {PAGE}"
+        answers = {word.partition("=")[0]: word for verdict in verdicts[::-1] for word in _ANSWER.findall(verdict)[::-1]}
+        way = [f"In this command: {option('--set', *answers.values())}"] if answers else []
+        return "\n".join([title, *dict.fromkeys(verdicts), *way, f"The known formats: {PAGE}"])
+    if len(bare := [trial for trial in tried if trial.refused["unannotated"] > trial.refusals / 2]) == 1 and bare[0].first_bad:
+        what = f"It looks like {FORMS[bare[0].reader].name}, and has nothing to learn from: {bare[0].first_bad.reason}"
+        return f"{title}\n{what}\nThe known formats: {PAGE}"
     return "\n".join([title, *_formats(path, tried), f"More on each format: {PAGE}"])
 
 
@@ -47,10 +53,6 @@ def _known(path: Path) -> str:
     if not head.strip():
         return "It is empty."
     return kind_of_value(path) or kind_of_text(head.decode("utf-8", "replace"))
-
-
-def _asks(verdict: str) -> bool:
-    return "fields." in verdict or "numbers=" in verdict
 
 
 def _formats(path: Path, tried: list[Trial]) -> list[str]:
