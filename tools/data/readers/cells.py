@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from tools.data.readers.binary import is_workbook, what_binary
 from tools.data.readers.fields import Unusable
@@ -80,7 +80,7 @@ def _form(path: Path, reading: Reading) -> Form:
     if (
         not forms
         and (bad := [row for row in tried[0].head if isinstance(row, BadRow) and row.kind == "encoding"])
-        and 2 * len(bad) > len(tried[0].head)
+        and 2 * len(bad) >= len(tried[0].head)
     ):
         raise Unusable(bad[0].reason, "encoding")
     if not forms:
@@ -133,8 +133,12 @@ def _needless(with_quotes: Form, without: Form) -> bool:
 
 def _text_rows(path: Path, separator: str, quoting: Literal[0, 3]) -> Rows:
     csv.field_size_limit(_LONGEST)
-    with open_raw(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="\n") as file:
-        reader = csv.reader(file, delimiter=separator, quoting=quoting, strict=True)
+    with open_raw(path) as raw:
+        head = cast(io.BufferedReader, raw).peek()
+        newline = "\r" if b"\r" in head and b"\n" not in head else "\n"  # old Macs' lines
+        reader = csv.reader(
+            io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline=newline), delimiter=separator, quoting=quoting, strict=True
+        )
         while True:
             line = reader.line_num + 1
             try:
@@ -145,7 +149,7 @@ def _text_rows(path: Path, separator: str, quoting: Literal[0, 3]) -> Rows:
                 yield BadRow(line, f"no row of the table: {_csv_fault(str(error))}.")
                 continue
             if any(map(_NOT_TEXT.search, cells)):
-                yield BadRow(line, f"bytes that aren't UTF-8, or NUL, in this row: {shown(cells)}.", "encoding")
+                yield BadRow(line, "bytes that aren't UTF-8, or NUL characters, in this row.", "encoding")
             else:
                 yield Cells(line, cells)
 

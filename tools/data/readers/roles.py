@@ -98,8 +98,10 @@ def text_and_label(columns: Sequence[Column], reading: Reading) -> tuple[Column,
     text = text_of(columns, reading)
     label = named("label", [column for column in columns if column is not text], reading)
     rest = [column for column in columns if column not in (text, label) and not _is_index(column)]
+    if label is None and text is None and not any(repeats(column.cells) for column in rest):
+        raise Unusable(f"no table of texts and classes: no column has a known name, or few values that repeat. {samples(columns)}")
     if label is None:
-        label = _only("label", [column for column in rest if _repeats(column.cells)], columns)
+        label = _only("label", [column for column in rest if repeats(column.cells)], columns)
         reading.apply(f"the column {shown(label.name)} has few values that repeat, and was taken as the class")
         rest = [column for column in rest if column is not label]
     if text is None:
@@ -145,6 +147,13 @@ def are_numbers(cells: Sequence[str]) -> bool:
     return all(re.fullmatch(r"-?\d{1,9}(?:\.\d{1,9})?", cell, re.ASCII) for cell in cells if cell)
 
 
+def repeats(cells: Sequence[str]) -> bool:
+    """Returns whether the values of a column are few and short, as classes are."""
+    values = [cell for cell in cells if cell]
+    few = 2 * len(set(values)) <= len(values) or (len(set(values)) < len(values) and are_numbers(values))
+    return len(values) > 1 and few and max(map(len, values)) <= LONGEST_CLASS
+
+
 def _asked(role: str, columns: Sequence[Column], reading: Reading) -> Column | None:
     """Returns the column that the task names for a role: by its name, or else by its number from 1. Raises Unusable for one that isn't there."""
     if not (wanted := reading.fields.get(role, "").strip()):
@@ -168,12 +177,6 @@ def _is_index(column: Column) -> bool:
     cells = [cell for cell in column.cells if cell]
     counts = len(cells) > 1 and len(set(cells)) == len(cells) and all(map(str.isdecimal, cells))
     return key_of(column.name) in _INDEX or counts
-
-
-def _repeats(cells: Sequence[str]) -> bool:
-    values = [cell for cell in cells if cell]
-    few = 2 * len(set(values)) <= len(values) or (len(set(values)) < len(values) and are_numbers(values))
-    return len(values) > 1 and few and max(map(len, values)) <= LONGEST_CLASS
 
 
 def _varies(cells: Sequence[str]) -> bool:

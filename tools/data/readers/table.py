@@ -22,7 +22,7 @@ from pathlib import Path
 from tools.data.readers.cells import HEAD, Cells, Rows, open_table
 from tools.data.readers.class_names import ask_for_names, class_of, separator_of
 from tools.data.readers.fields import Unusable
-from tools.data.readers.roles import Column, described, has_role, is_known, one_hot, samples, text_and_label
+from tools.data.readers.roles import Column, described, has_role, is_known, one_hot, repeats, samples, text_and_label
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.tag_columns import Read, sentences_of
 from tools.data.readers.tags import is_tag
@@ -103,15 +103,13 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
     if "" in first[1:] or len(set(first)) < len(first) or not rest or any(map(is_tag, first)):
         return False
     below = [[cells[place] for cells in rest] for place in range(len(first))]
-    if any(map(str.isdecimal, first)) or any(cell in cells and 2 * len(set(cells)) <= len(cells) for cell, cells in zip(first, below, strict=True)):
+    if any(map(str.isdecimal, first)) or any(cell and cell in cells for cell, cells in zip(first, below, strict=True)):
         return False
-    if any(all(map(str.isdecimal, cells)) or _come_back(cells) for cells in below) and max(map(len, first)) <= 20:
+    if any(all(map(str.isdecimal, cells)) or (len(cells) > 3 and min(Counter(cells).values()) > 1) for cells in below) and max(map(len, first)) <= 20:
         return True
+    if not any(map(repeats, below)):
+        return False
     raise Unusable(f"is the first row a header? It is {shown(first)}. Say it: fields.header=yes or fields.header=no", "named")
-
-
-def _come_back(cells: list[str]) -> bool:
-    return len(cells) > 3 and min(Counter(cells).values()) > 1
 
 
 def _classes(head: Head, reading: Reading, path: Path) -> Read:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import codecs
 import re
+import shlex
 from pathlib import Path
 
 from tools.data.readers.binary import is_workbook, what_binary
 from tools.data.readers.lines import open_raw, text_lines
 from tools.data.readers.row import BadRow, shown
 from tools.data.scaffold.kinds import is_unannotated, kind_of_text, kind_of_value
-from tools.data.scaffold.said import NOTHING, Said, option
+from tools.data.scaffold.said import NOTHING, Said
 from tools.data.scaffold.trials import FORMS, Trial, heads
 from tools.text import one_line
 
@@ -33,9 +34,7 @@ def explain(path: Path, name: str, reader: str | None, said: Said = NOTHING) -> 
         return f"{title}\n{known}\nThe known formats: {PAGE}"
     tried = heads(path, said)
     if verdicts := [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"]:
-        answers = {word.partition("=")[0]: word for verdict in verdicts[::-1] for word in _ANSWER.findall(verdict)[::-1]}
-        way = [f"In this command: {option('--set', *answers.values())}"] if answers else []
-        return "\n".join([title, *dict.fromkeys(verdicts), *way, f"The known formats: {PAGE}"])
+        return "\n".join([title, *dict.fromkeys(verdicts), *_answer(verdicts), f"The known formats: {PAGE}"])
     if len(bare := [trial for trial in tried if trial.refused["unannotated"] > trial.refusals / 2]) == 1 and bare[0].first_bad:
         what = f"It looks like {FORMS[bare[0].reader].name}, and has nothing to learn from: {bare[0].first_bad.reason}"
         return f"{title}\n{what}\nThe known formats: {PAGE}"
@@ -53,6 +52,16 @@ def _known(path: Path) -> str:
     if not head.strip():
         return "It is empty."
     return kind_of_value(path) or kind_of_text(head.decode("utf-8", "replace"))
+
+
+def _answer(verdicts: list[str]) -> list[str]:
+    """Returns the option that answers the readers' questions, with the words that they name; nothing where they ask nothing."""
+    answers: dict[str, str] = {}
+    for verdict in verdicts:
+        for word in _ANSWER.findall(verdict):
+            answers.setdefault(word.partition("=")[0], word)
+    words = f"--set {shlex.join(answers.values())}"
+    return [f'In this command: {words} (make: ARGS="{words}")'] if answers else []
 
 
 def _formats(path: Path, tried: list[Trial]) -> list[str]:
