@@ -60,6 +60,10 @@ SHAPES: dict[str, Any] = {
             {"entity_index": {"begin": 4, "end": 6}, "entity_type": "地点", "entity": "苏州"},
         ],
     },
+    "each under its id": {"text": TEXT, "entities": {"T1": {"start": 0, "end": 3, "type": "人名"}, "T2": {"start": 4, "end": 6, "type": "地点"}}},
+    "names of labels beside": {"text": TEXT, "entities": [[0, 3, "人名"], [4, 6, "地点"]], "labels": ["人名", "地点"]},
+    "pairs of string and label": {"text": TEXT, "entities": [["陈小芳", "人名"], ["地点", "苏州"]]},
+    "label by string": {"text": TEXT, "entities": {"陈小芳": "人名", "苏州": "地点"}},
     "by label": {"text": TEXT, "label": {"人名": [[0, 3]], "地点": [[4, 6]]}},
     "strings": {"text": TEXT, "entities": [{"type": "人名", "value": "陈小芳"}, {"type": "地点", "value": "苏州"}]},
     "strings by label": {"text": TEXT, "label": {"人名": ["陈小芳"], "地点": ["苏州"]}},
@@ -78,6 +82,20 @@ def test_the_strings_of_the_whole_file_tell_that_ends_are_inclusive(tmp_path: Pa
     rows = read(tmp_path / "a.jsonl", {"text": TEXT, "entities": entities}, {"text": "无", "entities": []}, reading=reading)
     assert rows == [RawRow(1, TEXT, FOUND), RawRow(2, "无", [])]
     assert [*reading.applied] == ["ends are inclusive: 2 of the first 2 strings stand at their places so"]
+
+
+def test_the_strings_of_places_count_too(tmp_path: Path) -> None:
+    points = [
+        {"label": ["人名"], "points": [{"start": 0, "end": 2, "text": "陈小芳"}]},
+        {"label": ["地点"], "points": [{"start": 4, "end": 5, "text": "苏州"}]},
+    ]
+    assert read(tmp_path / "a.jsonl", {"content": TEXT, "annotation": points}) == [RawRow(1, TEXT, FOUND)]
+
+
+def test_indexes_without_strings_are_doubted(tmp_path: Path) -> None:
+    reading = Reading()
+    read(tmp_path / "a.jsonl", {"text": TEXT, "entities": [{"start_idx": 0, "end_idx": 2, "type": "人名"}]}, reading=reading)
+    assert "write offsets: inclusive" in next(iter(reading.doubts))
 
 
 def test_one_string_of_many_doesnt_change_the_ends_of_all_and_stays_for_the_check(tmp_path: Path) -> None:
@@ -126,7 +144,8 @@ def test_rows_that_prodigys_annotator_turned_down_have_no_annotation(tmp_path: P
         ({"字段": TEXT, "entities": []}, "type", "fields.text=NAME"),
         ({"sentence": TEXT, "content": TEXT, "entities": []}, "named", "fields.text=sentence or fields.text=content"),
         ({"text": TEXT, "label": "体育"}, "type", "'label' must be a list of spans, it is '体育'"),
-        ({"text": TEXT, "label": ["体育"]}, "type", "a span must be a list or an object"),
+        ({"text": TEXT, "label": ["体育"]}, "type", "'label' must be a list of spans, it is ['体育']"),
+        ({"text": TEXT, "entities": [["陈小芳", "苏州"]]}, "type", "the text has neither there, or both"),
         ({"text": TEXT, "entities": [[0, 3]]}, "type", "a span must be [start, end, label]"),
         ({"text": TEXT, "entities": [[0, "人名", 3]]}, "type", "a span must be [start, end, label]"),
         ({"text": TEXT, "entities": [[0, 3, 1]]}, "type", "a span must be [start, end, label]"),
@@ -147,3 +166,11 @@ def test_a_row_that_isnt_clear_is_named_with_the_words_that_answer(tmp_path: Pat
     assert second == RawRow(2, "好", [])
     assert isinstance(first, BadRow)
     assert (first.kind, reason in first.reason) == (kind, True), first
+
+
+def test_a_row_of_label_studios_is_left_to_its_own_reader(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"text": "张三", "label": [{"start": 0, "end": 2, "labels": ["PER"]}], "annotation_id": 1}]), encoding="utf-8")
+    [row] = read_spans(path, Reading())
+    assert isinstance(row, BadRow)
+    assert "--reader label_studio" in row.reason

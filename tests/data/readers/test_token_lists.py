@@ -31,6 +31,14 @@ SHAPES: dict[str, Any] = {
     "words": {"tokens": ["陈小芳", "在", "苏州", "上班"], "ner_tags": ["B-PER", "O", "B-LOC", "O"]},
     "GLiNER": {"tokenized_text": list(TEXT), "ner": [[0, 2, "PER"], [4, 5, "LOC"]]},
     "W2NER": {"sentence": list(TEXT), "ner": [{"index": [0, 1, 2], "type": "PER"}, {"index": [4, 5], "type": "LOC"}], "word": [[0, 1, 2], [3]]},
+    "inclusive ends, as the strings say": {
+        "tokens": list(TEXT),
+        "entities": [{"type": "PER", "start": 0, "end": 2, "text": "陈小芳"}, {"type": "LOC", "start": 4, "end": 5, "text": "苏州"}],
+    },
+    "exclusive ends, as the strings say": {
+        "tokens": list(TEXT),
+        "entities": [{"type": "PER", "start": 0, "end": 3, "text": "陈小芳"}, {"type": "LOC", "start": 4, "end": 6, "text": "苏 州"}],
+    },
     "SpERT": {"tokens": list(TEXT), "entities": [{"type": "PER", "start": 0, "end": 3}, {"type": "LOC", "start": 4, "end": 6}], "relations": []},
 }
 
@@ -101,6 +109,7 @@ def test_a_description_that_isnt_clear_names_nothing(tmp_path: Path, content: st
         ({"tokenized_text": list(TEXT), "ner": [[0, 8, "PER"]]}, "type", "isn't within the row's 8 tokens"),
         ({"tokens": list(TEXT), "ner": [{"index": [0, 2], "type": "PER"}]}, "type", "isn't one piece of the text"),
         ({"tokens": list(TEXT), "entities": [[0, 3, "PER"]]}, "type", "a span of 'entities' must be"),
+        ({"tokens": list(TEXT), "entities": [{"type": "PER", "start": 0, "end": 3, "text": "苏州"}]}, "type", "is inside the span isn't clear"),
         ({"sentences": [list(TEXT)], "ner": [[[0, 2, "PER"]]]}, "named", "a document of several sentences"),
     ],
 )

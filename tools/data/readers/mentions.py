@@ -2,7 +2,7 @@
 
 [0, 3, "PER"]   ["PER", 0, 3]   [0, 3, "PER", "王小明"]   [[0, 3], "PER"]
 {"start": 0, "end": 3, "label": "PER"}   {"start_idx": 0, "end_idx": 2, "type": "PER", "entity": "王小明"}   {"offset": 0, "length": 3, "type": "PER"}
-{"span": [0, 3], "type": "PER"}          {"type": "PER", "value": "王小明"}
+{"span": [0, 3], "type": "PER"}   {"label": ["PER"], "points": [{"start": 0, "end": 2, "text": "王小明"}]}   {"type": "PER", "value": "王小明"}   ["王小明", "PER"]
 
 In: the value, the row's text, and the task's `fields` and `numbers`. Out: Mentions. One table has the spellings of each part; the case of letters, '_' and '-' don't count.
 """
@@ -21,7 +21,7 @@ PARTS = {
     "start": "start startoffset startidx startpos startposition startindex startchar begin beginoffset beginidx beginpos beginindex charstart from offset pos loc position",
     "end": "end endoffset endidx endpos endposition endindex endchar stop endoff finish charend to",
     "length": "length len",
-    "span": "span spans offsets offset indices index positions position pos interval loc range entityindex",
+    "span": "span spans offsets offset indices index positions position pos interval loc range entityindex points",
     "label": "label type entitylabel labeltype entitytype entitygroup category class tag labelname entityclass nertype labels 类型 标签 实体类型 类别",
     "text": "text entitytext value mention word string surface spantext entityname content entity name 实体 文本 实体名称",
 }
@@ -78,6 +78,9 @@ def spelling(keys: tuple[str, ...], fields: tuple[tuple[str, str], ...] = ()) ->
 
 def _of_object(value: dict[str, Any], text: str, reading: Reading) -> list[Mention]:
     keys = spelling(tuple(value), tuple(reading.fields.items()))
+    if keys.span and (place := _only_object(value[keys.span])):
+        value = {**{key: part for key, part in value.items() if key != keys.span}, **place}
+        keys = spelling(tuple(value), tuple(reading.fields.items()))
     if not keys.label:
         raise Unusable(f"no label in the span {shown(value)}. If one of its fields has it, name that: fields.label=NAME.", "named")
     string = value[keys.text] if keys.text else None
@@ -93,6 +96,12 @@ def _of_object(value: dict[str, Any], text: str, reading: Reading) -> list[Menti
     return [Mention(_label(label, reading), start, end, string) for label in (labels if isinstance(labels, list) else [labels])]
 
 
+def _only_object(value: Any) -> dict[str, Any] | None:
+    """Returns the object that has a span's place, by itself or as the only one of a list (Dataturks' `points`)."""
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return one if isinstance(one, dict) else None
+
+
 def _place(value: dict[str, Any], keys: Spelling) -> tuple[int | None, int | None]:
     """Returns the start and end that an object states; None twice if it states none."""
     if keys.start:
@@ -101,11 +110,9 @@ def _place(value: dict[str, Any], keys: Spelling) -> tuple[int | None, int | Non
     span = value[keys.span] if keys.span else None
     if span is None:
         return None, None
-    if isinstance(span, list) and len(span) == 1 and isinstance(span[0], list | dict):
+    if isinstance(span, list) and len(span) == 1 and isinstance(span[0], list):
         span = span[0]
-    if isinstance(span, dict) and (inner := spelling(tuple(span))).start:
-        return _place(span, inner)
-    if isinstance(span, list) and span and all(isinstance(part, list) for part in span):
+    if isinstance(span, list) and span and all(isinstance(part, list | dict) for part in span):
         raise Unusable(
             f"the span {shown(value)} has {len(span)} parts: an entity here is one piece of the text. Annotate it as one, or leave it out.", "named"
         )
@@ -129,18 +136,26 @@ def _of_list(value: list[Any], text: str, reading: Reading) -> Mention:
     strings = [part for part in flat if isinstance(part, str)]
     if len(numbers) == len(flat) == 3 and reading.numbers:
         return Mention(_label(flat[2], reading), flat[0], flat[1], None)
+    if not numbers and len(strings) == len(flat) == 2:
+        string, label = _told_apart(strings, [one for one in strings if one and one in text], value)
+        return Mention(label, None, None, string)
     if not (len(numbers) == 2 and numbers[1] == numbers[0] + 1 and len(strings) == len(flat) - 2 and 1 <= len(strings) <= 2):
         raise Unusable(f"a span must be [start, end, label], it is {shown(value)}.")
     start, end = flat[numbers[0]], flat[numbers[1]]
     if len(strings) == 1:
         return Mention(strings[0], start, end, None)
     there = [one for one in strings if 0 <= start < len(text) and one and one in (text[start:end], text[start : end + 1])]
+    string, label = _told_apart(strings, there, value)
+    return Mention(label, start, end, string)
+
+
+def _told_apart(strings: list[str], there: list[str], value: Any) -> tuple[str, str]:
+    """Returns (string, label) of two strings: the only one that is in the text, and the other."""
     if len(there) != 1:
         raise Unusable(
-            f"which of {shown(strings[0])} and {shown(strings[1])} is the label isn't clear in {shown(value)}: neither, or both, stands at its place."
+            f"which of {shown(strings[0])} and {shown(strings[1])} is the label isn't clear in {shown(value)}: the text has neither there, or both."
         )
-    label = strings[1] if strings[0] == there[0] else strings[0]
-    return Mention(label, start, end, there[0])
+    return there[0], strings[strings[0] == there[0]]
 
 
 def _label(value: Any, reading: Reading) -> str:

@@ -9,7 +9,7 @@
 {"text": "…", "label": {"PER": ["…"], "LOC": [[4, 6]]}}                                        strings or places by label
 
 Ends are exclusive, unless the spans have strings of their own and these say otherwise for the whole file. A string without a place is looked for in the text.
-The task's `fields` names what has another name: text, entities, and a span's start, end, length, span, label and text as `string`. Out: one RawRow or BadRow a row.
+The task's `fields` names what has another name: text, entities, and a span's start, end, length, span and label. Out: one RawRow or BadRow a row.
 
 Sources: spacy.io/api/data-formats, prodi.gy/docs/api-interfaces, CBLUE's CMeEE (tianchi.aliyun.com/dataset/95414), CCKS 2019 task 1 (Yidu-S4K).
 """
@@ -25,7 +25,7 @@ from typing import Any
 
 from tools.data.readers.fields import Unusable, is_offset, slice_of
 from tools.data.readers.json_list import json_rows
-from tools.data.readers.mentions import Mention, mentions
+from tools.data.readers.mentions import Mention, mentions, spelling
 from tools.data.readers.roles import NAMES, OF_JSON, key_of
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
@@ -73,6 +73,10 @@ def _row(to_end: int, line: int, row: dict[str, Any], reading: Reading) -> RawRo
     placed = [_entity(text, one, to_end) for one in found if one.start is not None]
     lost = [one for one in found if one.start is None]
     sliced = any(one.string is None for one in found)
+    if sliced and to_end == 0 and any("start_idx" in one and "end_idx" in one for one in row.get("entities", ()) if isinstance(one, dict)):
+        reading.doubt(
+            "spans have start_idx and end_idx without a string; in CMeEE's, ends are inside the span: if so, write offsets: inclusive", line
+        )
     return RawRow(line, text, [*placed, *located(text, lost, reading, line)], sliced=sliced)
 
 
@@ -83,9 +87,13 @@ def _entity(text: str, one: Mention, to_end: int) -> Entity:
 
 def _annotation(row: dict[str, Any], reading: Reading) -> tuple[str, list[Mention]]:
     """Returns a row's text and its mentions. Raises Unusable for a row that isn't a text with spans."""
+    if "annotation_id" in row:
+        raise Unusable("the row is Label Studio's (JSON-MIN), where a text has a row for each annotator: --reader label_studio reads it.")
     text = _text(row, reading)
     key = _list_of(row, reading)
     value = row[key]
+    if isinstance(value, dict) and value and all(isinstance(one, dict) and spelling(tuple(one)).label for one in value.values()):
+        value = list(value.values())  # each under its id
     if isinstance(value, dict):
         value = [member for label, found in value.items() for member in _under(label, found, key)]
     if not isinstance(value, list):
@@ -138,7 +146,7 @@ def _list_of(row: dict[str, Any], reading: Reading) -> str:
         if row.get(key) is None:
             raise Unusable(f"no '{key}' in {shown(row)}: the row isn't annotated.", "unannotated")
         return key
-    there = [key for key in _LISTS if isinstance(row.get(key), list | dict)]
+    there = [key for key in _LISTS if isinstance(row.get(key), list | dict) and not _are_names(row[key])]
     full = [key for key in there if row[key]] or there[:1]
     if len(full) > 1:
         raise Unusable(
@@ -157,10 +165,17 @@ def _list_of(row: dict[str, Any], reading: Reading) -> str:
     )
 
 
+def _are_names(value: Any) -> bool:
+    """Returns whether a list holds names of labels, not spans."""
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
+
+
 def _under(label: str, found: Any, key: str) -> Iterator[Any]:
     """Yields the spans that stand under a label: strings, or [start, end]."""
-    for one in found if isinstance(found, list) else [None]:
-        if isinstance(one, str):
+    for one in found if isinstance(found, list) else [found]:
+        if isinstance(one, str) and one is found:
+            yield [label, one]
+        elif isinstance(one, str):
             yield {"label": label, "text": one}
         elif isinstance(one, list) and len(one) == 2:
             yield [*one, label]

@@ -23,7 +23,7 @@ from typing import Any
 from tools.data.readers.fields import Unusable, is_offset
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.lines import Line
-from tools.data.readers.mentions import spelling
+from tools.data.readers.mentions import Spelling, spelling
 from tools.data.readers.number_names import names_beside
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.tagged import Sentence, tagged_rows
@@ -108,7 +108,8 @@ def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
     tokens = row.get(key) if key else None
     if isinstance(tokens, list) and (spans := next((name for name in _SPANS if name != key and _are_spans(row.get(name))), "")):
         found = [_span(one, tokens, spans) for one in row[spans]]
-        reading.apply(f"the spans in {shown(spans)} count tokens; their ends are {'exclusive (SpERT)' if spans == 'entities' else 'inclusive'}", line)
+        ends = "as their strings or SpERT have them" if spans == "entities" else "inclusive"
+        reading.apply(f"the spans in {shown(spans)} count tokens; their ends are {ends}", line)
         return _TokenRow(line, "", [], tokens=tokens, spans=found)
     tokens, name, tags = _tagged(row, key, tokens, reading)
     if len(tokens) != len(tags):
@@ -174,6 +175,21 @@ def _are_spans(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, list | dict) for one in value)
 
 
+def _last(value: dict[str, Any], keys: Spelling, tokens: list[str], key: str) -> int:
+    """Returns a span's last token: by its string, else as SpERT has it, whose ends are exclusive."""
+    start, end, string = value[keys.start], value[keys.end], value.get(keys.text)
+    if not isinstance(string, str) and key == "entities":
+        return end - 1
+    lasts = [
+        last
+        for last in (end - 1, end)
+        if isinstance(string, str) and 0 <= start <= last and "".join(tokens[start : last + 1]) == "".join(string.split())
+    ]
+    if len(lasts) != 1:
+        raise Unusable(f"whether the end of {shown(value)} is inside the span isn't clear: it has no string that stands at its tokens.")
+    return lasts[0]
+
+
 def _span(value: Any, tokens: list[str], key: str) -> Span:
     """Returns the span of a list [first, last, label], of W2NER's {index, type} or of SpERT's {start, end, type}. Raises Unusable for any other."""
     first, last, label = -1, -1, None
@@ -186,8 +202,8 @@ def _span(value: Any, tokens: list[str], key: str) -> Span:
             if index != list(range(index[0], index[0] + len(index))):
                 raise Unusable(f"the entity {shown(value)} isn't one piece of the text: an entity here is. Annotate it as one, or leave it out.")
             first, last = index[0], index[-1]
-        elif keys.start and keys.end and key == "entities" and is_offset(value[keys.end]):
-            first, last = value[keys.start], value[keys.end] - 1
+        elif keys.start and keys.end and is_offset(value[keys.start]) and is_offset(value[keys.end]):
+            first, last = value[keys.start], _last(value, keys, tokens, key)
     if not (is_offset(first) and is_offset(last) and isinstance(label, str)):
         raise Unusable(
             f"a span of '{key}' must be [first token, last token, label] in 'ner', or have index and type, or start, end and type; it is {shown(value)}."
