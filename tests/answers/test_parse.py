@@ -77,55 +77,55 @@ def test_the_tasks_own_field_names_are_read(write_task: Callable[..., Path]) -> 
 
 # Each says that 张三 is a 人名 and 北京大学 an 组织, as one model or another writes it, and the rules that it takes to see that.
 WILD = [
-    ('```json\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n```', "fence"),
-    ("```python\n[{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'}]", "fence single_quotes"),
-    ('~~~\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n~~~', "fence"),
+    ('```json\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n```', "wrapping"),
+    ("```python\n[{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'}]", "syntax wrapping"),
+    ('~~~\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n~~~', "wrapping"),
     (
         '好的，以下是结果：\n```json\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n```\n希望对您有帮助！',
-        "chatter fence",
+        "chatter wrapping",
     ),
-    ('{"label": "人名", "text": "张三"}\n{"label": "组织", "text": "北京大学"}', "no_list"),
-    ('{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}', "no_list"),
-    ('{"label": "人名", "text": "张三"}{"label": "组织", "text": "北京大学"}', "no_list"),
-    ('[{"label": "人名", "text": "张三"}]\n[{"label": "组织", "text": "北京大学"}]', "several_lists"),
-    ("[{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'},]", "single_quotes trailing_commas"),
+    ('{"label": "人名", "text": "张三"}\n{"label": "组织", "text": "北京大学"}', "layout"),
+    ('{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}', "layout"),
+    ('{"label": "人名", "text": "张三"}{"label": "组织", "text": "北京大学"}', "layout"),
+    ('[{"label": "人名", "text": "张三"}]\n[{"label": "组织", "text": "北京大学"}]', "layout"),
+    ("[{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'},]", "syntax"),
     (
         "[{u'label': u'人名', u'text': u'张三'}, {u'label': u'组织', u'text': u'北京大学', 'x': None, 'y': True}]",
-        "extra_fields python_literals single_quotes",
+        "fields syntax",
     ),
-    ("[('张三', '人名'), ('北京大学', '组织')]", "pair_lists python_literals single_quotes"),
-    ("(('人名', '张三'), ('组织', '北京大学'))", "pair_lists python_literals single_quotes"),
-    ('[["张三", "人名"], ["北京大学", "组织", 3, 7]]', "pair_lists"),
-    ("【｛“label”：“人名”，“text”：“张三”｝，｛“label”：“组织”，“text”：“北京大学”｝】", "full_width"),
-    ("[{“label”：“人名”，“text”：“张三”}，{“label”：“组织”，“text”：“北京大学”}]", "full_width"),
-    ('[{"张三": "人名"}, {"北京大学": "组织"}]', "entity_map"),
-    ('{"张三": "人名", "北京大学": "组织"}', "entity_map"),
-    ('{"人名": ["张三"], "地点": [], "组织": ["北京大学"]}', "label_groups"),
-    ('{"人名": "张三", "组织": "北京大学", "地点": "无"}', "label_groups nothing"),
-    ('{"人名": "张三", "组织": "北京大学", "地点": null}', "label_groups"),
-    ('{"entities": [{"text": "张三", "type": "人名"}, {"text": "北京大学", "type": "组织"}]}', "other_fields wrapper"),
-    ('{"result": {"entities": {"人名": [{"text": "张三", "start": 0}], "组织": ["北京大学"]}}}', "label_groups other_fields wrapper"),
-    ('[{"实体": "张三", "标签": "人名"}, {"实体": "北京大学", "标签": "组织"}]', "other_fields"),
-    ('[{"entity": "张三", "type": "PER"}, {"entity": "北京大学", "type": "ORG"}]', "file_label other_fields"),
-    ('[{"name": "张三", "label": "person"}, {"name": "北京大学", "label": "机构"}]', "label_alias other_fields"),
+    ("[('张三', '人名'), ('北京大学', '组织')]", "layout syntax"),
+    ("(('人名', '张三'), ('组织', '北京大学'))", "layout syntax"),
+    ('[["张三", "人名"], ["北京大学", "组织", 3, 7]]', "layout"),
+    ("【｛“label”：“人名”，“text”：“张三”｝，｛“label”：“组织”，“text”：“北京大学”｝】", "syntax"),
+    ("[{“label”：“人名”，“text”：“张三”}，{“label”：“组织”，“text”：“北京大学”}]", "syntax"),
+    ('[{"张三": "人名"}, {"北京大学": "组织"}]', "layout"),
+    ('{"张三": "人名", "北京大学": "组织"}', "layout"),
+    ('{"人名": ["张三"], "地点": [], "组织": ["北京大学"]}', "layout"),
+    ('{"人名": "张三", "组织": "北京大学", "地点": "无"}', "layout nothing"),
+    ('{"人名": "张三", "组织": "北京大学", "地点": null}', "layout"),
+    ('{"entities": [{"text": "张三", "type": "人名"}, {"text": "北京大学", "type": "组织"}]}', "fields layout"),
+    ('{"result": {"entities": {"人名": [{"text": "张三", "start": 0}], "组织": ["北京大学"]}}}', "fields layout"),
+    ('[{"实体": "张三", "标签": "人名"}, {"实体": "北京大学", "标签": "组织"}]', "fields"),
+    ('[{"entity": "张三", "type": "PER"}, {"entity": "北京大学", "type": "ORG"}]', "fields label_name"),
+    ('[{"name": "张三", "label": "person"}, {"name": "北京大学", "label": "机构"}]', "fields label_name"),
     (
         '[{"word": "张三", "entity": "PER", "score": 0.9}, {"word": "北京大学", "entity": "org", "score": 0.9}]',
-        "file_label label_spelling other_fields",
+        "fields label_name",
     ),
-    ('[{"foo": "张三", "bar": "人名"}, {"foo": "北京大学", "bar": "组织"}]', "other_fields"),
-    ('{"label": {"人名": {"张三": [[0, 1]]}, "组织": {"北京大学": [[3, 6]]}}, "text": "张三在北京大学读书"}', "label_groups wrapper"),
-    ("{label: 人名, text: 张三}, {label: 组织, text: 北京大学}", "bare_words no_list"),
+    ('[{"foo": "张三", "bar": "人名"}, {"foo": "北京大学", "bar": "组织"}]', "fields"),
+    ('{"label": {"人名": {"张三": [[0, 1]]}, "组织": {"北京大学": [[3, 6]]}}, "text": "张三在北京大学读书"}', "layout"),
+    ("{label: 人名, text: 张三}, {label: 组织, text: 北京大学}", "layout syntax"),
     ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}', "cut_off"),
     ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}, {"label": "地点", "te', "cut_off"),
     ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}, {"label"', "cut_off"),
     ('[{"label": "人名", "text": "张三"} {"label": "组织", "text": "北京大学"}]', "repaired"),
     ('[{"label": "人名" "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "repaired"),
-    ('[{"label": "人名", "text": "张三", {"label": "组织", "text": "北京大学"}]', "repaired wrapper"),
-    ('[{"label": "人名", "text": "张三"], [{"label": "组织", "text": "北京大学"}]', "repaired several_lists"),
-    ('{"label": "人名", "text": "张三", "label": "组织", "text": "北京大学"}', "no_list repeated_keys"),
-    ('"[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}, {\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}]"', "quoted_json"),
-    ('[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}, {\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}]', "quoted_json"),
-    ('[{{"label": "人名", "text": "张三"}}, {{"label": "组织", "text": "北京大学"}}]', "repaired wrapper"),
+    ('[{"label": "人名", "text": "张三", {"label": "组织", "text": "北京大学"}]', "layout repaired"),
+    ('[{"label": "人名", "text": "张三"], [{"label": "组织", "text": "北京大学"}]', "layout repaired"),
+    ('{"label": "人名", "text": "张三", "label": "组织", "text": "北京大学"}', "layout"),
+    ('"[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}, {\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}]"', "wrapping"),
+    ('[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}, {\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}]', "wrapping"),
+    ('[{{"label": "人名", "text": "张三"}}, {{"label": "组织", "text": "北京大学"}}]', "layout repaired"),
     (
         '<think>\n先看[{"label": "地点", "text": "北京"}]，不对。\n</think>\n\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]',
         "thinking",
@@ -133,7 +133,7 @@ WILD = [
     ('先看文本。</think>[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "thinking"),
     (
         '[\n  {\n    "label": "人名",  // 姓名\n    "text": "张三"\n  },\n  {\n    "label": "组织",\n    "text": "北京大学"\n  },\n  ...\n]',
-        "comments trailing_commas",
+        "syntax",
     ),
     ("- 人名：张三\n- 组织：北京大学\n- 地点：无", "lines nothing"),
     ("1. 张三 - 人名\n2. 北京大学 - 组织", "lines"),
@@ -147,89 +147,92 @@ WILD = [
     ("根据文本，实体如下：\n* **张三** (人名)\n* **北京大学** (组织)", "lines"),
     ("张三\t人名\n北京大学\t组织", "lines"),
     ("张三: 人名\n北京大学: 组织", "lines"),
-    ('{"人名": ["张三"], "组织": ["北京大学"], "法律": ["无"]}', "label_groups nothing"),
-    ('[{"label": "人名", "text": ["张三"]}, {"label": "组织", "text": ["北京大学"]}]', "text_lists"),
-    ('[{"label": " 人名 ", "text": "张三"}, {"label": "Org", "text": "北京大学"}]', "label_spelling"),
+    ('{"人名": ["张三"], "组织": ["北京大学"], "法律": ["无"]}', "layout nothing"),
+    ('[{"label": "人名", "text": ["张三"]}, {"label": "组织", "text": ["北京大学"]}]', "layout"),
+    ('[{"label": " 人名 ", "text": "张三"}, {"label": "Org", "text": "北京大学"}]', "label_name"),
     ('输出：[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]。注意[1]和{这里}。', "chatter"),
     ('[1] 参考：[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "chatter"),
-    ('[{"label": "人名", "text": "张三", "start": 0, "end": 2}, {"label": "组织", "text": "北京大学", "start": 3}]', "extra_fields"),
+    ('[{"label": "人名", "text": "张三", "start": 0, "end": 2}, {"label": "组织", "text": "北京大学", "start": 3}]', "fields"),
     ('\ufeff[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\x00', ""),
-    ('[{"type": "人名", "value": "张三"}, {"type": "组织", "value": "北京大学"}, 3]', "other_fields partial_items"),
-    ('{"人名": "张三", "组织": ["北京大学"]}', "label_groups"),
-    ('{"entities": {"张三": "人名", "北京大学": "组织"}}', "entity_map wrapper"),
-    ('{"PER": ["张三"], "ORG": ["北京大学"], "LOC": []}', "file_label label_groups"),
-    ('{"实体1": {"text": "张三", "label": "人名"}, "实体2": {"text": "北京大学", "label": "组织"}}', "wrapper"),
-    ("{'entities': [('张三', '人名'), ('北京大学', '组织')]}", "pair_lists python_literals single_quotes wrapper"),
+    ('[{"type": "人名", "value": "张三"}, {"type": "组织", "value": "北京大学"}, 3]', "fields partial_items"),
+    ('{"人名": "张三", "组织": ["北京大学"]}', "layout"),
+    ('{"entities": {"张三": "人名", "北京大学": "组织"}}', "layout"),
+    ('{"PER": ["张三"], "ORG": ["北京大学"], "LOC": []}', "label_name layout"),
+    ('{"实体1": {"text": "张三", "label": "人名"}, "实体2": {"text": "北京大学", "label": "组织"}}', "layout"),
+    ("{'entities': [('张三', '人名'), ('北京大学', '组织')]}", "layout syntax"),
     ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]]', "repaired"),
-    ('[[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]]', "wrapper"),
+    ('[[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]]', "layout"),
     ("识别结果：人名=张三；组织=北京大学", "lines"),
-    ('<answer>[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]</answer>', "chatter"),
+    ('<answer>[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]</answer>', "wrapping"),
     ('人名：["张三"]\n组织：["北京大学"]', "lines"),
     ("人名：张三\n组织：北京大学\n\n以上就是所有的实体。", "lines"),
     ("实体：张三 标签：人名\n实体：北京大学 标签：组织", "lines"),
-    ('("张三", "人名"), ("北京大学", "组织")', "pair_lists python_literals several_lists"),
+    ('("张三", "人名"), ("北京大学", "组织")', "layout syntax"),
     ('entities = [{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "chatter"),
     ('[{"text": "张三", "label": "人名"},\n{"text": "北京大学", "label": "组织"}\n\n以上是提取的实体，希望有帮助', "repaired"),
-    ('["人名: 张三", "组织: 北京大学"]', "lines"),
-    ('["张三": "人名", "北京大学": "组织"]', "entity_map repaired"),
+    ('["人名: 张三", "组织: 北京大学"]', "layout"),
+    ('["张三": "人名", "北京大学": "组织"]', "layout repaired"),
     ("当然可以！以下是从文本中提取的实体：\n\n1. **张三** - 人名\n2. **北京大学** - 组织\n\n如有其他问题，请随时告诉我。", "lines"),
     ("根据您提供的文本，我提取到以下实体：\n\n- 人名：张三\n- 组织：北京大学\n\n注：以上实体均来自原文。", "lines"),
-    ('提取结果：\n{"人名": ["张三"], "组织": ["北京大学"]}', "chatter label_groups"),
-    ('{\n"人名": "张三",\n"组织": "北京大学",\n}', "label_groups trailing_commas"),
+    ('提取结果：\n{"人名": ["张三"], "组织": ["北京大学"]}', "chatter layout"),
+    ('{\n"人名": "张三",\n"组织": "北京大学",\n}', "layout syntax"),
     ('[{"label": "人名", "text": "张三"},\n{"label": "组织", "text": "北京大学"},\n', "cut_off"),
-    ('```\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n```\n\n解释：\n- "张三"是人名，因为{姓}。', "chatter fence"),
-    ('```json\n{"label": "人名", "text": "张三"}\n```\n```json\n{"label": "组织", "text": "北京大学"}\n```', "fence no_list"),
-    ('1. {"label": "人名", "text": "张三"}\n2. {"label": "组织", "text": "北京大学"}', "chatter no_list"),
-    ('- {"label": "人名", "text": "张三"}\n- {"label": "组织", "text": "北京大学"}', "chatter no_list"),
-    ('[\n  {"label": "人名", "text": "张三"},\n  {"label": "组织", "text": "北京大学"},\n]', "trailing_commas"),
+    (
+        '```\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n```\n\n解释：\n- "张三"是人名，因为{姓}。',
+        "chatter wrapping",
+    ),
+    ('```json\n{"label": "人名", "text": "张三"}\n```\n```json\n{"label": "组织", "text": "北京大学"}\n```', "layout wrapping"),
+    ('1. {"label": "人名", "text": "张三"}\n2. {"label": "组织", "text": "北京大学"}', "chatter layout"),
+    ('- {"label": "人名", "text": "张三"}\n- {"label": "组织", "text": "北京大学"}', "chatter layout"),
+    ('[\n  {"label": "人名", "text": "张三"},\n  {"label": "组织", "text": "北京大学"},\n]', "syntax"),
     (
         '{"result": "[{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}, {\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}]"}',
-        "quoted_json wrapper",
+        "layout wrapping",
     ),
     ("实体类别：人名，实体名称：张三\n实体类别：组织，实体名称：北京大学", "lines"),
     ("实体类别: 人名\n实体名称: 张三\n\n实体类别: 组织\n实体名称: 北京大学", "lines"),
     ("[人名] 张三\n[组织] 北京大学", "lines"),
     ("人名-张三\n组织-北京大学", "lines"),
-    ("<人名>张三</人名>在<组织>北京大学</组织>读书", "lines"),
+    ("<人名>张三</人名>在<组织>北京大学</组织>读书", "marks"),
     ("(张三, 人名), (北京大学, 组织)", "lines"),
     ("[(张三, 人名), (北京大学, 组织)]", "lines"),
     ("[张三:人名, 北京大学:组织]", "lines"),
-    ("{张三: 人名, 北京大学: 组织}", "bare_words entity_map"),
-    ("{'人名': {'张三'}, '组织': {'北京大学'}}", "label_groups repaired single_quotes"),
-    ('{"人名":["张三"],"组织":["北京大学"]}<|im_end|>', "chatter label_groups"),
-    ('{"entities": [["张三", "人名"], ["北京大学", "组织"]]}', "pair_lists wrapper"),
-    ('[{"label": "人名", "text": "张三"}、{"label": "组织", "text": "北京大学"}]', "full_width"),
-    ('[{"label": "人名", "text": "张三"}；{"label": "组织", "text": "北京大学"}]', "full_width"),
-    ('[{"label": 人名, "text": 张三}, {"label": 组织, "text": 北京大学}]', "bare_words"),
-    ('[{"label": "人名", "text": "张三",}, {"label": "组织", "text": "北京大学",}]', "trailing_commas"),
+    ("{张三: 人名, 北京大学: 组织}", "layout syntax"),
+    ("{'人名': {'张三'}, '组织': {'北京大学'}}", "layout repaired syntax"),
+    ('{"人名":["张三"],"组织":["北京大学"]}<|im_end|>', "layout wrapping"),
+    ('{"entities": [["张三", "人名"], ["北京大学", "组织"]]}', "layout"),
+    ('[{"label": "人名", "text": "张三"}、{"label": "组织", "text": "北京大学"}]', "syntax"),
+    ('[{"label": "人名", "text": "张三"}；{"label": "组织", "text": "北京大学"}]', "syntax"),
+    ('[{"label": 人名, "text": 张三}, {"label": 组织, "text": 北京大学}]', "syntax"),
+    ('[{"label": "人名", "text": "张三",}, {"label": "组织", "text": "北京大学",}]', "syntax"),
     ('[{"label"="人名", "text"="张三"}, {"label"="组织", "text"="北京大学"}]', "repaired"),
     ('[{"label" => "人名", "text" => "张三"}, {"label" => "组织", "text" => "北京大学"}]', "repaired"),
-    ('{"label": "人名", "text": "张三"} 和 {"label": "组织", "text": "北京大学"}', "chatter no_list"),
+    ('{"label": "人名", "text": "张三"} 和 {"label": "组织", "text": "北京大学"}', "chatter layout"),
     ('[{"label": "人名", "text": "张三"} , , {"label": "组织", "text": "北京大学"}]', "repaired"),
     (
         '[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]\n\n[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]',
-        "several_lists",
+        "conclusion layout",
     ),
-    ('[{"label":"人名","text":"张三"},{"label":"组织","text":"北京大学"}] [{"label":"人名","tex', "cut_off several_lists"),
+    ('[{"label":"人名","text":"张三"},{"label":"组织","text":"北京大学"}] [{"label":"人名","tex', "cut_off layout"),
     (
         '[{"entity_text": "张三", "entity_label": "人名", "entity_names": ["人名", "姓名"]}, {"entity_text": "北京大学", "entity_label": "组织", "entity_names": ["组织"]}]',
-        "other_fields",
+        "fields",
     ),
     (
         '[{"start_idx": 0, "end_idx": 2, "entity_text": "张三", "entity_label": "PER"}, {"start_idx": 3, "end_idx": 7, "entity_text": "北京大学", "entity_label": "ORG"}]',
-        "file_label other_fields",
+        "fields label_name",
     ),
     (
         '{"entities": [{"entity": "张三", "entity_type": "人名", "position": [0, 2]}, {"entity": "北京大学", "entity_type": "组织", "position": [3, 7]}]}',
-        "other_fields wrapper",
+        "fields layout",
     ),
-    ('{"person": ["张三"], "organization": [], "机构": ["北京大学"]}', "label_alias label_groups wrapper"),
-    ('{"人名": [["张三", 0, 2]], "组织": [["北京大学", 3, 7]]}', "label_groups"),
-    ('{"人名": [{"name": "张三"}], "组织": [{"name": "北京大学"}]}', "label_groups other_fields"),
-    ('{"人名": {"name": "张三"}, "组织": {"name": "北京大学"}}', "label_groups other_fields"),
-    ('{"人名": "[\'张三\']", "组织": "[\'北京大学\']"}', "quoted_json"),
-    ('{"人名（PER）": ["张三"], "组织（ORG）": ["北京大学"]}', "label_groups label_spelling"),
-    ('[{"label": "人名(PER)", "text": "张三"}, {"label": "组织(ORG)", "text": "北京大学"}]', "label_spelling"),
+    ('{"person": ["张三"], "organization": [], "机构": ["北京大学"]}', "label_name layout"),
+    ('{"人名": [["张三", 0, 2]], "组织": [["北京大学", 3, 7]]}', "layout"),
+    ('{"人名": [{"name": "张三"}], "组织": [{"name": "北京大学"}]}', "fields layout"),
+    ('{"人名": {"name": "张三"}, "组织": {"name": "北京大学"}}', "fields layout"),
+    ('{"人名": "[\'张三\']", "组织": "[\'北京大学\']"}', "wrapping"),
+    ('{"人名（PER）": ["张三"], "组织（ORG）": ["北京大学"]}', "label_name layout"),
+    ('[{"label": "人名(PER)", "text": "张三"}, {"label": "组织(ORG)", "text": "北京大学"}]', "label_name"),
     ("| 序号 | 实体 | 类别 | 说明 |\n|:--|:--|:--|:--|\n| 1 | 张三 | 人名 | 人 |\n| 2 | 北京大学 | 组织 | 学校 |", "lines"),
     ("实体\t类别\n张三\t人名\n北京大学\t组织", "lines"),
     ("实体,类别\n张三,人名\n北京大学,组织", "lines"),
@@ -238,38 +241,38 @@ WILD = [
     ("“张三”是人名；“北京大学”是组织。", "lines"),
     ("张三 属于 人名\n北京大学 属于 组织", "lines"),
     ("### 人名\n- 张三\n### 组织\n- 北京大学", "lines"),
-    ("人名：\n1. 张三\n\n组织：\n1. 北京大学\n\n地点：\n无", "lines"),
+    ("人名：\n1. 张三\n\n组织：\n1. 北京大学\n\n地点：\n无", "lines nothing"),
     ("- **人名**: 张三\n- **组织**: 北京大学\n- **地点**: 无", "lines nothing"),
-    ("人名 (PER): 张三\n组织 (ORG): 北京大学", "label_spelling lines"),
-    ("Answer: [{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'}]", "chatter single_quotes"),
-    ('{"name": "extract", "arguments": {"entities": [{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]}}', "wrapper"),
-    ('[{"label": "人名", "text": "张三", "reason": "他说\\"好\\""}, {"label": "组织", "text": "北京大学", "reason": null}]', "extra_fields"),
-    ('[{"text": "张三", "labels": ["人名"]}, {"text": "北京大学", "labels": ["组织"]}]', "other_fields"),
-    ('[{"value": {"text": "张三", "labels": ["人名"]}}, {"value": {"text": "北京大学", "labels": ["组织"]}}]', "other_fields wrapper"),
+    ("人名 (PER): 张三\n组织 (ORG): 北京大学", "label_name lines"),
+    ("Answer: [{'label': '人名', 'text': '张三'}, {'label': '组织', 'text': '北京大学'}]", "chatter syntax"),
+    ('{"name": "extract", "arguments": {"entities": [{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]}}', "layout"),
+    ('[{"label": "人名", "text": "张三", "reason": "他说\\"好\\""}, {"label": "组织", "text": "北京大学", "reason": null}]', "fields"),
+    ('[{"text": "张三", "labels": ["人名"]}, {"text": "北京大学", "labels": ["组织"]}]', "fields"),
+    ('[{"value": {"text": "张三", "labels": ["人名"]}}, {"value": {"text": "北京大学", "labels": ["组织"]}}]', "fields layout"),
     (
         "[{&quot;label&quot;: &quot;人名&quot;, &quot;text&quot;: &quot;张三&quot;}, {&quot;label&quot;: &quot;组织&quot;, &quot;text&quot;: &quot;北京大学&quot;}]",
-        "quoted_json",
+        "wrapping",
     ),
-    ('{"label": "人名", "text": "张三"};{"label": "组织", "text": "北京大学"}', "no_list"),
-    ('[\'{"label": "人名", "text": "张三"}\', \'{"label": "组织", "text": "北京大学"}\']', "quoted_json single_quotes"),
-    ('["{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}", "{\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}"]', "quoted_json"),
-    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}] [] []', "several_lists"),
+    ('{"label": "人名", "text": "张三"};{"label": "组织", "text": "北京大学"}', "layout"),
+    ('[\'{"label": "人名", "text": "张三"}\', \'{"label": "组织", "text": "北京大学"}\']', "syntax wrapping"),
+    ('["{\\"label\\": \\"人名\\", \\"text\\": \\"张三\\"}", "{\\"label\\": \\"组织\\", \\"text\\": \\"北京大学\\"}"]', "wrapping"),
+    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}] [] []', "layout"),
     ("label: 人名, text: 张三\nlabel: 组织, text: 北京大学", "lines"),
-    ('{"0": {"label": "人名", "text": "张三"}, "1": {"label": "组织", "text": "北京大学"}}', "wrapper"),
-    ('[{"Label": "人名", "Text": "张三"}, {"Label": "组织", "Text": "北京大学"}]', "other_fields"),
-    ('[{" label": "人名", "text ": "张三"}, {"label ": "组织", "text": "北京大学"}]', "other_fields"),
-    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学", "text": "北京大学"}]', "partial_items repeated_keys"),
+    ('{"0": {"label": "人名", "text": "张三"}, "1": {"label": "组织", "text": "北京大学"}}', "layout"),
+    ('[{"Label": "人名", "Text": "张三"}, {"Label": "组织", "Text": "北京大学"}]', "fields"),
+    ('[{" label": "人名", "text ": "张三"}, {"label ": "组织", "text": "北京大学"}]', "fields"),
+    ('[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学", "text": "北京大学"}]', "layout partial_items"),
     ('[{"label": "人名", "text": "张三"}, null, {"label": "组织", "text": "北京大学"}]', "nothing"),
-    ("[{“label”: “人名”, “text”: “张三”}, {“label”: “组织”, “text”: “北京大学”}]", "full_width"),
-    ('[{"label":"人名","text":"张三"},{"label":"组织","text":"北京大学"}]```', "fence"),
-    ('[{"label": "人名", \'text\': "张三"}, {\'label\': "组织", "text": \'北京大学\'}]', "single_quotes"),
-    ('{"人名": "张三"}\n{"组织": "北京大学"}', "label_groups"),
-    ('{"人名": ["张三"]}, {"组织": ["北京大学"]}', "label_groups"),
+    ("[{“label”: “人名”, “text”: “张三”}, {“label”: “组织”, “text”: “北京大学”}]", "syntax"),
+    ('[{"label":"人名","text":"张三"},{"label":"组织","text":"北京大学"}]```', "wrapping"),
+    ('[{"label": "人名", \'text\': "张三"}, {\'label\': "组织", "text": \'北京大学\'}]', "syntax"),
+    ('{"人名": "张三"}\n{"组织": "北京大学"}', "layout"),
+    ('{"人名": ["张三"]}, {"组织": ["北京大学"]}', "layout"),
     ('人名:["张三"],组织:["北京大学"]', "lines"),
     ('"人名": ["张三"], "组织": ["北京大学"]', "lines"),
     ('"张三": "人名", "北京大学": "组织"', "lines"),
     ('"label": "人名", "text": "张三"\n"label": "组织", "text": "北京大学"', "lines"),
-    ('{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "no_list repaired"),
+    ('{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]', "layout repaired"),
 ]
 
 
@@ -282,10 +285,7 @@ def test_what_models_write_is_read_under_named_rules(task: Task, output: str, ru
 
 
 def test_every_rule_is_documented_and_needed_by_some_answer(task: Task) -> None:
-    classes = {rule for output, _ in CLASSES for rule in parse_class(output, task, OPTIONS).rules}
-    needed = (
-        {rule for _, rules in WILD for rule in rules.split()} | {rule for output, _ in SAYS for rule in parse(output, task, SENTENCE).rules} | classes
-    )
+    needed = {rule for _, rules in WILD for rule in rules.split()} | {rule for output, _ in SAYS for rule in parse(output, task, SENTENCE).rules}
     assert needed == set(RULES)
     page = Path("docs/evaluation.md").read_text(encoding="utf-8")
     assert [rule for rule, phrase in RULES.items() if f"| `{rule}` | {phrase} |\n" not in page] == []
@@ -319,8 +319,10 @@ SAYS: list[tuple[str, list[tuple[str, str]] | None]] = [
     ('[{"label": "组织实体", "text": "腾讯"}]', [("组织实体", "腾讯")]),
     ('[{"label": " 公司 ", "text": "腾讯"}]', [("公司", "腾讯")]),
     ("实体：张三，类别：主角", [("主角", "张三")]),
-    # The prompt's own example before the answer is an answer too: the model wrote it, and it counts.
-    ('[{"label": "实体类别", "text": "实体名称"}]\n[{"label": "人名", "text": "张三"}]', [("实体类别", "实体名称"), ("PER", "张三")]),
+    # The prompt's own example is an echo, unless it stands within the answer.
+    ('[{"label": "实体类别", "text": "实体名称"}]\n[{"label": "人名", "text": "张三"}]', [("PER", "张三")]),
+    ('[{"label": "实体类别", "text": "实体名称"}, {"label": "人名", "text": "张三"}]', [("实体类别", "实体名称"), ("PER", "张三")]),
+    ('[{"label": "实体类别", "text": "实体名称"}]', None),
     # Cut off.
     ('```json\n{"人名": ["张三", "李四"], "组织": ["北京大', [("PER", "张三"), ("PER", "李四")]),
     ('[{"label": "人名", "text": "张三"}, {"label": "人名", "text": "李四"', [("PER", "张三"), ("PER", "李四")]),
@@ -451,12 +453,12 @@ values = st.recursive(
 
 
 def plain(value: object) -> object:
-    """A value as the scanner gives it: objects as tuples of pairs, numbers as 0."""
+    """A value as the scanner gives it: objects as tuples of pairs."""
     if isinstance(value, dict):
         return tuple((key, plain(inner)) for key, inner in value.items())
     if isinstance(value, list):
         return [plain(inner) for inner in value]
-    return 0 if isinstance(value, int) and not isinstance(value, bool) else value
+    return value
 
 
 @settings(max_examples=300, deadline=None, database=None, derandomize=True)
@@ -525,7 +527,7 @@ def test_the_answers_of_a_fine_tuned_qwen_are_read() -> None:
     canonical = {name: label for label, name in task.names.items()}
     nothing = 0
     for one, row in single:
-        assert "no_list" in one.rules
+        assert "layout" in one.rules
         if row["entity_text"] == "没有找到任何实体":
             nothing += 1
             assert (one.pairs, "nothing" in one.rules) == ([], True)
@@ -551,7 +553,7 @@ def test_the_answers_of_chatgpt_are_read() -> None:
         maps = [one for some in found for one in (some if isinstance(some, list) else [some])]
         meant = dict.fromkeys((label, text) for one in maps for text, label in one.items() if label != "无")
         assert parsed.pairs == list(meant), line["raw"]
-        assert set(parsed.rules) - {"nothing", "label_groups"} <= {"chatter", "entity_map", "several_lists", "single_quotes", "partial_items"}
+        assert set(parsed.rules) <= {"nothing", "layout", "chatter", "syntax", "partial_items", "conclusion", "rejected"}
         assert ("chatter" in parsed.rules) == line["kind"].startswith("chatter")
         agree += {text: label for label, text in parsed.pairs} == line["parsed_by_authors"]
     # Theirs is a vote over several answers to one sentence: in the other rows it names entities that this answer doesn't, or other labels.
@@ -561,55 +563,6 @@ def test_the_answers_of_chatgpt_are_read() -> None:
 # Classes.
 
 OPTIONS = ["Art", "Economy", "Law", "体育", "财经", "体育产业", "PER"]
-CLASSES: list[tuple[str, str | None]] = [
-    ("Art", "Art"),
-    (" Art\n", "Art"),
-    ('"Art"', "Art"),
-    ("“Economy”。", "Economy"),
-    ("**Law**", "Law"),
-    ("art", "Art"),
-    ("ＬＡＷ", "Law"),
-    ("人名", "PER"),
-    ("PER", "PER"),
-    ("姓名", "PER"),
-    ("类别：体育", "体育"),
-    ("答案是财经。", "财经"),
-    ("该文本的类型是“Law”", "Law"),
-    ("The category is economy.", "Economy"),
-    ("Label: Law", "Law"),
-    ("类别：体育\n理由：涉及财经", "体育"),
-    ('{"label": "Art"}', "Art"),
-    ('{"category": "economy", "reason": "Law"}', "Economy"),
-    ('["Law"]', "Law"),
-    ('```json\n{"类别": "体育"}\n```', "体育"),
-    ("The text belongs to the Economy category.", "Economy"),
-    ("这篇文章属于体育产业类。", "体育产业"),
-    ("不是体育，是财经", "财经"),
-    ("Economy\n\nThe text discusses Law and Art.", "Economy"),
-    ("<think>Law?</think>Art", "Art"),
-    # No option: taken as it stands.
-    ("文章类型:法律", "文章类型:法律"),
-    ("Art or Law", "Art or Law"),
-    ("Art\nLaw", "Art\nLaw"),
-    ("不是体育", "不是体育"),
-    ("Article about a Party", "Article about a Party"),
-    ('{"label": "Sport"}', "Sport"),
-    ('{"label": ["Law", "Art"]}', '{"label": ["Law", "Art"]}'),
-    ("答案：Art\n答案：Law", "答案：Art\n答案：Law"),
-    ("我不知道", "我不知道"),
-    # Nothing.
-    ("", None),
-    ("“”。", None),
-    ("[]", None),
-    ("<think>Law", None),
-]
-
-
-@pytest.mark.parametrize(("output", "label"), CLASSES)
-def test_a_class_is_one_of_the_options_or_what_the_answer_says(task: Task, output: str, label: str | None) -> None:
-    parsed = parse_class(output, task, OPTIONS)
-    assert parsed.pairs == (None if label is None else [(label, "")])
-    assert set(parsed.rules) <= set(RULES)
 
 
 def test_the_trained_class_needs_no_rule_and_control_tokens_in_it_are_neutral(task: Task) -> None:

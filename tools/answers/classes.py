@@ -98,11 +98,11 @@ def parse_class(output: str, task: Task, options: Sequence[str]) -> Parsed:
     concluded = {found[0] for part in final.conclusions if (found := _asserted(next(_sentences(part[:LONGEST])), spellings))}
     for part in (*final.conclusions, final.body) if len(concluded) < 2 else ():
         if found := _asserted(part[:LONGEST], spellings):
-            return named([(found[0], "")], {*final.rules, *found[1]} or {"quotes"}, final.cut)
+            return named([(found[0], "")], {*final.rules, *found[1]} or {"wrapping"}, final.cut)
     other = _other_class(final.body, spellings, task)
     if other is None:
         return named(None, set(final.rules), final.cut)
-    return named([(other, "")], set() if other == answer else set(final.rules) or {"quotes"}, final.cut)
+    return named([(other, "")], set() if other == answer else set(final.rules) or {"wrapping"}, final.cut)
 
 
 def _asserted(text: str, spellings: Spellings) -> tuple[str, set[str]] | None:
@@ -110,10 +110,10 @@ def _asserted(text: str, spellings: Spellings) -> tuple[str, set[str]] | None:
     if hit := _spelled(text, spellings):
         return hit[0], {hit[1]} - {""}
     if hit := _spelled(_undressed(text), spellings):
-        return hit[0], {hit[1], "quotes"} - {""}
+        return hit[0], {hit[1], "wrapping"} - {""}
     if values := _json_words(text):
         hits = {hit[0] for word in values if (hit := _spelled(word, spellings) or _spelled(_undressed(word), spellings))}
-        return (hits.pop(), {"json_class"}) if len(hits) == 1 and len(set(values)) == 1 else None
+        return (hits.pop(), {"layout"}) if len(hits) == 1 and len(set(values)) == 1 else None
     options = _option_pattern(tuple(sorted(word for word, (_, how) in spellings.items() if word and how != "label_spelling")))
     sentences = [found for sentence in _sentences(_plain(text)) if (found := _in_sentence(sentence, options, spellings))]
     said = set().union(*sentences) if sentences else set()
@@ -127,8 +127,8 @@ def _asserted(text: str, spellings: Spellings) -> tuple[str, set[str]] | None:
 def _spelled(word: str, spellings: Spellings) -> tuple[str, str] | None:
     """Returns (option, rule) of a word that is an option in any spelling."""
     if hit := spellings.get(word):
-        return hit
-    return (hit[0], "label_spelling") if (hit := spellings.get(fold(word))) else None
+        return hit[0], "label_name" if hit[1] else ""
+    return (hit[0], "label_name") if (hit := spellings.get(fold(word))) else None
 
 
 def _plain(text: str) -> str:

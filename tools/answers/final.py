@@ -15,7 +15,7 @@ from tools.answers.scan import scan
 
 BLANK = " \t\r\n\u3000\u00a0\ufeff\u200b\u2028\u2029\x00"
 FENCE = re.compile(r"```[A-Za-z0-9_+-]{0,20}|~~~[A-Za-z0-9_+-]{0,20}")
-_FENCED = re.compile(r"(?:```|~~~)[A-Za-z0-9_+-]{0,20}(.*?)(?:```|~~~)", re.DOTALL)
+FENCED = re.compile(r"(?:```|~~~)[A-Za-z0-9_+-]{0,20}(.*?)(?:```|~~~)", re.DOTALL)
 # A tag of any kind of thought: <think>, <seed:think>, <thinking_process>, ◁think▷, [THINK], <|begin_of_thought|>, <|START_THINKING|>. A tag in quotes is text.
 _THOUGHT = re.compile(
     r"(?<![《“\"「『'`])[<\[【◁](?P<name>[/|]{0,2}[\w:. -]{0,24}?(?:think|thought|reasoning|rationale|analys|scratch|reflect|monologue|deliberat"
@@ -213,6 +213,6 @@ def _masked(text: str) -> str:
 def _conclusions(text: str, masked: str) -> tuple[str, ...]:
     """Returns the parts that are the answer if they can be read: behind the last words of conclusion, and in code fences."""
     parts = [text[found.end() :].strip(BLANK + "*") for found in deque(_THEREFORE.finditer(masked), maxlen=_MOST)]
-    if fenced := [found[1] for found in _FENCED.finditer(text)]:
+    if fenced := [found[1] for found in FENCED.finditer(text)]:
         parts.insert(0, "\n".join(fenced).strip(BLANK))
     return tuple(part for part in reversed(parts) if part)

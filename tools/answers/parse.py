@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
 from typing import Any
 
 from tools.answers import Pair
+from tools.answers.assertion import is_rejected, may_be_nothing, says_no_entity
+from tools.answers.field_names import LABEL_FIELDS
+from tools.answers.final import BLANK, FENCE, FENCED, final_answer
 from tools.answers.label_lines import read_lines
+from tools.answers.marks import read_marks
 from tools.answers.reading import Reading
 from tools.answers.scan import Scanned, scan
 from tools.conf.task import Task
@@ -25,59 +28,30 @@ from tools.text import fold
 
 # Rule → what it does. Each can be needed beyond the trained format.
 RULES = {
-    "thinking": "what was thought aloud before the answer (`<think>…</think>`) is left out",
-    "fence": "a code fence (``` or ~~~) around the answer is taken off",
+    "thinking": "what was thought aloud before the answer is left out, in tags or channels of any kind",
+    "conclusion": "a stated conclusion, a correction or a restatement replaces what stands before it; an announced example is left out",
+    "wrapping": "a code fence, `<answer>`, `\\boxed{}`, quotes, special tokens or invented turns around the answer are taken off",
     "chatter": "words before, between or behind the values are left out",
-    "quoted_json": "the answer is JSON within a JSON string, or its quotes are escaped",
     "cut_off": "the answer ends within a value; what was whole is kept, and the row is counted as truncated",
-    "single_quotes": "strings in single quotes",
-    "python_literals": "Python instead of JSON: tuples, None, True, u''",
-    "trailing_commas": "a comma before a closing bracket",
-    "bare_words": "strings without quotes",
-    "unescaped": "a quote, line end or backslash within a string that should have been escaped",
-    "comments": "comments and dots of omission between the values",
-    "repaired": "a comma, quote or bracket is missing or misplaced",
-    "full_width": "full-width punctuation as JSON's",
-    "no_list": "objects without a list around them, one or several",
-    "several_lists": "several lists in one answer are united",
-    "wrapper": 'a list or object around the entities, such as {"entities": […]}',
-    "other_fields": "other field names than the task's",
-    "extra_fields": "more fields than label and text, which are left out",
-    "repeated_keys": "one object that names its fields several times is as many objects",
-    "text_lists": "one label with a list of strings",
-    "entity_map": '{"entity": "label"}',
-    "label_groups": '{"label": ["entity", …]} or {"label": "entity"}',
-    "pair_lists": '["entity", "label"] or ["label", "entity"]',
+    "syntax": "other punctuation than JSON's: single quotes, Python's tuples and None, full-width marks, comments, strings without quotes",
+    "repaired": "a comma, quote, bracket or backslash is missing or misplaced",
+    "layout": "JSON in another arrangement: objects without a list, several lists, lists by label, maps, pairs, a list or object around them",
+    "fields": "other field names than the task's, or more fields than label and text",
+    "lines": "no JSON, but lines, bullets, sentences or table rows with a label on one side",
+    "marks": "entities marked in the text, tagged word by word, or given by their places in it",
+    "label_name": "a label by another of its names: the raw file's, an alias, in other case, width or spacing, with a remark in brackets",
     "joined_texts": "several entities of one label in one string, each of which stands in the sentence",
+    "rejected": "what the answer lists as rejected, denies or doubts is left out",
     "partial_items": "some items could not be read and are left out",
-    "lines": "no JSON, but lines, bullets or table rows with a known label on one side",
-    "file_label": "the label as the raw file has it instead of the name that was trained",
-    "label_alias": "a label by one of the task's aliases",
-    "label_spelling": "a label in other case, width or spacing, or with a Latin name behind it in brackets",
     "nothing": "a word that says that there is nothing, as an answer or as an entity that doesn't stand in the sentence",
-    "quotes": "a class in quotes, in Markdown or with a full stop",
-    "json_class": "a class in JSON",
-    "lead_in": "a class behind words such as 类别：",
-    "first_line": "a class on a line of its own before an explanation",
-    "mentioned": "a class that is the only one of the options that occurs in the answer",
+    "lead_in": "a class that a sentence or words such as 类别： assert",
 }
 
 _decode = json.JSONDecoder(object_pairs_hook=tuple).decode
-BLANK = " \t\r\n\u3000\u00a0\ufeff\u200b\u2028\u2029\x00"
-AROUND = "\"'“”‘’「」『』`*_~#。.!！,，;；:：()（）[]【】{} \t\r\n\u3000"  # what may stand around a word
 WORD = re.compile(r"\w")
-_THINKING = re.compile(r"<(/?)(?:think|thinking|thought|thoughts|reasoning|reflection)>", re.IGNORECASE)
-_FENCE = re.compile(r"```[A-Za-z0-9_+-]{0,20}|~~~[A-Za-z0-9_+-]{0,20}")
-# "该句子中没有找到任何实体": a few words about the sentence may stand before the sentinel.
-_ABOUT = re.compile(
-    r"(?:[^\n\"'“”:。.!?]{0,40}?(?:文本|句子|句话|句|段落|段话|输入|原文|内容)[^\n\"'“”:。.!?,]{0,6},?|(?:抱歉|对不起|好的|答案|结果)[,:是为]*)\s*(?:我|并)?"
-)
-_RESULT = re.compile(
-    r"(?:最终)?(?:提取|识别|抽取|输出)?(?:出)?(?:的)?(?:命名)?(?:答案|结果|实体|实体列表|输出)(?:是|为)?|answer|output|result|entities"
-)
-_ABOUT_ENGLISH = re.compile(
-    r"(?:(?:there (?:are|is|were)|i found|found)\s+)?(.{1,40}?)(?:\s+(?:(?:were|was|are|is) )?(?:found|identified|present|mentioned|detected))?(?:\s+in (?:the|this) (?:given |input )?(?:text|sentence|input))?"
-)
+_STRUCK = re.compile(r"(?<!~)~~(?!~)[^~\n]{1,300}~~(?!~)|<(del|s|strike)>[^<>\n]{1,300}</\1>")
+# Entity(text="张三", label="name"), dict(name=["张三"]): a call whose arguments are named.
+_CALL = re.compile(r"[A-Za-z_][\w.]{0,60}\(((?:\s*\w{1,40}\s*=\s*(?:\"[^\"\n]*\"|'[^'\n]*'|\[[^\[\]]*\]|[\w.-]{1,60})\s*,?){1,50})\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +97,7 @@ def parse_plain(output: str, task: Task) -> list[Pair] | None:
         if text_first:
             label, text = text, label
         hit = spellings.get(label)
-        if not hit or hit[1] or _may_be_nothing(text, sentinels):
+        if not hit or hit[1] or may_be_nothing(text, sentinels):
             return None
         pairs.append((hit[0], text))
     # Objects that lie one behind the other from the second character to the last leave no room for anything else.
@@ -137,11 +111,6 @@ def _plain_pattern(first: str, second: str) -> tuple[re.Pattern[str], int]:
     before, between = (f'{json.dumps(field, ensure_ascii=False)}: "' for field in (first, second))
     before, between = "{" + before, '", ' + between
     return re.compile(f'{re.escape(before)}{string}{re.escape(between)}{string}"}}(?:, (?={{)|\\]\\Z)'), len(before) + len(between) + 4
-
-
-def _may_be_nothing(text: str, sentinels: frozenset[str]) -> bool:
-    """Returns whether an entity's text says "nothing", which only `Reading` can decide. Sentinels in Latin letters are compared folded."""
-    return text in sentinels or (text.isascii() and (not text or fold(text) in sentinels))
 
 
 def _strict(value: Any, task: Task) -> list[Pair] | None:
@@ -158,11 +127,13 @@ def _strict(value: Any, task: Task) -> list[Pair] | None:
             first, label, second, text = second, text, first, label
         if first != label_field or second != text_field or type(label) is not str or type(text) is not str:
             return None
-        if _may_be_nothing(text, sentinels):
+        if may_be_nothing(text, sentinels):
             return None
         hit = spellings.get(label)
         if hit and not hit[1]:
             pairs.append((hit[0], text))
+        elif fold(label) in LABEL_FIELDS or label[1:2] in "-_" or label in ("O", "o"):
+            return None  # the prompt's own example, or a tag
         elif hit or label != label.strip() or label.endswith((")", "）")) or fold(label) in spellings or fold(label) in sentinels:
             return None
         else:
@@ -172,77 +143,134 @@ def _strict(value: Any, task: Task) -> list[Pair] | None:
 
 def _decoded(value: Any, answer: str, task: Task, text: str | None) -> Parsed:
     """Reads an answer that is valid JSON, but not in the trained format."""
-    if isinstance(value, str) and ("[" in value or "{" in value):
+    if isinstance(value, str) and value.strip(BLANK):
         inner = _tolerant(value.strip(BLANK), task, text)
-        return named(inner.pairs, {*inner.rules, "quoted_json"}, inner.cut)
-    return _from_values(Scanned([value], "", set()), value if isinstance(value, str) else answer, task, text)
+        return named(inner.pairs, {*inner.rules, "wrapping"}, inner.cut)
+    return _by_values(Scanned([value], "", set(), spans=[(0, len(answer))]), answer, task, text) or Parsed(None)
 
 
 def _tolerant(answer: str, task: Task, text: str | None) -> Parsed:
-    """Reads an answer that is not JSON as a whole."""
-    body, rules = after_thinking(answer)
-    if body is None:
-        return named(None, rules, cut=True)
-    parsed = _from_values(scan(body), body, task, text)
-    if parsed.pairs is None and ('\\"' in body or "&quot;" in body):
-        again = _from_values(scan(unescape(body).replace('\\"', '"')), body, task, text)
-        if again.pairs is not None:
-            parsed, rules = again, rules | {"quoted_json"}
-    return named(parsed.pairs, {*parsed.rules, *rules}, parsed.cut)
+    """Reads an answer that is not JSON as a whole: its final part alone."""
+    final = final_answer(answer)
+    if final.body is None:
+        return named(None, set(final.rules), cut=True)
+    for conclusion in final.conclusions:
+        parsed = _read(conclusion, task, text)
+        if parsed.pairs is not None and (parsed.pairs == [] or not {"lines", "marks"} & set(parsed.rules) or FENCED.search(final.body)):
+            more = {"wrapping"} if FENCED.search(final.body) else set()
+            more |= {"chatter"} if WORD.search(FENCED.sub("", final.body) if more else final.body.removesuffix(conclusion)) else set()
+            return named(parsed.pairs, {*parsed.rules, *final.rules, *more}, parsed.cut)
+    parsed = _read(final.body, task, text)
+    return named(parsed.pairs, {*parsed.rules, *final.rules}, parsed.cut)
 
 
-def _from_values(found: Scanned, answer: str, task: Task, text: str | None) -> Parsed:
-    """Reads an answer by the values that stand in it; without any pair there, by its words."""
-    reading = Reading(task, text)
-    for value in found.values:
+def _read(body: str, task: Task, text: str | None) -> Parsed:
+    """Reads one text: by the values that stand in it, by marks, by its words."""
+    asserted = _STRUCK.sub("", body)
+    found = scan(asserted)
+    parsed = _by_values(found, asserted, task, text)
+    if (parsed is None or not parsed.pairs) and ('\\"' in asserted or "&quot;" in asserted):
+        found = scan(unescape(asserted).replace('\\"', '"'))
+        again = _by_values(found, asserted, task, text)
+        parsed = named(again.pairs, {*again.rules, "wrapping"}, again.cut) if again else parsed
+    if (parsed is None or not parsed.pairs) and "(" in asserted and (calls := _CALL.sub(_as_object, asserted)) != asserted:
+        parsed = _by_values(scan(calls), calls, task, text) or parsed
+    if parsed is None or not parsed.pairs:
+        # An object that wasn't read holds no words.
+        words = found.outside if any(map(_has_object, found.values)) else asserted
+        in_words = _in_words(words, task, text, bool(parsed and parsed.cut))
+        parsed = in_words if in_words.pairs or parsed is None else parsed
+    return named(parsed.pairs, {*parsed.rules, "rejected"}, parsed.cut) if len(asserted) < len(body) and asserted != unescape(body) else parsed
+
+
+def _as_object(call: re.Match[str]) -> str:
+    return "{" + re.sub(r"(\w+)\s*=", r'"\1": ', call[1]) + "}"
+
+
+def _by_values(found: Scanned, answer: str, task: Task, text: str | None) -> Parsed | None:
+    """Reads an answer by the values that stand in it; None where these hold no pair and don't say that there is none."""
+    reading, parts, position = Reading(task, text), [], 0
+    for number, value in enumerate(found.values):
+        start, end = found.spans[number]
+        lead = answer[position:start].rstrip(BLANK + "`*").rpartition("\n")[2]
+        position = end
+        if lead.endswith((":", "：")) and is_rejected(lead.rpartition("。")[2][-60:]):
+            reading.rules.add("rejected")
+            continue
+        first = len(reading.items)
         reading.read(value)
+        parts.append((first, len(reading.items), isinstance(value, list) or _has_list(value)))
+    _drop_restated(reading, parts, found.cut)
     pairs = reading.pairs()
     if pairs is None:
-        has_objects = any(type(item) is tuple for value in found.values for item in (value if isinstance(value, list) else [value]))
-        return _in_words(found.outside if has_objects else answer, task, text, found.cut)
+        return Parsed(None, (), True) if found.cut and not found.outside.strip(BLANK) else None
     rules = found.rules | reading.rules
-    outside = _FENCE.sub("", found.outside)
+    outside = FENCE.sub("", found.outside)
     if len(outside) != len(found.outside):
-        rules.add("fence")
+        rules.add("wrapping")
     if left := outside.strip(BLANK + ",，;；"):
         rules.add("chatter" if WORD.search(left) or not any(bracket in left for bracket in "[]{}") else "repaired")
     if sum(isinstance(value, list) for value in found.values) > 1:
-        rules.add("several_lists")
+        rules.add("layout")
     if found.cut:
         rules = (rules | {"cut_off"}) - {"partial_items"}
     return named(pairs, rules, found.cut)
 
 
+def _has_object(value: Any) -> bool:
+    return type(value) is tuple or (isinstance(value, list) and any(type(item) is tuple for item in value))
+
+
+def _has_list(value: Any) -> bool:
+    return type(value) is tuple and any(isinstance(inner, list | tuple) for _, inner in value)
+
+
+def _drop_restated(reading: Reading, parts: list[tuple[int, int, bool]], cut: bool) -> None:
+    """Drops a list of which a later whole list names a string again (that is a revision), and the prompt's own example beside an answer."""
+    seen: list[tuple[int, int, set[str]]] = []
+    dropped: set[int] = set()
+    for number, (first, last, several) in enumerate(parts):
+        pairs = [pair for item in reading.items[first:last] if (pair := reading.decided(item))]
+        if pairs and all(fold(label) in LABEL_FIELDS and not reading.known(label) for label, _ in pairs):
+            dropped.update(range(first, last))
+            continue
+        strings = {string for _, string in pairs}
+        if not several or not strings or (cut and number == len(parts) - 1):
+            continue
+        for begin, end, earlier in seen[-8:]:
+            if strings & earlier:
+                dropped.update(range(begin, end))
+        seen.append((first, last, strings))
+    if dropped:
+        reading.rules.add("conclusion")
+        reading.items = [item for number, item in enumerate(reading.items) if number not in dropped]
+
+
 def _in_words(words: str, task: Task, text: str | None, cut: bool) -> Parsed:
-    """Reads an answer without any JSON value of use: a word for "nothing", or lines."""
-    if _says_nothing(words, task):
+    """Reads an answer without any JSON value of use: a word for "nothing", marks in the text, or lines."""
+    if says_no_entity(FENCE.sub("", words), task.sentinels, _labels_in_prose(task)):
         return Parsed([], ("nothing",))
+    if text is not None and words.strip(BLANK) == text.strip(BLANK):
+        return named(None, set(), cut)
     reading = Reading(task, text)
-    read_lines(_FENCE.sub("", words), reading)
-    return named(reading.pairs(), reading.rules, cut)
+    plain = FENCE.sub("", words)
+    if not read_marks(plain, reading):
+        read_lines(plain, reading)
+    pairs = reading.pairs()
+    if pairs and text is not None and not any(reading.in_sentence(string) for _, string in pairs):
+        pairs = None  # it explains the labels, or speaks of another text
+    return named(pairs, reading.rules, cut)
 
 
-def _says_nothing(words: str, task: Task) -> bool:
-    if len(words) > 200:
-        return False
-    bare = fold(_FENCE.sub("", words).strip(AROUND))
-    head, _, tail = bare.rpartition(":")
-    english = _ABOUT_ENGLISH.fullmatch(bare)
-    return bool(
-        bare in task.sentinels
-        or (tail.strip(AROUND) in task.sentinels and _RESULT.fullmatch(head.strip(AROUND)))
-        or (english and english[1] in task.sentinels)
-        # A sentence about the text that ends in a sentinel; one of two characters may be part of another word.
-        or any(len(word) > 2 and bare.endswith(word) and _ABOUT.fullmatch(bare[: -len(word)]) for word in task.sentinels)
-    )
+@lru_cache(maxsize=64)
+def _labels_of(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    words = [re.escape(name) if not name.isascii() else rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])" for name in names if len(name) > 1]
+    return re.compile("|".join(words), re.IGNORECASE) if words else None
 
 
-def after_thinking(answer: str) -> tuple[str | None, set[str]]:
-    """Returns the text after the last thought, or None where a thought has no end, and the rule that this took."""
-    tags = deque(_THINKING.finditer(answer), maxlen=1)
-    if not tags:
-        return answer.strip(BLANK), set()
-    return (answer[tags[0].end() :].strip(BLANK) if tags[0][1] else None), {"thinking"}
+def _labels_in_prose(task: Task) -> re.Pattern[str] | None:
+    """Returns a pattern of the task's labels as words of a sentence."""
+    return _labels_of(tuple(task.spellings))
 
 
 def named(pairs: list[Pair] | None, rules: set[str], cut: bool = False) -> Parsed:

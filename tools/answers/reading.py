@@ -7,28 +7,41 @@ the task knows it. The entry point is tools.answers.parse.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tools.answers import Pair
-from tools.answers.field_names import LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
+from tools.answers.assertion import is_denied, is_doubted, is_nothing, is_rejected, is_switched_off
+from tools.answers.field_names import END_FIELDS, LABEL_FIELDS, OTHER_FIELDS, START_FIELDS, TEXT_FIELDS, WRAPPERS
 from tools.answers.scan import MAX_DEPTH, scan
 from tools.conf.task import Task
 from tools.text import fold
 
 _REMARK = re.compile(r"([^()]+?)\s*\(([a-z0-9_ \-]+)\)")
 SEPARATORS = re.compile(r"[、,，;；|/]")
+_COLON = re.compile(r"([^:：]{1,200})[:：]([^:：]{1,200})")
+_BESIDE = re.compile(r".*[_ ]?attributes?|.*属性|metadata|" + "|".join(sorted(OTHER_FIELDS)))
+_TAG = re.compile(r"O|[BIESMLU][-_].+")
+
+
+_PREFIXED = re.compile(r"([BIESMLU])[-_](.+)", re.DOTALL)
+_OUTSIDE = ("O", "o", "==NONE==")  # the label of what is no entity
+_SCHEMA_TYPES = ("object", "array", "string")
+_ARGUMENTS = ("arguments", "parameters")  # of a function call, whose name is no entity
+_FINAL = re.compile(r"final|corrected|revised|最终|修正|更正")
 
 
 class _Either(NamedTuple):
-    """A key and a string value of which both or none are known labels. The rest of the answer decides which side is the label."""
+    """Two words, one of which is a label. Which one it is, the labels on the same side in the answer's items of the same shape decide, or else the sentence."""
 
-    key: str
-    value: str
+    one: str
+    other: str
+    shape: str
 
 
 class Reading:
-    """Collects the pairs of one answer: `read` its values or `add` pairs, then call `pairs()`."""
+    """Collects the pairs of one answer: `read` its values, `add` pairs or `either` of two words, then call `pairs()`."""
 
     def __init__(self, task: Task, sentence: str | None) -> None:
         self.task = task
@@ -39,14 +52,80 @@ class Reading:
         self.unread = 0  # items that could not be read
         self._own = {fold(task.answer.label), fold(task.answer.text)}
         self._in_quotes = False
-        self._labels_right = self._labels_left = 0
+        self._sides: Counter[tuple[str, bool]] = Counter()  # (shape, whether the label is the first of the two) → items
 
     def pairs(self) -> list[Pair] | None:
         """Returns the unique pairs in the answer's order; None where no pair was found and the answer doesn't say that there is nothing."""
-        items = [pair for item in self.items if (pair := self._decide(item) if isinstance(item, _Either) else item)]
+        items = self._joined([pair for item in self.items if (pair := self.decided(item))])
         if self.unread and (items or self.silent):
             self.rules.add("partial_items")
         return list(dict.fromkeys(items)) if items or self.silent else None
+
+    def decided(self, item: Pair | _Either) -> Pair | None:
+        """Returns an item's pair. Where no label is known on either side, the other items of its shape decide, then the sentence."""
+        if not isinstance(item, _Either):
+            return item
+        one, other, shape = item
+        first, second = self.known(one), self.known(other)
+        if first == second:
+            first, second = self._sides[shape, True] > self._sides[shape, False], self._sides[shape, False] > self._sides[shape, True]
+        if first == second or shape == "words":  # words are prose until the sentence has one of them
+            first, second = self.in_sentence(other), self.in_sentence(one)
+            if shape == "words" and not (self._sides[shape, True] or self._sides[shape, False]):
+                second = first  # nothing in the answer shows that it speaks of labels
+        if first == second:
+            self.unread += 1
+            return None
+        label, text = (one, other) if first else (other, one)
+        return self._canonical(label), text
+
+    def _joined(self, items: list[Pair]) -> list[Pair]:
+        """Returns the items without what is outside (O), with the tokens of BIO tags joined, and without a nothing-word that stands under several labels."""
+        joined: list[tuple[str, list[str], str]] = []  # label, strings, the last tag
+        for label, text in items:
+            prefixed = _PREFIXED.fullmatch(label) if not self.known(label) else None
+            if label in _OUTSIDE and not self.known(label):
+                joined.append(("", [], ""))
+            elif not prefixed:
+                joined.append((label, [text], ""))
+            else:
+                kind, name = prefixed[1], self._canonical(prefixed[2])
+                if kind in "IMEL" and joined and joined[-1][2] and joined[-1][0] == name and joined[-1][2] not in "ES":
+                    joined[-1] = (name, [*joined[-1][1], text], kind)
+                else:
+                    joined.append((name, [text], kind))
+        pairs = [(label, self._together(texts)) for label, texts, _ in joined if texts]
+        labels_of: dict[str, set[str]] = {}
+        for label, text in pairs:
+            if self.rules & {"layout", "lines"} and is_nothing(text, self.task.sentinels):
+                labels_of.setdefault(text, set()).add(label)
+        nothing = {text for text, labels in labels_of.items() if len(labels) > 1}
+        self.silent |= bool(nothing)
+        return [(label, text) for label, text in pairs if text not in nothing]
+
+    def _together(self, texts: list[str]) -> str:
+        whole = "".join(texts)
+        return whole if len(texts) == 1 or self.sentence is None or whole in self.sentence else " ".join(texts)
+
+    def count(self, shape: str, first: bool) -> None:
+        """Counts an item of a shape whose label is the first of its two words, or the other."""
+        self._sides[shape, first] += 1
+
+    def either(self, one: str, other: str, shape: str) -> None:
+        """Adds two words of which one should be a label. `shape` names the form in which they stand: one side has the labels in all items of a shape."""
+        first, second = self.known(one), self.known(other)
+        if first != second:
+            self._sides[shape, first] += 1
+            self.add(*(one, other) if first else (other, one))
+        elif any(is_nothing(word, self.task.sentinels) and not self.in_sentence(word) for word in (one, other)):
+            self.silent = True
+            self.rules.add("nothing")
+        else:
+            self.items.append(_Either(one, other, shape))
+
+    def may_stand(self, word: str) -> bool:
+        """Returns whether a word stands in the sentence, or may, where the sentence isn't known."""
+        return bool(word) and (self.sentence is None or word in self.sentence)
 
     def known(self, word: str) -> bool:
         """Returns whether the task has a label of that name, in any spelling."""
@@ -59,13 +138,15 @@ class Reading:
             return hit
         folded = fold(word)
         if not (hit := spellings.get(folded)) and (remark := _REMARK.fullmatch(folded)):
+            if is_denied(remark[2]):
+                return None
             inner = spellings.get(remark[2])
             hit = spellings.get(remark[1]) if inner is None or inner[0] == spellings.get(remark[1], ("", ""))[0] else None
         return (hit[0], "label_spelling") if hit else None
 
     def is_nothing(self, word: str) -> bool:
         """Returns whether a word says that there is no entity."""
-        return not word or fold(word) in self.task.sentinels
+        return is_nothing(word, self.task.sentinels)
 
     def in_sentence(self, word: str) -> bool:
         """Returns whether a word stands in the sentence; False where the sentence isn't known."""
@@ -74,12 +155,12 @@ class Reading:
     def add(self, label: str, text: str) -> None:
         """Adds one pair. A known label becomes the task's own. A label or string that says "nothing" is no entity, unless the string stands in the sentence."""
         hit = self._look_up(label)
-        if (self.is_nothing(text) and not self.in_sentence(text)) or (not hit and self.is_nothing(label)):
+        if (self.is_nothing(text) and not self.in_sentence(text)) or (not hit and (not label.strip() or fold(label) in self.task.sentinels)):
             self.silent = True
             self.rules.add("nothing")
             return
         if hit and hit[1]:
-            self.rules.add(hit[1])
+            self.rules.add("label_name")
         self.items.append((hit[0] if hit else label.strip(), text))
 
     def add_all(self, label: str, text: str) -> None:
@@ -115,7 +196,7 @@ class Reading:
 
     def _quoted(self, value: str, label: str | None, depth: int) -> None:
         """Reads a string that holds JSON. Strings within that JSON are plain strings, so that each character is read twice at most."""
-        self.rules.add("quoted_json")
+        self.rules.add("wrapping")
         self._in_quotes = True
         for inner in scan(value).values:
             self.read(inner, label, depth + 1)
@@ -123,38 +204,73 @@ class Reading:
 
     def _list(self, values: list[Any], label: str | None, depth: int) -> None:
         self.silent |= not values
-        if label is None and (pair := self._pair_of(values)):
-            self.rules.add("pair_lists")
-            self.add(*pair)
+        if label is None and (self._pair(values, depth) or self._tags(values) or self._span(values)):
+            self.rules.add("layout")
             return
         if depth and label is None:
-            self.rules.add("wrapper")
+            self.rules.add("layout")
         for value in values:
-            self.read(value, label, depth + 1)
+            if label is None and isinstance(value, str) and (sides := _COLON.fullmatch(value)) and self.known(sides[1]) != self.known(sides[2]):
+                self.rules.add("layout")
+                self.either(sides[1].strip(), sides[2].strip(), "strings")
+            else:
+                self.read(value, label, depth + 1)
 
-    def _pair_of(self, values: list[Any]) -> Pair | None:
-        """Returns the pair in ["张三", "人名"], with or without numbers behind it."""
-        if not 2 <= len(values) <= 8:
-            return None
+    def _pair(self, values: list[Any], depth: int) -> bool:
+        """Reads ["张三", "人名"], with or without numbers behind it. A list of two strings that isn't in a list needs a label that is known."""
         words = [value for value in values if isinstance(value, str)]
-        if len(words) != 2 or any(isinstance(value, tuple | list) for value in values):
-            return None
-        return self._by_label(*words)
+        if not 2 <= len(values) <= 8 or len(words) != 2 or any(isinstance(value, tuple | list) for value in values):
+            return False
+        if not depth and self.known(words[0]) == self.known(words[1]):
+            return False
+        if any(value is False for value in values):
+            self.rules.add("rejected")
+            return True
+        first, second = map(self.known, words)
+        if first and second and self.in_sentence(words[0]) != self.in_sentence(words[1]):
+            self.add(*words if self.in_sentence(words[1]) else reversed(words))
+        elif (
+            first or second or (self.sentence is not None and (self.in_sentence(words[0]) or self.in_sentence(words[1]) or self.is_nothing(words[0])))
+        ):
+            self.either(*words, "list")
+        else:
+            return False
+        return True
 
-    def _by_label(self, one: str, other: str) -> Pair | None:
-        """Returns (label, text) where exactly one of two words is a known label, or where both are and only one stands in the sentence."""
-        first, second = self.known(one), self.known(other)
-        if first and second:
-            first, second = self.in_sentence(other), self.in_sentence(one)
-        if first == second:
-            return None
-        return (one, other) if first else (other, one)
+    def _tags(self, values: list[Any]) -> bool:
+        """Reads a list of BIO tags, one for each character of the sentence."""
+        if self.sentence is None or len(values) != len(self.sentence) or not all(isinstance(tag, str) and _TAG.fullmatch(tag) for tag in values):
+            return False
+        self.rules.add("marks")
+        for character, tag in zip(self.sentence, values, strict=True):
+            self.add(tag, character)
+        return True
+
+    def _span(self, values: list[Any]) -> bool:
+        """Reads [0, 3, "name"]: places in the sentence."""
+        labels, numbers = [one for one in values if isinstance(one, str)], [one for one in values if type(one) is int]
+        if len(values) != 3 or len(labels) != 1 or len(numbers) != 2 or not self.known(labels[0]):
+            return False
+        return self._place(labels[0], *numbers)
+
+    def _place(self, label: str, start: int, end: int) -> bool:
+        """Adds the string at a place in the sentence, whose end is exclusive."""
+        if self.sentence is None or not 0 <= start < end <= len(self.sentence):
+            return False
+        self.rules.add("marks")
+        self.add(label, self.sentence[start:end])
+        return True
 
     def _object(self, pairs: tuple[tuple[str, Any], ...], label: str | None, depth: int) -> None:
         if not pairs:
             self.silent = True
             self.rules.add("nothing")
-        for fields in self._without_repeats(pairs):
+        call = tuple((key, value) for key, value in pairs if key in _ARGUMENTS and type(value) is tuple)
+        pairs = call or pairs
+        asserted = self._asserted(pairs)
+        if len(asserted) < len(pairs):
+            self.rules.add("rejected")
+        for fields in self._without_repeats(asserted):
             before = len(self.items)
             was_silent, self.silent = self.silent, False
             if not self._fields(fields, label, depth):
@@ -162,23 +278,38 @@ class Reading:
             self.unread += len(self.items) == before and not self.silent
             self.silent |= was_silent
 
+    def _asserted(self, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+        """Returns an object's fields without those for what is rejected; none where a flag says that it doesn't count, and of a JSON schema."""
+        if any(not self.known(key) and is_switched_off(key, value) for key, value in pairs):
+            return ()
+        keys = dict(pairs)
+        if str(keys.get("type")) in _SCHEMA_TYPES and keys.keys() & {"properties", "items", "enum"}:
+            return ()
+        kept = tuple(
+            (key, value)
+            for key, value in pairs
+            if not isinstance(value, list | tuple) or self.known(key) or self.in_sentence(key) or not (is_rejected(key) or is_doubted(key))
+        )
+        final = tuple((key, value) for key, value in kept if isinstance(value, list | tuple) and not self.known(key) and _FINAL.search(fold(key)))
+        return final or kept
+
     def _without_repeats(self, pairs: tuple[tuple[str, Any], ...]) -> list[dict[str, Any]]:
         groups: list[dict[str, Any]] = [{}] if pairs else []
         for key, value in pairs:
             if key in groups[-1]:
                 groups.append({})
-                self.rules.add("repeated_keys")
+                self.rules.add("layout")
             groups[-1][key] = value
         return groups
 
     def _fields(self, fields: Mapping[str, Any], label: str | None, depth: int) -> bool:
-        """Reads an object with a field for the label and one for the text; returns False for any other object."""
+        """Reads an object with a field for the label and one for the text, or its place; returns False for any other object."""
         names = self.task.answer.label, self.task.answer.text
         own = names[0] in fields and names[1] in fields
         if not own:
             found = self._field_names(fields, label)
             if found is None:
-                return False
+                return self._placed(fields, label)
             names = found
         labels, texts = fields[names[0]] if names[0] else label, fields[names[1]]
         if texts is None:
@@ -187,17 +318,25 @@ class Reading:
         several: list[Any] = labels if isinstance(labels, list) else [labels]
         if not (strings == [] or _is_texts(strings)) or not _is_texts(several) or len(several) not in (1, len(strings)):
             return False
-        if not own:
-            self.rules.add("other_fields")
-        elif len(fields) > 2:
-            self.rules.add("extra_fields")
-        if depth == 0:
-            self.rules.add("no_list")
-        if isinstance(texts, list):
-            self.silent |= not texts
-            self.rules.add("text_lists" if texts else "nothing")
+        if not own or len(fields) > 2:
+            self.rules.add("fields")
+        if depth == 0 or (isinstance(texts, list) and texts):
+            self.rules.add("layout")
+        if isinstance(texts, list) and not texts:
+            self.silent = True
+            self.rules.add("nothing")
         for one, text in zip(several * len(strings) if len(several) == 1 else several, strings, strict=True):
             self.add(one, text)
+        return True
+
+    def _placed(self, fields: Mapping[str, Any], label: str | None) -> bool:
+        """Reads {"start": 0, "end": 3, "label": "name"}: the sentence has the string."""
+        numbers = {fold(key): value for key, value in fields.items() if type(value) is int}
+        starts, ends = [numbers[name] for name in numbers if name in START_FIELDS], [numbers[name] for name in numbers if name in END_FIELDS]
+        labels = [value for value in fields.values() if isinstance(value, str)] or [label]
+        if len(starts) != 1 or len(ends) != 1 or len(labels) != 1 or not labels[0] or not self._place(labels[0], starts[0], ends[0]):
+            return False
+        self.rules.add("fields")
         return True
 
     def _field_names(self, fields: Mapping[str, Any], label: str | None) -> tuple[str, str] | None:
@@ -209,6 +348,8 @@ class Reading:
             for text_name in text_names:
                 if label_name != text_name:
                     one, other = fields[label_name], fields[text_name]
+                    if isinstance(one, tuple) or isinstance(other, tuple) or _is_lists(one) or _is_lists(other) or self._is_echo(other):
+                        continue
                     swapped = isinstance(one, str) and isinstance(other, str) and self.known(other) and not self.known(one)
                     return (text_name, label_name) if swapped else (label_name, text_name)
         if label is not None and text_names and not label_names:
@@ -222,20 +363,48 @@ class Reading:
             return None
         return (words[0], words[1]) if first else (words[1], words[0])
 
+    def _is_echo(self, value: Any) -> bool:
+        """Returns whether a value is the sentence itself, beside the entities."""
+        return self.sentence is not None and value == self.sentence and len(value) > 12
+
     def _map(self, fields: Mapping[str, Any], label: str | None, depth: int) -> None:
         """Reads an object whose keys are entities or labels, or an object around the entities."""
         group = any(self.known(key) for key, value in fields.items() if isinstance(value, list | tuple) or value is None)
         for key, value in fields.items():
+            known = self.known(key)
             if isinstance(value, str):
                 self._entry(key, value, label, depth)
-            elif self.known(key) or (group and not self._is_field(key) and _is_texts(value)):
+            elif label is not None and type(value) in (int, float):
+                self._scored(label, key, value)
+            elif known or (
+                not self._is_field(key) and _is_texts(value) and (group or any(map(self.in_sentence, value))) and not self.in_sentence(key)
+            ):
                 self._group(key, value, depth)
-            elif _is_texts(value) and all(map(self.known, value)) and not self._is_field(key):
-                self.rules.add("entity_map")
+            elif not self._is_field(key) and _is_texts(value) and all(map(self.known, value)):
+                self.rules.add("layout")
                 for word in value:
                     self.add(word, key)
-            elif isinstance(value, list | tuple):
+            elif type(value) is tuple and (best := self._best(value)):
+                self.rules.add("layout")
+                self.add(best, key)
+            elif isinstance(value, list | tuple) and (self.in_sentence(key) or not _BESIDE.fullmatch(fold(key))):
                 self._inside(key, value, label, depth)
+
+    def _best(self, scores: tuple[tuple[str, Any], ...]) -> str | None:
+        """Returns the label with the highest score in {"name": 0.9, "company": 0.1}, or the label in {"type": "name"}."""
+        if scores and all(self.known(name) and type(score) in (int, float) for name, score in scores):
+            name, score = max(scores, key=lambda one: one[1])
+            return name if score >= 0.5 else None
+        types = [value for name, value in scores if isinstance(value, str) and fold(name) in LABEL_FIELDS]
+        texts = [name for name, value in scores if isinstance(value, str) and fold(name) in TEXT_FIELDS]
+        return types[0] if len(types) == 1 and not texts else None
+
+    def _scored(self, label: str, text: str, score: float) -> None:
+        """Reads {"name": {"张三": 0.9}}: a string with a low probability isn't asserted."""
+        if type(score) is float and score < 0.5:
+            self.rules.add("rejected")
+        elif self.may_stand(text) and not self._is_field(text):
+            self.add(label, text)
 
     def _entry(self, key: str, value: str, label: str | None, depth: int) -> None:
         """Reads a key with a string value."""
@@ -243,32 +412,30 @@ class Reading:
         if self._is_quoted(value) and (key_known or fold(key) in WRAPPERS):
             self._quoted(value, key if key_known else label, depth)
         elif label is not None and not key_known and not value_known:
-            self.add(label, value)
+            if not self._is_field(key) or fold(key) in TEXT_FIELDS:
+                self.add(label, value)
         elif not key_known and self.is_nothing(value) and (value.strip() or self.is_nothing(key) or self._is_field(key)):
             self.silent = True
             self.rules.add("nothing")
         elif key_known and not value_known:
-            self._labels_left += 1
-            self.rules.add("label_groups")
+            self._sides["map", True] += 1
+            self.rules.add("layout")
             self.add_all(key, value)
-        elif not key_known and self._is_field(key):
+        elif not key_known and (self._is_field(key) or is_rejected(key)):
             return
-        elif value_known and not key_known:
-            self._labels_right += 1
-            self.rules.add("entity_map")
-            self.add(value, key)
         else:
-            self.items.append(_Either(key, value))
+            self.rules.add("layout")
+            self.either(key, value, "map")
 
     def _group(self, key: str, value: Any, depth: int) -> None:
-        """Reads {"人名": ["张三"]}, {"人名": [{"text": "张三"}]}, {"人名": {"张三": [[0, 1]]}} or {"人名": null}."""
-        self.rules.add("label_groups")
-        self._labels_left += 1
+        """Reads {"人名": ["张三"]}, {"人名": [{"text": "张三"}]}, {"人名": {"张三": [[0, 1]]}}, {"人名": {"张三": 0.9}} or {"人名": null}."""
+        self.rules.add("layout")
+        self._sides["map", True] += 1
         if value is None:
             self.silent = True
         elif type(value) is tuple and value and not any(isinstance(inner, str) or self._is_field(name) for name, inner in value):
-            for name, _ in value:
-                self.add(key, name)
+            for name, inner in value:
+                self._scored(key, name, inner if type(inner) is float else 1)
         else:
             self.read(value, key, depth + 1)
 
@@ -277,24 +444,13 @@ class Reading:
         was_silent, before, unread = self.silent, len(self.items), self.unread
         self.read(value, label, depth + 1)
         if fold(key) in WRAPPERS or len(self.items) > before:
-            self.rules.add("wrapper")
+            self.rules.add("layout")
         else:
             self.silent, self.unread = was_silent, unread
 
     def _is_field(self, key: str) -> bool:
         name = fold(key)
         return any(name in names for names in (self._own, LABEL_FIELDS, TEXT_FIELDS, WRAPPERS, OTHER_FIELDS))
-
-    def _decide(self, item: _Either) -> Pair | None:
-        """Returns the pair in a key and a value, by the side where the answer's other labels are, else by the side that stands in the sentence."""
-        right, left = self._labels_right, self._labels_left
-        if right == left:
-            right, left = self.in_sentence(item.key), self.in_sentence(item.value)
-        if right == left:
-            self.unread += 1
-            return None
-        self.rules.add("entity_map" if right > left else "label_groups")
-        return (self._canonical(item.value), item.key) if right > left else (self._canonical(item.key), item.value)
 
     def _canonical(self, label: str) -> str:
         hit = self._look_up(label)
@@ -303,3 +459,7 @@ class Reading:
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+
+
+def _is_lists(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(one, list | tuple) for one in value)

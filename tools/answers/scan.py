@@ -37,7 +37,7 @@ _CLOSERS = {'"': '"', "'": "'", "“": '”“"', "”": '”“"', "‘": "’�
 # A quote ends a string if something structural follows; any other quote is part of it.
 _ENDS = re.compile(
     rf"\s*+(?:[,;:=\]}}】｝)）]|[，、；：]\s*+(?:[{_QUOTES}\[{{(【｛（\]}}】｝)）\d]|\Z)|//|\#|\Z)"
-    r"|[ \t]*+\n|\s++[\"'“][^\"'“”\n]{1,30}[\"'”]\s*+[:：]"
+    r"|[ \t]*+\n|\s++[\"'“][^\"'“”\n]{1,30}[\"'”]\s*+[:：,，\]]|[ \t]++\d{1,9}\s*+[,，\]]"
 )
 # A line's end within a string is part of it, unless the next line is blank or begins with JSON.
 _BREAKS = re.compile(r"\n[ \t\r]*+(?:[\n\"'“\[\]{}]|\Z)")
@@ -48,7 +48,7 @@ _BODIES = {quote: re.compile(rf"(?:[^{closers}\\\n]++|\\.)*+", re.DOTALL) for qu
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"', "'": "'", "\n": ""}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NUMBER = re.compile(r"[-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,5})?%?")
+_NUMBER = re.compile(r"[-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,5})?%?'?")
 _WORDS: dict[str, bool | None] = {"null": None, "None": None, "NaN": None, "true": True, "false": False, "True": True, "False": False}
 _KIND = {"【": "[", "｛": "{", "（": "(", "]": "[", "】": "[", "}": "{", "｝": "{", ")": "(", "）": "("}
 _FULL_WIDTH = frozenset("【】｛｝（），、；：“”‘’「『")
@@ -61,7 +61,7 @@ class _Keyed(NamedTuple):
 
 @dataclass(slots=True)
 class Scanned:
-    """The values of a text: an object is a tuple of (key, value), so that a repeated key is not lost; a list or Python tuple is a list; numbers are 0.
+    """The values of a text: an object is a tuple of (key, value), so that a repeated key is not lost; a list or Python tuple is a list; a number is an int or a float.
 
     `outside` is the text around the values, `spans` are the values' places, `rules` are the rules that were needed (keys of tools.answers.parse.RULES). `cut`: the text ends within a value, which
     then holds its whole parts.
@@ -132,7 +132,7 @@ class _Value:
             position, kind = token.end(), token.lastgroup
             word = token[kind or 0]
             if word[-1] in _FULL_WIDTH and kind not in ("bare", "comment") and not self.prose:
-                self.rules.add("full_width")
+                self.rules.add("syntax")
             if kind == "open":
                 if len(self.stack) == MAX_DEPTH:
                     position = len(text)
@@ -145,7 +145,7 @@ class _Value:
             elif kind == "quote" and not self.prose:
                 position = self._string(word, position)
             elif kind == "comment":
-                self.rules.add("comments")
+                self.rules.add("syntax")
             elif kind == "bare":
                 self._bare(word.strip())
             elif kind in ("comma", "colon") and not self.prose:
@@ -161,7 +161,7 @@ class _Value:
     def _open(self, kind: str) -> None:
         self.prose = False
         if kind == "(":
-            self.rules.add("python_literals")
+            self.rules.add("syntax")
         self.open[kind] += 1
         self.stack.append(_Frame(kind))
 
@@ -185,7 +185,7 @@ class _Value:
         if frame.key is not None:
             frame.entries.append(_Keyed(frame.key, None))
         if frame.last == "comma" and frame.entries and not torn:
-            self.rules.add("trailing_commas")
+            self.rules.add("syntax")
         value = frame.build(set() if torn else self.rules)
         if self.stack:
             self._value(value)
@@ -230,21 +230,21 @@ class _Value:
             return
         if word in _WORDS:
             if word[0].isupper():
-                self.rules.add("python_literals")
+                self.rules.add("syntax")
             self._value(_WORDS[word])
         elif _NUMBER.fullmatch(word):
-            self._value(0)
+            self._value(_number(word))
         else:
-            self.rules.add("bare_words")
+            self.rules.add("syntax")
             self._value(word)
 
     def _string(self, quote: str, start: int) -> int:
         """Reads a string whose opening quote ends at `start`; returns its end. A string without an end has no value."""
         text, body = self.text, _BODIES[quote[-1]]
         if len(quote) > 1:
-            self.rules.add("python_literals")
+            self.rules.add("syntax")
         if quote[-1] == "'":
-            self.rules.add("single_quotes")
+            self.rules.add("syntax")
         at = start
         while True:
             match = body.match(text, at)
@@ -262,7 +262,7 @@ class _Value:
                 self.rules.add("repaired")
                 self._value(_unescape(text[start:lost].rstrip(), self.rules))
                 return lost
-            self.rules.add("unescaped")
+            self.rules.add("repaired")
             at += 1
 
     def _lost_quote(self, start: int, at: int) -> int | None:
@@ -273,6 +273,17 @@ class _Value:
         return None
 
 
+def _number(word: str) -> int | float:
+    try:
+        word = word.rstrip("'%")
+        return int(word) if len(word) < 19 else 0
+    except ValueError:
+        try:
+            return float(word)
+        except ValueError:
+            return 0
+
+
 def _unescape(raw: str, rules: set[str]) -> str:
     if "\\" not in raw:
         return raw
@@ -281,7 +292,7 @@ def _unescape(raw: str, rules: set[str]) -> str:
         if code := found[1] or found[2]:
             return chr(int(code, 16))
         if found[3] not in _ESCAPED:
-            rules.add("unescaped")
+            rules.add("repaired")
         return _ESCAPED.get(found[3], found[0])
 
     text = _ESCAPE.sub(character, raw)
