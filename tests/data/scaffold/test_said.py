@@ -17,6 +17,7 @@ def test_words_are_read_as_the_task_file_reads_them() -> None:
     words = ["fields.text=正文", "fields.label=类 别", "numbers=[O,B-PER,I-PER]", "offsets=utf-16"]
     assert said(words) == Said({"text": "正文", "label": "类 别"}, ("O", "B-PER", "I-PER"), "utf-16")
     assert said([]) == NOTHING
+    assert said(["numbers=[0, 1,2]"]).numbers == ("0", "1", "2")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_words_are_read_as_the_task_file_reads_them() -> None:
         ("labels=[x]", "--set labels=[x]: only fields.ROLE=NAME, numbers=[…] and offsets=… change how the file is read"),
         ("numbers", "only fields.ROLE=NAME"),
         ("offsets=utf16", "unknown offsets 'utf16'"),
-        ("numbers=[1,2]", "`numbers` (entry 1) must be text, this is 1"),
+        ("numbers=[{a: 1}]", "`numbers` (entry 1) must be text"),
         ("numbers=[yes,no]", "`numbers` (entry 1) must be text"),
         ("numbers=x", "`numbers` must be a list"),
         ("fields=x", "`fields` must be a mapping"),

@@ -7,6 +7,7 @@ In: `fields.ROLE=NAME`, `numbers=[…]`, `offsets=…`. Out: a Said, or a ToolEr
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from tools.errors import ToolError
 KEYS = ("fields", "numbers", "offsets")
 # A task that has nothing but what every task needs, so that the task file's own rules judge the words.
 _LEAST = "kind: ner\nraw: {train: x}\nreader: x\nsystem: x\nprompt: x\nlabels: [x]\n"
+
+_NUMBER = re.compile(r"(?<=[\[,])\s*(-?\d+)\s*(?=[,\]])")  # a name that is a number, as in numbers=[0,1]
 
 
 class Said(NamedTuple):
@@ -49,7 +52,7 @@ def said(words: Sequence[str]) -> Said:
         path = Path(folder) / "task.yaml"
         path.write_text(_LEAST, encoding="utf-8")
         try:
-            task = load_task(path, words)
+            task = load_task(path, [_NUMBER.sub(r"'\1'", word) if word.startswith("numbers=") else word for word in words])
         except ToolError as error:
             raise ToolError(str(error).replace(f"{path}: ", "--set: ")) from None
     return Said(task.fields, tuple(task.numbers), task.offsets)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from tools.data.offsets import Evidence
 from tools.data.readers import READERS
+from tools.data.readers.json_list import first_objects
 from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.sources import Source
@@ -24,6 +25,7 @@ from tools.text import one_line, quoted
 
 HEAD = 200  # a reader that reads none of so many rows is given up
 SHOWN = 3  # entities or options of a row in a message
+OF_LABEL_STUDIO = "annotation_id"  # of JSON-MIN's rows, which other readers take for rows of their own: one for each annotator
 _LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z.'-]{0,20}|[.,!?;:'\"-]")
 
 
@@ -171,11 +173,13 @@ def read(path: Path, reader: str, limit: int | None = None, said: Said = NOTHING
 def heads(path: Path, said: Said = NOTHING) -> list[Trial]:
     """Returns the first rows as each possible reader reads them: the readers of JSON, and those of lines only where no line is JSON.
 
-    A folder, and one of two files that belong together, are brat's.
+    A folder, and one of two files that belong together, are brat's; rows with Label Studio's own field are Label Studio's.
     """
     brat = read(path, "brat", HEAD, said)
     if path.is_dir() or brat.entities:
         return [brat]
+    if any(OF_LABEL_STUDIO in row for row in first_objects(path, 1)):
+        return [read(path, "label_studio", HEAD, said)]
     found = [read(path, reader, HEAD, said) for reader, form in FORMS.items() if form.is_json]
     is_json = any(head.rows or head.refused.keys() <= {"type", "unannotated"} for head in found)
     return found if is_json else [*found, *(read(path, reader, HEAD, said) for reader, form in FORMS.items() if not form.is_json)]
