@@ -15,7 +15,6 @@ from tools.chat import prompt
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.data.doctor.cutoff import Cutoff
-from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.doctor.findings import KINDS, Findings, Place
 from tools.data.doctor.prompt_faults import Shown, prompt_faults
 from tools.data.doctor.row_faults import faults
@@ -23,6 +22,8 @@ from tools.data.doctor.split_faults import Splits, label_faults, left_over_fault
 from tools.data.doctor.survey import Survey
 from tools.data.excerpts import Excerpts
 from tools.data.offsets import Evidence, Verdict
+from tools.data.readers import DECODING
+from tools.data.readers.encodings import encoding_of, write_as_utf8
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading
 from tools.data.repeats import Repeats
 from tools.data.sources import Source, of_kind, sources_of, split_of
@@ -42,11 +43,11 @@ class OpenSource(NamedTuple):
 
 
 def open_sources(task: Task, folder: Path) -> tuple[Reader, list[OpenSource]]:
-    """Returns the task's reader and its raw files; those in GBK or UTF-16 are copied to UTF-8 in `folder`. Raises ToolError for what is missing."""
+    """Returns the task's reader and its raw files; those in GBK or UTF-16 that the reader can't decode are copied to UTF-8 in `folder`. Raises ToolError for what is missing."""
     read, sources = sources_of(task)
     files = []
     for split, source in sources.items():
-        encoding, readable = encoding_of(source.path), source
+        encoding, readable = "utf-8" if task.reader in DECODING else encoding_of(source.path), source
         if not encoding.startswith("utf-8"):
             readable = replace(source, path=folder / f"{split}.raw")
             write_as_utf8(source.path, encoding, readable.path)

@@ -24,6 +24,7 @@ from tools.data.readers.table import read_table
 from tools.data.readers.token_lists import read_token_lists
 from tools.data.readers.uie import read_uie
 
+DECODING = frozenset({"table"})  # readers that read any encoding; the others read UTF-8
 READERS: dict[str, Reader] = {
     "bio": read_bio,
     "brat": read_brat,

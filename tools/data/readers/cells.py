@@ -1,6 +1,6 @@
 """Reads the rows of a table as cells: text separated by commas, tabs, semicolons or bars, or a sheet of an Excel workbook (.xlsx).
 
-In: a path. Out: the cells of each row, all strings as the file writes them: 'None', 'NA' and '007' too. Text is streamed through the standard library's csv, which knows
+In: a path, in any encoding. Out: the cells of each row, all strings as the file writes them: 'None', 'NA' and '007' too. Text is streamed through the standard library's csv, which knows
 the line of each row and goes on behind a bad one; a workbook is read whole by pandas.
 
 The first thousand rows tell the separator, and whether quotes are quotes (RFC 4180) or characters of the text.
@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 from tools.data.readers.binary import is_workbook, what_binary
+from tools.data.readers.encodings import encoding_of
 from tools.data.readers.fields import Unusable
-from tools.data.readers.lines import open_raw, wide_encoding
+from tools.data.readers.lines import open_raw
 from tools.data.readers.roles import is_known
 from tools.data.readers.row import BadRow, Reading, shown
+from tools.errors import ToolError
 from tools.files import need_file
 
 HEAD = 1000
@@ -63,19 +65,19 @@ def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
         return max((len(row.cells) for row in rows), default=0), lambda: iter(rows)
     if what := what_binary(path):
         raise Unusable(f"the file is {what}.", "encoding")
-    with open_raw(path) as file:
-        start = file.read(1 << 12)
-    if wide := wide_encoding(start):
-        raise Unusable(f"the whole file is {wide}; convert it with `iconv -f {wide} -t UTF-8`.", "encoding")
-    if b"\0" in start:
-        raise Unusable("there are NUL characters in it: not text, or UTF-16 without its mark.", "encoding")
-    form = _form(path, reading)
-    return form.width, lambda: _text_rows(path, form.separator, form.quoting)
+    try:
+        codec = encoding_of(path)
+    except ToolError as error:
+        raise Unusable(str(error), "named") from None
+    if not codec.startswith("utf-8"):
+        reading.apply(f"the file is in {codec.upper()}")
+    form = _form(path, codec, reading)
+    return form.width, lambda: _text_rows(path, codec, form.separator, form.quoting)
 
 
-def _form(path: Path, reading: Reading) -> Form:
+def _form(path: Path, codec: str, reading: Reading) -> Form:
     """Returns the form in which nearly all of a file's first rows have the same number of cells, two or more. Raises Unusable if there is none."""
-    tried = [_quotes(path, separator) for separator in SEPARATORS]
+    tried = [_quotes(path, codec, separator) for separator in SEPARATORS]
     forms = [form for form in tried if form.share >= MOST]
     if (
         not forms
@@ -95,21 +97,21 @@ def _knows_names(form: Form) -> bool:
     return any(is_known(cell) for row in form.head[:3] if isinstance(row, Cells) for cell in row.cells)
 
 
-def _quotes(path: Path, separator: str) -> Form:
+def _quotes(path: Path, codec: str, separator: str) -> Form:
     """Returns the form with a separator in which quotes are quotes, or the one in which they are characters, whichever fits the rows better.
 
     Where both fit: in CSV quotes are quotes. In other tables they are characters if they would join lines that are whole rows by themselves, or if some cells of a
     column have them without need and others have none: no program writes that.
     """
-    with_quotes, without = _tried(path, separator, csv.QUOTE_MINIMAL), _tried(path, separator, csv.QUOTE_NONE)
+    with_quotes, without = _tried(path, codec, separator, csv.QUOTE_MINIMAL), _tried(path, codec, separator, csv.QUOTE_NONE)
     if with_quotes.share != without.share:
         return max(with_quotes, without, key=lambda form: form.share)
     are_text = separator != "," and (len(with_quotes.head) < len(without.head) or _needless(with_quotes, without))
     return without if are_text else with_quotes
 
 
-def _tried(path: Path, separator: str, quoting: Literal[0, 3]) -> Form:
-    head = list(islice(_text_rows(path, separator, quoting), HEAD))
+def _tried(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -> Form:
+    head = list(islice(_text_rows(path, codec, separator, quoting), HEAD))
     rows = [row for row in head if isinstance(row, BadRow) or not row.is_blank]
     widths = Counter(len(row.cells) for row in rows if isinstance(row, Cells))
     width, count = widths.most_common(1)[0] if widths else (0, 0)
@@ -131,14 +133,13 @@ def _needless(with_quotes: Form, without: Form) -> bool:
     return bool(bare & needless)
 
 
-def _text_rows(path: Path, separator: str, quoting: Literal[0, 3]) -> Rows:
+def _text_rows(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -> Rows:
     csv.field_size_limit(_LONGEST)
+    decoder = ("utf-8-sig", "surrogateescape") if codec.startswith("utf-8") else (codec, "replace")
     with open_raw(path) as raw:
         head = cast(io.BufferedReader, raw).peek()
         newline = "\r" if b"\r" in head and b"\n" not in head else "\n"  # old Macs' lines
-        reader = csv.reader(
-            io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline=newline), delimiter=separator, quoting=quoting, strict=True
-        )
+        reader = csv.reader(io.TextIOWrapper(raw, *decoder, newline=newline), delimiter=separator, quoting=quoting, strict=True)
         while True:
             line = reader.line_num + 1
             try:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.conf.task import DATASET, Shares
-from tools.data.doctor.encodings import encoding_of, write_as_utf8
 from tools.data.readers import READERS
 from tools.data.readers.brat import files_of
+from tools.data.readers.encodings import encoding_of, write_as_utf8
 from tools.data.readers.row import RawRow
 from tools.data.scaffold import unread
 from tools.data.scaffold.question import best_of
