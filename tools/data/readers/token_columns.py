@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 from tools.data.readers.fields import Unusable
@@ -50,10 +51,21 @@ class Columns:
     header: int = 0  # the line that names the columns
     known: frozenset[str] = frozenset()  # tags of the first lines
 
+    @cached_property
+    def _is_spaces(self) -> bool:
+        return not self.separator.strip(" ")
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return self._is_spaces and (self.number, self.roles) == (2, PLAIN)
+
     def cells(self, line: str) -> list[str] | None:
         """Returns the cells of a line, or None where it has another number of them."""
         line, lead = line.rstrip(BLANK), len(self.roles.lead)
-        if not self.separator.strip(" "):
+        if self._is_plain:  # most files are, and have a million lines
+            token, _, tag = line.rpartition(" ")
+            return [token.rstrip(" ") or " ", tag] if token else None
+        if self._is_spaces:
             parts = re.split(" +", line) if lead else _from_the_right(line, self.number)
         else:
             leading = line.split(self.separator, lead) if lead else [line]
