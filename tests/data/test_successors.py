@@ -21,6 +21,10 @@ def test_anything_behind_a_string_speaks_for_an_exclusive_end() -> None:
     assert counted([(f"{name}{verb}杭州", 0, 2) for name in NAMES for verb in VERBS]).votes() == (0, 4)
 
 
+def test_behind_a_single_character_anything_may_follow() -> None:
+    assert counted([(f"林{name}去了", 0, 1) for name in "晓川远舟"]).votes() == (0, 0)
+
+
 def test_one_character_behind_all_strings_completes_none() -> None:
     assert counted([(f"{name}的{thing}", 0, 2) for name in NAMES for thing in "书车家"]).votes() == (0, 0)
 

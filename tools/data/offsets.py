@@ -21,6 +21,8 @@ from tools.data.readers.row import RawRow, Reader, Reading
 from tools.data.spans import INCLUSIVE, MEANING, OWN, UNITS, Case, Pair, Span, case_of, is_cut, is_plain, span_of
 from tools.data.successors import Successors
 
+# For inclusive ends; where they are meant, hardly a span speaks against them, and where they aren't, a hundred for each that speaks for them.
+TIMES_AT_ENDS = 4
 KEPT = 50_000
 EXAMPLES = 2
 FEWEST, TIMES = 3, 10  # a reading is taken if so many spans speak for it, and so many times as many as against it
@@ -108,7 +110,7 @@ class Evidence:
             return self._verdict(votes, *against)._replace(take="")
         inclusive, exclusive = self._ends.votes()
         self._cases.setdefault((INCLUSIVE, OWN), []).extend(self._ends.cases)
-        if inclusive >= FEWEST and inclusive >= TIMES * exclusive:
+        if inclusive >= FEWEST and inclusive >= TIMES_AT_ENDS * exclusive:
             return self._verdict(Counter({(INCLUSIVE, OWN): inclusive, (OWN, INCLUSIVE): exclusive}), INCLUSIVE)
         return Verdict(doubt=self._doubt(votes, rivals, inclusive, exclusive))
 
@@ -149,7 +151,7 @@ class Evidence:
         votes: Counter[Pair] = Counter()
         for (pair, (one, other)), found in self._open.items():
             recurs = one in self._known or len(partners[pair, one]) > 1
-            other_recurs = other in self._known or len(partners[pair[::-1], other]) > 1  # type: ignore[index]
+            other_recurs = other in self._known or len(partners[pair[::-1], other]) > 1
             if len(one) > 1 and recurs and not other_recurs:
                 votes[pair] += found.times
                 self._cases.setdefault(pair, []).append(found.case)
@@ -167,7 +169,7 @@ class Evidence:
             now, other = f"{votes[reading, OWN]:,} {cut} cut out wrongly as {OWN} and whole as {reading}", votes[OWN, reading]
             sentences.append(f"{now}, {other:,} the other way round; {reading}: offsets count {MEANING[reading]}")
             cases += [(case, case.shown(reading)) for case in self._cases.get((reading, OWN), [])[:EXAMPLES]]
-        return Verdict(readings[0] if len(readings) == 1 and _clear(votes, readings[0], OWN) else "", (*readings,), (*sentences,), (*cases,))
+        return Verdict(readings[0], (*readings,), (*sentences,), (*cases,))
 
     def _doubt(self, votes: Counter[Pair], rivals: list[str], inclusive: int, exclusive: int) -> str:
         for reading in rivals:

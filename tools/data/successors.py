@@ -8,6 +8,7 @@ often: behind a whole string anything may follow; behind one that lost its last 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from tools.data.readers.row import RawRow
@@ -58,7 +59,7 @@ class Successors:
             behind = self._behind[string] = _Behind(case_of(row, (start, end + 1), (start, end)))
         if len(behind.next) < OFTEN:
             behind.next.add(text[end])
-            self.free += len(behind.next) == OFTEN
+            self.free += len(behind.next) == OFTEN and len(string) > 1  # behind a surname anything may follow, too
         if len(behind.after_next) < OFTEN:
             behind.after_next.add(text[end + 1 : end + 2])
 
@@ -74,6 +75,7 @@ class Successors:
 
     @property
     def cases(self) -> list[Case]:
-        """The strings that one character always follows, and then anything. None if it is the same one behind most of them: 的 completes nothing."""
+        """The strings that one character always follows, and then anything. None if it is the same one behind half of them: 的 completes nothing."""
         found = [behind for behind in self._behind.values() if len(behind.next) == 1 and len(behind.after_next) >= OFTEN]
-        return [behind.case for behind in found] if len(set().union(*(behind.next for behind in found))) * 2 >= len(found) else []
+        commonest = max(Counter(next(iter(behind.next)) for behind in found).values(), default=0)
+        return [behind.case for behind in found] if 2 * commonest < len(found) or len(found) == 1 else []
