@@ -51,24 +51,24 @@ class Excerpt(NamedTuple):
         return f"{before}{string}{after}", f"{before}{paint(string, 'cyan', sys.stdout)}{after}"
 
 
-@dataclass
+@dataclass(slots=True)
 class _Seen:
-    """A label's number of entities or rows, excerpts of different strings, and of equal ones where different ones are too few."""
+    """A label's number of entities or rows, excerpts of different strings, and of equal ones where different ones are too few. A full one takes no more."""
 
     count: int = 0
+    full: bool = False
     different: dict[str, Excerpt] = field(default_factory=dict)
     equal: list[Excerpt] = field(default_factory=list)
 
     def wants(self, string: str) -> bool:
-        """Counts a string; returns whether an excerpt of it would be shown."""
-        self.count += 1
-        return len(self.different) < EACH and (len(self.equal) < EACH or string not in self.different)
+        return string not in self.different or len(self.equal) < EACH
 
     def add(self, string: str, excerpt: Excerpt) -> None:
         if string in self.different:
             self.equal.append(excerpt)
         else:
             self.different[string] = excerpt
+        self.full = len(self.different) == EACH
 
     @property
     def excerpts(self) -> list[Excerpt]:
@@ -86,11 +86,15 @@ class Excerpts:
     def add(self, row: RawRow) -> None:
         """Takes a row."""
         if row.label is not None:
-            if (seen := self._of(row.label)) and seen.wants(text := row.text[:LONGEST]):
+            seen = self._seen.get(row.label) or self._new(row.label)
+            seen.count += 1
+            if not seen.full and seen.wants(text := row.text[:LONGEST]):
                 seen.add(text, Excerpt(text))
         else:
             for entity in row.entities:
-                if (seen := self._of(entity.label)) and seen.wants(entity.text):
+                seen = self._seen.get(entity.label) or self._new(entity.label)
+                seen.count += 1
+                if not seen.full and seen.wants(entity.text):
                     seen.add(entity.text, _excerpt(row.text, entity))
         if self._first is None and (row.entities or row.label is not None):
             self._first = row
@@ -111,11 +115,9 @@ class Excerpts:
     def _said(self, kind: str) -> list[str]:
         return list(dict.fromkeys(said for reading in self.readings for said in getattr(reading, kind)))
 
-    def _of(self, label: str) -> _Seen | None:
-        """Returns what is known of a label; None for one label too many."""
-        if label in self._seen or len(self._seen) < LABELS_KEPT:
-            return self._seen.get(label) or self._seen.setdefault(label, _Seen())
-        return None
+    def _new(self, label: str) -> _Seen:
+        """Returns what is known of a label that is new: nothing. One label too many is forgotten again."""
+        return self._seen.setdefault(label, _Seen()) if len(self._seen) < LABELS_KEPT else _Seen(full=True)
 
     def _label_lines(self, width: int) -> Iterator[str]:
         shown = sorted(self._seen.items(), key=lambda item: -item[1].count)[:LABELS]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 
 from tools.data.scaffold.said import NOTHING, Said
-from tools.text import neutralise
+from tools.text import neutralise, padded
 
 SOURCE = "TODO - whose texts these are, who annotated them and when, and under which licence"
 SYSTEM = {
@@ -147,4 +147,4 @@ def _filled_in(value: str) -> str:
 
 
 def _commented(line: str, comment: str) -> str:
-    return f"{line:38} # {comment}"
+    return f"{padded(line, 38)} # {comment}"
