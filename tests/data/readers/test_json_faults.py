@@ -33,6 +33,7 @@ def last(tmp_path: Path, data: str, reading: Reading | None = None) -> BadRow | 
         ('{"text"："张三"}', "'：' is full-width"),
         ('{“text”: "张三"}', "'“' is full-width"),
         ('{"text": "张三" // the first}', "JSON has no comments"),
+        ("('张三', {'entities': []})", "it is Python's repr"),
         ("{text: 1}", "not JSON"),
     ],
 )
@@ -42,7 +43,7 @@ def test_a_fault_is_named_wherever_it_stands_and_is_no_cut(tmp_path: Path, row: 
     assert (bad.kind in ("json", "named"), hint in bad.reason) == (True, True), bad
 
 
-@pytest.mark.parametrize("row", ["{'text': '张三'}", "{“a”: 1}", "text,label", "not json at all"])
+@pytest.mark.parametrize("row", ["{'text': '张三'}", "{“a”: 1}", "text,label", "not json at all", "# a comment"])
 def test_a_file_that_never_was_json_isnt_called_cut_off(tmp_path: Path, row: str) -> None:
     bad = last(tmp_path, row)
     assert isinstance(bad, BadRow)
@@ -65,3 +66,10 @@ def test_the_elements_before_a_lists_last_comma_are_kept(tmp_path: Path) -> None
     assert len(good) == 2
     assert isinstance(bad, BadRow)
     assert "delete the comma before ']'" in bad.reason
+
+
+@pytest.mark.parametrize("code", ["TRAIN_DATA = [('张三', {})]", 'var data = [{"text": "张三"}];', "rows={'a': 1}"])
+def test_code_is_named(tmp_path: Path, code: str) -> None:
+    bad = last(tmp_path, code)
+    assert isinstance(bad, BadRow)
+    assert (bad.kind, "it is code" in bad.reason) == ("named", True)

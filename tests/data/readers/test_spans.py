@@ -64,6 +64,8 @@ SHAPES: dict[str, Any] = {
     "names of labels beside": {"text": TEXT, "entities": [[0, 3, "人名"], [4, 6, "地点"]], "labels": ["人名", "地点"]},
     "pairs of string and label": {"text": TEXT, "entities": [["陈小芳", "人名"], ["地点", "苏州"]]},
     "label by string": {"text": TEXT, "entities": {"陈小芳": "人名", "苏州": "地点"}},
+    "a list in a string": {"text": TEXT, "label": '[[0, 3, "人名"], [4, 6, "地点"]]'},
+    "a list in Python's words in a string": {"text": TEXT, "entities": "[(0, 3, '人名'), (4, 6, '地点')]"},
     "by label": {"text": TEXT, "label": {"人名": [[0, 3]], "地点": [[4, 6]]}},
     "strings": {"text": TEXT, "entities": [{"type": "人名", "value": "陈小芳"}, {"type": "地点", "value": "苏州"}]},
     "strings by label": {"text": TEXT, "label": {"人名": ["陈小芳"], "地点": ["苏州"]}},

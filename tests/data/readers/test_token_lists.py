@@ -28,6 +28,7 @@ SHAPES: dict[str, Any] = {
     "a tag a character": {"text": TEXT, "label": TAGS},
     "spaces between characters": {"text": " ".join(TEXT), "labels": TAGS},
     "tags in a string": {"text": " ".join(TEXT), "labels": " ".join(TAGS)},
+    "tags under any name": {"sentence": TEXT, "标注序列": " ".join(TAGS)},
     "words": {"tokens": ["陈小芳", "在", "苏州", "上班"], "ner_tags": ["B-PER", "O", "B-LOC", "O"]},
     "GLiNER": {"tokenized_text": list(TEXT), "ner": [[0, 2, "PER"], [4, 5, "LOC"]]},
     "W2NER": {"sentence": list(TEXT), "ner": [{"index": [0, 1, 2], "type": "PER"}, {"index": [4, 5], "type": "LOC"}], "word": [[0, 1, 2], [3]]},
@@ -53,6 +54,12 @@ def test_words_of_latin_letters_get_spaces_and_their_spans_follow(tmp_path: Path
     wanted = RawRow(1, "买Aurora Lamp吧", [Entity("物", "Aurora Lamp", 1, 12)])
     assert read(tmp_path / "a.jsonl", {"tokens": tokens, "ner_tags": ["O", "B-物", "I-物", "O"]}) == [wanted]
     assert read(tmp_path / "a.jsonl", {"tokenized_text": tokens, "ner": [[1, 2, "物"]]}) == [wanted]
+
+
+def test_what_was_passed_over_beside_the_tags_is_said(tmp_path: Path) -> None:
+    reading = Reading()
+    read(tmp_path / "a.jsonl", {"tokens": list(TEXT), "ner_tags": TAGS, "pos_tags": ["N"] * 8, "label": "简历"}, reading=reading)
+    assert [*reading.applied] == ["the tags are 'ner_tags'; 'pos_tags' was passed over", "the tags are 'ner_tags'; 'label' was passed over"]
 
 
 def test_numbers_are_the_tasks_names_and_are_never_guessed(tmp_path: Path) -> None:
@@ -100,7 +107,7 @@ def test_a_description_that_isnt_clear_names_nothing(tmp_path: Path, content: st
     ("row", "kind", "reason"),
     [
         ({"tokens": list(TEXT)}, "unannotated", "the row isn't annotated"),
-        ({"tokens": list(TEXT), "pos_tags": TAGS}, "named", "fields.tags=pos_tags"),
+        ({"tokens": list(TEXT), "pos_tags": ["N"] * 8}, "named", "fields.tags=pos_tags"),
         ({"字": list(TEXT), "ner_tags": TAGS}, "type", "fields.tokens=NAME"),
         ({"tokens": list(TEXT), "ner_tags": TAGS[:7]}, "type", "8 tokens in 'tokens' and 7 tags in 'ner_tags'"),
         ({"tokens": [1, 2], "ner_tags": ["O", "O"]}, "type", "no list of tokens"),
@@ -108,8 +115,9 @@ def test_a_description_that_isnt_clear_names_nothing(tmp_path: Path, content: st
         ({"text": TEXT, "label": "体育"}, "unannotated", "no tags beside 'text'"),
         ({"tokenized_text": list(TEXT), "ner": [[0, 8, "PER"]]}, "type", "isn't within the row's 8 tokens"),
         ({"tokens": list(TEXT), "ner": [{"index": [0, 2], "type": "PER"}]}, "type", "isn't one piece of the text"),
-        ({"tokens": list(TEXT), "entities": [[0, 3, "PER"]]}, "type", "a span of 'entities' must be"),
-        ({"tokens": list(TEXT), "entities": [{"type": "PER", "start": 0, "end": 3, "text": "苏州"}]}, "type", "is inside the span isn't clear"),
+        ({"tokens": list(TEXT), "entities": [[0, 3, "PER"]]}, "named", "call the field 'ner'"),
+        ({"tokens": list(TEXT), "labels": [-100, 1, 1, 0, 2, 2, 0, 0]}, "named", "before it was tokenized"),
+        ({"tokens": list(TEXT), "entities": [{"type": "PER", "start": 0, "end": 3, "text": "苏州"}]}, "named", "is inside the span isn't clear"),
         ({"sentences": [list(TEXT)], "ner": [[[0, 2, "PER"]]]}, "named", "a document of several sentences"),
     ],
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.data.readers.fields import Unusable, is_offset, objects, offset, slice_of, string
+from tools.data.readers.fields import Unusable, in_string, is_offset, objects, offset, slice_of, string
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.row import RawRow, Reading, shown
 from tools.example import Entity
@@ -47,6 +47,8 @@ def _class(labels: Any) -> str:
         raise Unusable(f"'label' must be [[start, end, label], …] or [label], it is {shown(labels)}.")
     if len(names) > 1:
         raise Unusable(f"several classes, {shown(names)}: a row of this project has one class.")
+    if names and in_string(names[0]) is not names[0]:
+        raise Unusable(f"'label' is a list in a string, no class: {shown(names[0])}. The reader spans reads it.")
     return names[0]
 
 

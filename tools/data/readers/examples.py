@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.data.readers.fields import Unusable, entity, objects, string, strings
+from tools.data.readers.fields import Unusable, entity, in_string, objects, string, strings
 from tools.data.readers.json_list import json_rows
-from tools.data.readers.row import RawRow, Reading
+from tools.data.readers.row import RawRow, Reading, shown
 
 
 def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
@@ -21,6 +21,8 @@ def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
         raise Unusable("neither 'entities' nor 'label': the row isn't annotated.", "unannotated")
     if row.get("label") is not None:
         label, options = string(row, "label"), strings(row, "options") if row.get("options") is not None else None
+    if label is not None and in_string(label) is not label:
+        raise Unusable(f"'label' is a list in a string, no class: {shown(label)}. The reader spans reads it.")
     found = objects(row, "entities") if row.get("entities") is not None else []
     return RawRow(line, text, [entity(item, "label", "text", "start", "end") for item in found], label, options)
 

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 from typing import Any, TypeGuard
 
 from tools.data.readers.row import shown
@@ -12,6 +15,7 @@ from tools.example import Entity
 
 # No text is so long; larger numbers may have too many digits to be printed.
 _FARTHEST = 2**53
+_LIST = re.compile(r"\s*(?:\[\s*[\[{(]|\{\s*['\"]|\[\s*\]\s*$)")
 
 
 class Unusable(Exception):
@@ -41,6 +45,19 @@ def objects(item: dict[str, Any], key: str) -> list[dict[str, Any]]:
 def entity(item: dict[str, Any], label: str, text: str, start: str, end: str) -> Entity:
     """Returns the entity whose parts stand in `item` under these keys."""
     return Entity(string(item, label), string(item, text), offset(item, start), offset(item, end))
+
+
+def in_string(value: Any) -> Any:
+    """Returns the list or object that stands in a string, as a table's cell has it: written as JSON, or as Python writes it. Any other value is returned as it is."""
+    if not (isinstance(value, str) and _LIST.match(value)):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = json.loads(json.dumps(read(value)))  # tuples become lists
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return found if isinstance(found, list | dict) else value
+    return value
 
 
 def is_offset(value: Any) -> TypeGuard[int]:

@@ -13,10 +13,11 @@ from tools.files import json_problem
 
 CUT = "the file ends in the middle of this row"
 NO_COMMA = "',' or ']' is needed"
-_PYTHON = re.compile(r"'|(?:None|True|False)\b")
+_PYTHON = re.compile(r"'|(?:None|True|False)\b|\(\s*['\"]")
+_ASSIGNED = re.compile(r"(?:var |let |const )?[A-Za-z_]\w* *= *[\[({]")
 _FROM_PYTHON = (
     "it is Python's repr. To convert it: .venv/train/bin/python -c"
-    ' "import ast, json, sys; [print(json.dumps(ast.literal_eval(row), ensure_ascii=False)) for row in open(sys.argv[1])]" FILE > FILE.jsonl'
+    ' "import ast, json, sys; [print(json.dumps(ast.literal_eval(row.strip().rstrip(chr(44))), ensure_ascii=False)) for row in open(sys.argv[1])]" FILE > FILE.jsonl'
 )
 
 
@@ -28,9 +29,10 @@ def broken(line: int, text: str, error: ValueError | RecursionError, place: str,
     problem += place
     if not ended and at_end(text.rstrip(), error):
         return BadRow(line, f"{CUT} ({problem}).", "truncated")
-    # A first row in Python's notation is a whole file of it.
-    kind = "named" if line == 1 and _PYTHON.match(text, error.pos) else "json"
-    return BadRow(line, f"{problem}{_hint(text, error.pos)}.", kind)
+    hint = _hint(text, error.pos)
+    # What is wrong with the first row for such a reason is wrong with the whole file.
+    kind = "named" if line == 1 and hint and (error.pos > 0 or not text.startswith("#")) else "json"
+    return BadRow(line, f"{problem}{hint}.", kind)
 
 
 def at_end(text: str, error: json.JSONDecodeError) -> bool:
@@ -45,6 +47,8 @@ def _hint(text: str, position: int) -> str:
     found = text[position : position + 1]
     if _PYTHON.match(text, position):
         return f"; {_FROM_PYTHON}"
+    if position == 0 and _ASSIGNED.match(text):
+        return "; it is code that gives a variable its value: leave the value alone in the file, or write it with Python's json.dump"
     if found in ("}", "]") and text[:position].rstrip().endswith(","):
         return f"; delete the comma before '{found}'"
     if found and found in "“”‘’：，【】｛｝":

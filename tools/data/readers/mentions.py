@@ -82,14 +82,18 @@ def _of_object(value: dict[str, Any], text: str, reading: Reading) -> list[Menti
         value = {**{key: part for key, part in value.items() if key != keys.span}, **place}
         keys = spelling(tuple(value), tuple(reading.fields.items()))
     if not keys.label:
-        raise Unusable(f"no label in the span {shown(value)}. If one of its fields has it, name that: fields.label=NAME.", "named")
+        others = [key for key, part in value.items() if isinstance(part, str)]
+        raise Unusable(
+            f"no label in the span {shown(value)}; if one of its fields has it, name that: fields.label={others[0] if len(others) == 1 else 'NAME'}",
+            "named",
+        )
     string = value[keys.text] if keys.text else None
     if string is not None and not isinstance(string, str):
         raise Unusable(f"'{keys.text}' must be a string, it is {shown(string)}.")
     start, end = _place(value, keys)
     if start is None and string is None:
         raise Unusable(
-            f"the span {shown(value)} has neither a place nor a string. If other fields have its place, name them: fields.start=… fields.end=….",
+            f"the span {shown(value)} has neither a place nor a string. If other fields have its place, name them: fields.start=… fields.end=…",
             "named",
         )
     labels = value[keys.label]
@@ -164,5 +168,5 @@ def _label(value: Any, reading: Reading) -> str:
     if type(value) is int:
         if 0 <= value < len(reading.numbers):
             return reading.numbers[value]
-        raise Unusable(f"the label is the number {shown(value)}: say what 0, 1, 2, … stand for, in order: numbers=[NAME,NAME,…].", "named")
+        raise Unusable(f"the label is the number {shown(value)}: say what 0, 1, 2, … stand for, in order: numbers=[NAME,NAME,…]", "named")
     raise Unusable(f"a label must be a string, it is {shown(value)}.")

@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, is_offset, slice_of
+from tools.data.readers.fields import Unusable, in_string, is_offset, slice_of
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.mentions import Mention, mentions, spelling
 from tools.data.readers.roles import NAMES, OF_JSON, key_of
@@ -91,7 +91,7 @@ def _annotation(row: dict[str, Any], reading: Reading) -> tuple[str, list[Mentio
         raise Unusable("the row is Label Studio's (JSON-MIN), where a text has a row for each annotator: --reader label_studio reads it.")
     text = _text(row, reading)
     key = _list_of(row, reading)
-    value = row[key]
+    value = in_string(row[key])
     if isinstance(value, dict) and value and all(isinstance(one, dict) and spelling(tuple(one)).label for one in value.values()):
         value = list(value.values())  # each under its id
     if isinstance(value, dict):
@@ -111,14 +111,14 @@ def _text(row: dict[str, Any], reading: Reading) -> str:
             text: str = row[found[0]]
             return text
         if found:
-            raise Unusable(f"'{found[0]}' or '{found[1]}' may be the text; choose one: fields.text={found[0]} or fields.text={found[1]}.", "named")
+            raise Unusable(f"'{found[0]}' or '{found[1]}' may be the text; choose one: fields.text={found[0]} or fields.text={found[1]}", "named")
         if other := next((key for key in keys if row.get(key) is not None), None):
             raise Unusable(f"'{other}' must be a string, it is {shown(row[other])}.")
     if not told and (maybe := _may_be(row)):
         raise Unusable(
             f"which field has the text, and which its spans? If it is so, say it: fields.text={maybe[0]} fields.entities={maybe[1]}", "named"
         )
-    raise Unusable(f"no '{told or 'text'}' in {shown(row)}; if another field has the text, name it: fields.text=NAME.")
+    raise Unusable(f"no '{told or 'text'}' in {shown(row)}; if another field has the text, name it: fields.text=NAME")
 
 
 def _may_be(row: dict[str, Any]) -> tuple[str, str] | None:
@@ -136,8 +136,8 @@ def _has_place(value: Any) -> bool:
 @lru_cache(maxsize=256)
 def _text_keys(keys: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Returns the keys of a row that can be its text's, the likeliest first."""
-    tiers = (NAMES["text"][0], NAMES["text"][1] | OF_JSON)
-    return [tuple(key for key in keys if key_of(key) in tier) for tier in tiers]
+    tiers = ({"text"}, NAMES["text"][0], NAMES["text"][1] | OF_JSON)
+    return [tuple(key for key in keys if (key_of(key) if tier is not tiers[0] else key) in tier) for tier in tiers]
 
 
 def _list_of(row: dict[str, Any], reading: Reading) -> str:
@@ -146,11 +146,11 @@ def _list_of(row: dict[str, Any], reading: Reading) -> str:
         if row.get(key) is None:
             raise Unusable(f"no '{key}' in {shown(row)}: the row isn't annotated.", "unannotated")
         return key
-    there = [key for key in _LISTS if isinstance(row.get(key), list | dict) and not _are_names(row[key])]
+    there = [key for key in _LISTS if isinstance(in_string(row.get(key)), list | dict) and not _are_names(row[key])]
     full = [key for key in there if row[key]] or there[:1]
     if len(full) > 1:
         raise Unusable(
-            f"both '{full[0]}' and '{full[1]}' hold annotation; choose one: fields.entities={full[0]} or fields.entities={full[1]}.", "named"
+            f"both '{full[0]}' and '{full[1]}' hold annotation; choose one: fields.entities={full[0]} or fields.entities={full[1]}", "named"
         )
     if full:
         return full[0]
@@ -161,7 +161,7 @@ def _list_of(row: dict[str, Any], reading: Reading) -> str:
     if named:
         raise Unusable(f"'{named}' must be a list of spans, it is {shown(row[named])}.")
     raise Unusable(
-        f"none of {', '.join(_LISTS[:6])} in the row: it isn't annotated, or another field has its spans: fields.entities=NAME.", "unannotated"
+        f"none of {', '.join(_LISTS[:6])} in the row: it isn't annotated, or another field has its spans: fields.entities=NAME", "unannotated"
     )
 
 

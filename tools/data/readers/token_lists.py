@@ -49,7 +49,7 @@ _TAGS = (
     "targets",
 )
 _TOKENS = ("tokens", "words", "tokenized_text", "token", "word", "chars", "text", "sentence", "sent", "content")
-_SPANS = ("ner", "entities")
+_SPANS = ("ner", "entities", "spans", "mentions")
 Span = tuple[int, int, str]  # first token, last token, label
 
 
@@ -108,15 +108,20 @@ def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
     tokens = row.get(key) if key else None
     if isinstance(tokens, list) and (spans := next((name for name in _SPANS if name != key and _are_spans(row.get(name))), "")):
         found = [_span(one, tokens, spans) for one in row[spans]]
-        ends = "as their strings or SpERT have them" if spans == "entities" else "inclusive"
+        ends = "inclusive" if spans == "ner" else "as their strings say, or as SpERT has them"
         reading.apply(f"the spans in {shown(spans)} count tokens; their ends are {ends}", line)
         return _TokenRow(line, "", [], tokens=tokens, spans=found)
     tokens, name, tags = _tagged(row, key, tokens, reading)
     if len(tokens) != len(tags):
         raise Unusable(f"{len(tokens):,} tokens in '{key}' and {len(tags):,} tags in '{name}': there must be as many.")
-    for other in ("label", "labels"):
-        if other != name and isinstance(row.get(other), str):
-            reading.apply(f"the tags are {shown(name)}; {shown(other)}, a class of the whole text, was passed over", line)
+    if line <= HEAD:
+        for other in (*_lists(row, key), *(one for one in ("label", "labels") if isinstance(row.get(one), str))):
+            if other != name:
+                reading.apply(f"the tags are {shown(name)}; {shown(other)} was passed over", line)
+    if any(type(tag) is int and tag < 0 for tag in tags):
+        raise Unusable(
+            "a tag is -100 or another number below 0, which marks what a model doesn't learn: take the file before it was tokenized.", "named"
+        )
     return _TokenRow(line, "", [], tokens=tokens, tags=[str(tag) for tag in tags], key=name if tags and type(tags[0]) is int else "")
 
 
@@ -132,6 +137,9 @@ def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: Reading) -> tup
     """Returns the tokens, the tags' key and the tags. Raises Unusable for a row that hasn't both."""
     asked = reading.fields.get("tags")
     names = [asked] if asked else [name for name in _TAGS if name != key and _as_tags(row.get(name)) is not None]
+    if not names and len(found := [name for name, value in row.items() if name != key and _says_tags(value)]) == 1:
+        names = found
+        reading.apply(f"{shown(found[0])} holds nothing but tags (B-…, I-…, O)")
     tags = _as_tags(row.get(names[0])) if names else None
     if tags is None or not key:
         raise Unusable(_nothing(row, key), "named" if _lists(row, key) else "unannotated" if key and not asked else "type")
@@ -155,6 +163,12 @@ def _as_tags(value: Any) -> list[Any] | None:
     return None
 
 
+def _says_tags(value: Any) -> bool:
+    """Returns whether a value is a list of tags by itself, whatever its name."""
+    tags = _as_tags(value) or []
+    return bool(tags) and all(isinstance(tag, str) and is_tag(tag) for tag in tags)
+
+
 def _lists(row: dict[str, Any], key: str) -> list[str]:
     """Returns the keys of lists that could be tags: as long as the tokens."""
     size = len(row[key]) if isinstance(row.get(key), list) else 0
@@ -165,10 +179,10 @@ def _lists(row: dict[str, Any], key: str) -> list[str]:
 
 def _nothing(row: dict[str, Any], key: str) -> str:
     if not key:
-        return f"no list of tokens in {shown(row)}; if another field has it, name it: fields.tokens=NAME."
+        return f"no list of tokens in {shown(row)}; if another field has it, name it: fields.tokens=NAME"
     if others := _lists(row, key):
-        return f"no field is called ner_tags, tags or labels; if one of these has the tags, name it: {', '.join(f'fields.tags={name}' for name in others[:3])}."
-    return f"no tags beside '{key}': the row isn't annotated, or another field has them: fields.tags=NAME."
+        return f"no field is called ner_tags, tags or labels; if one of these has the tags, name it: {', '.join(f'fields.tags={name}' for name in others[:3])}"
+    return f"no tags beside '{key}': the row isn't annotated, or another field has them: fields.tags=NAME"
 
 
 def _are_spans(value: Any) -> bool:
@@ -186,14 +200,19 @@ def _last(value: dict[str, Any], keys: Spelling, tokens: list[str], key: str) ->
         if isinstance(string, str) and 0 <= start <= last and "".join(tokens[start : last + 1]) == "".join(string.split())
     ]
     if len(lasts) != 1:
-        raise Unusable(f"whether the end of {shown(value)} is inside the span isn't clear: it has no string that stands at its tokens.")
+        raise Unusable(f"whether the end of {shown(value)} is inside the span isn't clear: it has no string that stands at its tokens.", "named")
     return lasts[0]
 
 
 def _span(value: Any, tokens: list[str], key: str) -> Span:
     """Returns the span of a list [first, last, label], of W2NER's {index, type} or of SpERT's {start, end, type}. Raises Unusable for any other."""
     first, last, label = -1, -1, None
-    if isinstance(value, list) and len(value) == 3 and key == "ner":
+    if isinstance(value, list) and len(value) == 3 and key != "ner":
+        raise Unusable(
+            f"the spans in '{key}' count tokens, and whether their ends are inside the span isn't known; if they are, as GLiNER's, call the field 'ner'.",
+            "named",
+        )
+    if isinstance(value, list) and len(value) == 3:
         first, last, label = value
     elif isinstance(value, dict):
         keys = spelling(tuple(value))
