@@ -28,7 +28,7 @@ AROUND = 12  # characters on each side of an entity
 LONGEST = 40  # characters of an entity, or of a text that has a class
 NARROWEST, WIDEST, USUAL = 50, 160, 110  # columns of a terminal, and those of a file
 PROMPT_HEAD, PROMPT_TAIL = 3, 5  # lines
-MARKS = ("【】", "⟦⟧", "《》", "«»", "<>", "[]")
+MARKS = (("【", "】"), ("⟦", "⟧"), ("《", "》"), ("«", "»"), ("<", ">"), ("[", "]"))
 
 
 class Excerpt(NamedTuple):
