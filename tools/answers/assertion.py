@@ -53,6 +53,7 @@ _DENIED = re.compile(
 _FLAG = re.compile(
     r"(?:is|are|should|was)[_ ]?\w*|valid|keep|kept|include[ds]?|accept(?:ed)?|confirm(?:ed)?|select(?:ed)?|extract(?:ed)?|correct|real|entity\?|是否.*|有效|保留|采纳|提取|确认|是实体|判断"
 )
+_VERDICT = re.compile(r"status|decision|verdict|judge?ment|action|state|结论|判断|判定|状态|处理|决定")
 _FLAG_OFF = re.compile(
     r"(?:is_?|be_?|was_?)?(?:excluded?|rejected?|ignored?|discarded?|removed?|deleted?|negated?|false_positive|invalid|排除|忽略|删除|否定|剔除)"
 )
@@ -125,4 +126,6 @@ def is_switched_off(name: str, value: Any) -> bool:
     name = fold(name)
     if _FLAG_OFF.fullmatch(name):
         return not (is_false(value) or value is None or value == "")
+    if _VERDICT.fullmatch(name):
+        return is_false(value) or (isinstance(value, str) and is_rejected(value))
     return is_false(value) and _FLAG.fullmatch(name) is not None

@@ -37,16 +37,18 @@ _SPECIAL = re.compile(
 )
 _ROLE = re.compile(r"\s*(?:assistant|user|system|human|model|助手|用户)\s*[:：]?\s*", re.IGNORECASE)
 _TURN = re.compile(
-    r"^[ \t#*]*(?:(?:user|human|assistant|用户|助手)[ \t*]*(?:[:：]|$)|#{2,}\s*(?:instruction|input|human|user|指令|输入|问题)\b)",
+    r"^[ \t#*]*(?:(?:user|human|assistant|用户|助手)[ \t*]*(?:[:：]|$)|#{2,}\s*(?:instruction|input|human|user|指令|输入|问题)\b|<(?:输入|句子|input|sentence)[^<>/\n]{0,12}>[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 _ASKED = re.compile(r"^[ \t#*]*(?:输入|句子|问题|input|sentence|question)[ \t*]*[:：]", re.IGNORECASE | re.MULTILINE)
 _ANSWERED = re.compile(r"^[ \t#*]*(?:输出|答案|回答|结果|output|answer|response)[ \t*]*[:：]", re.IGNORECASE | re.MULTILINE)
-# What an announced example holds is not asserted; it ends at a blank line.
+# What an announced example holds is not asserted; it ends at a blank line, or where the answer begins.
 _EXAMPLE = re.compile(
     r"(?:例如|比如|譬如|示例|举例|样例|例子|输出格式|格式要求|for example|for instance|\be\.g\.|\bexamples?)[^\n:：。]{0,12}[:：]\s*", re.IGNORECASE
 )
-_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+_PARAGRAPH = re.compile(
+    r"\n[ \t]*\n|\n(?=[ \t#*]*(?:正确|最终|实际|真正|以下|答案|回答|输出|结果|提取|识别|correct|final|actual|answer|output|result)[^\n:：]{0,16}[:：])", re.IGNORECASE
+)
 _HERE = r"(?:(?<=[\n。；;!！?？.)）\]}`，,*#>\x00])|\A)[ \t*#>-]{0,8}+"  # where a sentence or a line begins
 _WHAT = r"(?:答案|结果|输出|版本|列表|实体|提取|识别|抽取|分类|类别|标签|json)"
 _WHAT_ENGLISH = r"(?:answer|result|output|response|list|version|entit|json|extraction|label|class|categor)"

@@ -6,9 +6,10 @@ their labels on the same side, an unknown label beside a string of the sentence 
 
 from __future__ import annotations
 
+import csv
 import re
 
-from tools.answers.assertion import is_denied, is_false, is_flag_word, is_rejected
+from tools.answers.assertion import is_denied, is_false, is_flag_word, is_rejected, is_switched_off
 from tools.answers.field_names import LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
 from tools.answers.reading import SEPARATORS, Reading
 from tools.answers.scan import scan
@@ -31,6 +32,7 @@ _WEAK = ("-", " ", "/")  # these stand within names too
 _UNKNOWN_MARKS = ("：", ":", "->", "→", "——", " - ", "（", "(", "\t", "是")  # not within names
 _PROSE = ("是", " is an ", " is a ", " is ")
 _AND = re.compile(r"(?<=..)(?:和|以及|及|与| and )(?=..)")
+_TITLES = re.compile(r"(?<=》)\s*(?:和|以及|及|与)?\s*(?=《)")
 _COUNT = re.compile(r"(?:.{0,12}?\d{1,3}\s*)?(?:个|家|位|处|部|本|款|项|条)\s*|.{0,12}?\d{1,3}\s*")
 _COUNTED = re.compile(r"\d+\s*(?:个|家|名|位|处|部|本|款|项|条)?|[一二三四五六七八九十两]\s*(?:个|家|名|位|处|部|本|款|项|条)")
 _KIND = re.compile(r"(?:实体|类|类实体|类型)\Z")
@@ -95,6 +97,7 @@ class _Lines:
 
     def line(self, line: str) -> None:
         """Reads one line, with or without a bullet."""
+        self.last = None
         bullet = _BULLET.match(line)
         body = line[bullet.end() :] if bullet else line
         word = _bare(body.rstrip(" \t:："))
@@ -161,7 +164,7 @@ class _Lines:
             mark == "|" and any("：" in cell or ":" in cell for cell in bare.split("|")[:1]) and line.count("|") < 3 and not self.columns
         ):
             return False
-        cells = [_cell(cell) for cell in bare.split(mark)]
+        cells = [_trimmed(cell) for cell in (next(csv.reader([bare])) if mark == "," else bare.split(mark))]
         if header := self._header(cells):
             self.columns = {**header, mark: 0}
             return True
@@ -176,7 +179,7 @@ class _Lines:
 
     def _cells(self, cells: list[str]) -> bool:
         """Reads a table's row by its header, or by the one cell that is a known label and the first of the others that is a word."""
-        if any(is_false(cell) for cell in cells):
+        if any(is_false(cell) or is_switched_off(*_partition(cell)[::2]) for cell in cells):
             self.reading.rules.add("rejected")
             return True
         if self.columns:
@@ -380,7 +383,7 @@ class _Lines:
         before = _trimmed(text.replace("（", "(").partition("(")[0])  # "张三（主席）"
         text = before if not self.reading.in_sentence(text) and self.reading.in_sentence(before) else text
         text = text if self.reading.in_sentence(text) else _bare(text)
-        strings = _AND.split(text) if "《" not in text else [text]
+        strings = _TITLES.split(text) if "《" in text else _AND.split(text)
         if len(strings) > 1 and all(self.reading.in_sentence(string) for string in strings):
             self.reading.rules.add("joined_texts")
         else:
@@ -427,10 +430,6 @@ def _is_field(word: str) -> bool:
 def _bare(text: str) -> str:
     """Returns a label's text without the marks around it: quotes, Markdown, brackets, full stops."""
     return text.strip(_MARKS)
-
-
-def _cell(cell: str) -> str:
-    return _trimmed(cell)
 
 
 def _trimmed(text: str) -> str:

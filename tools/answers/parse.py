@@ -132,7 +132,7 @@ def _strict(value: Any, task: Task) -> list[Pair] | None:
         hit = spellings.get(label)
         if hit and not hit[1]:
             pairs.append((hit[0], text))
-        elif fold(label) in LABEL_FIELDS or label[1:2] in "-_" or label in ("O", "o"):
+        elif _is_template(label) or label[1:2] in "-_" or label in ("O", "o"):
             return None  # the prompt's own example, or a tag
         elif hit or label != label.strip() or label.endswith((")", "）")) or fold(label) in spellings or fold(label) in sentinels:
             return None
@@ -217,6 +217,11 @@ def _by_values(found: Scanned, answer: str, task: Task, text: str | None) -> Par
     return named(pairs, rules, found.cut)
 
 
+def _is_template(label: str) -> bool:
+    """Returns whether a label is the prompt's own: the name of its field, or a placeholder such as <entity type>."""
+    return fold(label.strip("<>{}[]【】 ")) in LABEL_FIELDS or (label[:1] in "<{" and label[-1:] in ">}") or not label.strip(". …")
+
+
 def _has_object(value: Any) -> bool:
     return type(value) is tuple or (isinstance(value, list) and any(type(item) is tuple for item in value))
 
@@ -231,7 +236,7 @@ def _drop_restated(reading: Reading, parts: list[tuple[int, int, bool]], cut: bo
     dropped: set[int] = set()
     for number, (first, last, several) in enumerate(parts):
         pairs = [pair for item in reading.items[first:last] if (pair := reading.decided(item))]
-        if pairs and all(fold(label) in LABEL_FIELDS and not reading.known(label) for label, _ in pairs):
+        if pairs and all(not reading.known(label) and _is_template(label) for label, _ in pairs):
             dropped.update(range(first, last))
             continue
         strings = {string for _, string in pairs}

@@ -19,13 +19,15 @@ from tools.conf.task import Task
 from tools.text import fold
 
 _REMARK = re.compile(r"([^()]+?)\s*\(([a-z0-9_ \-]+)\)")
-SEPARATORS = re.compile(r"[、,，;；|/]")
+SEPARATORS = re.compile(r"[、,，;；|]|<br ?/?>|/")
 _COLON = re.compile(r"([^:：]{1,200})[:：]([^:：]{1,200})")
-_BESIDE = re.compile(r".*[_ ]?attributes?|.*属性|metadata|" + "|".join(sorted(OTHER_FIELDS)))
+_BESIDE = re.compile(r".*attributes?|.*属性|metadata|.*(?:explanation|reason|rationale|comment|remark|analys|thought|解释|说明|原因|理由|备注|分析|注释|依据).*|" + "|".join(sorted(OTHER_FIELDS)))
 _TAG = re.compile(r"O|[BIESMLU][-_].+")
 
 
 _PREFIXED = re.compile(r"([BIESMLU])[-_](.+)", re.DOTALL)
+_NAME = re.compile(r"[\w /&.-]{1,30}(?:[(（][\w /-]{1,30}[)）])?")  # how a label that the task hasn't may look where it stands in no field of its own
+_BRACKET = re.compile("[(（]")
 _OUTSIDE = ("O", "o", "==NONE==")  # the label of what is no entity
 _SCHEMA_TYPES = ("object", "array", "string")
 _ARGUMENTS = ("arguments", "parameters")  # of a function call, whose name is no entity
@@ -77,6 +79,9 @@ class Reading:
             self.unread += 1
             return None
         label, text = (one, other) if first else (other, one)
+        if not self.known(label) and (is_denied(label) or not _NAME.fullmatch(label)):
+            self.unread += 1
+            return None
         return self._canonical(label), text
 
     def _joined(self, items: list[Pair]) -> list[Pair]:
@@ -158,6 +163,9 @@ class Reading:
         if (self.is_nothing(text) and not self.in_sentence(text)) or (not hit and (not label.strip() or fold(label) in self.task.sentinels)):
             self.silent = True
             self.rules.add("nothing")
+            return
+        if not hit and is_rejected(_BRACKET.split(label)[0]):
+            self.rules.add("rejected")
             return
         if hit and hit[1]:
             self.rules.add("label_name")
