@@ -36,6 +36,12 @@ def test_the_rows_of_a_text_are_joined(tmp_path: Path) -> None:
     assert [*reading.applied] == ["the rows of one text, one a label, are one row"]
 
 
+def test_a_text_of_a_list_on_one_line_is_named_by_its_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([asked("人名", text="下雨了"), asked("人名", "张三"), asked("机构", "北京大学")]), encoding="utf-8")
+    assert [row.item for row in read_uie(path, Reading())] == ["row 1", "row 2"]
+
+
 def test_a_prompt_about_an_entity_of_the_text_asks_for_a_relation(tmp_path: Path) -> None:
     rows, reading = read(
         tmp_path,

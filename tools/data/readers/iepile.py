@@ -15,7 +15,7 @@ from typing import Any
 from tools.data.readers.fields import Unusable, string, strings
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.lines import DECODER
-from tools.data.readers.parts import Parts
+from tools.data.readers.parts import Texts, take
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.turns import turns_of
 from tools.data.readers.written import placed, read_written
@@ -26,30 +26,36 @@ PLACED = "each string of an answer, which has no offsets, is placed where it sta
 
 def read_iepile(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one row for each text."""
-    parts = Parts()
-    seen = 0
+    notes: list[tuple[list[str], str]] = []
+    parts: list[tuple[RawRow, tuple[list[str], str]]] = []
+    bad: list[BadRow] = []
 
     def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
-        nonlocal seen
         schema, text, answer = _question(row)
-        seen += 1
+        part, fault = RawRow(line, text, []), ""
         try:
-            part, fault = RawRow(line, text, placed(text, _pairs(answer, text, schema))), None
+            part.entities = placed(text, _pairs(answer, text, schema))
         except Unusable as error:
-            part, fault = RawRow(line, text, []), BadRow(line, *error.args)
-        parts.add(part, schema, fault)
+            fault = error.args[0]
+        notes.append((schema, fault))
         return part
 
-    yield from parts.joined(json_rows(parse)(path, reading))
-    if parts.texts:
+    yield from take(json_rows(parse)(path, reading), notes, parts, bad)
+    texts = Texts()
+    for part, (schema, fault) in parts:
+        texts.add(part, schema, fault)
+    _say(texts, len(parts), reading)
+    yield from texts.rows(bad)
+
+
+def _say(texts: Texts, parts: int, reading: Reading) -> None:
+    if parts:
         reading.apply(PLACED)
-    if seen > len(parts.texts):
+    if parts > len(texts.texts):
         reading.apply(JOINED)
-    schemas = {frozenset(text.labels) for text in parts.texts.values()}
-    if len(schemas) > 1:
-        reading.doubt(
-            f"The texts are asked for different labels ({len(schemas)} sets): a label that a text isn't asked for counts as absent from it."
-        )
+    sets = len({frozenset(text.labels) for text in texts.texts.values()})
+    if sets > 1:
+        reading.doubt(f"The texts are asked for different labels ({sets} sets): a label that a text isn't asked for counts as absent from it.")
 
 
 def _question(row: dict[str, Any]) -> tuple[list[str], str, Any]:

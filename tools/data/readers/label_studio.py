@@ -131,7 +131,7 @@ class _Export:
         if len(classes) > 1:
             raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.{self._controls(results)}", "named")
         if passed and not entities and not classes and len(passed) == len({shown(result.get("type")) for result in results}):
-            raise Unusable(f"the annotation has results of type {', '.join(passed)} only; 'labels' and 'choices' are read.")
+            raise Unusable(f"the annotation has results of type {', '.join(passed)} only; 'labels' and 'choices' are read.", "named")
         if passed:
             self._reading.apply(f"results of type {', '.join(passed)} were passed over", line)
         row = RawRow(line, text, entities, classes[0] if classes else None, sliced=_are_sliced(results), item=item)

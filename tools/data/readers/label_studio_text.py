@@ -50,7 +50,8 @@ class TextField:
             found = list({name: None for result in results if isinstance(name := result.get("to_name"), str) and name in found})
         if len(found) != 1:
             names = _strings(data)
-            way = f" Say which field it is: fields.text={shown(names[0])[1:-1]}" if len(names) > 1 else ""
+            ways = " or ".join(f"fields.text={shown(name)[1:-1]}" for name in names[:4])
+            way = f" Say which field it is: {ways}." if len(names) > 1 else ""
             raise Unusable(
                 f"the text isn't clear: there is no string 'text', and not exactly one other string field: {shown(data)}.{way}",
                 fault if way else "type",

@@ -8,8 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tools.data.readers.row import BadRow, RawRow, shown
+
+
+def take(rows: Iterable[RawRow | BadRow], notes: list[Any], parts: list[tuple[RawRow, Any]], bad: list[BadRow]) -> Iterator[BadRow]:
+    """Divides the rows of a file into `parts`, each with the note that its reader appended to `notes`, and `bad` ones.
+
+    Yields the bad rows before the first part at once: a file of another format is told from its first rows.
+    """
+    for row in rows:
+        if isinstance(row, RawRow):
+            parts.append((row, notes.pop()))
+        elif parts:
+            bad.append(row)
+        else:
+            yield row
 
 
 @dataclass(slots=True)
@@ -21,25 +36,26 @@ class Text:
     labels: set[str] = field(default_factory=set)  # that the rows ask for
 
 
-class Parts:
-    """The texts of a file, by their rows."""
+class Texts:
+    """The texts of a file, by their parts."""
 
     def __init__(self) -> None:
         self.texts: dict[str, Text] = {}
 
-    def add(self, row: RawRow, asked: Iterable[str], fault: BadRow | None = None) -> None:
-        """Takes one row, its text with the entities that it holds, the labels that it asks for, and its fault if it can't be used."""
-        text = self.texts.setdefault(row.text, Text(replace(row, entities=[])))
+    def add(self, part: RawRow, asked: Iterable[str], fault: str = "") -> None:
+        """Takes one part, the labels that it asks for, and why it can't be used if it can't be."""
+        text = self.texts.setdefault(part.text, Text(replace(part, entities=[])))
         text.labels.update(asked)
-        if row.label is not None and text.row.label not in (None, row.label):
-            fault = BadRow(row.line, f"the text has two classes, {shown(text.row.label)} and {shown(row.label)}.")
-        text.fault = text.fault or fault
-        if row.label is not None:
-            text.row.label, text.row.options = row.label, row.options
-        known = {*text.row.entities}
-        text.row.entities.extend(entity for entity in row.entities if entity not in known)
+        row = text.row
+        if part.label is not None and row.label not in (None, part.label):
+            fault = fault or f"the text has two classes, {shown(row.label)} and {shown(part.label)}."
+        if fault and not text.fault:
+            text.fault = BadRow(part.line, fault, item=part.item)
+        if part.label is not None:
+            row.label, row.options = part.label, part.options
+        known = {*row.entities}
+        row.entities.extend(entity for entity in part.entities if entity not in known)
 
-    def joined(self, rows: Iterable[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
-        """Yields what became of the rows: the bad ones that belong to no text, and each text once, by lines."""
-        lone = [row for row in rows if isinstance(row, BadRow)]
-        yield from sorted([*lone, *(text.fault or text.row for text in self.texts.values())], key=lambda row: row.line)
+    def rows(self, bad: Iterable[BadRow]) -> Iterator[RawRow | BadRow]:
+        """Yields each text once and the bad rows, which belong to no text, by lines."""
+        yield from sorted([*bad, *(text.fault or text.row for text in self.texts.values())], key=lambda row: row.line)

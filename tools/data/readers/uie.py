@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tools.data.readers.fields import Unusable, entity, objects, string
 from tools.data.readers.json_list import json_rows
-from tools.data.readers.parts import Parts
+from tools.data.readers.parts import Texts, take
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 
 _OPTIONS = re.compile(r".*\[([^\[\]]+)\]")
@@ -24,49 +25,45 @@ _SEPARATOR = re.compile(r"\s*[,，;；、]\s*")
 _RELATIONS = (re.compile(r"(?P<subject>.+)的(?P<name>.+)"), re.compile(r"(?P<name>.+) of (?P<subject>.+)"))
 
 
-class _Asked(NamedTuple):
-    """One row: its prompt, and what it found, entities under the prompt as label or a class."""
-
-    prompt: str
-    row: RawRow
-
-
 def read_uie(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one row for each text."""
-    asked: list[_Asked] = []
+    notes: list[str] = []
+    parts: list[tuple[RawRow, str]] = []
+    bad: list[BadRow] = []
 
     def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
-        asked.append(_asked(line, row))
-        return asked[-1].row
+        part = _part(line, row)
+        notes.append(row["prompt"])
+        return part
 
-    bad = [row for row in json_rows(parse)(path, reading) if isinstance(row, BadRow)]
-    parts, relations = Parts(), _relations(asked)
-    for prompt, row in asked:
+    yield from take(json_rows(parse)(path, reading), notes, parts, bad)
+    texts, relations = Texts(), _relations(parts)
+    for part, prompt in parts:
         if prompt in relations:
-            reading.apply(f"prompts of the form X的Y, such as {shown(prompt)}, ask for relations and were passed over", row.line)
-            parts.add(RawRow(row.line, row.text, []), [])
+            reading.apply(f"prompts of the form X的Y, such as {shown(prompt)}, ask for relations and were passed over", part.line)
+            texts.add(replace(part, entities=[]), [])
         else:
-            parts.add(row, [prompt])
-    if len(asked) > len(parts.texts):
+            texts.add(part, [prompt])
+    if len(parts) > len(texts.texts):
         reading.apply("the rows of one text, one a label, are one row")
-    yield from parts.joined(bad)
+    yield from texts.rows(bad)
 
 
-def _asked(line: int, row: dict[str, Any]) -> _Asked:
+def _part(line: int, row: dict[str, Any]) -> RawRow:
     text, prompt, results = string(row, "content"), string(row, "prompt"), objects(row, "result_list")
     if (options := _OPTIONS.fullmatch(prompt)) and all(type(start := result.get("start")) is int and start < 0 for result in results):
         if len(results) != 1:
             raise Unusable(f"one class is needed, the row has {len(results)} of {shown(prompt)}.", "unannotated" if not results else "type")
-        return _Asked(prompt, RawRow(line, text, [], string(results[0], "text"), _SEPARATOR.split(options[1])))
+        return RawRow(line, text, [], string(results[0], "text"), _SEPARATOR.split(options[1]))
     found = [entity({**result, "label": prompt}, "label", "text", "start", "end") for result in results]
-    return _Asked(prompt, RawRow(line, text, found))
+    return RawRow(line, text, found)
 
 
-def _relations(asked: list[_Asked]) -> set[str]:
+def _relations(parts: list[tuple[RawRow, str]]) -> set[str]:
     """Returns the prompts that ask for a relation: each of their texts has the subject, which is an entity of the text or one of several of that relation."""
     entities: defaultdict[str, set[str]] = defaultdict(set)
     texts: defaultdict[str, set[str]] = defaultdict(set)
-    for prompt, row in asked:
+    for row, prompt in parts:
         texts[prompt].add(row.text)
         entities[row.text].update(one.text for one in row.entities)
     found: dict[str, tuple[str, str]] = {}  # prompt → subject, relation
