@@ -46,7 +46,7 @@ def test_numbers_stand_for_the_tags_that_the_task_lists() -> None:
     assert [tag and tag[:2] for tag in found] == [("B", "PER"), ("I", "PER"), ("O", "")]
     assert "`numbers`" in rule
     assert tags("3 1 0", ("O", "B-PER"))[0] == [None, Tag("B", "PER", "B-PER"), Tag("O", "", "0")]
-    with pytest.raises(Unusable, match=r"numbers=\[O,B-PER,I-PER\]"):
+    with pytest.raises(Unusable, match=r"numbers=\[TAG0,TAG1,TAG2\]"):
         tags("1 2 0")
 
 

@@ -67,7 +67,10 @@ def test_numbers_are_the_tasks_names_and_are_never_guessed(tmp_path: Path) -> No
     assert read(tmp_path / "a.jsonl", row, reading=Reading(numbers=NAMES)) == [RawRow(1, TEXT, FOUND)]
     [bad] = read(tmp_path / "a.jsonl", row)
     assert isinstance(bad, BadRow)
-    assert "numbers=[" in bad.reason
+    assert bad.kind == "named"
+    assert "the numbers 0, 1, 2, 3, 4: " in bad.reason
+    assert "numbers=[TAG0,TAG1,TAG2,TAG3,TAG4]" in bad.reason
+    assert read(tmp_path / "a.jsonl", {**row, "label_names": NAMES}) == [RawRow(1, TEXT, FOUND)]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ LOWER_SUFFIX = re.compile(rf"{_LABEL}[-_:](?P<letter>[{_LETTERS.lower()}])")
 # What has a letter's place but isn't one of the forms above (B, B-) is no label.
 _NAME = re.compile(rf"(?![{_LETTERS}]?(?:[-_].*)?$|.*[-_][{_LETTERS}]$)[^\W\d_][^\s|*()=]*", re.IGNORECASE)
 _BRACKETS = re.compile(r"\*\)*|\(\S+\*\)*|\([\w.-]+\)")
+# Several tags in one cell: B-ORG|B-LOC, ORG-B,LOC-B.
+_SEVERAL = re.compile(rf"[^\w\s-][{_LETTERS}][-_]|[-_][{_LETTERS}][^\w\s-]|^O[^\w\s-]")
 _MANY = 10_000  # tags that are remembered
 
 
@@ -92,7 +94,7 @@ class Notation:
         if self.form is None:
             return Tag("I", name, written) if _NAME.fullmatch(name) else None
         found = self.form.fullmatch(name)
-        return Tag(_MEANS[found["letter"].upper()], found["label"], name) if found else None
+        return Tag(_MEANS[found["letter"].upper()], found["label"], name) if found and not _SEVERAL.search(name) else None
 
 
 def notation_of(sentences: Sequence[Sequence[str]], reading: Reading) -> Notation:
@@ -127,8 +129,10 @@ def is_tag(written: str) -> bool:
 
 def no_tag(written: str) -> str:
     """Returns what is wrong with a string that is no tag, where it is a known fault; empty for any other."""
+    if _SEVERAL.search(written):
+        return f"the tag {shown(written)} holds several: give each layer of nested entities a column of its own"
     if re.match(rf"[{_LETTERS}][-_].*\|", written):
-        return f"the tag {shown(written)} holds several, joined by '|': give each layer of nested entities a column of its own"
+        return f"the label of {shown(written)} has a '|' in it: write '_' in its place"
     if re.match(rf"[{_LETTERS}][-_].*\s", written):
         return f"the label of {shown(written)} has a space in it: write '_' in its place"
     return ""
@@ -136,8 +140,13 @@ def no_tag(written: str) -> str:
 
 def _numbers(counts: Counter[str], reading: Reading) -> tuple[str, ...]:
     if not reading.numbers:
-        highest = max(map(int, counts))
-        raise Unusable(f"the tags are numbers, 0 to {highest}: say which tags they stand for, in order, such as numbers=[O,B-PER,I-PER].", "named")
+        # Placeholders, which are no tags: what stands for what is never guessed.
+        seen, highest = sorted(map(int, counts)), min(max(map(int, counts)), 30)
+        raise Unusable(
+            f"the tags are the numbers {', '.join(map(str, seen[:20]))}{', …' * (len(seen) > 20)}: say which tags (O, B-…, I-…) 0, 1, 2, … stand for, in order:"
+            f" numbers=[{','.join(f'TAG{number}' for number in range(highest + 1))}]",
+            "named",
+        )
     reading.apply("the tags are numbers, and stand for the task's `numbers`")
     return tuple(reading.numbers)
 

@@ -49,6 +49,7 @@ _TAGS = (
     "targets",
 )
 _TOKENS = ("tokens", "words", "tokenized_text", "token", "word", "chars", "text", "sentence", "sent", "content")
+_NAMES = ("label_names", "tag_names", "names", "label_list", "tag_list", "id2label")
 _SPANS = ("ner", "entities", "spans", "mentions")
 Span = tuple[int, int, str]  # first token, last token, label
 
@@ -61,6 +62,7 @@ class _TokenRow(RawRow):
     tags: Sequence[str] = ()
     spans: Sequence[Span] | None = None
     key: str = field(default="", compare=False)  # of numbers
+    names: list[str] = field(default_factory=list, compare=False)  # of the numbers
 
 
 def read_token_lists(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
@@ -68,10 +70,10 @@ def read_token_lists(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     rows = json_rows(_row)(path, reading)
     head = list(islice(rows, HEAD))
     known = [row for row in head if isinstance(row, _TokenRow)]
-    numbered = next((row.key for row in known if row.key), "")
-    if numbered and not reading.numbers and (found := names_beside(path, numbered)):
+    numbered = next((row for row in known if row.key), None)
+    if numbered and not reading.numbers and (found := (numbered.names, "the row") if numbered.names else names_beside(path, numbered.key)):
         reading.numbers, source = found
-        reading.apply(f"the numbers in {shown(numbered)} stand for the names in {source}: {', '.join(found[0][:5])}{', …' * (len(found[0]) > 5)}")
+        reading.apply(f"the numbers in {shown(numbered.key)} stand for the names in {source}: {', '.join(found[0][:5])}{', …' * (len(found[0]) > 5)}")
     if any(row.spans is not None for row in known):
         return _of_spans(chain(head, rows), known, reading)
     return tagged_rows(map(_sentence, chain(head, rows)), reading)
@@ -122,7 +124,10 @@ def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
         raise Unusable(
             "a tag is -100 or another number below 0, which marks what a model doesn't learn: take the file before it was tokenized.", "named"
         )
-    return _TokenRow(line, "", [], tokens=tokens, tags=[str(tag) for tag in tags], key=name if tags and type(tags[0]) is int else "")
+    if not tags or type(tags[0]) is not int:
+        return _TokenRow(line, "", [], tokens=tokens, tags=tags)
+    names = next((row[one] for one in _NAMES if _are_all(str, row.get(one))), []) if line <= HEAD else []
+    return _TokenRow(line, "", [], tokens=tokens, tags=[str(tag) for tag in tags], key=name, names=names)
 
 
 def _tokens_key(row: dict[str, Any], reading: Reading) -> str:
@@ -151,6 +156,10 @@ def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: Reading) -> tup
     if not (isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)):
         raise Unusable(f"'{key}' must be a list of tokens, it is {shown(tokens)}.")
     return tokens, names[0], tags
+
+
+def _are_all(kind: type, value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(one) is kind for one in value)
 
 
 def _as_tags(value: Any) -> list[Any] | None:
