@@ -126,7 +126,7 @@ def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
         )
     if not tags or type(tags[0]) is not int:
         return _TokenRow(line, "", [], tokens=tokens, tags=tags)
-    names = next((row[one] for one in _NAMES if _are_all(str, row.get(one))), []) if line <= HEAD else []
+    names: list[str] = next((row[one] for one in _NAMES if _are_all(str, row.get(one))), []) if line <= HEAD else []
     return _TokenRow(line, "", [], tokens=tokens, tags=[str(tag) for tag in tags], key=name, names=names)
 
 
