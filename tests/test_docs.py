@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.cli import VERBS, parser_of
+from tools.data.readers import READERS
 from tools.files import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -82,6 +83,15 @@ def test_the_readme_names_every_room() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     folders = {path.partition("/")[0] for path in tracked if "/" in path and not path.startswith((".", "requirements/"))}
     assert {folder for folder in folders if f"{folder}/" not in README} == set()
+
+
+@pytest.mark.parametrize("page", ["docs/own-data.md", "docs/zh/own-data.md"])
+def test_every_reader_stands_in_the_table_of_formats_and_nothing_else_does(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table
+    cells = [row.rstrip().rstrip("|").rsplit("|", 1)[-1] for row in table[0].splitlines()[2:]]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(READERS)
 
 
 def test_the_contracts_commands_are_understood() -> None:
