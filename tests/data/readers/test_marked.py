@@ -15,7 +15,7 @@ def read(tmp_path: Path, data: str) -> tuple[list[RawRow | BadRow], list[str]]:
     return list(read_marked(path, reading)), list(reading.applied)
 
 
-@pytest.mark.parametrize("mark", ["[@{}#{}*]", "[${}#{}*]", "{{{{{1}:{0}}}}}", "<{1}>{0}</{1}>"])
+@pytest.mark.parametrize("mark", ["[@{}#{}*]", "[${}#{}*]", "{{{{{1}:{0}}}}}", "<{1}>{0}</{1}>", '<NE TYPE="{1}">{0}</NE>'])
 def test_marks_are_taken_out_and_become_entities(tmp_path: Path, mark: str) -> None:
     data = f"{mark.format('李四', '人名')}从{mark.format('广州', 'LOC')}来\n没有\n，{mark.format('#C', 'x')}"
     rows, [rule] = read(tmp_path, data)

@@ -51,6 +51,7 @@ def test_a_tag_that_is_none_makes_its_sentence_bad_and_no_other() -> None:
         (["李四在广州上班了/O 李四/B-PER 住在广州市/O"], "whole phrases"),
         (["李/B-PER [UNK]/I-PER 来/O"], "[UNK]"),
         (["张三/PER 李四/PER 来了/O"], "became one entity"),
+        (["李/B-nr 四/E-nr 来/S-v 了/S-u"] * 3, "no tag is O"),
     ],
 )
 def test_what_may_have_been_lost_is_doubted(lines: list[str], doubt: str) -> None:

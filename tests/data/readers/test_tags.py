@@ -65,7 +65,10 @@ def test_what_is_no_tag_is_none_and_nothing_is_guessed(written: str) -> None:
 
 def test_tags_that_hold_two_layers_or_a_space_are_no_tags() -> None:
     notation = notation_of([["B-PER", "O"]], Reading())
-    assert notation.tags(["B-ORG|B-LOC", "B-临床 表现"]) == [None, None]
-    assert "'|'" in no_tag("B-ORG|B-LOC")
+    assert notation.tags(["B-ORG|B-LOC", "B-临床 表现", "B-A,B-B", "B-A/I-B", "O/B-A", "A-B,C-B"]) == [None] * 6
+    assert "several" in no_tag("B-ORG|B-LOC")
+    assert "'|'" in no_tag("B-ORG|x")
+    assert "several" in no_tag("O|B-LOC")
+    assert "a whole sentence" in no_tag("B-ORG I-ORG O")
     assert "a space" in no_tag("B-临床 表现")
     assert no_tag("X") == ""

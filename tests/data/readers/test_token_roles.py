@@ -49,6 +49,22 @@ def test_a_column_that_is_one_for_each_sentence_is_its_number(tmp_path: Path, nu
     assert "column 1 numbers the sentences" in rules
 
 
+@pytest.mark.parametrize("lead", [["d1"] * 3, ["0\t1", "1\t2", "2\t3"], ["0\t3", "3\t4", "4\t9"], ["s1\t1", "s1\t2", "s1\t3"]])
+def test_names_of_documents_and_numbers_of_places_are_no_tokens(tmp_path: Path, lead: list[str]) -> None:
+    lines = ["李\tB-PER", "四\tI-PER", "来\tO"]
+    rows, rules = read(tmp_path, "".join(f"{one}\t{line}\n" for one, line in zip(lead, lines, strict=True)) + "\n")
+    assert rows == [PERSON]
+    assert "passed over" in rules
+
+
+def test_a_column_of_chinese_behind_another_is_asked_about(tmp_path: Path) -> None:
+    data = "NR\t李四\tB-PER\nV\t来\tO\n"
+    [asked], _ = read(tmp_path, data)
+    assert isinstance(asked, BadRow)
+    assert "fields.tokens=2" in asked.reason
+    assert read(tmp_path, data, tokens="2")[0] == [PERSON]
+
+
 def test_two_columns_of_tags_are_two_layers(tmp_path: Path) -> None:
     rows, rules = read(tmp_path, "北\tB-ORG\tB-LOC\n京\tI-ORG\tI-LOC\n大\tI-ORG\tO\n学\tI-ORG\tO\n")
     assert rows == [RawRow(1, "北京大学", NESTED)]
@@ -78,6 +94,8 @@ def test_gold_and_predicted_tags_are_no_layers_and_the_task_says_which(tmp_path:
     [asked], _ = read(tmp_path, data)
     assert isinstance(asked, BadRow)
     assert "fields.tags=2" in asked.reason
+    numbered = "".join(f"{place} {line}\n" for place, line in enumerate(data.splitlines()))
+    assert read(tmp_path, numbered, tags="3")[0] == read(tmp_path, data, tags="2")[0]
     rows, _ = read(tmp_path, data, tags="2")
     assert rows == [RawRow(1, "李四来广", [Entity("PER", "李四", 0, 2)])]
     [row], _ = read(tmp_path, data, tags="9")

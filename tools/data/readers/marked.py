@@ -2,7 +2,7 @@
 
     [@王小明#人名*]在[@成都#地点*]上班          YEDDA
     {{人名:王小明}}在{{地点:成都}}上班            BosonNLP
-    <人名>王小明</人名>在<地点>成都</地点>上班     XML; HTML's own tags are none
+    <人名>王小明</人名>在<地点>成都</地点>上班     XML, also <ENAMEX TYPE="PERSON">; HTML's own tags are none
 
 In: lines. Out: one RawRow a line, whose text has the marks taken out, or a BadRow for one that has half a mark, or marks within marks; a single BadRow for a file without marks.
 
@@ -44,8 +44,8 @@ MARKS = (
     Mark("{{LABEL:…}}", re.compile(r"\{\{(?P<label>[^\W\d][\w.-]*):(?P<text>.+?)\}\}"), re.compile(r"\{\{|\}\}")),
     Mark(
         "<LABEL>…</LABEL>",
-        re.compile(rf"<(?!(?:{_HTML})>)(?P<label>[^\W\d][\w.-]*)>(?P<text>[^<>]+)</(?P=label)>", re.IGNORECASE),
-        re.compile(r"</?[^\W\d][\w.-]*>"),
+        re.compile(rf"<(?!(?:{_HTML})>)(?P<label>[^\W\d][\w.-]*)(?: type=\"(?P<type>[^\s\"]+)\")?>(?P<text>[^<>]+)</(?P=label)>", re.IGNORECASE),
+        re.compile(r"</?[^\W\d][\w.-]*( \w+=\"[^\"]*\")*>"),
         0.3,
     ),
 )
@@ -79,7 +79,8 @@ def _row(line: Line, mark: Mark) -> RawRow | BadRow:
         parts += (before, text)
         start = length + len(before)
         length, last = start + len(text), found.end()
-        entities.append(Entity(found["label"], text, start, length))
+        label = found["type"] if found.re.groupindex.get("type") and found["type"] else found["label"]
+        entities.append(Entity(label, text, start, length))
     text = "".join([*parts, line.text[last:]])
     if piece := _piece(text, mark):
         return BadRow(line.line, f"half a mark, or a mark within another, at {shown(piece)}: {shown(line.text)}.")

@@ -104,6 +104,8 @@ def _head(sentences: Iterator[Sentence | BadRow]) -> list[Sentence | BadRow]:
 def _rules(head: Sequence[Sentence], reading: Reading) -> _Rules:
     layers = [layer for sentence in head for layer in sentence.layers]
     tokens = [sentence.tokens for sentence in head]
+    if all(tag.isdecimal() for layer in layers for tag in layer) and _are_texts([token for sentence in tokens for token in sentence]):
+        raise Unusable("lines of text with a number each: classes, not tags.")
     notation = notation_of(layers, reading)
     if any(token.startswith("##") and len(token) > 2 for sentence in tokens for token in sentence):
         raise Unusable(
@@ -121,6 +123,11 @@ def _rules(head: Sequence[Sentence], reading: Reading) -> _Rules:
     return _Rules(notation, joint_of(tokens, reading), reading)
 
 
+def _are_texts(tokens: Sequence[str]) -> bool:
+    chinese = [token for token in tokens if _IS_CHINESE.match(token)]
+    return 2 * sum(" " in token for token in tokens) > len(tokens) or sum(map(len, chinese)) > _LONG * max(len(tokens) / 2, len(chinese))
+
+
 def _doubts(head: Sequence[Sentence], notation: Notation, reading: Reading) -> None:
     """Says what looks as if the file had lost something before it came here."""
     tags = [notation.tags(layer) for sentence in head for layer in sentence.layers]
@@ -129,6 +136,8 @@ def _doubts(head: Sequence[Sentence], notation: Notation, reading: Reading) -> N
     begun = sum(tag.letter == "B" for sentence in tags for tag in sentence if tag)
     if letters <= {"B", "O"} and len(pairs) * 5 >= begun > 0:
         reading.doubt("every entity is one token long and touches the next: tags may have lost their I-", head[0].lines[0].line)
+    if "O" not in letters and sum(map(len, tags)) > FEW and begun:
+        reading.doubt("every token is in an entity, since no tag is O: parts of speech or words look so", head[0].lines[0].line)
     words = [token for sentence in head for token in sentence.tokens if _IS_CHINESE.match(token)]
     if words and sum(map(len, words)) > _LONG * len(words):
         reading.doubt(

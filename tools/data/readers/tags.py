@@ -3,7 +3,7 @@
 In: the tags of a file's first sentences. Out: a Notation, which makes a Tag of each written tag. One rule decides each thing:
 
 - `B-PER` (or `_`, `:`, `.` between), or the letter last (`PER-B`): the more frequent. M means I, L means E, U and W mean S. A label has no white space and no '|'.
-- `b-per` is read where no tag has a capital letter.
+- `b-per` is read where no tag has a capital letter, and some are o, O or 0.
 - Where no tag is O, the only other tag that has no letter and label, one of OUTSIDE, means O.
 - Where no tag has a letter and some are O, tags are labels (IO): neighbouring tokens of one label are one entity.
 - Where all tags are numbers, the task's `numbers` say what they stand for.
@@ -129,6 +129,8 @@ def is_tag(written: str) -> bool:
 
 def no_tag(written: str) -> str:
     """Returns what is wrong with a string that is no tag, where it is a known fault; empty for any other."""
+    if " " in written and all(map(is_tag, written.split())):
+        return f"{shown(written)} are the tags of a whole sentence: with a tab between tokens and tags `table` reads them"
     if _SEVERAL.search(written):
         return f"the tag {shown(written)} holds several: give each layer of nested entities a column of its own"
     if re.match(rf"[{_LETTERS}][-_].*\|", written):
@@ -153,7 +155,8 @@ def _numbers(counts: Counter[str], reading: Reading) -> tuple[str, ...]:
 
 def _form(counts: Counter[str]) -> re.Pattern[str] | None:
     """Returns the pattern that most tags have, or None where tags are labels (IO). Raises Unusable for tags without label, and for brackets."""
-    for forms in ((PREFIX, SUFFIX), (LOWER_PREFIX, LOWER_SUFFIX)):
+    small = ((LOWER_PREFIX, LOWER_SUFFIX),) if counts.keys() & {"o", "O", "0"} else ()
+    for forms in ((PREFIX, SUFFIX), *small):
         times = [sum(count for tag, count in counts.items() if form.fullmatch(tag)) for form in forms]
         if any(times):
             return forms[times[1] > times[0]]

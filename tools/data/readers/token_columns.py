@@ -123,9 +123,10 @@ def _without_blank_lines(columns: Columns, lines: Sequence[Line], first: Sequenc
         column = lead.index(SENTENCE)
         reading.apply(f"a sentence begins where column {column + 1} has another number")
         return replace(columns, begins=column)
-    if lead:
-        reading.apply("a sentence begins where column 1 starts again")
-        return replace(columns, begins=0, first=first[0])
+    if INDEX in lead:
+        column = lead.index(INDEX)
+        reading.apply(f"a sentence begins where column {column + 1} starts again")
+        return replace(columns, begins=column, first=first[column])
     if has_comments:
         reading.apply("a sentence begins at each comment")
         return replace(columns, comments_begin=True)

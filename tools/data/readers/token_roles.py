@@ -3,7 +3,7 @@
 In: the cells of the first lines. Out: Roles. One rule decides each thing:
 
 - A first column that counts on by one from line to line within each sentence is an index. One that is the same within a sentence and differs from the next
-  sentence's is the sentence's number.
+  sentence's is the sentence's number; one that is the same within each names something else, such as the document. One of numbers only, beside words, is a place.
 - The tags are in each column of B- and I- tags, but for chunks (B-NP) beside others: several are layers of nested entities. Where no column has any, the last one has
   the tags, and those before it whose cells are partly O are its layers. Two columns that mostly agree aren't layers but gold and predicted tags: the task says which.
 - A last column of `key=value` (CoNLL-U's MISC) has the tags under NER.
@@ -22,13 +22,14 @@ from tools.data.readers.fields import Unusable
 from tools.data.readers.row import Reading
 from tools.data.readers.tags import LOWER_PREFIX, LOWER_SUFFIX, OUTSIDE, PREFIX, SUFFIX
 
-INDEX, SENTENCE = "index", "sentence"
+INDEX, SENTENCE, DOCUMENT, PLACE = "counts the tokens", "numbers the sentences", "is the same within a sentence", "has numbers only"
 Table = Sequence[tuple[int, list[str]]]  # line and cells
+_CHINESE = re.compile("[\u3400-\u9fff]")
 _CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
 
 class Roles(NamedTuple):
-    """What the columns are, which count from 0. `lead`: what each of the first ones, before the others, is: INDEX or SENTENCE. `key`: the tags are values of this key."""
+    """What the columns are, which count from 0. `lead`: what each of the first ones, before the others, is, such as INDEX. `key`: the tags are values of this key."""
 
     token: int = 0
     tags: tuple[int, ...] = (1,)
@@ -37,9 +38,8 @@ class Roles(NamedTuple):
 
     def say(self, number: int, reading: Reading) -> None:
         """Says which of `number` columns are read, where it isn't the token before its tag."""
-        words = {INDEX: "counts the tokens", SENTENCE: "numbers the sentences"}
         for column, kind in enumerate(self.lead, 1):
-            reading.apply(f"column {column} {words[kind]}, and was passed over")
+            reading.apply(f"column {column} {kind}, and was passed over")
         if (number, self.token) == (2, 0):
             return
         several = len(self.tags) > 1
@@ -59,17 +59,18 @@ def roles_of(table: Table, number: int, reading: Reading) -> Roles:
     counts = [Counter(cells[column] for _, cells in table) for column in range(number)]
     if number > 2 and any("NER=" in cell.upper() for cell in counts[last]):
         return Roles(first, (last,), "NER", lead)
-    if given := _given(number, reading):
-        return given._replace(lead=lead[: given.token])
-    tags = _tag_columns(counts, first, len(table))
+    tags = _given("tags", number, reading) or _tag_columns(counts, first, len(table))
     left = [column for column in range(first, number) if column not in tags]
     if not left:
         raise Unusable(
             "each line holds tags only. Where their tokens are in a second file with as many lines, join them: paste TOKENS TAGS > NEW", "named"
         )
-    if len(tags) > 1:
+    if len(tags) > 1 and "tags" not in reading.fields:
         _need_layers(table, tags)
-    return Roles(left[0], tuple(tags), lead=lead)
+    if "tokens" not in reading.fields:
+        _need_no_other([(column, _share_of_chinese(counts[column])) for column in left])
+    token = (_given("tokens", number, reading) or left)[0]
+    return Roles(token, tuple(tags), lead=lead[:token])
 
 
 def _tag_columns(counts: Sequence[Counter[str]], first: int, lines: int) -> list[int]:
@@ -85,11 +86,15 @@ def _tag_columns(counts: Sequence[Counter[str]], first: int, lines: int) -> list
 
 def _lead(table: Table, number: int) -> tuple[str, ...]:
     """Returns what the first columns are that number lines or sentences; at least token and tag are left."""
-    tests = {INDEX: _counts_tokens, SENTENCE: _numbers_sentences}
+    tests = {INDEX: _counts_tokens, SENTENCE: _numbers_sentences, DOCUMENT: _is_one_in_each}
     found: list[str] = []
-    while len(found) < min(2, number - 2):
-        rows = [(line, cells[len(found)]) for line, cells in table]
-        kind = next((kind for kind, test in tests.items() if kind not in found and test(rows)), "")
+    while len(found) < number - 2:
+        column = len(found)
+        rows = [(line, cells[column]) for line, cells in table]
+        kind = next((kind for kind, test in tests.items() if test(rows)), "")
+        if not kind and all(_is_number(cell) for _, cell in rows):
+            later = [{cells[other] for _, cells in table} for other in range(column + 1, number - 1)]
+            kind = PLACE if any(len(cells) > 1 and not all(map(_is_number, cells)) for cells in later) else ""
         if not kind:
             break
         found.append(kind)
@@ -98,7 +103,7 @@ def _lead(table: Table, number: int) -> tuple[str, ...]:
 
 def _counts_tokens(rows: Sequence[tuple[int, str]]) -> bool:
     """Returns whether a column counts on by one from line to line, or starts again."""
-    if not all(cell.isascii() and cell.isdecimal() and len(cell) < 10 for _, cell in rows):
+    if not all(_is_number(cell) for _, cell in rows):
         return False
     pairs = [(int(cell), int(after), line + 1 == other) for (line, cell), (other, after) in pairwise(rows)]
     first = int(rows[0][1]) if rows else 0
@@ -110,23 +115,29 @@ def _numbers_sentences(rows: Sequence[tuple[int, str]]) -> bool:
     """Returns whether a column is the same in each line of a sentence, and another in the next. Without blank lines it must end in a number that never falls."""
     pairs = [(cell, after, line + 1 == other) for (line, cell), (other, after) in pairwise(rows)]
     if any(not together for *_, together in pairs):
-        return any(together for *_, together in pairs) and all((cell == after) is together for cell, after, together in pairs)
+        return _is_one_in_each(rows) and all(together or cell != after for cell, after, together in pairs)
     numbers = [int(found[1][:9]) for _, cell in rows if (found := re.fullmatch(r"\D*(\d+)", cell))]
     rising = all(after in (before, before + 1) for before, after in pairwise(numbers))
     return len(numbers) == len(rows) and rising and 1 < len(set(numbers)) < len(numbers)
 
 
-def _given(number: int, reading: Reading) -> Roles | None:
-    """Returns the columns that the task names by number, if it names any. Raises Unusable for those that aren't there."""
-    if not reading.fields.keys() & {"tokens", "tags"}:
-        return None
-    tokens, tags = reading.fields.get("tokens", "1"), reading.fields.get("tags", str(number))
-    places = [int(place) - 1 if place.strip().isdecimal() else -1 for place in (tokens, *tags.split(","))]
+def _is_one_in_each(rows: Sequence[tuple[int, str]]) -> bool:
+    """Returns whether a column is the same in each line of a sentence, of which some have several."""
+    together = [cell == after for (line, cell), (other, after) in pairwise(rows) if line + 1 == other]
+    return len(together) > 1 and all(together)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.isascii() and cell.isdecimal() and len(cell) < 10
+
+
+def _given(role: str, number: int, reading: Reading) -> list[int]:
+    """Returns the columns that the task gives a role by their numbers, none where it doesn't. Raises Unusable for those that aren't there."""
+    words = [word for word in reading.fields.get(role, "").split(",") if word]
+    places = [int(word) - 1 if word.strip().isdecimal() else -1 for word in words]
     if not all(0 <= place < number for place in places):
-        raise Unusable(
-            f"fields.tokens={tokens} and fields.tags={tags} must be numbers of columns, 1 to {number}; several tag columns are written 3,4."
-        )
-    return Roles(places[0], tuple(places[1:]))
+        raise Unusable(f"fields.{role}={','.join(words)} must be the number of a column, 1 to {number}; several columns of tags are written 3,4.")
+    return places
 
 
 def _has_tags(counts: Counter[str]) -> bool:
@@ -138,6 +149,18 @@ def _has_tags(counts: Counter[str]) -> bool:
 
 def _are_chunks(counts: Counter[str]) -> bool:
     return {cell[2:] for cell in counts if cell[1:2] in "-_" and len(cell) > 2} <= _CHUNKS
+
+
+def _need_no_other(left: Sequence[tuple[int, float]]) -> None:
+    """Raises Unusable where a later one of the columns that may have the tokens is Chinese and the first isn't; each comes with its share of Chinese cells."""
+    (first, chinese), *others = left
+    if not chinese and (rivals := [column + 1 for column, share in others if share > 0.5]):
+        words = f"fields.tokens={rivals[0]} or fields.tokens={first + 1}"
+        raise Unusable(f"column {rivals[0]} is Chinese and column {first + 1} isn't: which has the tokens? Say it: {words}.", "named")
+
+
+def _share_of_chinese(counts: Counter[str]) -> float:
+    return sum(times for cell, times in counts.items() if _CHINESE.search(cell)) / max(1, counts.total())
 
 
 def _need_layers(table: Table, tags: Sequence[int]) -> None:

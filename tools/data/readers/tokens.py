@@ -95,11 +95,12 @@ def unnumbered(tokens: Iterable[str]) -> list[str] | None:
 
 
 def _are_numbered(sentences: Sequence[Sequence[str]]) -> bool:
-    """Returns whether every token ends in its place in a word, and words are more than single characters or numbers."""
-    tokens = [token for sentence in sentences for token in sentence]
-    if not tokens or not all(token[-1:].isdecimal() and token.isprintable() for token in tokens) or all(token.endswith("0") for token in tokens):
+    """Returns whether the tokens of nearly every sentence end in their place in a word, and words are more than single characters or numbers."""
+    numbered = [sentence for sentence in sentences if sentence[0].endswith("0") and unnumbered(sentence)]
+    tokens = [token for sentence in numbered for token in sentence]
+    if len(numbered) < 0.95 * len(sentences) or all(token.endswith("0") for token in tokens):
         return False
-    return all(map(unnumbered, sentences)) and not all(token.isdecimal() for token in tokens)
+    return not all(token.isdecimal() for token in tokens)
 
 
 def _spaces(sentences: Sequence[Sequence[str]], reading: Reading) -> str:
