@@ -128,3 +128,10 @@ def test_a_row_that_isnt_clear_is_named_with_the_words_that_answer(tmp_path: Pat
     [bad] = read(tmp_path / "a.jsonl", row)
     assert isinstance(bad, BadRow)
     assert (bad.kind, reason in bad.reason) == (kind, True), bad
+
+
+def test_names_that_are_no_tags_name_no_tags(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('["体育", "财经", "娱乐", "科技", "家居"]', encoding="utf-8")
+    [bad] = read(tmp_path / "a.jsonl", {"tokens": list(TEXT), "ner_tags": NUMBERS})
+    assert isinstance(bad, BadRow)
+    assert "TAG0" in bad.reason

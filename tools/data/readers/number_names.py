@@ -17,14 +17,14 @@ _MAPS = ("label2id.json", "tag2id.json", "label_map.json", "labels.json", "id2la
 _LARGEST = 1 << 24  # bytes of a description
 
 
-def names_beside(path: Path, key: str) -> tuple[list[str], str] | None:
-    """Returns the names of the numbers in a field, and the file's name, or None where no file beside `path` tells them."""
+def names_beside(path: Path, key: str) -> tuple[list[str], str]:
+    """Returns the names of the numbers in a field, and the file's name; no names where no file beside `path` tells them."""
     for name in (*_FEATURES, *_MAPS):
         value = _content(path.parent / name)
         found = _features(value, key) if name in _FEATURES else _of_map(value)
         if names := next(filter(None, found), None):
             return names, name
-    return None
+    return [], ""
 
 
 def _content(path: Path) -> Any:

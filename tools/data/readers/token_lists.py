@@ -71,9 +71,11 @@ def read_token_lists(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     head = list(islice(rows, HEAD))
     known = [row for row in head if isinstance(row, _TokenRow)]
     numbered = next((row for row in known if row.key), None)
-    if numbered and not reading.numbers and (found := (numbered.names, "the row") if numbered.names else names_beside(path, numbered.key)):
-        reading.numbers, source = found
-        reading.apply(f"the numbers in {shown(numbered.key)} stand for the names in {source}: {', '.join(found[0][:5])}{', …' * (len(found[0]) > 5)}")
+    if numbered and not reading.numbers:
+        names, source = (numbered.names, "the row") if numbered.names else names_beside(path, numbered.key)
+        if any(map(is_tag, names)):
+            reading.numbers = names
+            reading.apply(f"the numbers in {shown(numbered.key)} stand for the names in {source}: {', '.join(names[:5])}{', …' * (len(names) > 5)}")
     if any(row.spans is not None for row in known):
         return _of_spans(chain(head, rows), known, reading)
     return tagged_rows(map(_sentence, chain(head, rows)), reading)
