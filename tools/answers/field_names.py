@@ -6,7 +6,7 @@ A task's own two field names need not stand here.
 # The field of the label.
 LABEL_FIELDS = frozenset(
     (
-        *("label", "labels", "type", "types", "entity_type", "entitytype", "entity_label", "entity_labels", "entity_class"),
+        *("label", "labels", "tags", "ner_tags", "type", "types", "entity_type", "entitytype", "entity_label", "entity_labels", "entity_class"),
         *("entity_category", "entity_group", "category", "class", "tag", "kind", "ner", "ner_tag", "ner_label", "entity type"),
         *("entity label", "标签", "类型", "类别", "种类", "分类", "属性", "实体类型", "实体类别", "实体标签", "实体种类", "标签名"),
         *("标签名称", "类型名称", "类别名称", "实体的类型", "实体的类别", "实体的标签", "extraction_class", "ner_type", "label_name"),
@@ -16,7 +16,7 @@ LABEL_FIELDS = frozenset(
 # The field of the entity's text.
 TEXT_FIELDS = frozenset(
     (
-        *("text", "entity", "entities", "entity_text", "entitytext", "entity_name", "entity_value", "entity_content", "name", "word"),
+        *("text", "tokens", "entity", "entities", "entity_text", "entitytext", "entity_name", "entity_value", "entity_content", "name", "word"),
         *("words", "span", "mention", "value", "content", "string", "token", "phrase", "surface", "term", "entity name", "entity text"),
         *("实体", "文本", "名称", "内容", "值", "词", "词语", "名字", "实体名", "实体名称", "实体文本", "实体内容", "实体值", "实体词"),
         *("提及", "原文", "实体的名称", "实体的文本", "实体的内容", "extraction_text", "texts", "entity value", "entity_mention", "names"),

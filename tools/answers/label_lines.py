@@ -11,7 +11,7 @@ import re
 
 from tools.answers.assertion import is_denied, is_false, is_flag_word, is_rejected, is_switched_off
 from tools.answers.field_names import LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
-from tools.answers.reading import SEPARATORS, Reading
+from tools.answers.reading import SEPARATORS, Reading, trimmed
 from tools.answers.scan import scan
 from tools.text import fold
 
@@ -20,28 +20,31 @@ LONGEST_LABEL = 16  # characters of a label that the task hasn't
 
 _BULLET = re.compile(r"\s*+(?:[-*•·●◦▪>#+]+(?!\*)(?=\s|[^\s\d])|\(?\d{1,3}[.、)）:：]|（\d{1,3}）|[①-⑳])\s*+")
 _MARKS = " \t\r\"'“”‘’「」『』`*_。.!！?？<>【】[]{}｛｝，,；;"
-_DRESS = " \t\r`*_，,；;"
-_CLOSERS = {'"': '"', "'": "'", "“": "”", "‘": "’", "「": "」", "『": "』"}
-_OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
+_SENTENCE = re.compile(r"(?<=[。！])(?=[^”』」》）)\s])")
+_CROSSES, _TICKS = frozenset("✗✘❌✖"), str.maketrans("", "", "✓✔✅☑√")
 _TUPLE = re.compile(r"[(（]([^()（）,，\n]{1,80})[,，]([^()（）,，\n]{1,80})[)）]")
-_BETWEEN = re.compile(r"[,，;；、]|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])")
+_BETWEEN = re.compile(r"[,，;；、]| and (?=the )|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])")
 _COLON = re.compile("[:：]")
 _COMMA = re.compile(r"[，,]")
-_STRONG = ("：", ":", "->", "→", "=>", "——", "—", "–", " - ", "=", "\t", "|", "是", "属于", " is an ", " is a ", " is ")
+_STRONG = ("：", ":", "->", "→", "=>", "——", "—", "–", " - ", "=", "\t", "|", "是", "属于", "有", "包括", "包含", " is an ", " is a ", " is ")
 _WEAK = ("-", " ", "/")  # these stand within names too
 _UNKNOWN_MARKS = ("：", ":", "->", "→", "——", " - ", "（", "(", "\t", "是")  # not within names
-_PROSE = ("是", " is an ", " is a ", " is ")
+_PROSE = ("是", "有", "包括", "包含", " is an ", " is a ", " is ")
 _AND = re.compile(r"(?<=..)(?:和|以及|及|与| and )(?=..)")
 _TITLES = re.compile(r"(?<=》)\s*(?:和|以及|及|与)?\s*(?=《)")
 _COUNT = re.compile(r"(?:.{0,12}?\d{1,3}\s*)?(?:个|家|位|处|部|本|款|项|条)\s*|.{0,12}?\d{1,3}\s*")
 _COUNTED = re.compile(r"\d+\s*(?:个|家|名|位|处|部|本|款|项|条)?|[一二三四五六七八九十两]\s*(?:个|家|名|位|处|部|本|款|项|条)")
-_KIND = re.compile(r"(?:实体|类|类实体|类型)\Z")
+_KIND = re.compile(r"(?:类)?(?:实体|类型|类)?(?:有|包括|包含|如下|分别[是为]|[是为])?\Z")
+_OF = re.compile(r"[^，,。]{0,10}[的中]|(?:the|an?) ", re.IGNORECASE)
 _REMARK = re.compile(r"[(（]([^()（）]{0,80})[)）]\s*\Z")
+_INNER = re.compile(r"[(（]([^()（）]{1,40})[)）]")
+_HEAD = re.compile("[（(:：]|不|并非|未|是|看|应|可能")
 _EXPLAINS = re.compile(r"的|指|表示|即|例如|如：|means|refers|such as|\bthe\b", re.IGNORECASE)
 _NO_LABEL = re.compile(r"是|以下|如下|结果|实体|提取|识别|分析|句|原文|文本|答案|说明|注意|备注|总结|因此|所以|\d")
 _PLACE = re.compile(r"[\s\[(（]*\d+\s*[-,，~:：至到]\s*\d+[\s\])）]*")
 _FIELD_NUMBER = re.compile(r"[\s_#]*[\d一二三四五六七八九十]{1,3}\Z")
 _RULE = re.compile(r"[-:=+|\s]+")
+_WORDS = re.compile(r"\[([^\[\]{}\"'\n]{1,500})\]")
 _GROUP = re.compile(r"([^\s\[\]{}(),，;；:：=\"'*]{1,40})[\"'*`]{0,3}[ \t]*[:：=][ \t]*[*`]{0,2}[ \t]*(?=[\[{])")
 
 
@@ -51,8 +54,13 @@ def read_lines(text: str, reading: Reading) -> None:
         text = text[:LONGEST].rpartition("\n")[0]
     lines = _Lines(reading)
     for line in lines.groups(text).splitlines():
-        if not lines.is_echo(line) and not [two for two in _TUPLE.findall(line) if lines.pair(*map(_bare, two))]:
-            lines.line(line)
+        if lines.is_echo(line) or [two for two in _TUPLE.findall(line) if lines.pair(*map(_bare, two))]:
+            continue
+        if set(line) & _CROSSES:
+            reading.rules.add("rejected")
+            continue
+        for sentence in _SENTENCE.split(line.translate(_TICKS)) if line.strip() else [line]:
+            lines.line(sentence)
     lines.end()
 
 
@@ -64,6 +72,8 @@ class _Lines:
         self.heading: str | None = None
         self.is_rejected = False  # what follows is listed as no entity
         self.fields: dict[str, str] = {}
+        self.is_loose = False  # strings stand on lines of their own: before a label or behind it?
+        self.candidate = ""  # a string alone on its line, whose label may follow
         self.records = 0
         self.columns: dict[str, int] = {}
         self.last: int | None = None  # the number of items before the last one, which a following clause may take back
@@ -76,6 +86,11 @@ class _Lines:
                 continue
             scanned = scan(text[found.end() : found.end() + 4_000])
             if not scanned.spans or scanned.spans[0][0]:
+                if (words := _WORDS.match(text, found.end())) and not self.reading.in_sentence(words[0]):
+                    kept.append(text[position : found.start()])
+                    position = words.end()
+                    for word in SEPARATORS.split(words[1]):
+                        self._add(found[1], trimmed(word), "")
                 continue
             kept.append(text[position : found.start()])
             position = found.end() + scanned.spans[0][1]
@@ -109,7 +124,7 @@ class _Lines:
             return
         if (label := self._heading(word)) and not self.fields:
             self.heading, self.is_rejected = label, False
-        elif is_rejected(word.partition("：")[0].partition(":")[0]) and not self.reading.in_sentence(word):
+        elif self._is_rejected_heading(body):
             self.heading, self.is_rejected = None, True
         elif self.is_rejected and bullet:
             self.reading.rules.add("rejected")
@@ -119,7 +134,10 @@ class _Lines:
             pass
         else:
             self.is_rejected = False
-            if not self._parts(body) and not bullet:
+            string = trimmed(body.rstrip(" :："))
+            if self.reading.in_sentence(string):
+                self.candidate, self.is_loose = string, self.is_loose or not bullet
+            elif not self._parts(body) and not bullet:
                 self.heading = None
 
     def end(self) -> None:
@@ -131,6 +149,17 @@ class _Lines:
         label = self._as_label(word)
         return label if label and self._label(label) else None
 
+    def _is_rejected_heading(self, body: str) -> bool:
+        """Returns whether a line lists what is no entity: "排除：…", "非实体："."""
+        head, colon, _ = _partition(body)
+        return (
+            bool(colon or not self.reading.in_sentence(trimmed(head)))
+            and len(head) <= 20
+            and not set(head) & set("（(")
+            and is_rejected(head)
+            and not self.reading.in_sentence(head)
+        )
+
     def _unknown_heading(self, line: str, word: str) -> str | None:
         is_heading = line.rstrip(" *").endswith(("：", ":")) or line.lstrip().startswith("#")
         return word if is_heading and self.reading.sentence is not None and _may_be_label(word, self.reading) else None
@@ -139,21 +168,21 @@ class _Lines:
         """Reads a line under the heading of a label: its strings, or a string with a remark."""
         if not self.heading:
             return False
-        word = _trimmed(body)
-        if not bullet and not self.reading.in_sentence(word) and not self.reading.is_nothing(word):
+        word = trimmed(body)
+        if not bullet and (self.is_loose or not self.reading.in_sentence(word)) and not self.reading.is_nothing(word):
             return False
         if self.reading.in_sentence(word):
             self._add(self.heading, word, body)
             return True
         for mark in ("：", ":", "——", "—", " - ", "（", "("):
             text, found, rest = body.partition(mark)
-            if found and self.reading.in_sentence(_trimmed(text)) and not self._label(_bare(rest)):
-                self._add(self.heading, _trimmed(text), rest)
+            if found and self.reading.in_sentence(trimmed(text)) and not self._label(_bare(rest)):
+                self._add(self.heading, trimmed(text), rest)
                 return True
         if any(mark in body for mark in "：:（("):
             return False
         for part in _BETWEEN.split(body):
-            self._add(self.heading, _trimmed(part), part)
+            self._add(self.heading, trimmed(part), part)
         return True
 
     def _table(self, line: str) -> bool:
@@ -164,7 +193,7 @@ class _Lines:
             mark == "|" and any("：" in cell or ":" in cell for cell in bare.split("|")[:1]) and line.count("|") < 3 and not self.columns
         ):
             return False
-        cells = [_trimmed(cell) for cell in (next(csv.reader([bare])) if mark == "," else bare.split(mark))]
+        cells = [trimmed(cell) for cell in (next(csv.reader([bare])) if mark == "," else bare.split(mark))]
         if header := self._header(cells):
             self.columns = {**header, mark: 0}
             return True
@@ -200,7 +229,7 @@ class _Lines:
             return True
         parts = SEPARATORS.split(text) if not self.reading.in_sentence(text) else [text]
         for part in parts:
-            if string := _trimmed(part):
+            if string := trimmed(part):
                 self._add_strings(label, string)
         return True
 
@@ -208,7 +237,7 @@ class _Lines:
         """Reads a line's parts, one after another; a label before a colon holds for the parts after it. Returns whether any part was read."""
         if len(words := [_bare(part) for part in _COMMA.split(body)]) == 2 and self._weak_pair(*words):
             return True
-        label, found, behind = None, False, ""
+        label, found, behind, listed = None, False, "", list[str]()
         position = 0
         for between in [*_BETWEEN.finditer(body), None]:
             part = body[position : between.start() if between else len(body)]
@@ -221,13 +250,22 @@ class _Lines:
                 label, found = unknown, True
             elif sides := self._sides(part, body):
                 one, other, is_left = sides
+                for string in () if is_left else listed:
+                    self._either(string, other)
                 self._either(one, other)
                 label, found = one if is_left else None, True
-            elif label and _bare(part) and self._continues(_trimmed(part), behind):
-                self._add(label, _trimmed(part), part)
-            elif self.last is not None and is_denied(part) and not self._denies_another(part):
+            elif label and _bare(part) and self._continues(trimmed(part), behind):
+                self._add(label, trimmed(part), part)
+            elif (
+                self.last is not None
+                and is_denied(part)
+                and not self._denies_another(part)
+                and not self.reading.in_sentence(_bare(_HEAD.split(part)[0]))
+            ):
                 self._take_back()
             behind = between[0] if between else ""
+            word = trimmed(part)
+            listed = [*listed, word] if behind == "、" and not found and self.reading.in_sentence(word) else []
         return found
 
     def _weak_pair(self, one: str, other: str) -> bool:
@@ -253,7 +291,10 @@ class _Lines:
             kind = "text"
         if not colon or not kind or not _bare(value):
             return False
-        self.fields[kind] = _trimmed(value) if kind == "text" else _bare(value)
+        if kind == "label" and self.candidate and not self.fields:
+            self.fields["text"] = self.candidate
+            self.candidate = ""
+        self.fields[kind] = trimmed(value) if kind == "text" else _bare(value)
         if len(self.fields) == 2:
             label, text = self.fields["label"], self.fields["text"]
             self.fields = {}
@@ -273,13 +314,15 @@ class _Lines:
             if mark not in body:
                 continue
             left, _, right = body.partition(mark)
-            label, text = self._as_label(_behind_colon(left)), _trimmed(self._without_remark(right))
+            label, text = self._as_label(_behind_colon(left)), trimmed(self._without_remark(right))
             if label and (text or mark in "：:") and self._asserted(mark, text, right, part):
                 return label, text, mark not in _WEAK
+            if len(words := body.split(mark)) == 3 and mark not in _WEAK and self._as_label(words[1]) and self.reading.in_sentence(trimmed(words[0])):
+                body = mark.join(words[:2])  # "张三 – 人名 – 主席"
             left, _, right = body.rpartition(mark)
-            label, text = self._as_label(_behind_colon(right)), _trimmed(left)
+            label, text = self._as_label(_behind_colon(right)), trimmed(left)
             if mark not in _PROSE and not self.reading.in_sentence(text):
-                text = _trimmed(_behind_colon(left))
+                text = trimmed(_behind_colon(left))
             if label and text and self._asserted(mark, text, right, part) and not _is_field(text):
                 return text, label, False
         return None
@@ -291,9 +334,14 @@ class _Lines:
             if mark not in body:
                 continue
             one, _, other = body.rpartition(mark) if mark in "（(" else body.partition(mark)
-            one, other = _trimmed(one), _trimmed(other.rstrip("）)") if mark in "（(" else other)
+            one, other = trimmed(one), trimmed(other.rstrip("）)") if mark in "（(" else other)
             label, text = (other, one) if self.reading.in_sentence(one) else (one, other)
-            if self.reading.in_sentence(text) and _may_be_label(label, self.reading) and not self._as_label(label) and not (mark == "是" and label == one):
+            if (
+                self.reading.in_sentence(text)
+                and _may_be_label(label, self.reading)
+                and not self._as_label(label)
+                and not (mark == "是" and label == one)
+            ):
                 self._add_unknown(label, text)
                 return label if label == one else ""
         return None
@@ -305,18 +353,20 @@ class _Lines:
             return None
         left = body[: remark.start()]
         for text, label in ((left, remark[1]), (remark[1], left)):
-            name, string = self._as_label(_behind_colon(label)), _trimmed(text)
+            name, string = self._as_label(_behind_colon(label)), trimmed(text)
             if name and not self.reading.in_sentence(string):
-                string = _trimmed(_behind_colon(text))
-            if name and string and not is_denied(label):
+                string = trimmed(_behind_colon(text))
+            if name and string and not is_denied(label) and not self._label(string) and not self._has_brackets(left):
                 return string, name, False
         return None
 
+    def _has_brackets(self, left: str) -> bool:
+        """Returns whether labels stand in brackets within a text: where its entities begin can't be told."""
+        return any(self._label(_bare(inner)) for inner in _INNER.findall(left))
+
     def _asserted(self, mark: str, text: str, right: str, part: str) -> bool:
         """Returns whether a string may be the entity that a label stands with: not a count, an explanation or a denial."""
-        if mark in _PROSE and not (
-            self.reading.in_sentence(text) or (self.reading.sentence is None and part.lstrip(" *")[:1] in ("“", '"', "'", "「", "《"))
-        ):
+        if mark in _PROSE and not (self._stand(text) or (self.reading.sentence is None and part.lstrip(" *")[:1] in ("“", '"', "'", "「", "《"))):
             return False
         if _COUNTED.fullmatch(text) and not self.reading.in_sentence(text):
             return False
@@ -327,6 +377,10 @@ class _Lines:
         if self.reading.sentence is not None and not self.reading.in_sentence(text) and _EXPLAINS.search(text) and not self.reading.is_nothing(text):
             return False
         return self._fits(mark, text)
+
+    def _stand(self, text: str) -> bool:
+        """Returns whether a string stands in the sentence, or each of several strings joined by "and"."""
+        return self.reading.in_sentence(text) or all(map(self.reading.in_sentence, _AND.split(text)))
 
     def _denies_another(self, clause: str) -> bool:
         """Returns whether a clause such as "不是人名" denies another label than the one that it gives."""
@@ -339,17 +393,25 @@ class _Lines:
 
     def _without_remark(self, text: str) -> str:
         """Returns a string without the remark in brackets behind it, unless it stands in the sentence so."""
-        bare = text.strip()
+        text = bare = re.split(r"\s(?:#|//)", text, maxsplit=1)[0].strip()
         remark = _REMARK.search(bare)
-        if not remark or self.reading.in_sentence(_trimmed(bare)):
+        if not remark or self.reading.in_sentence(trimmed(bare)):
             return text
         before = bare[: remark.start()]
-        return before if self.reading.in_sentence(_trimmed(before)) or _PLACE.fullmatch(remark[1]) else text
+        return before if self.reading.in_sentence(trimmed(before)) or _PLACE.fullmatch(remark[1]) else text
 
     def _as_label(self, words: str) -> str:
         """Returns the known label in "3 个人名", "人名实体", "**人名**（2个）"; '' where there is none."""
         word = _bare(words)
-        for name in (word, _bare(_REMARK.sub("", word)), _COUNT.sub("", word, count=1), _KIND.sub("", word)):
+        plain = _bare(_REMARK.sub("", word))
+        for name in (
+            word,
+            plain,
+            _COUNT.sub("", plain, count=1),
+            _KIND.sub("", plain),
+            _OF.sub("", plain, count=1),
+            _OF.sub("", _KIND.sub("", plain), count=1),
+        ):
             if self._label(name):
                 return name
         return ""
@@ -380,7 +442,7 @@ class _Lines:
 
     def _add_strings(self, label: str, text: str) -> None:
         """Adds a label's strings: one, or several in one, each of which stands in the sentence. A remark, brackets and a full stop go if the sentence hasn't them."""
-        before = _trimmed(text.replace("（", "(").partition("(")[0])  # "张三（主席）"
+        before = trimmed(text.replace("（", "(").partition("(")[0])  # "张三（主席）"
         text = before if not self.reading.in_sentence(text) and self.reading.in_sentence(before) else text
         text = text if self.reading.in_sentence(text) else _bare(text)
         strings = _TITLES.split(text) if "《" in text else _AND.split(text)
@@ -430,20 +492,3 @@ def _is_field(word: str) -> bool:
 def _bare(text: str) -> str:
     """Returns a label's text without the marks around it: quotes, Markdown, brackets, full stops."""
     return text.strip(_MARKS)
-
-
-def _trimmed(text: str) -> str:
-    """Returns a string without Markdown and without quotes that have no partner in it or enclose it; a full stop goes unless it belongs to a Latin word ("et al.")."""
-    text = text.strip(_DRESS)
-    if text.endswith(("。", "！", "!")) or (text.endswith(".") and not text[:-1].isascii()):
-        text = text[:-1].strip(_DRESS)
-    while text:
-        closer, opener = _CLOSERS.get(text[0]), _OPENERS.get(text[-1])
-        if closer and text.find(closer, 1) in (-1, len(text) - 1):
-            text = text[1:-1] if len(text) > 1 and text[-1] == closer else text[1:]
-        elif opener and opener not in text[:-1]:
-            text = text[:-1]
-        else:
-            break
-        text = text.strip(_DRESS)
-    return text

@@ -9,7 +9,7 @@ import re
 from html import unescape
 
 from tools.answers.field_names import LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
-from tools.answers.reading import Reading
+from tools.answers.reading import Reading, trimmed
 from tools.text import fold
 
 _ATTRIBUTE = re.compile(r"([\w:.-]{1,40})\s*=\s*(?:\"([^\"<>]{0,200})\"|'([^'<>]{0,200})'|([^\s\"'<>/]{1,200}))")
@@ -56,7 +56,9 @@ _MARKS = [
     re.compile(r"\[@([^\[\]#\n]{1,200})#([^\[\]#*\n]{1,40})\*\]"),  # YEDDA
     re.compile(r"[\[【<{｛]\s*([^\[\]【】<>{}｛｝|｜\n]{1,200}?)\s*[|｜]\s*([^\[\]【】<>{}｛｝|｜\n]{1,200}?)\s*[\]】>}｝]"),
     re.compile(r"[\[【]([^\[\]【】|\n]{1,200})[\]】]\s?[(（{｛]([^()（）{}｛｝\n]{1,60})[)）}｝]"),
-    re.compile(r"[\[【(（{｛]([^\[\]【】()（）{}｛｝:：|,，\n]{1,60})[:：]\s*([^\[\]【】()（）{}｛｝:：|,，\n]{1,200})[\]】)）}｝]"),
+    re.compile(r"\*\*([^*\n]{1,200})\*\*[ \t]?[(（\[]([^()（）\[\]\n]{1,60})[)）\]]"),
+    re.compile(r"[\[【<]([^\s\[\]【】<>|:：]{1,40})\s([^\[\]【】<>|:：\n]{1,200})[\]】>]"),
+    re.compile(r"[\[【(（{｛<]([^\[\]【】()（）{}｛｝:：|,，\n]{1,60})[:：]\s*([^\[\]【】()（）{}｛｝:：|,，\n]{1,200})[\]】)）}｝>]"),
     re.compile(r"(?<![^\s，,、;；。])([^\s/，,、;；。]{1,60})/([^\s/，,、;；。]{1,40})(?![^\s，,、;；。])"),
 ]
 _TAGGED = re.compile(
@@ -109,7 +111,7 @@ def _elements(text: str, reading: Reading) -> None:
 def _marked(text: str, reading: Reading) -> None:
     """Reads [张三|name], [张三](name), 【name：张三】, [@张三#name*] and 张三/name: marks of one kind, one of which has a known label."""
     for pattern in _MARKS:
-        marks = [(one.strip(" *\"'“”"), other.strip(" *\"'“”")) for one, other in pattern.findall(text)]
+        marks = [(trimmed(one), trimmed(other)) for one, other in pattern.findall(text)]
         if any(reading.known(one) != reading.known(other) and reading.may_stand(other if reading.known(one) else one) for one, other in marks):
             for one, other in marks:
                 if reading.may_stand(one) or reading.may_stand(other):

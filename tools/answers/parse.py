@@ -49,6 +49,9 @@ RULES = {
 
 _decode = json.JSONDecoder(object_pairs_hook=tuple).decode
 WORD = re.compile(r"\w")
+_TEMPLATES = frozenset(
+    ("string", "str", "entity text", "entity name", "text", "xxx", "xx", "实体名称", "实体文本", "具体文本")
+)  # strings of an example
 _STRUCK = re.compile(r"(?<!~)~~(?!~)[^~\n]{1,300}~~(?!~)|<(del|s|strike)>[^<>\n]{1,300}</\1>")
 # Entity(text="张三", label="name"), dict(name=["张三"]): a call whose arguments are named.
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,60}\(((?:\s*\w{1,40}\s*=\s*(?:\"[^\"\n]*\"|'[^'\n]*'|\[[^\[\]]*\]|[\w.-]{1,60})\s*,?){1,50})\)")
@@ -236,7 +239,7 @@ def _drop_restated(reading: Reading, parts: list[tuple[int, int, bool]], cut: bo
     dropped: set[int] = set()
     for number, (first, last, several) in enumerate(parts):
         pairs = [pair for item in reading.items[first:last] if (pair := reading.decided(item))]
-        if pairs and all(not reading.known(label) and _is_template(label) for label, _ in pairs):
+        if pairs and all(fold(text) in _TEMPLATES or (not reading.known(label) and _is_template(label)) for label, text in pairs):
             dropped.update(range(first, last))
             continue
         strings = {string for _, string in pairs}

@@ -20,8 +20,14 @@ from tools.text import fold
 
 _REMARK = re.compile(r"([^()]+?)\s*\(([a-z0-9_ \-]+)\)")
 SEPARATORS = re.compile(r"[、,，;；|]|<br ?/?>|/")
+_DRESS = " \t\r`*_，,；;"
+_CLOSERS = {'"': '"', "'": "'", "“": "”", "‘": "’", "「": "」", "『": "』"}
+_OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
 _COLON = re.compile(r"([^:：]{1,200})[:：]([^:：]{1,200})")
-_BESIDE = re.compile(r".*attributes?|.*属性|metadata|.*(?:explanation|reason|rationale|comment|remark|analys|thought|解释|说明|原因|理由|备注|分析|注释|依据).*|" + "|".join(sorted(OTHER_FIELDS)))
+_BESIDE = re.compile(
+    r".*attributes?|.*属性|metadata|.*(?:explanation|reason|rationale|comment|remark|analys|thought|解释|说明|原因|理由|备注|分析|注释|依据).*|"
+    + "|".join(sorted(OTHER_FIELDS))
+)
 _TAG = re.compile(r"O|[BIESMLU][-_].+")
 
 
@@ -173,8 +179,10 @@ class Reading:
 
     def add_all(self, label: str, text: str) -> None:
         """Adds a label's string, or its parts where only these stand in the sentence."""
-        parts = [part.strip() for part in SEPARATORS.split(text)] if self.sentence is not None and not self.in_sentence(text) else []
-        if len(parts) > 1 and all(self.in_sentence(part) for part in parts):
+        whole = self.sentence is None or self.in_sentence(text)
+        splits = [] if whole else [SEPARATORS.split(text), text.split()]
+        parts = next((parts for words in splits if len(parts := [word.strip() for word in words]) > 1 and all(map(self.in_sentence, parts))), None)
+        if parts:
             self.rules.add("joined_texts")
             for part in parts:
                 self.add(label, part)
@@ -273,7 +281,15 @@ class Reading:
         if not pairs:
             self.silent = True
             self.rules.add("nothing")
-        call = tuple((key, value) for key, value in pairs if key in _ARGUMENTS and type(value) is tuple)
+        call = tuple(
+            (key, value)
+            for key, value in pairs
+            if key in _ARGUMENTS and (type(value) is tuple or (isinstance(value, str) and self._is_quoted(value)))
+        )
+        for _, value in call:
+            if isinstance(value, str):
+                self._quoted(value, label, depth)
+                return
         pairs = call or pairs
         asserted = self._asserted(pairs)
         if len(asserted) < len(pairs):
@@ -312,6 +328,7 @@ class Reading:
 
     def _fields(self, fields: Mapping[str, Any], label: str | None, depth: int) -> bool:
         """Reads an object with a field for the label and one for the text, or its place; returns False for any other object."""
+        fields = {key: (type(value) is tuple and fold(key) in LABEL_FIELDS and self._best(value)) or value for key, value in fields.items()}
         names = self.task.answer.label, self.task.answer.text
         own = names[0] in fields and names[1] in fields
         if not own:
@@ -392,7 +409,7 @@ class Reading:
                 self.rules.add("layout")
                 for word in value:
                     self.add(word, key)
-            elif type(value) is tuple and (best := self._best(value)):
+            elif type(value) is tuple and not self._is_field(key) and (best := self._best(value)):
                 self.rules.add("layout")
                 self.add(best, key)
             elif isinstance(value, list | tuple) and (self.in_sentence(key) or not _BESIDE.fullmatch(fold(key))):
@@ -471,3 +488,20 @@ def _is_texts(value: Any) -> bool:
 
 def _is_lists(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(one, list | tuple) for one in value)
+
+
+def trimmed(text: str) -> str:
+    """Returns a string without Markdown and without quotes that have no partner in it or enclose it; a full stop goes unless it belongs to a Latin word ("et al.")."""
+    text = text.strip(_DRESS)
+    if text.endswith(("。", "！", "!")) or (text.endswith(".") and not text[:-1].isascii()):
+        text = text[:-1].strip(_DRESS)
+    while text:
+        closer, opener = _CLOSERS.get(text[0]), _OPENERS.get(text[-1])
+        if closer and text.find(closer, 1) in (-1, len(text) - 1):
+            text = text[1:-1] if len(text) > 1 and text[-1] == closer else text[1:]
+        elif opener and opener not in text[:-1]:
+            text = text[:-1]
+        else:
+            break
+        text = text.strip(_DRESS)
+    return text

@@ -22,7 +22,7 @@ _START = re.compile(
 )
 _TOKEN = re.compile(
     rf"""\s*+(?:
-      (?P<open>[\[{{【｛]|[(（](?=\s*+(?:[uU]?[{_QUOTES}]|[\[{{(])))
+      (?P<open>[\[{{【｛]|[(（](?=\s*+(?:[uU]?[{_QUOTES}]|[\[{{(]|\d+\s*+,)))
     | (?P<close>[\]}}】｝)）])
     | (?P<comma>[,，、;；])
     | (?P<colon>[:：]|=>?)
