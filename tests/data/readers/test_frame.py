@@ -22,6 +22,10 @@ def rows(template: str, field: str = "prompt", texts: list[str] = TEXTS, **other
         "# 任务\n找出实体\n\n<输入文本>\n{}",
         "从“{}”中找出人名",
         "文本：“{}”\n请找出人名",
+        "识别下面这句话中的实体【{}】",
+        '找出实体，文本在三引号内："""{}"""',
+        "找出实体。<text>{}</text>只输出 JSON。",
+        "类型有“人名”和“地名”，文本是「{}」。",
         "Extract entities.\nInput: {}\nOutput:",
     ],
 )

@@ -18,6 +18,8 @@ ASKED, ANSWER = {"role": "user", "content": "找人名：张三"}, {"role": "ass
         ({"kind": "NER", "input": "找人名：张三", "target": "张三"}, {"input": "找人名：张三"}),
         ({"text": "张三", "instruction": "找人名", "output": "张三"}, {"text": "张三", "instruction": "找人名"}),
         ({"instruction": "找人名", "input": "张三", "output": "张三", "text": "### 找人名\n张三"}, {"instruction": "找人名", "input": "张三"}),
+        ({"指令": "找人名", "输入": "张三", "输出": "张三"}, {"instruction": "找人名", "input": "张三"}),
+        ({"Instruction": "找人名", "Input": "张三", "Output": "张三"}, {"instruction": "找人名", "input": "张三"}),
         ({"prompt": "找人名：张三", "completion": "张三"}, {"prompt": "找人名：张三"}),
         ({"system": "你是专家", "query": "找人名：张三", "response": "张三"}, {"system": "你是专家", "query": "找人名：张三"}),
         ({"messages": [ASKED, ANSWER]}, {"user": "找人名：张三"}),

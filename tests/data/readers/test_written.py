@@ -28,6 +28,13 @@ BOTH = [("人名", "张三"), ("机构", "北京大学")]
         "- 人名: 张三\n- 机构: 北京大学\n- 地点: 无",
         "1. 人名：张三\n2. 机构：北京大学",
         "人名：张三；机构：北京大学",
+        "张三（人名）、北京大学（机构）",
+        "1. 张三（人名）\n2. 北京大学（机构）",
+        "(张三, 人名)\n(北京大学, 机构)",
+        "（人名，张三），（机构，北京大学）",
+        '{"张三": "人名", "北京大学": "机构"}',
+        '[{"张三": "人名"}, {"北京大学": "机构"}]',
+        "句子里的实体有：\n人名：张三\n机构：北京大学",
         "张三: 人名, 北京大学: 机构",
         "Text: 张三\nLabel: 人名\nText: 北京大学\nLabel: 机构",
         [{"label": "人名", "text": "张三"}, {"label": "机构", "text": ["北京大学"]}],
@@ -49,6 +56,11 @@ def test_an_echo_of_the_text_is_passed_over_and_an_entity_that_is_the_whole_text
     assert read_written('{"地点": "北京"}', "北京").pairs == [("地点", "北京")]
 
 
+def test_a_number_is_no_bullet() -> None:
+    assert read_written("3.5亿元（金额）", "共3.5亿元").pairs == [("金额", "3.5亿元")]
+    assert read_written("1. 3.5亿元：金额", "共3.5亿元").pairs == [("金额", "3.5亿元")]
+
+
 def test_a_separator_within_a_string_of_the_text_is_not_one() -> None:
     assert read_written("项目：一、二期工程", "本合同为一、二期工程").pairs == [("项目", "一、二期工程")]
     assert read_written("时间：上午8，12:30", "上午8到12:30").pairs == [("时间", "上午8"), ("时间", "12:30")]
@@ -62,7 +74,17 @@ def test_nothing_is_read_as_nothing(answer: Any) -> None:
     assert read_written(answer, TEXT).pairs == []
 
 
-@pytest.mark.parametrize(("answer", "word"), [("体育", "体育"), (" 体育 \n", "体育"), ('{"label": "体育"}', "体育"), ("类别：体育", "体育")])
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        ("体育", "体育"),
+        (" 体育 \n", "体育"),
+        ('{"label": "体育"}', "体育"),
+        ('{"label": "体育", "reason": "提到了比赛"}', "体育"),
+        (1, "1"),
+        ("类别：体育", "体育"),
+    ],
+)
 def test_a_word_may_be_a_class(answer: str, word: str) -> None:
     assert read_written(answer, TEXT) == Written(None, word)
 
@@ -89,7 +111,7 @@ def test_a_word_may_be_a_class(answer: str, word: str) -> None:
         ("实体：张三", "one field with the label"),
         ("张三：人名，他是", "can't be told"),
         ('{"人名": ["张三"], "人名": ["李四"]}', "stands twice"),
-        (3, "must be a string or JSON"),
+        (True, "must be a string or JSON"),
     ],
 )
 def test_what_needs_a_guess_is_refused(answer: Any, reason: str) -> None:

@@ -16,15 +16,15 @@ from tools.data.readers.row import shown
 
 SHARED = 8  # characters; as many before and behind texts belong to a prompt
 SEVERAL = 3  # characters; shorter words may stand in several texts by chance
+LONG = 15  # characters; a beginning that all inputs share and that is as long is a prompt
 # The last words before a text that stands behind them on the same line.
 _NAMED = re.compile(
-    r".*(?:文本|句子|原文|输入|内容|text|input|sentence|passage|content)(?:内容|如下|是|为)?[】\])>]?\s*[:：]\s*[“「『\"]?", re.IGNORECASE | re.DOTALL
+    r".*(?:文本|句子|原文|输入|内容|text|input|sentence|passage|content)(?:内容|如下|是|为)?[】\])>]?\s*[:：]\s*", re.IGNORECASE | re.DOTALL
 )
-_COLON = re.compile(r".*[:：]\s*[“「『\"]?", re.DOTALL)
+_COLON = re.compile(r".*[:：]\s*", re.DOTALL)
 _BEGIN = re.compile(r"[^:：\n]{2,}[:：]")
-_OPENED = re.compile(r".*[“「『](?![^”」』]*[”」』])", re.DOTALL)
-_QUOTES = {"“": "”", '"': '"', "「": "」", "『": "』"}
-LONG = 15  # characters; a beginning that all inputs share and that is as long is a prompt
+_OPENING = re.compile(r"\"\"\"|```|[“「『【\"]|<(?P<tag>[^<>/\s]+)>")
+_CLOSINGS = {"“": "”", "「": "」", "『": "』", "【": "】"}
 
 
 class Frame(NamedTuple):
@@ -70,28 +70,42 @@ def _beside_an_instruction(field: str, words: list[str]) -> Frame:
     """Returns the frame of an input beside a constant instruction: the input is the text, unless it is a prompt whose last constant words announce a text."""
     before, after = _shared(words)
     line = before.rfind("\n") + 1
-    if len({*words}) > 1 and (end := _end(_NAMED, before, line, after)):
-        return Frame(field, before[:end], _closing(before[:end], after))
-    if len({*words}) > 1 and line >= LONG:
-        return Frame(field, before[:line], _whole_lines(after))
-    return Frame(field)
+    if len({*words}) == 1:
+        return Frame(field)
+    if frame := _opened(field, before, line, after):
+        return frame
+    if named := _NAMED.match(before, line):
+        return Frame(field, before[: named.end()], _whole_lines(after))
+    return Frame(field, before[:line], _whole_lines(after)) if line >= LONG else Frame(field)
 
 
 def _in_a_prompt(field: str, words: list[str]) -> Frame:
     """Returns the frame of a prompt that has instruction and text in one."""
     before, after = _shared(words)
     line = before.rfind("\n") + 1
-    named = _end(_NAMED, before, line, after) or _end(_OPENED, before, line, after)
-    colon = 0 if named else _end(_COLON, before, line, after)
-    end = named or colon or line
-    frame = Frame(field, before[:end], _closing(before[:end], after), bool(colon and (line or len(re.findall("[:：]", before)) > 1)))
+    if frame := _opened(field, before, line, after):
+        return frame
+    if named := _NAMED.match(before, line):
+        return Frame(field, before[: named.end()], _whole_lines(after))
+    colon = _COLON.match(before, line)
+    end = colon.end() if colon else line
+    frame = Frame(field, before[:end], _whole_lines(after), colon is not None and (line > 0 or len(re.findall("[:：]", before)) > 1))
     if not end and len(before) + len(after) >= SHARED:
         raise Unusable(
             f"where the text begins in '{field}' can't be told: all rows share {shown(before or after)}. fields.text={field} takes it whole."
         )
-    if not named:
-        _refuse_several(field, [frame.text_of({field: one}) for one in dict.fromkeys(words)])
+    _refuse_several(field, [frame.text_of({field: one}) for one in dict.fromkeys(words)])
     return frame
+
+
+def _opened(field: str, before: str, line: int, after: str) -> Frame | None:
+    """Returns the frame of a text in quotes, brackets or tags that open on the last line before it and close behind it."""
+    for opening in reversed([*_OPENING.finditer(before, line)]):
+        closing = f"</{opening['tag']}>" if opening["tag"] else _CLOSINGS.get(opening[0], opening[0])
+        is_open = closing not in before[opening.end() :] and (closing != opening[0] or before.count(closing, line) % 2)
+        if is_open and closing in after:
+            return Frame(field, before[: opening.end()], after[after.index(closing) :])
+    return None
 
 
 def _refuse_several(field: str, texts: list[str]) -> None:
@@ -103,23 +117,6 @@ def _refuse_several(field: str, texts: list[str]) -> None:
         raise Unusable(
             f"the rows have several prompts in '{field}' ({shown(piece)} is in {count} of {len(texts)}), so the text can't be told from them."
         )
-
-
-def _end(pattern: re.Pattern[str], before: str, line: int, after: str) -> int:
-    """Returns where the words before a text end by a pattern, from `line` on; 0 if they don't. A quote that isn't closed behind the text belongs to the text."""
-    match = pattern.match(before, line)
-    if not match:
-        return 0
-    is_text = before[match.end() - 1] in _QUOTES and _QUOTES[before[match.end() - 1]] not in after
-    return match.end() - is_text
-
-
-def _closing(before: str, after: str) -> str:
-    """Returns the words behind the text that belong to the prompt: from the quote that closes the one before the text, or whole lines."""
-    closing = _QUOTES.get(before.rstrip()[-1:], "")
-    if closing and closing in after:
-        return after[after.index(closing) :]
-    return _whole_lines(after)
 
 
 def _whole_lines(after: str) -> str:

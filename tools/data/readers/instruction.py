@@ -17,11 +17,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tools.data.readers.class_names import class_of
 from tools.data.readers.fields import Unusable
 from tools.data.readers.frame import Frame, find_frame
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
-from tools.data.readers.turns import Turns, turns_of
+from tools.data.readers.turns import Turns, canonical, turns_of
 from tools.data.readers.written import Written, is_word, placed, read_written
 
 # What answers of one line may be that are neither entities with labels nor classes.
@@ -46,8 +47,8 @@ class _File:
 
     def __init__(self, path: Path, reading: Reading) -> None:
         rows = _first_rows(path)
-        asked = reading.fields.get("text")
-        self.refusal, self.frame, self.has_classes = "", Frame(asked or ""), "label" in reading.fields
+        asked = canonical(reading.fields.get("text", ""))
+        self.refusal, self.frame, self.has_classes = "", Frame(asked), "label" in reading.fields
         try:
             if rows and not asked:
                 self.frame = find_frame([row.asked for row in rows])
@@ -66,7 +67,9 @@ class _File:
         if written.pairs is None and not self.has_classes:
             raise Unusable(f"the answer {shown(written.word)} is no entity with its label; fields.label=output says that answers are classes.")
         if written.pairs is None:
-            return self._said(RawRow(line, text, [], written.word), "each answer is one word out of few, so it is the text's class")
+            return self._said(
+                RawRow(line, text, [], class_of(written.word, self._reading)), "each answer is one word out of few, so it is the text's class"
+            )
         return self._said(
             RawRow(line, text, placed(text, written.pairs)),
             "each string of an answer, which has no offsets, is placed where it stands first in the text",

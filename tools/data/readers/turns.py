@@ -21,6 +21,16 @@ from tools.data.readers.row import shown
 ASKED = ("system", "instruction", "prompt", "query", "question", "input", "context", "text")
 BESIDE = {"system", "context", "text"}  # these alone ask nothing
 ANSWERED = ("output", "response", "completion", "target", "answer")
+CHINESE = {
+    "系统": "system",
+    "指令": "instruction",
+    "提示": "prompt",
+    "问题": "question",
+    "输入": "input",
+    "输出": "output",
+    "回答": "answer",
+    "答案": "answer",
+}
 # The field of a list of turns, with the names of the role and of the words in each.
 CHATS = {"conversations": (("from", "role"), ("value", "content")), "messages": (("role", "from"), ("content", "value"))}
 ROLES = {
@@ -37,8 +47,15 @@ class Turns(NamedTuple):
     answer: Any
 
 
+def canonical(key: str) -> str:
+    """Returns the table's name of a row's field."""
+    key = key.strip().lower()
+    return CHINESE.get(key, key)
+
+
 def turns_of(row: dict[str, Any]) -> Turns:
     """Returns a row's turns. Raises Unusable for a row of another kind, and for one of several turns."""
+    row = {canonical(key): value for key, value in row.items()}
     if key := next((key for key in CHATS if isinstance(row.get(key), list)), ""):
         return _chat(row, key)
     answered = next((key for key in ANSWERED if key in row), "")

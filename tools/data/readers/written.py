@@ -3,8 +3,8 @@
 In: the answer, and the text it is about. Out: (label, string) pairs, or one word that may be a class.
 
 [{"label": "人名", "text": "张三"}]      {"entities": […]}      under any of the names in tools.answers.field_names
-{"人名": ["张三"], "地点": []}            [["人名", "张三"]]
-人名：张三（a line each, `张三：人名` too; several strings are separated by 、 or ，）
+{"人名": ["张三"], "地点": []}            [["人名", "张三"]]      {"张三": "人名"}
+人名：张三（a line each, `张三：人名` too; several strings are separated by 、 or ，）      张三（人名）、北京（地点）      (张三, 人名)
 []   {}   无   没有实体                    nothing (tools.conf.spellings.NOTHING)
 
 A pair's order is told by the text: the string stands in it, the label doesn't.
@@ -29,11 +29,17 @@ Pair = tuple[str, str]  # label, string
 LONGEST_WORD = 30
 _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _FENCED = re.compile(r"```[A-Za-z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
-_BULLET = re.compile(r"\s*(?:[-*•]\s+|\d{1,3}[.)、]\s*)?")
+_BULLET = re.compile(r"\s*(?:[-*•]\s+|\d{1,3}[.)、](?!\d)\s*)?")
 _COLON = re.compile(r"\s*[:：]\s*")
 _AND = re.compile(r"\s*[、,，;；]\s*")
 # Where one pair ends and the next begins: at a line's end, or else at a separator before something with a colon.
 _ENDS = (re.compile(r"\n|[;；](?=[^;；\n]*[:：])"), re.compile(r"\n|[;；,，、](?=[^;；,，、\n]*[:：])"))
+# 张三（人名）、北京（地点） and (张三, 人名), (北京, 地点)
+_ITEMS = (
+    re.compile(r"([^()（）\n、,，;；:：]+)[(（]([^()（）]+)[)）]"),
+    re.compile(r"[(（]\s*([^,，()（）]+)[,，]([^,，()（）]+)[)）]"),
+)
+_BETWEEN = " \n、,，;；。.-*•"
 _NOTHING = frozenset(map(fold, (*NOTHING, "nan")))
 
 
@@ -48,6 +54,8 @@ def read_written(answer: Any, text: str) -> Written:
     """Returns what an answer holds. Raises Unusable for an empty one, and for one that isn't written in a form above."""
     if isinstance(answer, list | dict):
         return _from_json(answer, text)
+    if type(answer) is int:
+        return Written(None, str(answer))
     if not isinstance(answer, str):
         raise Unusable(f"the answer must be a string or JSON, it is {shown(answer)}.")
     words = _THOUGHT.sub("", answer, count=1).strip() if answer.lstrip().startswith("<think>") else answer.strip()
@@ -129,8 +137,11 @@ def _from_json(value: Any, text: str) -> Written:
     names = {*map(fold, value)}
     if names & LABEL_FIELDS and names & (TEXT_FIELDS - LABEL_FIELDS):
         return Written(list(_of_object(value)))
-    if len(value) == 1 and names <= LABEL_FIELDS and isinstance(word := next(iter(value.values())), str):
-        return Written(None, word.strip())
+    labels = [key for key in value if fold(key) not in OTHER_FIELDS]
+    if len(labels) == 1 and fold(labels[0]) in LABEL_FIELDS and isinstance(word := value[labels[0]], str | int):
+        return Written(None, str(word).strip())
+    if value and all(isinstance(part, str) and part.strip() and not _is_nothing(part) for part in value.values()):
+        return Written(_sided(list(value.items()), text))
     return Written([(label, string) for label, found in value.items() for string in _strings(label, found, text)])
 
 
@@ -148,6 +159,9 @@ def _wrapper(value: dict[str, Any]) -> str:
 
 
 def _of_list(values: list[Any], text: str) -> list[Pair]:
+    single = [pair for value in values if isinstance(value, dict) and len(value) == 1 for pair in value.items() if isinstance(pair[1], str)]
+    if single and len(single) == len(values) and not {fold(key) for key, _ in single} <= TEXT_FIELDS | LABEL_FIELDS:
+        return _sided(single, text)
     if all(isinstance(value, dict) for value in values):
         return [pair for value in values for pair in _of_object(value)]
     if all(isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value) for value in values):
@@ -188,6 +202,9 @@ def _split(words: str, text: str) -> list[str]:
 def _from_lines(words: str, text: str) -> Written | None:
     """Returns what an answer in lines of two parts holds; None for other words."""
     fault = None
+    for item in _ITEMS:
+        if not item.sub("", words).strip(_BETWEEN):
+            return Written(_sided([(_BULLET.sub("", left, count=1).strip(), right.strip()) for left, right in item.findall(words)], text))
     for ends in _ENDS:
         lines = [_BULLET.sub("", line, count=1).strip() for line in ends.split(words) if line.strip()]
         parts = [_COLON.split(line, maxsplit=1) for line in lines]
