@@ -95,6 +95,15 @@ def test_a_string_that_is_annotated_elsewhere_tells_where_no_edge_does() -> None
     assert evidence.verdict().take == UTF16
 
 
+def test_a_file_that_mixes_two_ways_of_counting_is_doubted_where_one_prevails() -> None:
+    evidence = Evidence()
+    for line in range(1, 21):
+        evidence.add(a_row(line, "😀：林晓，在", [(2, 4)], UTF16 if line % 5 == 0 else OWN))
+    found = evidence.verdict()
+    assert not found.stops
+    assert "4 spans are cut out wrongly as code-points and whole as utf-16, 16 the other way round: the file may mix" in found.doubt
+
+
 def test_where_nothing_tells_the_reading_stands_and_is_doubted() -> None:
     evidence = Evidence()
     evidence.add(a_row(1, "😀我和林晓去玩", [(3, 5)], OWN))

@@ -3,8 +3,8 @@
 In: the rows whose reader took their strings from the text (`sliced`). Out: a Verdict on the whole file: the reading that it speaks for, or that only the user can
 tell. Memory doesn't grow with the rows: counters, and at most KEPT strings of each sort.
 
-A span speaks against a reading in which it is cut (`is_cut`) where it is whole in another. Of two readings in which it is whole, the one whose string is annotated
-elsewhere too is likelier. A reading is taken only where the evidence is one-sided.
+A span speaks against a reading in which it is cut (`is_cut`) where it is whole in another. Of two readings in which it is whole, the likelier one is that whose
+string is annotated elsewhere too, where all readings agree. A reading is taken only where the evidence is one-sided.
 
     ./ner data conf/task/mine.yaml offsets=utf-16
 """
@@ -25,6 +25,7 @@ from tools.data.successors import Successors
 TIMES_AT_ENDS = 4
 KEPT = 50_000
 EXAMPLES = 2
+RARELY = 50  # spans that are right as they are for each one that may be wrong
 FEWEST, TIMES = 3, 10  # a reading is taken if so many spans speak for it, and so many times as many as against it
 
 
@@ -96,7 +97,7 @@ class Evidence:
 
     def verdict(self) -> Verdict:
         """Returns what the whole file says."""
-        votes = self._for + self._of_strings()
+        votes = self._for + Counter({pair: sum(found.times for found in opened) for pair, opened in self._of_strings().items()})
         rivals: list[str] = []  # without those that are the same as a simpler one in this file
         for reading in UNITS[1:]:
             if all(self._differ[reading, other] for other in (OWN, *rivals)):
@@ -109,7 +110,6 @@ class Evidence:
         if against:
             return self._verdict(votes, *against)._replace(take="")
         inclusive, exclusive = self._ends.votes()
-        self._cases.setdefault((INCLUSIVE, OWN), []).extend(self._ends.cases)
         if inclusive >= FEWEST and inclusive >= TIMES_AT_ENDS * exclusive:
             return self._verdict(Counter({(INCLUSIVE, OWN): inclusive, (OWN, INCLUSIVE): exclusive}), INCLUSIVE)
         return Verdict(doubt=self._doubt(votes, rivals, inclusive, exclusive))
@@ -143,19 +143,13 @@ class Evidence:
         elif len(self._open) < KEPT:
             self._open[pair, strings] = _Open(1, case_of(row, one, other))
 
-    def _of_strings(self) -> Counter[Pair]:
-        """Returns how many spans have a string that is annotated elsewhere too, where the other reading makes another of it; single characters don't count."""
-        partners: dict[tuple[Pair, str], set[str]] = {}
-        for pair, (one, other) in self._open:
-            partners.setdefault((pair, one), set()).add(other)
-        votes: Counter[Pair] = Counter()
+    def _of_strings(self) -> dict[Pair, list[_Open]]:
+        """Returns the spans whose string is annotated where all readings agree, while the other reading makes another string of them."""
+        spoken: dict[Pair, list[_Open]] = {}
         for (pair, (one, other)), found in self._open.items():
-            recurs = one in self._known or len(partners[pair, one]) > 1
-            other_recurs = other in self._known or len(partners[pair[::-1], other]) > 1
-            if len(one) > 1 and recurs and not other_recurs:
-                votes[pair] += found.times
-                self._cases.setdefault(pair, []).append(found.case)
-        return votes
+            if one in self._known and other not in self._known:
+                spoken.setdefault(pair, []).append(found)
+        return spoken
 
     def _keep(self, pair: Pair, row: RawRow, one: Span | None, other: Span | None) -> None:
         cases = self._cases.setdefault(pair, [])
@@ -163,17 +157,22 @@ class Evidence:
             cases.append(case_of(row, one, other))
 
     def _verdict(self, votes: Counter[Pair], *readings: str) -> Verdict:
-        sentences, cases = [], []
+        sentences, cases, strings = [], [], self._of_strings()
         for reading in readings:
             cut = "spans or strings are" if reading == INCLUSIVE else "spans are"
             now, other = f"{votes[reading, OWN]:,} {cut} cut out wrongly as {OWN} and whole as {reading}", votes[OWN, reading]
             sentences.append(f"{now}, {other:,} the other way round; {reading}: offsets count {MEANING[reading]}")
-            cases += [(case, case.shown(reading)) for case in self._cases.get((reading, OWN), [])[:EXAMPLES]]
+            more = self._ends.cases if reading == INCLUSIVE else [opened.case for opened in strings.get((reading, OWN), ())]
+            found = [*self._cases.get((reading, OWN), ()), *more]
+            cases += [(case, case.shown(reading)) for case in found[:EXAMPLES]]
         return Verdict(readings[0], (*readings,), (*sentences,), (*cases,))
 
     def _doubt(self, votes: Counter[Pair], rivals: list[str], inclusive: int, exclusive: int) -> str:
         for reading in rivals:
-            if not votes[reading, OWN] and not votes[OWN, reading]:
+            spoken, kept = votes[reading, OWN], votes[OWN, reading]
+            if spoken and spoken * RARELY >= kept:
+                return f"{spoken:,} spans are cut out wrongly as {OWN} and whole as {reading}, {kept:,} the other way round: the file may mix two ways of counting"
+            if not spoken and not kept:
                 differ = self._differ[reading, OWN]
                 return f"{differ:,} spans are others if offsets count {MEANING[reading]}, and nothing in the file tells; look at them, then write offsets: {OWN} or offsets: {reading}"
         if self._ends.never_free:
