@@ -3,6 +3,8 @@
 A task's own two field names need not stand here.
 """
 
+import re
+
 # The field of the label.
 LABEL_FIELDS = frozenset(
     (
@@ -45,3 +47,8 @@ START_FIELDS = frozenset(
     ("start", "begin", "start_idx", "start_index", "start_offset", "start_pos", "begin_index", "from", "开始", "起始", "起始位置", "开始位置")
 )
 END_FIELDS = frozenset(("end", "stop", "end_idx", "end_index", "end_offset", "end_pos", "to", "结束", "终止", "结束位置", "终止位置"))
+# A key of these holds words about the entities, or nothing that is asserted.
+BESIDE = re.compile(
+    r".*attributes?|.*属性|metadata|.*(?:explanation|reason|rationale|comment|remark|analys|thought|解释|说明|原因|理由|备注|分析|注释|依据).*|"
+    + "|".join(sorted(OTHER_FIELDS))
+)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from html import unescape
 
+from tools.answers.collected import trimmed
 from tools.answers.field_names import LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
-from tools.answers.reading import Reading, trimmed
+from tools.answers.reading import Reading
 from tools.text import fold
 
 _ATTRIBUTE = re.compile(r"([\w:.-]{1,40})\s*=\s*(?:\"([^\"<>]{0,200})\"|'([^'<>]{0,200})'|([^\s\"'<>/]{1,200}))")
