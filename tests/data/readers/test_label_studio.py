@@ -254,7 +254,7 @@ def test_annotators_who_disagree_are_counted_and_the_first_one_is_taken(tmp_path
 def test_annotators_who_agree_are_one(tmp_path: Path) -> None:
     rows, reading = spoken(tmp_path, [told(7, of(3, LONG, SHORT), of(4, SHORT, LONG))])
     assert (strings_of(rows), reading.doubts) == ([["北京大学", "北京"]], {})
-    assert "tasks with several: 1;" in next(iter(reading.applied))
+    assert "tasks with several: 1 (annotator" in next(iter(reading.applied))
 
 
 def test_the_task_names_the_annotator_who_counts(tmp_path: Path) -> None:
@@ -265,6 +265,12 @@ def test_the_task_names_the_annotator_who_counts(tmp_path: Path) -> None:
 def test_an_annotator_who_is_nobody_is_said(tmp_path: Path) -> None:
     _, reading = spoken(tmp_path, [told(8, of(3, LONG), of(4, SHORT))], annotator="44")
     assert any("none by annotator 44" in doubt for doubt in reading.doubts)
+
+
+def test_annotations_without_their_annotators_are_counted_all_the_same(tmp_path: Path) -> None:
+    [doubt] = spoken(tmp_path, [told(8, {"result": [LONG]}, {"result": [SHORT]})])[1].doubts
+    assert "several annotations: 1; they disagree in 1, first in task 8." in doubt
+    assert "fields.annotator" not in doubt
 
 
 def test_the_annotation_marked_as_ground_truth_wins(tmp_path: Path) -> None:
@@ -371,7 +377,7 @@ def test_other_results_beside_entities_are_passed_over_and_said(tmp_path: Path) 
     rating = {"type": "rating", "from_name": "stars", "value": {"rating": 4}}
     rows, reading = spoken(tmp_path, [told(1, of(1, LONG, rating, {"type": "relation", "from_id": "a", "to_id": "b"})), told(2, of(1, rating))])
     assert strings_of(rows) == [["北京大学"], ["the annotation has results of type 'rating' only; 'labels' and 'choices' are read."]]
-    assert [*reading.applied] == ["results of type 'rating', 'relation' were passed over"]
+    assert [*reading.applied] == ["results that are neither the text's entities nor its class were passed over: 'rating', 'relation'"]
 
 
 def test_strings_that_the_export_lacks_are_taken_from_the_text_and_marked(tmp_path: Path) -> None:

@@ -124,16 +124,18 @@ class _Export:
                 entities += _entities(text, value)
             elif kind == "choices" or "choices" in value:
                 chosen = strings(value, "choices")
-                if "start" not in value and self._choice in ("", result.get("from_name")):  # a span's choice isn't the text's
+                if "start" in value:  # a span's choice isn't the text's
+                    passed["choices of a span"] = None
+                elif self._choice in ("", result.get("from_name")):
                     classes += chosen
             else:
                 passed[shown(kind)] = None
         if len(classes) > 1:
             raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.{self._controls(results)}", "named")
-        if passed and not entities and not classes and len(passed) == len({shown(result.get("type")) for result in results}):
+        if passed and not entities and not any(result.get("type") in ("labels", "choices") for result in results):
             raise Unusable(f"the annotation has results of type {', '.join(passed)} only; 'labels' and 'choices' are read.", "named")
         if passed:
-            self._reading.apply(f"results of type {', '.join(passed)} were passed over", line)
+            self._reading.apply(f"results that are neither the text's entities nor its class were passed over: {', '.join(passed)}", line)
         row = RawRow(line, text, entities, classes[0] if classes else None, sliced=_are_sliced(results), item=item)
         check_address(row, self._reading)
         return row

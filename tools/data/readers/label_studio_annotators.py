@@ -16,6 +16,8 @@ from tools.data.readers.fields import Unusable, objects
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 
 PREDICTIONS = "predictions"
+NOBODY = "?"  # an export without the annotators
+SEVERAL = "Tasks with several annotations"
 
 
 class Said(NamedTuple):
@@ -56,7 +58,7 @@ def _annotator(value: Any) -> str:
     """Returns an annotator as an export names him: a number, or an object with id and email."""
     if isinstance(value, dict):
         value = value.get("id", value.get("email"))
-    return shown(value).strip("'") if isinstance(value, int | str) else "?"
+    return shown(value).strip("'") if isinstance(value, int | str) else NOBODY
 
 
 class Annotators:
@@ -124,20 +126,23 @@ class Annotators:
             self._differ += 1
 
     def _tell(self) -> None:
-        who = ", ".join(f"{annotator}: {count:,}" for annotator, count in self._tasks.most_common(5))
-        others = [annotator for annotator in self._tasks if annotator != self.wanted]
+        if any(doubt.startswith(SEVERAL) for doubt in self._reading.doubts):  # an earlier pass of the file's rows
+            return
+        known = [(annotator, count) for annotator, count in self._tasks.most_common() if annotator != NOBODY]
+        who = f" (annotator {', '.join(f'{annotator}: {count:,}' for annotator, count in known[:5])})" if known else ""
+        others = [annotator for annotator, _ in known if annotator != self.wanted]
         if self._differ:
             name, line = self._first
             way = f" fields.annotator={others[-1]} takes that annotator's." if others else ""
             self._reading.doubt(
-                f"Tasks with several annotations: {self._several:,} (annotator {who}); they disagree in {self._differ:,}, first in {name}."
+                f"{SEVERAL}: {self._several:,}{who}; they disagree in {self._differ:,}, first in {name}."
                 f" The first one was taken, which nothing marks as the truth.{way}",
                 line,
             )
         elif self._several:
-            self._reading.apply(f"annotations that agree count once (tasks with several: {self._several:,}; annotator {who})")
+            self._reading.apply(f"annotations that agree count once; tasks with several: {self._several:,}{who}")
         if self._absent:
-            self._reading.doubt(f"Tasks with several annotations, but none by annotator {self.wanted}: {self._absent:,}.")
+            self._reading.doubt(f"{SEVERAL}, but none by annotator {self.wanted}: {self._absent:,}.")
 
 
 def _item(group: list[Outcome]) -> str:
