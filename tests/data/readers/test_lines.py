@@ -140,9 +140,10 @@ def test_what_is_not_a_json_object_is_a_bad_row(tmp_path: Path, data: bytes, kin
     "value", ['{"a": 1, "b": 2, "a": 3}', '[{"name": {"甲": [[0, 0]]}, "name": {"乙": [[1, 1]]}}]', ' {"a": {"k": "x", "k": "y"}}']
 )
 def test_a_key_that_stands_twice_with_different_values_loses_none_in_silence(tmp_path: Path, value: str) -> None:
-    first, second = rows(tmp_path, f'{value}\n{{"a": [1], "a": [1]}}\n'.encode())
-    assert isinstance(first, BadRow)
-    assert (first.kind, "stands twice in one object" in first.reason) == ("json", True)
+    first, second, third = rows(tmp_path, f'{value}\n{{"a": [1], "a": [1]}}\n{value}\n'.encode())
+    for row, kind in ((first, "named"), (third, "json")):
+        assert isinstance(row, BadRow)
+        assert (row.kind, "stands twice in one object" in row.reason) == (kind, True)
     assert isinstance(second, RawRow)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 
+from tools.data.readers.fields import Unusable
 from tools.data.readers.row import BadRow
 from tools.files import json_problem
 
@@ -33,6 +34,11 @@ def broken(line: int, text: str, error: ValueError | RecursionError, place: str,
     # What is wrong with the first row for such a reason is wrong with the whole file.
     kind = "named" if line == 1 and hint and (error.pos > 0 or not text.startswith("#")) else "json"
     return BadRow(line, f"{problem}{hint}.", kind)
+
+
+def key_twice(line: int, fault: Unusable, is_first: bool) -> BadRow:
+    """Returns the BadRow of a row with a key that stands twice; in the first row of a file it is likely that all rows have such keys."""
+    return BadRow(line, fault.args[0], "named" if is_first else "json")
 
 
 def at_end(text: str, error: json.JSONDecodeError) -> bool:
