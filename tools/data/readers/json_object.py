@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable
+from tools.data.readers.json_faults import key_twice
 from tools.data.readers.json_text import ANY, BOM, Member, Whole, cut_off, elements, line_of, members, skip, whole
 from tools.data.readers.lines import DECODER, Parse, named, open_raw, row_of
 from tools.data.readers.roles import NAMES, OF_JSON, key_of
@@ -57,15 +58,15 @@ def object_rows(path: Path, parse: Parse, reading: Reading) -> Iterator[RawRow |
 def _objects(file: Whole, position: int, parse: Parse, reading: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one row an object; a comma between two is passed over. A fault ends them."""
     text = file.text
-    line, counted = 1, 0
+    line, counted, start = 1, 0, position
     while position < len(text):
         line, counted = line + text.count("\n", counted, position), position
         try:
             value, position = DECODER.raw_decode(text, position)
             yield row_of(line, value, parse, reading)
         except Unusable as fault:
+            yield key_twice(line, fault, is_first=counted == start)
             position = ANY.raw_decode(text, position)[1]
-            yield BadRow(line, *fault.args)
         except (ValueError, RecursionError) as error:
             yield cut_off(line, file, error)
             return
@@ -119,4 +120,4 @@ def _row_at(text: str, member: Member, parse: Parse, reading: Reading) -> RawRow
     try:
         return row_of(line, DECODER.raw_decode(text, member.start)[0], parse, reading)
     except Unusable as fault:
-        return BadRow(line, *fault.args)
+        return key_twice(line, fault, is_first=False)
