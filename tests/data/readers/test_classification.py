@@ -74,3 +74,65 @@ def test_json_is_no_class_and_prompts_are_no_texts(tmp_path: Path) -> None:
         path.write_text(json.dumps(row), encoding="utf-8")
         [found] = read_classification(path, Reading(fields))
         assert isinstance(found, BadRow)
+
+
+def classes(path: Path, reading: Reading, *rows: Any) -> list[Any]:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return [(row.text, row.label) if isinstance(row, RawRow) else (row.kind, row.reason) for row in read_classification(path, reading)]
+
+
+@pytest.mark.parametrize("row", [{"sentence": "好看", "label": "正面"}, {"content": "好看", "category": "正面"}, {"评论": "好看", "情感": "正面"}])
+def test_the_only_field_of_another_usual_name_is_taken_and_said(tmp_path: Path, row: Any) -> None:
+    reading = Reading()
+    assert classes(tmp_path / "a.jsonl", reading, row) == [("好看", "正面")]
+    text, label = row
+    assert [*reading.applied] == [f"the text is the field '{text}', the class the field '{label}'"]
+
+
+def test_fields_name_the_text_and_the_class(tmp_path: Path) -> None:
+    reading = Reading(fields={"text": "甲", "label": "乙"})
+    assert classes(tmp_path / "a.jsonl", reading, {"text": "x", "label": "y", "甲": "好看", "乙": "正面"}) == [("好看", "正面")]
+
+
+def test_whole_numbers_are_asked_about_until_they_have_names(tmp_path: Path) -> None:
+    rows = [{"text": "好看", "label": 1}, {"text": "难看", "label": 0}]
+    ((kind, reason),) = classes(tmp_path / "a.jsonl", Reading(), *rows)
+    assert (kind, "the numbers 0, 1: name them from 0 on. Say it: numbers=[NAME0,NAME1]" in reason) == ("named", True)
+    assert classes(tmp_path / "a.jsonl", Reading(numbers=("负面", "正面")), *rows) == [("好看", "正面"), ("难看", "负面")]
+
+
+def test_a_list_of_names_beside_the_file_is_proposed(tmp_path: Path) -> None:
+    (tmp_path / "class.txt").write_text("负面\n正面\n", encoding="utf-8")
+    ((_, reason),) = classes(tmp_path / "a.jsonl", Reading(), {"text": "好看", "label": 1}, {"text": "难看", "label": 0})
+    assert "class.txt beside the file has as many names. Say it: numbers=[负面,正面]" in reason
+
+
+def test_numbers_that_do_not_begin_at_0_are_classes_and_doubted(tmp_path: Path) -> None:
+    reading = Reading()
+    assert classes(tmp_path / "a.jsonl", reading, {"text": "好看", "label": 5}, {"text": "难看", "label": 1}) == [("好看", "5"), ("难看", "1")]
+    assert [*reading.doubts] == ["the classes are numbers, 1, 5: a model learns names better, which the task's `labels` can give them"]
+
+
+def test_a_description_of_each_number_is_the_class(tmp_path: Path) -> None:
+    rows = [{"label": "104", "label_desc": "finance", "sentence": "涨了"}, {"label": "102", "label_desc": "sports", "sentence": "赢了"}]
+    assert classes(tmp_path / "a.jsonl", Reading(), *rows) == [("涨了", "finance"), ("赢了", "sports")]
+
+
+def test_several_classes_a_row_are_named_and_the_row_refused(tmp_path: Path) -> None:
+    ((kind, reason),) = classes(tmp_path / "a.jsonl", Reading(), {"text": "好看", "label": ["电影", "娱乐"]})
+    assert kind == "type"
+    assert "several" in reason
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"text_a": "好", "text_b": "坏", "label": "是"}, "two texts a row"),
+        ({"text": "张三", "class": "news", "mentions": [{"a": 1}]}, "if it is: fields.label=class"),
+        ({"text": "张三", "type": "news"}, "isn't annotated"),
+        ({"input": "张三", "instruction": "x", "output": "y"}, "no 'text'"),
+    ],
+)
+def test_what_is_no_text_with_its_class_is_named(tmp_path: Path, row: Any, said: str) -> None:
+    ((_, reason),) = classes(tmp_path / "a.jsonl", Reading(), row)
+    assert said in reason

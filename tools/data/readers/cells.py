@@ -112,7 +112,7 @@ def _quotes(path: Path, codec: str, separator: str) -> Form:
 
 def _tried(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -> Form:
     head = list(islice(_text_rows(path, codec, separator, quoting), HEAD))
-    rows = [row for row in head if isinstance(row, BadRow) or not row.is_blank]
+    rows = [row for row in head if (row.kind != "encoding" if isinstance(row, BadRow) else not row.is_blank)]
     widths = Counter(len(row.cells) for row in rows if isinstance(row, Cells))
     width, count = widths.most_common(1)[0] if widths else (0, 0)
     return Form(separator, quoting, width, count / len(rows) if width > 1 and len(rows) > 1 else 0.0, head)

@@ -74,6 +74,8 @@ def named(role: str, columns: Sequence[Column], reading: Reading, tiers: int | N
         return column
     for tier in NAMES[role][:tiers]:
         found = [column for column in columns if key_of(column.name) in tier and any(column.cells)]
+        if len(found) > 1 and role == "label":  # of a number and its name, described() takes the name
+            found = [column for column in found if described(column, columns, Reading()) is not column][:1] or found
         if len(found) > 1:
             raise question(role, columns)
         if found:
@@ -139,7 +141,7 @@ def samples(columns: Sequence[Column]) -> str:
 def one_hot(columns: Sequence[Column]) -> list[Column]:
     """Returns the columns that have nothing but 0 and 1, where there are several and none has the name of a class: they are a class each."""
     found = [column for column in columns if {*column.cells} <= {"0", "1", ""} and any(column.cells) and not _is_index(column)]
-    return found if len(found) > 1 and not any(has_role(column, "label") for column in found) else []
+    return found if len(found) > 1 and not any(has_role(column, "label") for column in columns) else []
 
 
 def are_numbers(cells: Sequence[str]) -> bool:

@@ -50,35 +50,36 @@ def read_table(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     except Unusable as fault:
         yield BadRow(1, *fault.args)
         return
-    yield from read(_data(rows(), head.above, width))
+    yield from read(_data(rows(), head, reading))
 
 
-def _data(rows: Rows, above: int, width: int) -> Rows:
+def _data(rows: Rows, head: Head, reading: Reading) -> Rows:
     """Yields the rows below the header, each with the columns of the table; a BadRow for one with more or fewer."""
+    names, width = [column.name for column in head.columns] if head.has_header else [], len(head.columns)
     for row in rows:
-        if row.line > above:
-            is_whole = isinstance(row, BadRow) or row.is_blank or len(row.cells) == width
-            yield (
-                row
-                if is_whole
-                else BadRow(row.line, f"{_cells(row)}, the table has {width} columns: a cell that holds the separator stands in quotes.")
+        if row.line <= head.above:
+            continue
+        if isinstance(row, BadRow) or row.is_blank or (len(row.cells) == width and row.cells != names):
+            yield row
+        elif row.cells == names:
+            reading.apply("a row that repeats the header was passed over", row.line)
+        else:
+            yield BadRow(
+                row.line,
+                f"{len(row.cells)} cells, but the table has {width} columns: {shown(row.cells)}. A cell with the separator stands in quotes.",
             )
-
-
-def _cells(row: BadRow | Cells) -> str:
-    cells = row.cells if isinstance(row, Cells) else []
-    return f"{len(cells)} cell{'s' * (len(cells) != 1)}, {shown(cells)}"
 
 
 def _head(rows: list[Cells], width: int, reading: Reading) -> Head:
     """Returns the head of a table. Raises Unusable for one without rows, or where it isn't clear if its first row is a header."""
+    if rows and len(rows[0].cells) == width - 1 and sum(map(is_known, rows[0].cells)) > 1:
+        rows = [Cells(rows[0].line, ["", *rows[0].cells]), *rows[1:]]  # as R writes a table: the rows' names have no header
     full = [row for row in rows if len(row.cells) == width and not row.is_blank]
-    start = next((place for place, row in enumerate(full[:ABOVE]) if sum(map(is_known, row.cells)) > 1), -1)
-    if start < 0:
-        start = next((place for place, row in enumerate(full[:ABOVE]) if sum(map(bool, map(str.strip, row.cells))) > 1), 0)
+    wanted = {name.strip() for role, name in reading.fields.items() if role != "sheet"}
+    start = next((place for place, row in enumerate(full[:ABOVE]) if sum(is_known(cell) or cell.strip() in wanted for cell in row.cells) > 1), 0)
     data = full[start:]
     if not data:
-        raise Unusable("no table: there is no row with more than one cell.")
+        raise Unusable("no table: it has no rows.")
     if start:
         reading.apply(f"the rows above row {data[0].line}, a title, were passed over", data[0].line)
     has_header = _has_header(data, reading)
@@ -98,12 +99,11 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
     if "header" in reading.fields:
         return reading.fields["header"].casefold() in ("yes", "true")
     names = {value.strip() for role, value in reading.fields.items() if role != "sheet" and not value.isdecimal()}
-    if any(map(is_known, first)) or names & {*first}:
-        return True
-    if "" in first[1:] or len(set(first)) < len(first) or not rest or any(map(is_tag, first)):
-        return False
     below = [[cells[place] for cells in rest] for place in range(len(first))]
-    if any(map(str.isdecimal, first)) or any(cell and cell in cells for cell, cells in zip(first, below, strict=True)):
+    comes_back = first not in rest and any(cell and cell in cells for cell, cells in zip(first, below, strict=True))
+    if names & {*first} or (any(map(is_known, first)) and not comes_back):
+        return True
+    if comes_back or "" in first[1:] or len(set(first)) < len(first) or not rest or any(map(is_tag, first)) or any(map(str.isdecimal, first)):
         return False
     if any(all(map(str.isdecimal, cells)) or (len(cells) > 3 and min(Counter(cells).values()) > 1) for cells in below) and max(map(len, first)) <= 20:
         return True

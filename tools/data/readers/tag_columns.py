@@ -15,7 +15,7 @@ from functools import partial
 from tools.data.readers.cells import MOST, Cells, Rows
 from tools.data.readers.fields import Unusable
 from tools.data.readers.lines import Line
-from tools.data.readers.roles import LONGEST_CLASS, Column, key_of, named, question
+from tools.data.readers.roles import LONGEST_CLASS, Column, has_role, key_of, named, question
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.tagged import Sentence, tagged_rows
 from tools.data.readers.tags import is_tag
@@ -28,7 +28,8 @@ _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 def sentences_of(columns: Sequence[Column], has_header: bool, has_blanks: bool, reading: Reading) -> Read | None:
     """Returns the reader of a table with tags; None for one that has none. Raises Unusable with a question where the tokens or sentences aren't clear."""
-    found = [column for column in columns if _has_tags(column)]
+    has_tokens = any(has_role(column, "tokens") for column in columns)
+    found = [column for column in columns if _has_tags(column, has_tokens)]
     if not found or "label" in reading.fields:
         return None
     is_sequence = max(len(parts_of(cell)) for column in found for cell in column.cells) > 1
@@ -54,13 +55,16 @@ def parts_of(cell: str) -> list[str]:
             values = read(cell)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(values, list) and all(isinstance(value, str | int) for value in values) and ("," in cell or len(values) < 2):
+        if isinstance(values, list) and all(isinstance(value, str | int) for value in values) and ("," in cell or len(_QUOTED.findall(cell)) < 2):
             return [str(value) for value in values]
     return [one or other for one, other in _QUOTED.findall(cell)] or cell.split()
 
 
-def _has_tags(column: Column) -> bool:
-    """Returns whether nearly all cells of a column are tags or sequences of tags: B-PER, or O and labels, or lists of numbers under a name like ner_tags."""
+def _has_tags(column: Column, has_tokens: bool) -> bool:
+    """Returns whether nearly all cells of a column are tags or sequences of tags: B-PER, or lists of numbers under a name like ner_tags.
+
+    O and labels are tags in sequences, where O is the most frequent, or beside a column of tokens: O may also be a class, as of blood.
+    """
     lists = [parts for cell in column.cells if (parts := parts_of(cell))]
     counts = Counter(tag for tags in lists for tag in tags)
     if not counts or not (is_tag(lists[0][0].upper()) or counts["O"] or key_of(column.name) in _NUMBERED):
@@ -69,8 +73,8 @@ def _has_tags(column: Column) -> bool:
         return len(counts) > 1 and (min(counts["O"] + counts["o"], 1) or max(map(len, lists)) > 1) > 0
     if key_of(column.name) in _NUMBERED and all(map(str.isdecimal, counts)):
         return max(map(len, lists)) > 1
-    # Labels without B- and I-: more tokens are O than anything else.
-    return len(counts) > 1 and counts.most_common(1)[0][0] == "O" and all(len(tag) <= LONGEST_CLASS for tag in counts)
+    is_bare = has_tokens if max(map(len, lists)) == 1 else counts.most_common(1)[0][0] == "O"
+    return is_bare and len(counts) > 1 and counts["O"] > 0 and all(len(tag) <= LONGEST_CLASS for tag in counts)
 
 
 def _sentence_a_row(others: Sequence[Column], tags: Column, reading: Reading) -> Read:
@@ -122,19 +126,22 @@ def _token_a_row(others: Sequence[Column], tags: Column, has_blanks: bool, readi
 
 
 def _joined_rows(rows: Rows, tokens: int, tags: int, sentence: int | None) -> Iterator[Sentence | BadRow]:
-    """Yields the sentences of rows that hold a token each; a BadRow for one with a row that can't be read."""
+    """Yields the sentences of rows that hold a token each; a BadRow for one with a row that can't be read, or behind which one begins: it may belong to either."""
     number, bad = "", None
     own: list[Cells] = []
+    last: Cells | BadRow | None = None
     for row in rows:
         if not isinstance(row, BadRow) and (row.is_blank or (sentence is not None and row.cells[sentence].strip() not in ("", number))):
             if own or bad:
                 yield bad or _sentence(own, tokens, tags)
-            own, bad = [], None
+            lost = isinstance(last, BadRow) and not row.is_blank
+            own, bad = [], BadRow(row.line, "the row before this sentence can't be read, and may be part of it.") if lost else None
         if isinstance(row, BadRow):
             bad = bad or row
         elif not row.is_blank:
             own.append(row)
             number = (sentence is not None and row.cells[sentence].strip()) or number
+        last = row
     if own or bad:
         yield bad or _sentence(own, tokens, tags)
 
