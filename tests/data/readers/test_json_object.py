@@ -108,6 +108,11 @@ def test_objects_before_a_fault_are_kept_and_the_end_of_the_file_is_told_from_a_
     assert (len(good), isinstance(last, BadRow) and last.kind) == (2, "json")
 
 
+def test_a_key_that_stands_twice_in_an_object_that_is_cut_off_is_no_exception(tmp_path: Path) -> None:
+    [bad] = read(tmp_path, '{\n"text": "甲",\n"a": {"b": 1, "b": 2},\n"c": ')
+    assert isinstance(bad, BadRow)
+
+
 def test_a_damaged_first_line_of_many_leaves_the_others_readable(tmp_path: Path) -> None:
     lines = "\n".join(map(json.dumps, ROWS))
     for damaged in (lines[1:], lines[:12] + "\n" + lines, "{\n" + lines, "{'text': 1}\n" + lines):

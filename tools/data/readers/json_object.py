@@ -62,14 +62,11 @@ def _objects(file: Whole, position: int, parse: Parse, reading: Reading) -> Iter
     while position < len(text):
         line, counted = line + text.count("\n", counted, position), position
         try:
-            value, position = DECODER.raw_decode(text, position)
-            yield row_of(line, value, parse, reading)
-        except Unusable as fault:
-            yield key_twice(line, fault, is_first=counted == start)
-            position = ANY.raw_decode(text, position)[1]
+            row, position = _object_at(text, position, line, parse, reading, is_first=position == start)
         except (ValueError, RecursionError) as error:
             yield cut_off(line, file, error)
             return
+        yield row
         position = skip(text, position)
         position = skip(text, position + 1) if text.startswith(",", position) else position
     if file.fault:
@@ -112,12 +109,14 @@ def _rows_under(file: Whole, wrapped: list[Member], parse: Parse, reading: Readi
             yield element if isinstance(element, BadRow) else named(row_of(*element[:2], parse, reading), element[2])
     else:
         for one in wrapped:
-            yield named(_row_at(file.text, one, parse, reading), f"row {shown(one.key)}")
+            row, _ = _object_at(file.text, one.start, line_of(file.text, one.start), parse, reading)
+            yield named(row, f"row {shown(one.key)}")
 
 
-def _row_at(text: str, member: Member, parse: Parse, reading: Reading) -> RawRow | BadRow:
-    line = line_of(text, member.start)
+def _object_at(text: str, start: int, line: int, parse: Parse, reading: Reading, *, is_first: bool = False) -> tuple[RawRow | BadRow, int]:
+    """Returns the row of the object at `start`, and where it ends. Raises ValueError or RecursionError for what isn't JSON."""
     try:
-        return row_of(line, DECODER.raw_decode(text, member.start)[0], parse, reading)
+        value, end = DECODER.raw_decode(text, start)
     except Unusable as fault:
-        return key_twice(line, fault, is_first=False)
+        return key_twice(line, fault, is_first), ANY.raw_decode(text, start)[1]
+    return row_of(line, value, parse, reading), end
