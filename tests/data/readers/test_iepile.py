@@ -43,6 +43,12 @@ def test_texts_that_are_asked_for_different_labels_are_doubted(tmp_path: Path) -
     assert "2 sets" in next(iter(reading.doubts))
 
 
+def test_a_test_files_answer_is_its_label(tmp_path: Path) -> None:
+    row = asked("张三在北京", {"人物": ["张三"]})
+    answer = json.dumps([{"entity": "张三", "entity_type": "人物"}], ensure_ascii=False)
+    assert seen(read(tmp_path, [{"id": "x", "instruction": row["instruction"], "label": answer}])[0]) == [(1, "张三在北京", [("人物", "张三", 0)])]
+
+
 def test_nan_is_no_entity_and_a_chat_has_the_same_question(tmp_path: Path) -> None:
     row = asked("张三在北京", {"人物": "NAN"})
     chat = {"conversations": [{"from": "human", "value": row["instruction"]}, {"from": "gpt", "value": row["output"]}]}

@@ -142,6 +142,7 @@ def test_offsets_in_utf16_units_are_converted_where_only_they_fit(
         (task("x", {"type": "labels", "value": {"start": 0, "end": 1, "text": 1, "labels": ["a"]}}), "type", "'text' must be a string"),
         (task("x", {"type": "choices", "value": {"choices": "a"}}), "type", "'choices' must be a list of strings"),
         (task("x", {"type": "hypertextlabels", "value": {"start": "/p[1]", "hypertextlabels": ["a"]}}), "named", "'hypertextlabels' aren't offsets"),
+        ({"question": "x", "label": "a"}, "type", "without the 'annotation_id'"),
         ({"text": "x", "label": ["a"]}, "type", "'label' must be a list of spans"),
         ({"text": "x", "label": 3}, "type", "'label' must be a list of spans"),
     ],

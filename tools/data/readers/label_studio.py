@@ -77,8 +77,11 @@ class _Export:
         data, results, names = self._min_parts(task)
         _refuse_elsewhere(results)
         text = self._text.of(data, results, "named" if "annotation_id" in task else "type")
-        if not names and task.get("annotation_id") is None:
+        is_sure = task.get("annotation_id") is not None
+        if not names and not is_sure:
             raise Unusable(f"no annotation in the row; its keys are {shown(list(task))}.", "unannotated")
+        if not is_sure and "text" not in data and any(isinstance(task[name], str) for name in names):
+            raise Unusable(f"a text and a class, without the 'annotation_id' that JSON-MIN has; its keys are {shown(list(task))}.")
         others = [key for key, value in data.items() if isinstance(value, str) and value != text]
         if not names and others and not self._text.annotated:
             raise Unusable(f"one of the fields {', '.join(map(shown, others))} may be the class: fields.label={others[0]} says so.", "named")

@@ -33,6 +33,7 @@ CHINESE = {
 }
 # The field of a list of turns, with the names of the role and of the words in each.
 CHATS = {"conversations": (("from", "role"), ("value", "content")), "messages": (("role", "from"), ("content", "value"))}
+SIDES = {"human": "input", "assistant": "output"}  # of Firefly's and XTuner's `conversation`
 ROLES = {
     **dict.fromkeys(("system",), "system"),
     **dict.fromkeys(("human", "user"), "user"),
@@ -58,6 +59,10 @@ def turns_of(row: dict[str, Any]) -> Turns:
     row = {canonical(key): value for key, value in row.items()}
     if key := next((key for key in CHATS if isinstance(row.get(key), list)), ""):
         return _chat(row, key)
+    if isinstance(one := row.get("conversation"), list):
+        if len(one) != 1 or not isinstance(one[0], dict):
+            raise Unusable(f"one question and one answer are needed, 'conversation' has {len(one)} turns.", "named")
+        row = {**row, **{SIDES.get(key, key): value for key, value in one[0].items()}}
     answered = next((key for key in ANSWERED if key in row), "")
     asked = {key: row[key] for key in ASKED if isinstance(row.get(key), str) and row[key].strip()}
     if any(one in asked.get("text", "") for key, one in asked.items() if key != "text"):
