@@ -36,3 +36,8 @@ def test_rows_on_one_line_are_compared_one_by_one(give: Callable[..., Path]) -> 
     path = give(b"[" + b",".join(line for line in lines(*rows).splitlines()) + b"]")
     with pytest.raises(ToolError, match=r"two readers read its rows differently; row 1 as each reads it"):
         guess(path)
+
+
+def test_a_reader_that_takes_tags_for_classes_is_no_rival_of_one_that_reads_them(give: Callable[..., Path]) -> None:
+    rows = [{"text": f"张 三 在 第 {n} 天", "label": "B-PER I-PER O O O O"} for n in range(12)]
+    assert (guess(give(lines(*rows))).reader, guess(give(lines(*rows))).entities) == ("tokens", {"PER": 12})

@@ -63,9 +63,8 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
     """Returns why labels may not be labels, with the option that gives the right ones where there is one; empty where nothing speaks against them."""
     total, tokens = labels.total(), sum(trial.tokens for trial in trials)
     if kind == "classification" and labels:
-        tags = {label: n for label, n in labels.items() if _TAGS.fullmatch(label)}
-        if sum(tags.values()) * 2 > total and any(label != "O" for label in tags):
-            return f"its classes look like tags of tokens ({_few(tags)}), not like classes of texts"
+        if are_tags(labels):
+            return f"its classes look like tags of tokens ({_few(labels)}), not like classes of texts"
         if tokens * 2 > total >= ENOUGH:
             return f"{tokens:,} of its {total:,} texts are one character or one word: it looks like columns of tokens, and their classes ({_few(labels)}) like tags"
         if not said.numbers and all(map(_NUMBER.fullmatch, labels)):
@@ -77,6 +76,12 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
     if total >= ENOUGH and len(labels) > 0.8 * total:
         return f"{_many(labels)} in {total:,} annotations: nearly each has one of its own, as a field of free text has"
     return ""
+
+
+def are_tags(classes: Counter[str]) -> bool:
+    """Returns whether most classes are tags of tokens: 'B-PER', or 'O O B-PER I-PER'."""
+    tags = {label: n for label, n in classes.items() if _TAGS.fullmatch(label)}
+    return sum(tags.values()) * 2 > classes.total() and any(label != "O" for label in tags)
 
 
 def _many(labels: Counter[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tools.data.readers import READERS
 from tools.data.readers.row import BadRow, RawRow
+from tools.data.scaffold.labels import are_tags
 from tools.data.scaffold.said import Said, option
 from tools.data.scaffold.trials import FORMS, Trial, held, place
 from tools.errors import ToolError
@@ -25,8 +26,9 @@ Row = RawRow | BadRow
 def best_of(trials: list[Trial], path: Path, name: str, said: Said) -> Trial:
     """Returns the trial that finds most in the file; equals are decided by their order. Raises ToolError where a rival reads a row differently.
 
-    A reader that refuses more than a tenth of the rows is no rival, and neither is one that has more strings that aren't at their offsets.
+    A reader that refuses more than a tenth of the rows is no rival, and neither is one that has more strings that aren't at their offsets, or takes tags for classes.
     """
+    trials = [trial for trial in trials if not are_tags(trial.classes)] or trials
     first = max(trials, key=lambda trial: trial.seen)
     for rival in trials:
         tried = rival.rows + rival.refusals - rival.refused["unannotated"]
