@@ -38,7 +38,7 @@ def test_words_of_scripts_with_spaces_get_spaces_and_everything_else_none(tokens
 
 @pytest.mark.parametrize(
     ("tokens", "text"),
-    [([""], ""), (["\u3000", "甲"], "\u3000甲"), (["ab", "", "乙"], "ab乙"), (["用", "ab", " ", "cd", " ", "ef"], "用ab cd ef")],
+    [([], ""), ([""], ""), (["\u3000", "甲"], "\u3000甲"), (["ab", "", "乙"], "ab乙"), (["用", "ab", " ", "cd", " ", "ef"], "用ab cd ef")],
 )
 def test_empty_tokens_and_spaces_keep_their_places(tokens: list[str], text: str) -> None:
     found, at_places, _ = joined(tokens)
@@ -87,3 +87,8 @@ def test_numbers_of_places_in_words_are_taken_off() -> None:
 @pytest.mark.parametrize("tokens", [["第0", "第0"], ["10", "21"], ["科0", "技1", "园"], ["用", "iPhone15", "看"]])
 def test_numbers_that_are_text_stay(tokens: list[str]) -> None:
     assert not joint_of([tokens], Reading()).numbered
+
+
+@pytest.mark.parametrize("sentences", [[["a"], []], [["We", "met"], []], [["科0", "技1"], []], [[]]])
+def test_a_sentence_without_a_token_has_an_empty_text(sentences: list[list[str]]) -> None:
+    assert joint_of(sentences, Reading()).text([]) == ("", range(0))

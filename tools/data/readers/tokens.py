@@ -56,7 +56,7 @@ class Joint:
 
     def _spaced(self, text: str, tokens: Sequence[str]) -> list[str]:
         """Returns the tokens, some with a space before them; nothing where none needs one."""
-        if self.spaces == "unknown" and len(text) == len(tokens):
+        if not tokens or (self.spaces == "unknown" and len(text) == len(tokens)):
             return []
         if self.spaces == "sentences":
             needed = _needed
@@ -96,7 +96,7 @@ def unnumbered(tokens: Iterable[str]) -> list[str] | None:
 
 def _are_numbered(sentences: Sequence[Sequence[str]]) -> bool:
     """Returns whether the tokens of nearly every sentence end in their place in a word, and words are more than single characters or numbers."""
-    numbered = [sentence for sentence in sentences if sentence[0].endswith("0") and unnumbered(sentence)]
+    numbered = [sentence for sentence in sentences if "".join(sentence[:1]).endswith("0") and unnumbered(sentence)]
     tokens = [token for sentence in numbered for token in sentence]
     if len(numbered) < 0.95 * len(sentences) or all(token.endswith("0") for token in tokens):
         return False
