@@ -1,6 +1,7 @@
 """The reader of a raw file is guessed from its rows. Files below the checkout stay where they are; others are copied; a single file is divided."""
 
 import codecs
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,9 @@ from tools.errors import ToolError
 # The bytes of a file, its reader, and the line of its first annotation.
 SHAPES = {
     "cluener": (lines(CLUENER), "cluener", 1),
+    "cluener, compressed": (gzip.compress(lines(CLUENER)), "cluener", 1),
+    "Label Studio, compressed": (gzip.compress(json.dumps([STUDIO]).encode()), "label_studio", 1),
+    "BIO, compressed": (gzip.compress(BIO.encode()), "bio", 1),
     "ccfbdci": (lines(CCFBDCI), "ccfbdci", 1),
     "doccano": (lines({"id": 1, "text": TEXT, "label": [[0, 2, "PER"], [3, 5, "GPE"]], "Comments": []}), "doccano", 1),
     "doccano, with relations": (lines({"id": 1, "text": TEXT, "entities": OFFSETS, "relations": []}), "doccano", 1),

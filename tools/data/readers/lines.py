@@ -46,6 +46,12 @@ class _Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._file.read(len(buffer))
