@@ -336,6 +336,17 @@ def test_the_text_is_where_the_annotated_strings_stand(tmp_path: Path, data: dic
     assert any(field in rule for rule in reading.applied) == (field != "text")
 
 
+def test_a_string_that_stands_in_another_field_by_chance_settles_nothing(tmp_path: Path) -> None:
+    tasks = [
+        {
+            "data": {"text": f"\r\n去北京{number}", "title": "去北京吗" if number == 1 else "无题"},
+            "annotations": [{"result": [span(1, 3, "北京", "LOC")]}],
+        }
+        for number in range(3)
+    ]
+    assert [row.text for row in spoken(tmp_path, tasks)[0] if isinstance(row, RawRow)] == ["\r\n去北京0", "\r\n去北京1", "\r\n去北京2"]
+
+
 def test_where_several_fields_may_be_the_text_the_task_says_which(tmp_path: Path) -> None:
     task = {"data": {"title": "北京大学很大", "body": "北京大学很大。"}, "annotations": [{"result": [LONG]}]}
     [row], _ = spoken(tmp_path, [task])

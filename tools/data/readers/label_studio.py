@@ -21,7 +21,7 @@ from typing import Any
 
 from tools.data.readers.fields import Unusable, from_utf16, offset, slice_of, string, strings
 from tools.data.readers.json_list import json_rows
-from tools.data.readers.label_studio_annotators import Annotators, annotations_of
+from tools.data.readers.label_studio_annotators import Annotators, annotations_of, name_of
 from tools.data.readers.label_studio_text import TextField, check_address
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
@@ -150,8 +150,8 @@ class _Export:
 
 def _item(task: dict[str, Any]) -> str:
     """Returns what a message calls a task: by its id, as Label Studio's own list of tasks does."""
-    number = task.get("id")
-    return f"task {shown(number).strip(chr(39))}" if isinstance(number, int | str) and not isinstance(number, bool) and number != "" else ""
+    name = name_of(task.get("id"))
+    return f"task {name}" if name else ""
 
 
 def _kind_of(value: dict[str, Any]) -> str:

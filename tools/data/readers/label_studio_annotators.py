@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tools.data.readers.fields import Unusable, objects
+from tools.data.readers.fields import Unusable, is_offset, objects
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 
 PREDICTIONS = "predictions"
@@ -54,11 +54,16 @@ def _instead(task: dict[str, Any], cancelled: int, has_predictions: bool) -> str
     return f", it has predictions, which a model made; fields.annotator={PREDICTIONS} takes them" if has_predictions else ""
 
 
+def name_of(value: Any) -> str:
+    """Returns an id as messages write it, a number or a string; empty for anything else."""
+    if is_offset(value):
+        return str(value)
+    return shown(value).strip("'") if isinstance(value, str) else ""
+
+
 def _annotator(value: Any) -> str:
     """Returns an annotator as an export names him: a number, or an object with id and email."""
-    if isinstance(value, dict):
-        value = value.get("id", value.get("email"))
-    return shown(value).strip("'") if isinstance(value, int | str) else NOBODY
+    return name_of(value.get("id", value.get("email")) if isinstance(value, dict) else value) or NOBODY
 
 
 class Annotators:

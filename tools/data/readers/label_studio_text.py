@@ -96,16 +96,18 @@ def _strings(data: dict[str, Any]) -> list[str]:
 
 
 def _where_strings_stand(tasks: Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]) -> str:
-    """Returns the only field in which the spans' strings stand at their offsets; 'text' or empty where the strings don't settle it."""
+    """Returns the only field in which most spans' strings stand at their offsets; empty where the strings don't settle it."""
     stands: Counter[str] = Counter()
+    spans = 0
     for data, results in tasks:
         for value in (result.get("value") for result in results):
             if isinstance(value, dict) and isinstance(value.get("text"), str) and is_offset(value.get("start")) and is_offset(value.get("end")):
+                spans += 1
                 stands.update(
                     key for key, text in data.items() if isinstance(text, str) and _stands(text, value["text"], value["start"], value["end"])
                 )
     (first, most), (_, next_most) = [*stands.most_common(2), ("", 0), ("", 0)][:2]
-    if stands["text"] * 2 > most or most < 2 * next_most:
+    if 2 * stands["text"] > most or most < 2 * next_most or 2 * most <= spans:
         return ""
     return first
 
