@@ -104,5 +104,5 @@ def test_a_row_whose_offsets_are_within_a_character_is_bad() -> None:
 
 def test_a_case_shows_both_strings_in_their_sentence() -> None:
     case = case_of(RawRow(2, "合同甲方：林晓", [], sliced=True), (5, 7), (4, 6))
-    assert case.shown(CRLF) == "line 2: '：林' as code-points, '林晓' as crlf-as-one: …合同甲方：林晓…"
-    assert case_of(RawRow(2, "甲", [], sliced=True, item="row 5"), (0, 1), None).shown(INCLUSIVE).startswith("row 5: nothing as")
+    assert case.shown(CRLF) == "'：林' as code-points, '林晓' as crlf-as-one: …合同甲方：林晓…"
+    assert case_of(RawRow(2, "甲", [], sliced=True, item="row 5"), (0, 1), None).shown(INCLUSIVE).startswith("nothing as")

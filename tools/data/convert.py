@@ -56,7 +56,9 @@ def _convert_and_show(task: Task, out: Path) -> int:
         if split.refused or split.repeated:
             print(f"  rows left out, with reasons: {split.skipped}")
     for gone, paths in left_over(task, out).items():
-        print(f"look: {paths[0]}: the task no longer has the split '{gone}', whose texts may be trained on now. To remove it: rm {' '.join(map(str, paths))}")
+        print(
+            f"look: {paths[0]}: the task no longer has the split '{gone}', whose texts may be trained on now. To remove it: rm {' '.join(map(str, paths))}"
+        )
     excerpts = splits[0].excerpts
     print(*excerpts.lines(), *(f"look: {doubt}" for doubt in excerpts.doubts()), sep="\n", flush=True)
     return 0
@@ -199,10 +201,9 @@ def _heed(evidence: dict[Path, Evidence], task: Task, sources: dict[str, Source]
             source.reading.doubt(f"{source.path}: {doubt}")
     if speaking := {path: verdict for path, verdict in verdicts.items() if verdict.stops}:
         lines = [line for path, verdict in speaking.items() for line in verdict.lines(path)]
-        advice = next(iter(speaking.values())).advice(task.path)
-        raise ToolError(
-            "\n".join([*lines, f"Nothing was written. {advice}. For a copy that is read so: {command('check', task, ['--fix'])}."]), WANTING
-        )
+        first = next(iter(speaking.values()))
+        copy = f" For a copy that is read so: {command('check', task, ['--fix'])}." if first.take else ""
+        raise ToolError("\n".join([*lines, f"Nothing was written. {first.advice(task.path)}.{copy}"]), WANTING)
 
 
 def _repeat(number: int, row: RawRow, seen: dict[int, tuple[int, str, int]]) -> str:

@@ -54,7 +54,10 @@ class Verdict(NamedTuple):
 
     def lines(self, path: Path) -> list[str]:
         """Returns the reasons and the cases, one a line."""
-        return [*(f"{path}: {sentence}" for sentence in self.sentences), *(f"  {case}" for _, case in self.cases)]
+        return [
+            *(f"{path}: {sentence}" for sentence in self.sentences),
+            *(f"  {case.item or f'line {case.line}'}: {message}" for case, message in self.cases),
+        ]
 
     def advice(self, task: Path) -> str:
         """Returns how to answer, as a sentence; `task` is the task file."""
@@ -170,9 +173,9 @@ class Evidence:
     def _doubt(self, votes: Counter[Pair], rivals: list[str], inclusive: int, exclusive: int) -> str:
         for reading in rivals:
             spoken, kept = votes[reading, OWN], votes[OWN, reading]
-            if spoken and spoken * RARELY >= kept:
+            if spoken > 1 and spoken * RARELY >= kept:
                 return f"{spoken:,} spans are cut out wrongly as {OWN} and whole as {reading}, {kept:,} the other way round: the file may mix two ways of counting"
-            if not spoken and not kept:
+            if not kept and not spoken:
                 differ = self._differ[reading, OWN]
                 return f"{differ:,} spans are others if offsets count {MEANING[reading]}, and nothing in the file tells; look at them, then write offsets: {OWN} or offsets: {reading}"
         if self._ends.never_free:

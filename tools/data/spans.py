@@ -51,7 +51,7 @@ class Case(NamedTuple):
     def shown(self, reading: str) -> str:
         """Returns the case as a message shows it; `reading` is the better one."""
         better, worse = (quoted(string) if string else "nothing" for string in self.strings)
-        return one_line(f"{self.item or f'line {self.line}'}: {worse} as {OWN}, {better} as {reading}: {self.around}")
+        return one_line(f"{worse} as {OWN}, {better} as {reading}: {self.around}")
 
 
 def is_plain(text: str) -> bool:

@@ -110,13 +110,14 @@ def _about_copy(copy: MendedCopy) -> list[str]:
 def _next(diagnosis: Diagnosis, copy: MendedCopy | None, words: list[str]) -> str:
     """Returns the next command: the conversion, or a check that mends or has to pass first."""
     task, run = diagnosis.task, diagnosis.cutoff.run if diagnosis.cutoff else None
+    answers = list(dict.fromkeys(answer for verdict in diagnosis.verdicts.values() if verdict.stops for answer in verdict.answers))
+    if len(answers) > 1 or (answers and not copy):
+        return f"write offsets: {' or offsets: '.join(answers)} in {task.path}, then {command('check', task, words, run)}"
     if copy and copy.changes:
         trained = diagnosis.splits.trained
         if not copy.accounts[trained].rows_out:
             return f"correct the raw files: no row of {trained} could be mended"
         return command("data", task, copy.words_instead_of(words))
-    if answers := list(dict.fromkeys(answer for verdict in diagnosis.verdicts.values() if verdict.stops for answer in verdict.answers)):
-        return f"write offsets: {' or offsets: '.join(answers)} in {task.path}, then {command('check', task, words, run)}"
     if diagnosis.findings.mendable() and not copy:
         return command("check", task, ["--fix", *words], run) + "   (writes a mended copy), or correct the raw files"
     if diagnosis.findings.total(ERROR):
