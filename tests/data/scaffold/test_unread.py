@@ -87,3 +87,23 @@ def test_a_reader_that_was_asked_for_and_reads_nothing_is_an_error(checkout: Pat
         made(give(lines(CLUENER)), reader="doccano")
     with pytest.raises(ToolError, match=r"unknown reader 'cluner'\. Did you mean 'cluener'"):
         made(give(lines(CLUENER)), reader="cluner")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("{'text': '李雷在北京', 'label': [[0, 2, 'PER']]}\n", "it is Python's repr"),
+        ("[{'text': '李雷在北京', 'label': [[0, 2, 'PER']]}]", "it is Python's repr"),
+        ('{"text": "李雷在北京", "label": {"PER": {"李雷": [[0, 1]]}, "PER": {"北京": [[3, 4]]}}}\n', "the key 'PER' stands twice"),
+        ('{"data": [{"text": "李雷在北京", "label": [[0, 2, "PER"]]}, {"text": "韩', "the file ends in the middle of this row"),
+        ('{"train": [{"text": "李雷"}], "dev": [{"text": "北京"}]}', "several lists of rows, 'train', 'dev'"),
+    ],
+)
+def test_what_begins_like_json_is_judged_by_the_readers_of_json_and_the_first_thing_said_is_what_matters(
+    checkout: Path, give: Callable[..., Path], data: str, said: str
+) -> None:
+    with pytest.raises(ToolError) as error:
+        made(give(data.encode()))
+    first, verdict, *rest = str(error.value).splitlines()
+    assert said in verdict
+    assert rest == ["The known formats: docs/own-data.md"]

@@ -33,7 +33,7 @@ def explain(path: Path, name: str, reader: str | None, said: Said = NOTHING) -> 
     if known := _known(path):
         return f"{title}\n{known}\nThe known formats: {PAGE}"
     tried = heads(path, said)
-    if verdicts := [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"]:
+    if verdicts := _verdicts(path, tried):
         return "\n".join([title, *dict.fromkeys(verdicts), *_answer(verdicts), f"The known formats: {PAGE}"])
     if len(bare := [trial for trial in tried if trial.refused["unannotated"] > trial.refusals / 2]) == 1 and bare[0].first_bad:
         what = f"It looks like {FORMS[bare[0].reader].name}, and has nothing to learn from: {bare[0].first_bad.reason}"
@@ -52,6 +52,17 @@ def _known(path: Path) -> str:
     if not head.strip():
         return "It is empty."
     return kind_of_value(path) or kind_of_text(head.decode("utf-8", "replace"))
+
+
+def _verdicts(path: Path, tried: list[Trial]) -> list[str]:
+    """Returns what readers say about the whole file; about a file that begins as JSON does, what the readers of JSON say."""
+    first = next(text_lines(path), None) if path.is_file() else None
+    begins = first.text.lstrip()[:1] if first and not isinstance(first, BadRow) else ""
+    kinds = ("named", "truncated") if begins == "{" else ("named",)
+    of_json = [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind in kinds and FORMS[trial.reader].is_json]
+    if begins and begins in "{[(" and of_json:
+        return of_json
+    return [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"]
 
 
 def _answer(verdicts: list[str]) -> list[str]:
