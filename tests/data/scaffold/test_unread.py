@@ -104,6 +104,6 @@ def test_what_begins_like_json_is_judged_by_the_readers_of_json_and_the_first_th
 ) -> None:
     with pytest.raises(ToolError) as error:
         made(give(data.encode()))
-    first, verdict, *rest = str(error.value).splitlines()
+    _, verdict, *rest = str(error.value).splitlines()
     assert said in verdict
     assert rest == ["The known formats: docs/own-data.md"]

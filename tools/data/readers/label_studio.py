@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, from_utf16, offset, slice_of, string, strings
+from tools.data.readers.fields import Unusable, from_utf16, in_string, offset, slice_of, string, strings
 from tools.data.readers.json_list import json_rows
 from tools.data.readers.label_studio_annotators import Annotators, annotations_of, name_of
 from tools.data.readers.label_studio_text import TextField, check_address
@@ -103,7 +103,7 @@ class _Export:
 
     def _min_results(self, key: str, value: Any) -> list[dict[str, Any]] | None:
         """Returns a JSON-MIN field as the results of an annotation, or None if it is another field."""
-        if isinstance(value, str) and (key == self._choice if self._choice else key in _CHOICE_NAMES):
+        if isinstance(value, str) and in_string(value) is value and (key == self._choice if self._choice else key in _CHOICE_NAMES):
             return [{"from_name": key, "value": {"choices": [value]}}]
         if isinstance(value, dict) and "choices" in value:
             return [{"from_name": key, "value": value}]
