@@ -1,5 +1,6 @@
 """Cells: separators, quotes, encodings, lines and sheets."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,12 @@ def test_a_damaged_workbook_is_named(tmp_path: Path) -> None:
     path.write_bytes(data[:start] + b"\xff" * 40 + data[start + 40 :])
     with pytest.raises(Unusable, match="the workbook can't be read"):
         open_table(path, Reading())
+
+
+def test_the_command_for_a_table_in_markdown_makes_one_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "FILE"
+    path.write_text("| text | label |\n| --- | :---: |\n| 好 的 | 体育 |\n", encoding="utf-8")
+    with pytest.raises(Unusable, match="Markdown") as error:
+        open_table(path, Reading())
+    subprocess.run(error.value.args[0].partition("convert it: ")[2], shell=True, check=True, cwd=tmp_path)
+    assert [row.cells for row in open_table(tmp_path / "FILE.tsv", Reading())[1]() if isinstance(row, Cells)] == [["text", "label"], ["好 的", "体育"]]

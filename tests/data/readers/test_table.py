@@ -96,6 +96,17 @@ def test_a_title_above_the_header_is_passed_over(read: Read, title: str) -> None
     assert [text for _, text, _ in pairs(read(f"{title}文本,标签\n好,体育\n坏,财经\n"))] == ["好", "坏"]
 
 
+def test_columns_and_names_that_are_empty_are_no_rows(read: Read) -> None:
+    rows = read("v1,v2,,\n" + "".join(f"{['ham', 'spam'][n % 2]},message number {n},,\n" for n in range(8)))
+    assert pairs(rows)[0] == (2, "message number 0", "ham")
+
+
+def test_a_column_that_tells_train_and_dev_apart_is_doubted(read: Read) -> None:
+    reading = Reading()
+    assert len(pairs(read("text,label,split\n好,体育,train\n坏,财经,test\n", reading))) == 2
+    assert "'split' tells rows of train and dev apart" in "".join(reading.doubts)
+
+
 def test_a_header_that_stands_again_is_passed_over(read: Read) -> None:
     assert pairs(read("text,label\n好,体育\ntext,label\n坏,财经\n")) == [(2, "好", "体育"), (4, "坏", "财经")]
 
@@ -114,6 +125,9 @@ def test_a_header_without_a_name_for_the_rows_names_is_one_as_r_writes_it(read: 
         ("好评论一句话,坏,中\n好一点点,1,0\n差一点点,0,1\n又好又便宜,1,0\n", "hold 0 or 1, a column for each class"),
         ("text_a,text_b,label\n好,坏,是\n中,大,否\n", "two texts a row, of which 'text_b' is the second"),
         ("Word,Class\nLondon,city\nParis,city\nOslo,city\nRiver,thing\n", "'Word' seems to hold tokens, not texts"),
+        ("text,entity,start,end,label\n李雷在家,李雷,0,2,PER\n李雷在家,家,3,4,LOC\n", "a row seems to be an entity, which has its place in 'start'"),
+        ("text,人名,地名\n李雷在北京,李雷,北京\n韩梅在上海,韩梅,上海\n王芳在北京,王芳,北京\n张明在上海,张明,上海\n", "stands in the text"),
+        ("| text | label |\n|------|:---:|\n| 好 | 体育 |\n| 坏 | 财经 |\n", "a table in Markdown. To convert it: grep"),
         ('id,text,label\n1,张三,"[{""start"":0,""end"":2,""labels"":[""PER""]}]"\n', "hold JSON"),
     ],
 )

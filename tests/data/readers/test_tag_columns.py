@@ -51,6 +51,8 @@ def test_a_cell_of_several_is_parted_as_it_was_written(cell: str, parts: list[st
         "text,tags\n李 雷 在 家,B-PER I-PER O O\n",
         "text,label\n李雷在家,B-PER I-PER O O\n",
         "tokens,ner_tags\n\"['李', '雷', '在', '家']\",\"['B-PER', 'I-PER', 'O', 'O']\"\n",
+        'text,label\n李雷在家,"B-PER,I-PER,O,O"\n',
+        'text,label\n"李,雷,在,家","B-PER,I-PER,O,O"\n',
         "id,句子,实体标注\n7,李雷在家,B-PER I-PER O O\n",
     ],
 )

@@ -30,6 +30,8 @@ HEAD = 1000
 MOST = 0.9  # of the first rows have one number of cells
 SEPARATORS = ("\t", ",", ";", "|")
 _LONGEST = 1 << 24  # characters of a cell; a quote that isn't closed would run to the end of the file
+_RULE = re.compile(r"[\s|]*:?-{3,}:?\s*\|[-:|\s]*")
+_FROM_MARKDOWN = r"grep -v '^[|: -]*$' FILE | sed 's/^| *//; s/ *|$//; s/ *| */\t/g' > FILE.tsv"
 _NOT_TEXT = re.compile("[\udc80-\udcff\0]")  # a byte that isn't UTF-8, as it was decoded; or NUL
 
 
@@ -87,6 +89,8 @@ def _form(path: Path, codec: str, reading: Reading) -> Form:
         raise Unusable(bad[0].reason, "encoding")
     if not forms:
         raise Unusable("no table: its lines have no separator (comma, tab, semicolon or bar), or differ in the number of cells.")
+    if any(form.separator == "|" and isinstance(row, Cells) and _RULE.fullmatch("|".join(row.cells)) for form in forms for row in form.head[1:3]):
+        raise Unusable(f"a table in Markdown. To convert it: {_FROM_MARKDOWN}", "named")
     form = max(forms, key=lambda form: (_knows_names(form), form.share, -SEPARATORS.index(form.separator)))
     if form.quoting == csv.QUOTE_NONE and any(cell.startswith('"') for row in form.head if isinstance(row, Cells) for cell in row.cells):
         reading.apply("quotes are characters of the text, since they don't enclose cells")

@@ -22,12 +22,14 @@ from pathlib import Path
 from tools.data.readers.cells import HEAD, Cells, Rows, open_table
 from tools.data.readers.class_names import ask_for_names, class_of, separator_of
 from tools.data.readers.fields import Unusable
-from tools.data.readers.roles import Column, described, has_role, is_known, one_hot, repeats, samples, text_and_label
+from tools.data.readers.roles import Column, are_numbers, described, has_role, is_known, key_of, one_hot, repeats, samples, text_and_label
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.tag_columns import Read, sentences_of
 from tools.data.readers.tags import is_tag
 
 ABOVE = 5  # rows that may stand above the header
+_SPLITS = {"train", "training", "dev", "valid", "validation", "val", "eval", "test"}
+_STARTS = {"start", "begin", "startidx", "startindex", "startoffset", "startpos", "startposition", "offset", "开始", "起始", "开始位置", "起始位置"}
 _JSON = re.compile(r"\s*[\[{]\s*[{\"\[]")
 
 
@@ -99,7 +101,10 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
     if "header" in reading.fields:
         return reading.fields["header"].casefold() in ("yes", "true")
     names = {value.strip() for role, value in reading.fields.items() if role != "sheet" and not value.isdecimal()}
-    below = [[cells[place] for cells in rest] for place in range(len(first))]
+    full = [place for place in range(len(first)) if any(cells[place] for cells in rest)]
+    first = [first[place] for place in full]
+    rest = [[cells[place] for place in full] for cells in rest]
+    below = [[cells[place] for cells in rest] for place in range(len(full))]
     comes_back = first not in rest and any(cell and cell in cells for cell, cells in zip(first, below, strict=True))
     if names & {*first} or (any(map(is_known, first)) and not comes_back):
         return True
@@ -128,6 +133,7 @@ def _classes(head: Head, reading: Reading, path: Path) -> Read:
         )
     text, label = text_and_label(columns, reading)
     label = described(label, columns, reading)
+    _refuse_entities(text, label, columns)
     values = [cell for cell in label.cells if cell]
     if sum(_JSON.match(cell) is not None for cell in values) * 2 > len(values):
         raise Unusable(f"the cells of {shown(label.name)} hold JSON, {shown(values[0])}: export the annotation as JSON instead of CSV.", "named")
@@ -138,9 +144,25 @@ def _classes(head: Head, reading: Reading, path: Path) -> Read:
             f"several classes in one cell of {shown(label.name)}, {shown(some[0])}: a row of this project has one class. Keep the rows with one.",
             "named",
         )
+    if splits := [column for column in columns if column is not label and {*map(str.casefold, column.cells)} <= _SPLITS]:
+        reading.doubt(f"the column {shown(splits[0].name)} tells rows of train and dev apart, and was passed over: make a file of each")
     ask_for_names(label.cells, label.name, path, reading)
     reading.apply(f"the text is the column {shown(text.name)}, the class the column {shown(label.name)}")
     return partial(_class_rows, text=text, label=label, several=several, reading=reading)
+
+
+def _refuse_entities(text: Column, label: Column, columns: list[Column]) -> None:
+    """Raises Unusable where a row isn't a text and its class but an entity of a text: it has offsets, or what was taken for the class stands in the text."""
+    starts = [column for column in columns if key_of(column.name) in _STARTS and are_numbers(column.cells)]
+    pairs = [(cell, own) for cell, own in zip(text.cells, label.cells, strict=True) if own]
+    are_inside = len(pairs) > 2 and sum(own in cell for cell, own in pairs) > 0.8 * len(pairs)
+    if starts or (are_inside and (not has_role(label, "label") or 2 * len(set(label.cells)) > len(pairs))):
+        why = f"has its place in {shown(starts[0].name)}" if starts else f"stands in the text: {shown(pairs[0][1])} in {shown(pairs[0][0])}"
+        raise Unusable(
+            f"a row seems to be an entity, which {why}; {shown(label.name)} has no class of the text. {samples(columns)}. Write a row for each text, with its"
+            ' entities: {"text": "…", "entities": [{"label": "…", "text": "…", "start": 0, "end": 3}]}',
+            "named",
+        )
 
 
 def _class_rows(rows: Rows, text: Column, label: Column, several: str, reading: Reading) -> Iterator[RawRow | BadRow]:

@@ -23,6 +23,7 @@ from tools.data.readers.tags import is_tag
 Read = Callable[[Rows], Iterator[RawRow | BadRow]]
 Split = Callable[[str], Sequence[str]]
 _NUMBERED = {"nertags", "tags", "nertag"}
+_MARKS = (",", "，", "|", ";")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
@@ -32,7 +33,7 @@ def sentences_of(columns: Sequence[Column], has_header: bool, has_blanks: bool, 
     found = [column for column in columns if _has_tags(column, has_tokens)]
     if not found or "label" in reading.fields:
         return None
-    is_sequence = max(len(parts_of(cell)) for column in found for cell in column.cells) > 1
+    is_sequence = max(len(_tags_of(cell)) for column in found for cell in column.cells) > 1
     if not is_sequence and not has_header:
         raise Unusable("columns of tokens and tags without a header aren't read as a table.")
     tags = named("tags", found, reading) or (found[0] if len(found) == 1 else None)
@@ -60,12 +61,21 @@ def parts_of(cell: str) -> list[str]:
     return [one or other for one, other in _QUOTED.findall(cell)] or cell.split()
 
 
+def _tags_of(cell: str) -> list[str]:
+    """Returns the tags in one cell: as tokens are written, or between commas or bars."""
+    parts = parts_of(cell)
+    if len(parts) == 1:
+        lists = [[part.strip() for part in cell.split(mark)] for mark in _MARKS if mark in cell]
+        return next((tags for tags in lists if all(map(is_tag, tags))), parts)
+    return parts
+
+
 def _has_tags(column: Column, has_tokens: bool) -> bool:
     """Returns whether nearly all cells of a column are tags or sequences of tags: B-PER, or lists of numbers under a name like ner_tags.
 
     O and labels are tags in sequences, where O is the most frequent, or beside a column of tokens: O may also be a class, as of blood.
     """
-    lists = [parts for cell in column.cells if (parts := parts_of(cell))]
+    lists = [parts for cell in column.cells if (parts := _tags_of(cell))]
     counts = Counter(tag for tags in lists for tag in tags)
     if not counts or not (is_tag(lists[0][0].upper()) or counts["O"] or key_of(column.name) in _NUMBERED):
         return False
@@ -80,10 +90,10 @@ def _has_tags(column: Column, has_tokens: bool) -> bool:
 def _sentence_a_row(others: Sequence[Column], tags: Column, reading: Reading) -> Read:
     """Returns the reader of rows that hold a sentence and its tags: the text's cells have as many tokens, or characters, as tags."""
     wanted = named("tokens", others, reading) if "tokens" in reading.fields else None
-    splits: dict[str, Split] = {"tokens": parts_of, "characters": list}
+    splits: dict[str, Split] = {"tokens": parts_of, "characters": list, "tokens between commas": lambda cell: cell.split(",")}
     for text in [wanted] if wanted else others:
         for what, split in splits.items():
-            pairs = [(split(cell), parts_of(own)) for cell, own in zip(text.cells, tags.cells, strict=True) if own]
+            pairs = [(split(cell), _tags_of(own)) for cell, own in zip(text.cells, tags.cells, strict=True) if own]
             if sum(len(tokens) == len(own) for tokens, own in pairs) >= MOST * len(pairs):
                 reading.apply(f"{shown(tags.name)} has a tag for each of the {what} of {shown(text.name)}: a row is a sentence")
                 return lambda rows: tagged_rows(_cut_rows(rows, text, tags, split), reading)
@@ -99,7 +109,7 @@ def _cut_rows(rows: Rows, text: Column, tags: Column, split: Split) -> Iterator[
         if isinstance(row, BadRow):
             yield row
         elif not row.is_blank:
-            tokens, own = split(row.cells[text.place].strip()), parts_of(row.cells[tags.place].strip())
+            tokens, own = split(row.cells[text.place].strip()), _tags_of(row.cells[tags.place].strip())
             if not own:
                 yield BadRow(row.line, f"the cell of {shown(tags.name)} is empty: the row isn't annotated.", "unannotated")
             elif len(tokens) != len(own):

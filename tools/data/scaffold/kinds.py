@@ -107,6 +107,11 @@ _TEXTS = (
         "the pointer to a file in Git LFS, not the file",
         "get the file itself with `git lfs pull`",
     ),
+    (
+        re.compile(r"[^\n]+_!_[^\n]+_!_"),
+        "lines parted by '_!_', as Toutiao's news",
+        "make tabs of them, and `table` reads it: sed 's/_!_/\\t/g' FILE > FILE.tsv",
+    ),
     (re.compile(r"WEBVTT|\s*1\r?\n\d\d:\d\d:\d\d,\d{3} -->"), "subtitles", "they have no annotation: annotate the text first"),
     (re.compile(r"%YAML|---\s*\n\s*\w+:"), "YAML", f"write its rows as JSON Lines: {_TO_EXAMPLES}"),
 )
