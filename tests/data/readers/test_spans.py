@@ -145,6 +145,7 @@ def test_rows_that_prodigys_annotator_turned_down_have_no_annotation(tmp_path: P
         ({"字段": TEXT, "entities": [[0, 3, "人名"]]}, "named", "fields.text=字段 fields.entities=entities"),
         ({"字段": TEXT, "entities": []}, "type", "fields.text=NAME"),
         ({"sentence": TEXT, "content": TEXT, "entities": []}, "named", "fields.text=sentence or fields.text=content"),
+        ({"text": TEXT, "片段": [{"start": 0, "end": 3, "type": "人名"}]}, "named", "fields.entities=片段"),
         ({"text": TEXT, "label": "体育"}, "type", "'label' must be a list of spans, it is '体育'"),
         ({"text": TEXT, "label": ["体育"]}, "type", "'label' must be a list of spans, it is ['体育']"),
         ({"text": TEXT, "entities": [["陈小芳", "苏州"]]}, "type", "the text has neither there, or both"),

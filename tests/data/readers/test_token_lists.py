@@ -121,6 +121,7 @@ def test_a_description_that_isnt_clear_names_nothing(tmp_path: Path, content: st
         ({"tokens": list(TEXT), "entities": [[0, 3, "PER"]]}, "named", "call the field 'ner'"),
         ({"tokens": list(TEXT), "labels": [-100, 1, 1, 0, 2, 2, 0, 0]}, "named", "before it was tokenized"),
         ({"tokens": list(TEXT), "entities": [{"type": "PER", "start": 0, "end": 3, "text": "苏州"}]}, "named", "is inside the span isn't clear"),
+        ({"text": TEXT, "tokens": ["陈小芳", "在"], "entities": [{"type": "PER", "start": 0, "end": 2}]}, "unannotated", "no tags beside 'tokens'"),
         ({"sentences": [list(TEXT)], "ner": [[[0, 2, "PER"]]]}, "named", "a document of several sentences"),
     ],
 )

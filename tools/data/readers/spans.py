@@ -124,8 +124,13 @@ def _text(row: dict[str, Any], reading: Reading) -> str:
 def _may_be(row: dict[str, Any]) -> tuple[str, str] | None:
     """Returns the keys of the longest string and of a list whose members have two numbers each; None for a row that hasn't both."""
     texts = [key for key, value in row.items() if isinstance(value, str)]
-    lists = [key for key, value in row.items() if isinstance(value, list) and value and all(map(_has_place, value))]
+    lists = _with_places(row)
     return (max(texts, key=lambda key: len(row[key])), lists[0]) if texts and len(lists) == 1 else None
+
+
+def _with_places(row: dict[str, Any]) -> list[str]:
+    """Returns the keys of lists whose members have two numbers each."""
+    return [key for key, value in row.items() if isinstance(value, list) and value and all(map(_has_place, value))]
 
 
 def _has_place(value: Any) -> bool:
@@ -160,6 +165,8 @@ def _list_of(row: dict[str, Any], reading: Reading) -> str:
     named = next((key for key in _LISTS if row.get(key) is not None), None)
     if named:
         raise Unusable(f"'{named}' must be a list of spans, it is {shown(row[named])}.")
+    if places := _with_places(row):
+        raise Unusable(f"which field has the spans? If it is so, say it: fields.entities={places[0]}", "named")
     raise Unusable(
         f"none of {', '.join(_LISTS[:6])} in the row: it isn't annotated, or another field has its spans: fields.entities=NAME", "unannotated"
     )

@@ -49,6 +49,7 @@ _TAGS = (
     "targets",
 )
 _TOKENS = ("tokens", "words", "tokenized_text", "token", "word", "chars", "text", "sentence", "sent", "content")
+_TEXTS = ("text", "sentence", "content")
 _NAMES = ("label_names", "tag_names", "names", "label_list", "tag_list", "id2label")
 _SPANS = ("ner", "entities", "spans", "mentions")
 Span = tuple[int, int, str]  # first token, last token, label
@@ -100,7 +101,7 @@ def _of_spans(rows: Iterator[RawRow | BadRow], known: list[_TokenRow], reading: 
             continue
         text, starts = joint.text(row.tokens)
         places = [(label, starts[first], starts[last] + len(row.tokens[last])) for first, last, label in row.spans]
-        yield RawRow(row.line, text, [Entity(label, text[start:end], start, end) for label, start, end in places], item=row.item)
+        yield RawRow(row.line, text, [Entity(label, text[start:end], start, end) for label, start, end in places], sliced=row.sliced, item=row.item)
 
 
 def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
@@ -110,11 +111,8 @@ def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
         )
     key = _tokens_key(row, reading)
     tokens = row.get(key) if key else None
-    if isinstance(tokens, list) and (spans := next((name for name in _SPANS if name != key and _are_spans(row.get(name))), "")):
-        found = [_span(one, tokens, spans) for one in row[spans]]
-        ends = "inclusive" if spans == "ner" else "as their strings say, or as SpERT has them"
-        reading.apply(f"the spans in {shown(spans)} count tokens; their ends are {ends}", line)
-        return _TokenRow(line, "", [], tokens=tokens, spans=found)
+    if isinstance(tokens, list) and (spans := _spans_key(row, key)):
+        return _span_row(line, row, tokens, spans, reading)
     tokens, name, tags = _tagged(row, key, tokens, reading)
     if len(tokens) != len(tags):
         raise Unusable(f"{len(tokens):,} tokens in '{key}' and {len(tags):,} tags in '{name}': there must be as many.")
@@ -132,12 +130,27 @@ def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
     return _TokenRow(line, "", [], tokens=tokens, tags=[str(tag) for tag in tags], key=name, names=names)
 
 
+def _spans_key(row: dict[str, Any], key: str) -> str:
+    """Returns the key of spans that count tokens: beside a text as a string, only GLiNER's `ner` does. An empty string for none."""
+    names = _SPANS[:1] if any(isinstance(row.get(name), str) for name in _TEXTS) else _SPANS
+    return next((name for name in names if name != key and _are_spans(row.get(name))), "")
+
+
+def _span_row(line: int, row: dict[str, Any], tokens: list[str], key: str, reading: Reading) -> _TokenRow:
+    found = [_span(one, tokens, key) for one in row[key]]
+    ends = "inclusive" if key == "ner" else "as their strings say, or exclusive as SpERT's"
+    reading.apply(f"the spans in {shown(key)} count tokens; their ends are {ends}", line)
+    # Ends that no string confirms are weighed with the file's other evidence; where a token is a character, they are as good as offsets into the text.
+    is_open = key != "ner" and all(len(token) == 1 for token in tokens) and any("index" not in one and "text" not in one for one in row[key])
+    return _TokenRow(line, "", [], tokens=tokens, spans=found, sliced=is_open)
+
+
 def _tokens_key(row: dict[str, Any], reading: Reading) -> str:
     """Returns the key of the row's list of tokens, else of its text, else an empty string."""
     if asked := reading.fields.get("tokens") or reading.fields.get("text"):
         return asked
     lists = (key for key in _TOKENS if isinstance(row.get(key), list) and all(isinstance(token, str) for token in row[key]))
-    return next(chain(lists, (key for key in ("text", "sentence", "content") if isinstance(row.get(key), str))), "")
+    return next(chain(lists, (key for key in _TEXTS if isinstance(row.get(key), str))), "")
 
 
 def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: Reading) -> tuple[list[str], str, list[Any]]:

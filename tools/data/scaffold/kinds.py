@@ -59,6 +59,11 @@ ROWS = (
         f"they are neither entities nor classes; else {_TO_EXAMPLES}",
     ),
     Kind(
+        _has("paragraphs"),
+        "documents in paragraphs (spaCy 2's training data, SQuAD)",
+        f"take the paragraphs apart: {_TO_EXAMPLES}",
+    ),
+    Kind(
         _has("chosen", "rejected"),
         "preferences (chosen, rejected)",
         "they train neither entities nor classes: take the data that they were made from",
