@@ -17,6 +17,7 @@ from tools.data.scaffold.raw_files import guess
 from tools.data.scaffold.trials import FORMS, heads, read
 from tools.errors import ToolError
 
+PLACES = [(0, 2, "PER"), (3, 5, "GPE")]
 # The bytes of a file, its reader, and the line of its first annotation.
 SHAPES = {
     "cluener": (lines(CLUENER), "cluener", 1),
@@ -32,6 +33,31 @@ SHAPES = {
     "Label Studio, over many lines": (json.dumps([STUDIO], indent=2).encode(), "label_studio", 1),
     "Label Studio, a task a line": (lines(STUDIO), "label_studio", 1),
     "JSON-MIN": (json.dumps([{"id": 1, "text": TEXT, "label": SPANS, "annotation_id": 3}]).encode(), "label_studio", 1),
+    "doccano, a list under entities": (lines({"text": TEXT, "entities": [[0, 2, "PER"], [3, 5, "GPE"]]}), "spans", 1),
+    "spaCy": (lines([TEXT, {"entities": [[0, 2, "PER"], [3, 5, "GPE"]]}]), "spans", 1),
+    "spaCy, under a key": (json.dumps({"annotations": [[TEXT, {"entities": [[0, 2, "PER"], [3, 5, "GPE"]]}]]}, indent=1).encode(), "spans", 3),
+    "Prodigy": (
+        lines({"text": TEXT, "spans": [{"start": 0, "end": 2, "label": "PER"}, {"start": 3, "end": 5, "label": "GPE"}], "answer": "accept"}),
+        "spans",
+        1,
+    ),
+    "CMeEE": (
+        json.dumps([{"text": TEXT, "entities": [{"start_idx": s, "end_idx": e - 1, "type": n, "entity": TEXT[s:e]} for s, e, n in PLACES]}]).encode(),
+        "spans",
+        1,
+    ),
+    "CCKS": (
+        lines({"originalText": TEXT, "entities": [{"start_pos": s, "end_pos": e, "label_type": n, "overlap": 0} for s, e, n in PLACES]}),
+        "spans",
+        1,
+    ),
+    "own examples with ends inside": (
+        lines({"text": TEXT, "entities": [{"start": s, "end": e - 1, "label": n, "text": TEXT[s:e]} for s, e, n in PLACES]}),
+        "spans",
+        1,
+    ),
+    "Hugging Face": (lines({"tokens": list(TEXT), "ner_tags": ["B-PER", "I-PER", "O", "B-GPE", "I-GPE"]}), "tokens", 1),
+    "GLiNER": (lines({"tokenized_text": list(TEXT), "ner": [[0, 1, "PER"], [3, 4, "GPE"]]}), "tokens", 1),
     "BIO": (BIO.encode(), "bio", 1),
     "BIO, CRLF and a mark": (codecs.BOM_UTF8 + BIO.replace("\n", "\r\n").encode(), "bio", 1),
     "BIO that begins like a list": (f"[ O\n{BIO}".encode(), "bio", 1),
