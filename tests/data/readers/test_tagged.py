@@ -13,7 +13,7 @@ from tools.example import Entity
 def sentences(*lines: str) -> Iterator[Sentence]:
     """A sentence a line, of tokens and their tags: 李/B-PER 四/I-PER."""
     for number, line in enumerate(lines, 1):
-        pairs = [word.rsplit("/", 1) for word in line.split()]
+        pairs = [word.rsplit("/", 1) for word in line.split(" ")]
         yield Sentence([token for token, _ in pairs], [[tag for _, tag in pairs]], [Line(number, line, True)], f"row {number}")
 
 
@@ -51,6 +51,7 @@ def test_a_tag_that_is_none_makes_its_sentence_bad_and_no_other() -> None:
         (["李四在广州上班了/O 李四/B-PER 住在广州市/O"], "whole phrases"),
         (["李/B-PER [UNK]/I-PER 来/O"], "[UNK]"),
         (["张三/PER 李四/PER 来了/O"], "became one entity"),
+        (["\u3000张/B-PER \u3000三/I-PER 来/O"], "begin with a space"),
         (["李/B-nr 四/E-nr 来/S-v 了/S-u"] * 3, "no tag is O"),
     ],
 )

@@ -76,6 +76,8 @@ def test_a_file_that_would_be_one_row_is_named(tmp_path: Path) -> None:
         ("李\tB-人 名\n四\tI-人 名\n来\tO\n", "a space"),
         ("[CLS] O\n李 B-PER\n来 O\n##四 I-PER\n", "BERT"),
         ("李\t1\n四\t2\n来\t0\n", "numbers="),
+        ('"李","B-PER"\n"四","I-PER"\n"，","O"\n', "in quotes"),
+        ("".join(f"{place}\t李{chr(9) * 8}Entity=(e1\n" for place in (1, 2, 3)).replace("\t\t", "\t_\t").replace("\t\t", "\t_\t"), "CoNLL-U"),
         ("李 B-PER\n\n四 I-PER\n\n来 O\n\n" * 5, "blank line behind each token"),
     ],
 )

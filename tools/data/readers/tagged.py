@@ -144,6 +144,8 @@ def _doubts(head: Sequence[Sentence], notation: Notation, reading: Reading) -> N
             f"tokens are whole phrases, such as {shown(max(words[:50], key=len))}: an export of columns that parts texts at spaces only; entities inside them are lost",
             head[0].lines[0].line,
         )
+    if sum(token[0].isspace() for sentence in head for token in sentence.tokens if len(token) > 1) * 10 > sum(map(len, tags)):
+        reading.doubt("tokens begin with a space: the file has one before them", head[0].lines[0].line)
     if notation.form is None and any(min(map(len, sentence.tokens), default=0) > 1 for sentence in head) and pairs:
         reading.doubt("neighbouring words of one label became one entity, since the tags don't part them", head[0].lines[0].line)
 

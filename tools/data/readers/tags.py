@@ -2,7 +2,7 @@
 
 In: the tags of a file's first sentences. Out: a Notation, which makes a Tag of each written tag. One rule decides each thing:
 
-- `B-PER` (or `_`, `:`, `.` between), or the letter last (`PER-B`): the more frequent. M means I, L means E, U and W mean S. A label has no white space and no '|'.
+- `B-PER` (or `_`, `:`, `.` between), or the letter last (`PER-B`): the more frequent. M means I, L means E, U and W mean S. A label has no white space, '|' or quote.
 - `b-per` is read where no tag has a capital letter, and some are o, O or 0.
 - Where no tag is O, the only other tag that has no letter and label, one of OUTSIDE, means O.
 - Where no tag has a letter and some are O, tags are labels (IO): neighbouring tokens of one label are one entity.
@@ -27,13 +27,13 @@ from tools.data.readers.row import Reading, shown
 OUTSIDE = ("0", "o", "_", "-", "OUT", "out", "OTHER", "Other", "other", "NONE", "None", "none")
 _MEANS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S", "O": "O"}
 _LETTERS = "BIMELSUW"
-_LABEL = r"(?P<label>[^\s|]+)"
+_LABEL = r"(?P<label>[^\s|\"]+)"
 PREFIX = re.compile(rf"(?P<letter>[{_LETTERS}])[-_:.]{_LABEL}")
 SUFFIX = re.compile(rf"{_LABEL}[-_:](?P<letter>[{_LETTERS}])")
 LOWER_PREFIX = re.compile(rf"(?P<letter>[{_LETTERS.lower()}])[-_:.]{_LABEL}")
 LOWER_SUFFIX = re.compile(rf"{_LABEL}[-_:](?P<letter>[{_LETTERS.lower()}])")
 # What has a letter's place but isn't one of the forms above (B, B-) is no label.
-_NAME = re.compile(rf"(?![{_LETTERS}]?(?:[-_].*)?$|.*[-_][{_LETTERS}]$)[^\W\d_][^\s|*()=]*", re.IGNORECASE)
+_NAME = re.compile(rf"(?![{_LETTERS}]?(?:[-_].*)?$|.*[-_][{_LETTERS}]$)[^\W\d_][^\s|*()=\"]*", re.IGNORECASE)
 _BRACKETS = re.compile(r"\*\)*|\(\S+\*\)*|\([\w.-]+\)")
 # Several tags in one cell: B-ORG|B-LOC, ORG-B,LOC-B.
 _SEVERAL = re.compile(rf"[^\w\s-][{_LETTERS}][-_]|[-_][{_LETTERS}][^\w\s-]|^O[^\w\s-]")

@@ -32,6 +32,7 @@ BLANK = " \t\v\f"
 _BETWEEN = re.compile(r"[^\w-]+")
 _TAG = re.compile(r"[BIMELSUW][-_:.].|[bimelsuw][-_:.][a-z]")
 _MISC = re.compile(r"(?:^|\|)(NER|ner)=([^|]*)")
+_UNQUOTE = """.venv/train/bin/python -c "import csv, sys; [print('\\t'.join(row)) for row in csv.reader(open(sys.argv[1], encoding='utf-8-sig'))]\""""
 _BRACKET = re.compile(r"\*\)*")
 _RANGE = re.compile(r"\d+[-.]\d+")
 _HEADER = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "ne", "bio", "entity", "标签", "标注", "实体"}
@@ -150,6 +151,8 @@ def _need_tokens(lines: Sequence[Line], separator: str, has_header: bool) -> Non
         raise Unusable("a table with a header: its reader is `table`.")
     if sum("\x02" in line.text for line in lines) * 2 > len(lines):
         raise Unusable("a sentence a line, its tokens and tags parted by \\x02: its reader is `table`.")
+    if sum(line.text.startswith('"') and line.text.endswith('"') and len(line.text) > 4 for line in lines) * 2 > len(lines):
+        raise Unusable(f"cells in quotes. This command writes them without, and with tabs between: {_UNQUOTE} FILE > NEW", "named")
     rows = [line.text.split() for line in lines]
     if sum(any(map(_BRACKET.fullmatch, row)) for row in rows) * 2 > len(rows):
         raise Unusable(

@@ -7,7 +7,7 @@ In: the cells of the first lines. Out: Roles. One rule decides each thing:
 - The tags are in each column of B- and I- tags, but for chunks (B-NP) beside others: several are layers of nested entities. Where no column has any, the last one has
   the tags, and those before it whose cells are partly O are its layers. Two columns that mostly agree aren't layers but gold and predicted tags: the task says which.
 - A last column of `key=value` (CoNLL-U's MISC) has the tags under NER.
-- The tokens are in the first column that is left. The others are passed over. The task may say all of it: `fields: {tokens: 2, tags: 4}`.
+- The tokens are in the first column that is left; where it isn't Chinese and a later one is, the task says which. The others are passed over. The task may say all of it: `fields: {tokens: 2, tags: 4}`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tools.data.readers.fields import Unusable
-from tools.data.readers.row import Reading
+from tools.data.readers.row import Reading, shown
 from tools.data.readers.tags import LOWER_PREFIX, LOWER_SUFFIX, OUTSIDE, PREFIX, SUFFIX
 
 INDEX, SENTENCE, DOCUMENT, PLACE = "counts the tokens", "numbers the sentences", "is the same within a sentence", "has numbers only"
+CONLLU = 10  # columns
 Table = Sequence[tuple[int, list[str]]]  # line and cells
 _CHINESE = re.compile("[\u3400-\u9fff]")
 _CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
@@ -59,6 +60,9 @@ def roles_of(table: Table, number: int, reading: Reading) -> Roles:
     counts = [Counter(cells[column] for _, cells in table) for column in range(number)]
     if number > 2 and any("NER=" in cell.upper() for cell in counts[last]):
         return Roles(first, (last,), "NER", lead)
+    if number == CONLLU and 2 * sum(times for cell, times in counts[last].items() if cell == "_" or "=" in cell) > len(table) > 0:
+        shape = next((cell for cell in counts[last] if cell != "_"), "_")
+        raise Unusable(f"CoNLL-U without tags of entities: its last column has no NER=B-LABEL, it has {shown(shape)}.", "named")
     tags = _given("tags", number, reading) or _tag_columns(counts, first, len(table))
     left = [column for column in range(first, number) if column not in tags]
     if not left:
