@@ -43,6 +43,14 @@ def test_it_stops_where_the_answer_is_clear() -> None:
     assert not counted([("见林晓，", 1, 3)] * SETTLED).settled
 
 
+def test_a_file_in_which_no_span_begins_behind_a_break_is_odd() -> None:
+    spans = [(f"{name}{verb}杭州，{place}也好", start, start + 1) for name in NAMES for verb in VERBS for place, start in (("苏州", 1), ("温州", 8))]
+    assert counted(spans).never_first
+    assert not counted([*spans, ("林晓，", 0, 2)]).never_first
+    assert not counted([(text, start - 1, end) for text, start, end in spans]).never_first
+    assert not counted([("我在杭州，", 2, 4)] * 50).never_first  # behind one character only, as in a template
+
+
 def test_a_file_in_which_no_span_ends_before_punctuation_is_odd() -> None:
     texts = [f"{name}{verb}杭州" for name in NAMES for verb in VERBS[:2]]
     spans = [(text, 0, 1) for text in texts for _ in range(MANY // len(texts) + 1)]

@@ -178,6 +178,8 @@ class Evidence:
             if not kept and not spoken:
                 differ = self._differ[reading, OWN]
                 return f"{differ:,} spans are others if offsets count {MEANING[reading]}, and nothing in the file tells; look at them, then write offsets: {OWN} or offsets: {reading}"
+        if self._ends.never_first:
+            return f"hardly one of {self._ends.spans:,} spans begins at a text's start or behind punctuation, as if offsets were counted from 1; if so, take 1 from each in the file"
         if self._ends.never_free:
             return f"none of {self._ends.spans:,} spans ends before punctuation or at a text's end, as if ends were inside the span; if so, write offsets: {INCLUSIVE}"
         if inclusive > exclusive:

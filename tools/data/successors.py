@@ -1,4 +1,4 @@
-"""Tells inclusive ends from exclusive ones, where a file's offsets have no strings beside them.
+"""Tells inclusive ends from exclusive ones, where a file's offsets have no strings beside them, and notices offsets that are counted from 1.
 
 In: a text and a span with an exclusive end. Out: how many spans and strings speak for ends inside the span, and how many against it. Memory: at most KEPT strings.
 
@@ -33,6 +33,8 @@ class Successors:
     def __init__(self) -> None:
         self.gaining = self.losing = self.free = self.broken = self.spans = 0
         self.settled = False
+        self._behind_break = 0
+        self._before: set[str] = set()
         self._behind: dict[str, _Behind] = {}
 
     def add(self, row: RawRow, start: int, end: int) -> bool:
@@ -41,6 +43,11 @@ class Successors:
         cut, cut_longer = is_cut(text, (start, end)), is_cut(text, (start, end + 1))
         self.spans += 1
         self.settled = self.losing + self.free > SETTLED + 10 * self.gaining
+        before = text[start - 1 : start]
+        if not before.isalnum():
+            self._behind_break += 1
+        elif len(self._before) <= OFTEN:
+            self._before.add(before)
         if cut != cut_longer:
             self.gaining += cut
             self.losing += cut_longer
@@ -66,6 +73,11 @@ class Successors:
     def votes(self) -> tuple[int, int]:
         """Returns how many spans and strings speak for inclusive ends, and how many against."""
         return self.gaining + len(self.cases), self.losing + self.free
+
+    @property
+    def never_first(self) -> bool:
+        """Whether of many spans, behind many characters, hardly one begins at a text's start or behind punctuation, where every fifth or so would."""
+        return self.spans >= MANY and self._behind_break * 50 <= self.spans and len(self._before) > OFTEN
 
     @property
     def never_free(self) -> bool:

@@ -1,6 +1,7 @@
 import pytest
 
 from tools.data.doctor.survey import Survey, agrees, readings
+from tools.data.readers.row import RawRow
 from tools.example import Entity
 
 TEXT = "😀凯尔特人在苏格兰"
@@ -59,3 +60,31 @@ def test_what_mends_no_more_than_half_is_not_spoken_of() -> None:
         survey.add(TEXT, Entity("x", string, start, end))
     assert (survey.wrong, str(survey)) == (2, "")
     assert (Survey("bio").mends_all(), str(Survey("bio"))) == (None, "")
+
+
+def test_a_reading_is_the_files_where_most_entities_need_it_or_none_would_break() -> None:
+    right = RawRow(1, "甲乙丙", [Entity("x", "甲", 0, 1), Entity("x", "乙", 1, 2)])
+    cut, more = RawRow(2, "丁戊己", [Entity("x", "丁戊", 0, 1)]), RawRow(3, "庚辛壬", [Entity("x", "庚辛", 0, 1), Entity("x", "辛壬", 1, 2)])
+    few, most = Survey("ccfbdci"), Survey("ccfbdci")
+    for row in (right, cut):
+        few.add_row(row)
+        most.add_row(row)
+    most.add_row(more)
+    assert (few.wrong, few.right, few.mends_all()) == (1, 2, None)
+    reading = most.mends_all()
+    assert (most.wrong, most.right, reading and reading.name) == (3, 2, "ends are read as inclusive")
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "name"),
+    [("甲\r\n乙", 2, "CR and LF at a line's end are counted as one"), ("😀\r\n乙", 3, "offsets are counted in UTF-16 units, and CR and LF as one")],
+)
+def test_a_way_of_counting_that_most_rows_cannot_show_is_the_files(text: str, start: int, name: str) -> None:
+    survey = Survey("ccfbdci")
+    for _ in range(9):
+        survey.add_row(RawRow(1, "甲乙丙", [Entity("x", "甲乙", 0, 2)]))
+    survey.add_row(RawRow(2, text + "丙，乙", [Entity("x", "乙", start, start + 1)]))
+    assert name in [reading.name for reading in readings("ccfbdci")]
+    assert survey.mends_all() is not None
+    survey.add_row(RawRow(3, text, [Entity("x", "乙", len(text) - 1, len(text))]))  # right as it is, and wrong in that way
+    assert survey.mends_all() is None
