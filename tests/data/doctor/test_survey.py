@@ -77,7 +77,7 @@ def test_a_reading_is_the_files_where_most_entities_need_it_or_none_would_break(
 
 @pytest.mark.parametrize(
     ("text", "start", "name"),
-    [("甲\r\n乙", 2, "CR and LF at a line's end are counted as one"), ("😀\r\n乙", 3, "offsets are counted in UTF-16 units, and CR and LF as one")],
+    [("甲\r\n乙", 2, "CR and LF at a line's end are counted as one"), ("😀😀\r\n乙", 5, "offsets are counted in UTF-16 units, and CR and LF as one")],
 )
 def test_a_way_of_counting_that_most_rows_cannot_show_is_the_files(text: str, start: int, name: str) -> None:
     survey = Survey("ccfbdci")
