@@ -539,9 +539,7 @@ def test_what_is_kept_does_not_grow_with_the_faults(task_of: Callable, tmp_path:
 @pytest.mark.parametrize("reader", sorted(READERS))
 @settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_bytes_end_in_a_report_or_in_a_message(
-    task_of: Callable, examine: Callable, reader: str, data: st.DataObject
-) -> None:
+def test_any_bytes_end_in_a_report_or_in_a_message(task_of: Callable, examine: Callable, reader: str, data: st.DataObject) -> None:
     pieces = ['{"text": "', "甲乙", "\\ud800", '"', ', "label": ', '{"name": {"', ": [[0, 0]]", "}", "[0, 1, ", "]", "\n", "甲 B-name", "\0"]
     piece = st.sampled_from([one.encode() for one in pieces])
     content = b"".join(data.draw(st.lists(st.one_of(piece, st.binary(max_size=8)), max_size=30)))
