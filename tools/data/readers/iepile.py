@@ -61,7 +61,7 @@ def _say(texts: Texts, parts: int, reading: Reading) -> None:
 def _question(row: dict[str, Any]) -> tuple[list[str], str, Any]:
     """Returns a row's labels, its text and its answer."""
     if isinstance(row.get("task"), str) and row["task"] != "NER":
-        raise Unusable(f"the row's task is {shown(row['task'])}; only NER's rows are read.", "named")
+        raise Unusable(f"the row's task is {shown(row['task'])}; only NER's rows are read. They alone: grep '\"task\": *\"NER\"' FILE > NEW", "named")
     turns = turns_of({"output": row["label"], **row} if "label" in row else row)  # the test files' name of the answer
     asked = next((words for words in turns.asked.values() if words.lstrip().startswith("{")), "")
     try:

@@ -32,8 +32,8 @@ _ABOUT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_
 _CHOICE_NAMES = ("label", "choice", "sentiment")
 # What the offsets of other results count in.
 _ELSEWHERE = {
-    "hypertextlabels": "places in HTML, not in a text: label the plain text in a project with <Text>, or export its words",
-    "paragraphlabels": "places in one paragraph of a dialogue: import each paragraph as a task of its own, with <Text>",
+    "hypertextlabels": "places in HTML: write the words without their tags as the text, in which the results' globalOffsets count, or label the plain text with <Text>",
+    "paragraphlabels": "places in one paragraph of a dialogue: write each paragraph as a text of its own, in which startOffset and endOffset count",
 }
 
 

@@ -190,6 +190,10 @@ def _strings(label: str, found: Any, text: str) -> list[str]:
         return _split(found, text)
     if isinstance(found, list) and all(isinstance(one, str) for one in found):
         return [one for one in found if one.strip() and (one in text or not _is_nothing(one))]
+    if isinstance(found, list) and all(isinstance(one, dict) for one in found):
+        strings = [[one[key] for key in one if fold(key) in TEXT_FIELDS] for one in found]
+        if all(len(one) == 1 and isinstance(one[0], str) for one in strings):
+            return [one[0] for one in strings]
     raise Unusable(f"the answer's entities of {shown(label)} must be strings, they are {shown(found)}.")
 
 
