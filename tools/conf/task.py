@@ -379,7 +379,7 @@ def _problems(error: ErrorDetails) -> list[str]:
     if kind == "extra_forbidden":
         return [f"unknown key '{name}'{entry}.{choices(keys[-1], PARTS[keys[0]].model_fields)}".rstrip(".")]
     if kind == "literal_error":
-        allowed = re.findall(r"'(\w+)'", error["ctx"]["expected"])
+        allowed = re.findall(r"'([^']+)'", error["ctx"]["expected"])
         return [f"unknown {name} '{one_line(str(value))}'.{choices(str(value), allowed)}".rstrip(".")]
     if kind == "string_pattern_mismatch":
         return [f"`{name}`{entry} must be text, and not empty"]
