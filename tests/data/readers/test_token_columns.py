@@ -67,6 +67,7 @@ def test_a_file_that_would_be_one_row_is_named(tmp_path: Path) -> None:
     ("data", "reason"),
     [
         ("B-PER I-PER O\n" * 5, "paste TOKENS TAGS"),
+        ("B-PER I-PER E-PER O O\n" * 5, "paste TOKENS TAGS"),
         ("李 四 来 了 。\n" * 5, "paste TOKENS TAGS"),
         ("李 四 来\nB-PER I-PER O\n" * 3, "paste - -"),
         ("d 0 0 李 (PER*\nd 0 1 四 *)\nd 0 2 来 *\n", "OntoNotes"),

@@ -130,7 +130,7 @@ def is_tag(written: str) -> bool:
 def no_tag(written: str) -> str:
     """Returns what is wrong with a string that is no tag, where it is a known fault; empty for any other."""
     if " " in written and all(map(is_tag, written.split())):
-        return f"{shown(written)} are the tags of a whole sentence: with a tab between tokens and tags `table` reads them"
+        return f"{shown(written)} are the tags of a whole sentence: `table` reads them where a tab stands between tokens and tags, and each line has as many of both"
     if _SEVERAL.search(written):
         return f"the tag {shown(written)} holds several: give each layer of nested entities a column of its own"
     if re.match(rf"[{_LETTERS}][-_].*\|", written):

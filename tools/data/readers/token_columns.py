@@ -32,6 +32,7 @@ BLANK = " \t\v\f"
 _BETWEEN = re.compile(r"[^\w-]+")
 _TAG = re.compile(r"[BIMELSUW][-_:.].|[bimelsuw][-_:.][a-z]")
 _MISC = re.compile(r"(?:^|\|)(NER|ner)=([^|]*)")
+_QUOTED = re.compile(r'".*"(?:O|[BIMELSUW][-_][^"]+)"')
 _UNQUOTE = """.venv/train/bin/python -c "import csv, sys; [print('\\t'.join(row)) for row in csv.reader(open(sys.argv[1], encoding='utf-8-sig'))]\""""
 _BRACKET = re.compile(r"\*\)*")
 _RANGE = re.compile(r"\d+[-.]\d+")
@@ -138,7 +139,7 @@ def _without_blank_lines(columns: Columns, lines: Sequence[Line], first: Sequenc
         raise Unusable(
             f"no blank line among the first {len(lines):,} lines: the file would be one row. Put a blank line between sentences, such as behind each line of '。':"
             " awk '{print} /^。/{print \"\"}' FILE > NEW",
-            "named",
+            "named" if any(is_tag(tag) and tag != "O" for tag in columns.known) else "type",
         )
     if len(lines) > SHORT:
         reading.doubt(f"no blank line: all {len(lines)} lines are one row")
@@ -151,7 +152,7 @@ def _need_tokens(lines: Sequence[Line], separator: str, has_header: bool) -> Non
         raise Unusable("a table with a header: its reader is `table`.")
     if sum("\x02" in line.text for line in lines) * 2 > len(lines):
         raise Unusable("a sentence a line, its tokens and tags parted by \\x02: its reader is `table`.")
-    if sum(line.text.startswith('"') and line.text.endswith('"') and len(line.text) > 4 for line in lines) * 2 > len(lines):
+    if sum(_QUOTED.fullmatch(line.text) is not None for line in lines) * 2 > len(lines):
         raise Unusable(f"cells in quotes. This command writes them without, and with tabs between: {_UNQUOTE} FILE > NEW", "named")
     rows = [line.text.split() for line in lines]
     if sum(any(map(_BRACKET.fullmatch, row)) for row in rows) * 2 > len(rows):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from tools.data.readers.fields import Unusable
 from tools.data.readers.row import Reading, shown
-from tools.data.readers.tags import LOWER_PREFIX, LOWER_SUFFIX, OUTSIDE, PREFIX, SUFFIX
+from tools.data.readers.tags import LOWER_PREFIX, LOWER_SUFFIX, OUTSIDE, PREFIX, SUFFIX, is_tag
 
 INDEX, SENTENCE, DOCUMENT, PLACE = "counts the tokens", "numbers the sentences", "is the same within a sentence", "has numbers only"
 CONLLU = 10  # columns
@@ -95,6 +95,8 @@ def _lead(table: Table, number: int) -> tuple[str, ...]:
     while len(found) < number - 2:
         column = len(found)
         rows = [(line, cells[column]) for line, cells in table]
+        if all(is_tag(cell) for _, cell in rows):
+            break
         kind = next((kind for kind, test in tests.items() if test(rows)), "")
         if not kind and all(_is_number(cell) for _, cell in rows):
             later = [{cells[other] for _, cells in table} for other in range(column + 1, number - 1)]

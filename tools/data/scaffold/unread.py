@@ -62,7 +62,10 @@ def _verdicts(path: Path, tried: list[Trial]) -> list[str]:
     of_json = [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind in kinds and FORMS[trial.reader].is_json]
     if begins and begins in "{[(" and of_json:
         return of_json
-    return [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"]
+    named = {trial.reader: trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"}
+    if len(named) > 1:  # what is known to be something else is no table of classes
+        named.pop("table", None)
+    return [*named.values()]
 
 
 def _answer(verdicts: list[str]) -> list[str]:
