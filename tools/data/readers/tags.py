@@ -161,7 +161,7 @@ def _form(counts: Counter[str]) -> re.Pattern[str] | None:
         if any(times):
             return forms[times[1] > times[0]]
     names = counts.keys() - {"O", "o"}
-    if names and {*map(str.upper, names)} <= {*_LETTERS} and len(counts) > 1:
+    if names & {"B", "b", "I", "i"} and {*map(str.upper, names)} <= {*_LETTERS} and len(counts) > 1:
         raise Unusable(
             f"the tags {', '.join(sorted(names))} have no label: write one behind each (B-NAME, I-NAME). If they part a text into words, there are no entities here.",
             "named",
