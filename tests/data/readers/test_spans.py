@@ -66,6 +66,15 @@ SHAPES: dict[str, Any] = {
     "label by string": {"text": TEXT, "entities": {"陈小芳": "人名", "苏州": "地点"}},
     "a list in a string": {"text": TEXT, "label": '[[0, 3, "人名"], [4, 6, "地点"]]'},
     "a list in Python's words in a string": {"text": TEXT, "entities": "[(0, 3, '人名'), (4, 6, '地点')]"},
+    "columns of a dataset": {"text": TEXT, "entities": {"start": [0, 4], "end": [3, 6], "label": ["人名", "地点"]}},
+    "a start and a string": {
+        "text": TEXT,
+        "entities": [{"answer_start": 0, "text": "陈小芳", "label": "人名"}, {"position": 4, "entity": "苏州", "type": "地点"}],
+    },
+    "whole numbers with a point": {
+        "text": TEXT,
+        "entities": [{"start": 0.0, "end": 3.0, "label": "人名"}, {"start": 4, "end": 6.0, "label": "地点"}],
+    },
     "by label": {"text": TEXT, "label": {"人名": [[0, 3]], "地点": [[4, 6]]}},
     "strings": {"text": TEXT, "entities": [{"type": "人名", "value": "陈小芳"}, {"type": "地点", "value": "苏州"}]},
     "strings by label": {"text": TEXT, "label": {"人名": ["陈小芳"], "地点": ["苏州"]}},
@@ -98,6 +107,12 @@ def test_indexes_without_strings_are_doubted(tmp_path: Path) -> None:
     reading = Reading()
     read(tmp_path / "a.jsonl", {"text": TEXT, "entities": [{"start_idx": 0, "end_idx": 2, "type": "人名"}]}, reading=reading)
     assert "write offsets: inclusive" in next(iter(reading.doubts))
+
+
+def test_a_string_at_several_places_is_an_entity_at_each(tmp_path: Path) -> None:
+    text = "苏州人爱苏州"
+    row = {"text": text, "entities": [{"entity": "苏州", "type": "地点", "positions": [[0, 2], [4, 6]]}]}
+    assert read(tmp_path / "a.jsonl", row) == [RawRow(1, text, [Entity("地点", "苏州", 0, 2), Entity("地点", "苏州", 4, 6)])]
 
 
 def test_one_string_of_many_doesnt_change_the_ends_of_all_and_stays_for_the_check(tmp_path: Path) -> None:

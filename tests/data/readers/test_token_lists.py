@@ -31,7 +31,7 @@ SHAPES: dict[str, Any] = {
     "tags under any name": {"sentence": TEXT, "标注序列": " ".join(TAGS)},
     "words": {"tokens": ["陈小芳", "在", "苏州", "上班"], "ner_tags": ["B-PER", "O", "B-LOC", "O"]},
     "GLiNER": {"tokenized_text": list(TEXT), "ner": [[0, 2, "PER"], [4, 5, "LOC"]]},
-    "W2NER": {"sentence": list(TEXT), "ner": [{"index": [0, 1, 2], "type": "PER"}, {"index": [4, 5], "type": "LOC"}], "word": [[0, 1, 2], [3]]},
+    "W2NER": {"sentence": list(TEXT), "ner": [{"index": [0, 1, 2], "type": "PER"}, {"index": [4, 5], "type": "LOC"}], "word": []},
     "inclusive ends, as the strings say": {
         "tokens": list(TEXT),
         "entities": [{"type": "PER", "start": 0, "end": 2, "text": "陈小芳"}, {"type": "LOC", "start": 4, "end": 5, "text": "苏州"}],
@@ -112,7 +112,7 @@ def test_a_description_that_isnt_clear_names_nothing(tmp_path: Path, content: st
         ({"tokens": list(TEXT)}, "unannotated", "the row isn't annotated"),
         ({"tokens": list(TEXT), "pos_tags": ["N"] * 8}, "named", "fields.tags=pos_tags"),
         ({"字": list(TEXT), "ner_tags": TAGS}, "type", "fields.tokens=NAME"),
-        ({"tokens": list(TEXT), "ner_tags": TAGS[:7]}, "type", "8 tokens in 'tokens' and 7 tags in 'ner_tags'"),
+        ({"tokens": list(TEXT), "ner_tags": TAGS[:7]}, "named", "8 tokens in 'tokens' and 7 tags in 'ner_tags'"),
         ({"tokens": [1, 2], "ner_tags": ["O", "O"]}, "type", "no list of tokens"),
         ({"text": TEXT, "labels": ["体育"]}, "type", "a tag (B-PER, I-PER, … or O) for each"),
         ({"text": TEXT, "label": "体育"}, "unannotated", "no tags beside 'text'"),

@@ -18,7 +18,7 @@ from tools.data.readers.row import Reading, shown
 
 # Each part's names, the likeliest first. Sources: doccano, Prodigy, spaCy, CMeEE (CBLUE), CCKS, Label Studio, LabelBox, brat's converters, Hugging Face's pipelines.
 PARTS = {
-    "start": "start startoffset startidx startpos startposition startindex startchar begin beginoffset beginidx beginpos beginindex charstart from offset pos loc position",
+    "start": "start answerstart startoffset startidx startpos startposition startindex startchar begin beginoffset beginidx beginpos beginindex charstart from offset pos loc position",
     "end": "end endoffset endidx endpos endposition endindex endchar stop endoff finish charend to",
     "length": "length len",
     "span": "span spans offsets offset indices index positions position pos interval loc range entityindex points",
@@ -69,7 +69,7 @@ def spelling(keys: tuple[str, ...], fields: tuple[tuple[str, str], ...] = ()) ->
 
     end, length = first("end"), first("length")
     start = first("start") if end or length else ""
-    span = "" if start else first("span")
+    span = "" if start else first("span") or first("start")
     taken = {start, end, length, span}
     text = first("text", taken)
     label = first("label", taken) or ("" if text == named.get("entity") else named.get("entity", ""))
@@ -90,14 +90,16 @@ def _of_object(value: dict[str, Any], text: str, reading: Reading) -> list[Menti
     string = value[keys.text] if keys.text else None
     if string is not None and not isinstance(string, str):
         raise Unusable(f"'{keys.text}' must be a string, it is {shown(string)}.")
+    labels = value[keys.label] if isinstance(value[keys.label], list) else [value[keys.label]]
+    if keys.span and string and (places := _places_of(string, value[keys.span], text)):
+        return [Mention(_label(label, reading), *place, string) for place in places for label in labels]
     start, end = _place(value, keys)
     if start is None and string is None:
         raise Unusable(
-            f"the span {shown(value)} has neither a place nor a string. If other fields have its place, name them: fields.start=… fields.end=…",
+            f"the span {shown(value)} has neither a whole place nor a string. If other fields have its place, name them: fields.start=… fields.end=…",
             "named",
         )
-    labels = value[keys.label]
-    return [Mention(_label(label, reading), start, end, string) for label in (labels if isinstance(labels, list) else [labels])]
+    return [Mention(_label(label, reading), start, end, string) for label in labels]
 
 
 def _only_object(value: Any) -> dict[str, Any] | None:
@@ -106,13 +108,23 @@ def _only_object(value: Any) -> dict[str, Any] | None:
     return one if isinstance(one, dict) else None
 
 
+def _places_of(string: str, span: Any, text: str) -> list[tuple[int, int]]:
+    """Returns the places of a string: of a single number, where it begins; of several [start, end], at each of which it stands. None for any other span."""
+    if is_offset(span):
+        return [(span, span + len(string))]
+    if not (isinstance(span, list) and len(span) > 1 and all(isinstance(one, list) and len(one) == 2 and all(map(is_offset, one)) for one in span)):
+        return []
+    ends = [more for more in (0, 1) if all(text[max(start, 0) : end + more] == string for start, end in span)]
+    return [(start, end) for start, end in span] if ends else []
+
+
 def _place(value: dict[str, Any], keys: Spelling) -> tuple[int | None, int | None]:
     """Returns the start and end that an object states; None twice if it states none."""
     if keys.start:
         start, end = _offsets(value, value[keys.start], value[keys.end or keys.length])
         return start, end if keys.end else start + end
     span = value[keys.span] if keys.span else None
-    if span is None:
+    if span is None or is_offset(span):
         return None, None
     if isinstance(span, list) and len(span) == 1 and isinstance(span[0], list):
         span = span[0]
@@ -126,8 +138,10 @@ def _place(value: dict[str, Any], keys: Spelling) -> tuple[int | None, int | Non
 
 
 def _offsets(value: Any, *written: Any) -> tuple[int, int]:
-    """Returns the two numbers of a place; digits in quotes are numbers too."""
-    start, end = (int(one) if isinstance(one, str) and _DIGITS.fullmatch(one) else one for one in written)
+    """Returns the two numbers of a place; digits in quotes are numbers too, and so is 3.0."""
+    start, end = (
+        int(one) if (isinstance(one, str) and _DIGITS.fullmatch(one)) or (isinstance(one, float) and one.is_integer()) else one for one in written
+    )
     if not (is_offset(start) and is_offset(end)):
         raise Unusable(f"start and end must be whole numbers in {shown(value)}.")
     return start, end

@@ -92,6 +92,8 @@ def _annotation(row: dict[str, Any], reading: Reading) -> tuple[str, list[Mentio
     text = _text(row, reading)
     key = _list_of(row, reading)
     value = in_string(row[key])
+    if isinstance(value, dict) and (columns := spelling(tuple(value))).label and columns.end and len({_length(one) for one in value.values()}) == 1:
+        value = [dict(zip(value, one, strict=True)) for one in zip(*value.values(), strict=True)]  # as Hugging Face's datasets write lists of objects
     if isinstance(value, dict) and value and all(isinstance(one, dict) and spelling(tuple(one)).label for one in value.values()):
         value = list(value.values())  # each under its id
     if isinstance(value, dict):
@@ -170,6 +172,10 @@ def _list_of(row: dict[str, Any], reading: Reading) -> str:
     raise Unusable(
         f"none of {', '.join(_LISTS[:6])} in the row: it isn't annotated, or another field has its spans: fields.entities=NAME", "unannotated"
     )
+
+
+def _length(value: Any) -> int | None:
+    return len(value) if isinstance(value, list) else None
 
 
 def _are_names(value: Any) -> bool:

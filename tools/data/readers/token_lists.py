@@ -115,7 +115,9 @@ def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
         return _span_row(line, row, tokens, spans, reading)
     tokens, name, tags = _tagged(row, key, tokens, reading)
     if len(tokens) != len(tags):
-        raise Unusable(f"{len(tokens):,} tokens in '{key}' and {len(tags):,} tags in '{name}': there must be as many.")
+        raise Unusable(
+            f"{len(tokens):,} tokens in '{key}' and {len(tags):,} tags in '{name}': there must be as many.", "named" if _says_tags(tags) else "type"
+        )
     if line <= HEAD:
         for other in (*_lists(row, key), *(one for one in ("label", "labels") if isinstance(row.get(one), str))):
             if other != name:
@@ -149,8 +151,8 @@ def _tokens_key(row: dict[str, Any], reading: Reading) -> str:
     """Returns the key of the row's list of tokens, else of its text, else an empty string."""
     if asked := reading.fields.get("tokens") or reading.fields.get("text"):
         return asked
-    lists = (key for key in _TOKENS if isinstance(row.get(key), list) and all(isinstance(token, str) for token in row[key]))
-    return next(chain(lists, (key for key in _TEXTS if isinstance(row.get(key), str))), "")
+    lists = [key for key in _TOKENS if isinstance(row.get(key), list) and all(isinstance(token, str) for token in row[key])]
+    return next(chain((key for key in lists if row[key]), lists, (key for key in _TEXTS if isinstance(row.get(key), str))), "")
 
 
 def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: Reading) -> tuple[list[str], str, list[Any]]:

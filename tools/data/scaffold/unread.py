@@ -62,6 +62,13 @@ def _verdicts(path: Path, tried: list[Trial]) -> list[str]:
     of_json = [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind in kinds and FORMS[trial.reader].is_json]
     if begins and begins in "{[(" and of_json:
         return of_json
+    same = {
+        trial.first_bad.reason
+        for trial in tried
+        if trial.first_bad and trial.first_bad.kind in ("type", "unannotated") and FORMS[trial.reader].is_json
+    }
+    if begins and begins in "{[" and len(same) == 1 and len(tried) > 1:
+        return [*same]
     named = {trial.reader: trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"}
     if len(named) > 1:  # what is known to be something else is no table of classes
         named.pop("table", None)
