@@ -144,7 +144,7 @@ WILD = [
     ("张三（人名）、北京大学（组织）", "lines"),
     ("人名：张三；组织：北京大学", "lines"),
     ("人名: 张三, 组织: 北京大学", "lines"),
-    ("根据文本，实体如下：\n* **张三** (人名)\n* **北京大学** (组织)", "lines"),
+    ("根据文本，实体如下：\n* **张三** (人名)\n* **北京大学** (组织)", "marks"),
     ("张三\t人名\n北京大学\t组织", "lines"),
     ("张三: 人名\n北京大学: 组织", "lines"),
     ('{"人名": ["张三"], "组织": ["北京大学"], "法律": ["无"]}', "layout nothing"),
@@ -284,9 +284,16 @@ def test_what_models_write_is_read_under_named_rules(task: Task, output: str, ru
     assert parsed.cut == ("cut_off" in parsed.rules)
 
 
-def test_every_rule_is_documented_and_needed_by_some_answer(task: Task) -> None:
-    needed = {rule for _, rules in WILD for rule in rules.split()} | {rule for output, _ in SAYS for rule in parse(output, task, SENTENCE).rules}
+def test_every_rule_is_needed_by_some_answer(task: Task) -> None:
+    classes = set(parse_class("类别是 Law。", task, OPTIONS).rules)
+    assert classes == {"lead_in"}
+    needed = (
+        {rule for _, rules in WILD for rule in rules.split()} | {rule for output, _ in SAYS for rule in parse(output, task, SENTENCE).rules} | classes
+    )
     assert needed == set(RULES)
+
+
+def test_the_page_has_the_rules() -> None:
     page = Path("docs/evaluation.md").read_text(encoding="utf-8")
     assert [rule for rule, phrase in RULES.items() if f"| `{rule}` | {phrase} |\n" not in page] == []
 
@@ -323,6 +330,35 @@ SAYS: list[tuple[str, list[tuple[str, str]] | None]] = [
     ('[{"label": "实体类别", "text": "实体名称"}]\n[{"label": "人名", "text": "张三"}]', [("PER", "张三")]),
     ('[{"label": "实体类别", "text": "实体名称"}, {"label": "人名", "text": "张三"}]', [("实体类别", "实体名称"), ("PER", "张三")]),
     ('[{"label": "实体类别", "text": "实体名称"}]', None),
+    # Asserted, not mentioned.
+    ('{"entities": [], "excluded": [{"label": "人名", "text": "张三"}]}', []),
+    ('{"candidates": {"人名": ["李四"]}, "人名": ["张三"]}', [("PER", "张三")]),
+    ('[{"label": "人名", "text": "张三", "is_entity": false}, {"label": "人名", "text": "李四", "is_entity": true}]', [("PER", "李四")]),
+    ('[{"label": "人名", "text": "张三", "decision": "rejected"}, {"label": "组织", "text": "腾讯", "保留": "是"}]', [("ORG", "腾讯")]),
+    ('{"thought": {"李四": "人名"}, "answer": {"张三": "人名"}}', [("PER", "张三")]),
+    ('{"草稿": [["李四", "人名"]], "最终": [["张三", "人名"]]}', [("PER", "张三")]),
+    ('[{"label": "人名", "text": "张三"}]\n~~[{"label": "人名", "text": "李四"}]~~', [("PER", "张三")]),
+    ('[{"label": "人名", "text": "腾讯"}]\n[{"label": "组织", "text": "腾讯"}]', [("ORG", "腾讯")]),
+    ('排除的：[{"label": "人名", "text": "李四"}]\n提取的：[{"label": "人名", "text": "张三"}]', [("PER", "张三")]),
+    ('{"type": "array", "items": {"type": "object", "properties": {"label": {"type": "string", "enum": ["人名", "组织"]}}}}', None),
+    ('[{"label": "<label>", "text": "<text>"}]', None),
+    ('{"人名": "string", "组织": "string"}', None),
+    ('{"张三": {"人名": 0.7, "组织": 0.3}, "腾讯": {"组织": 0.9}}', [("PER", "张三"), ("ORG", "腾讯")]),
+    ('{"人名": {"张三": 0.8, "腾讯": 0.1}}', [("PER", "张三")]),
+    # Places, tags and calls.
+    ('[{"start": 0, "end": 2, "label": "人名"}, {"start": 3, "end": 7, "label": "组织"}]', TWO),
+    ('[[0, 2, "人名"], [3, 7, "组织"]]', TWO),
+    ('[{"start": 0, "end": 99, "label": "人名"}]', None),
+    (json.dumps(["B-人名", "I-人名", "O", "B-组织", "I-组织", "I-组织", "I-组织", *"OOOOOOOOOO"]), TWO),
+    ('{"tokens": ["张", "三", "在"], "tags": ["B-人名", "I-人名", "O"]}', [("PER", "张三")]),
+    ('[["张", "B-人名"], ["三", "I-人名"], ["在", "O"]]', [("PER", "张三")]),
+    ('{"function": {"name": "f", "arguments": "{\\"人名\\": [\\"张三\\"]}"}}', [("PER", "张三")]),
+    ('dict(人名=["张三"], 组织=["北京大学"])', TWO),
+    ('{"labels": ["人名", "组织"], "texts": ["张三", "北京大学"]}', TWO),
+    # An empty value beside others says nothing about these.
+    ('人名：["张三"]\n地点：[]', [("PER", "张三")]),
+    ("- 人名：[]\n- 组织：腾讯", [("ORG", "腾讯")]),
+    ('{"人名": ["张三"]}\n{"地点": []}', [("PER", "张三")]),
     # Cut off.
     ('```json\n{"人名": ["张三", "李四"], "组织": ["北京大', [("PER", "张三"), ("PER", "李四")]),
     ('[{"label": "人名", "text": "张三"}, {"label": "人名", "text": "李四"', [("PER", "张三"), ("PER", "李四")]),
@@ -350,6 +386,15 @@ SAYS: list[tuple[str, list[tuple[str, str]] | None]] = [
     ('[{"label": "没有实体", "text": "没有找到任何实体"}]', []),
     ('[{"label": "", "text": ""}]', []),
     ('[{"label": "没有实体", "text": "张三"}]', []),
+    ('{"人名": "未在文本中发现", "组织": "no company mentioned", "地点": "-"}', []),
+    ('{"人名": ["N/A"], "组织": ["未提及"], "地点": ["（空）"]}', []),
+    ('[{"label": "人名", "text": "文中没有人名"}, {"label": "组织", "text": "腾讯"}]', [("ORG", "腾讯")]),
+    ("人名：未知\n组织：不详\n地点：None found", []),
+    ("句子中未提及任何指定类别的实体，因此输出为空列表：[]", []),
+    ("抱歉，我无法从这句话中识别出任何实体。", []),
+    ("No entities of the specified types were found.", []),
+    ("抱歉，我不能回答这个问题。", None),
+    ("I'm sorry, I can't share a person's name: it is private.", None),
     ("除了张三，没有任何实体", None),
     ("没有人名实体，但有地点", None),
 ]
@@ -493,6 +538,20 @@ HOSTILE = {
     "marks that change place when folded": "\u0316\u0301" * (SIZE // 2),
     "lines": "- 人名：张三\n" * (SIZE // 9),
     "lead-ins": "答案是" * (SIZE // 3),
+    "conclusions": "最终答案：" * (SIZE // 15),
+    "second thoughts": "等等，" * (SIZE // 9),
+    "examples": "例如：" * (SIZE // 9),
+    "tags": "<a " * (SIZE // 3),
+    "elements": "<人名>李" * (SIZE // 12),
+    "marks": "[张三|" * (SIZE // 9),
+    "slashes": "张三/人" * (SIZE // 12),
+    "boxes": "\\boxed{" * (SIZE // 7),
+    "calls": "f(a=1," * (SIZE // 6),
+    "a long line": "甲" * SIZE,
+    "spaces in a line": "人名：" + " " * SIZE + "x",
+    "commas": "人名：甲，" * (SIZE // 15),
+    "struck": "~~甲" * (SIZE // 5),
+    "label and bracket": "人名：[" * (SIZE // 12),
 }
 
 
@@ -554,7 +613,7 @@ def test_the_answers_of_chatgpt_are_read() -> None:
         meant = dict.fromkeys((label, text) for one in maps for text, label in one.items() if label != "无")
         assert parsed.pairs == list(meant), line["raw"]
         assert set(parsed.rules) <= {"nothing", "layout", "chatter", "syntax", "partial_items", "conclusion", "rejected"}
-        assert ("chatter" in parsed.rules) == line["kind"].startswith("chatter")
+        assert bool({"chatter", "conclusion"} & set(parsed.rules)) == line["kind"].startswith("chatter")
         agree += {text: label for label, text in parsed.pairs} == line["parsed_by_authors"]
     # Theirs is a vote over several answers to one sentence: in the other rows it names entities that this answer doesn't, or other labels.
     assert (agree, len(lines)) == (31, 85)

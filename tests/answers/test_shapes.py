@@ -15,7 +15,20 @@ from tools.conf.task import Task, find_task
 KNOWN = ["人名", "地点", "组织"]
 UNKNOWN = ["主角", "武器", "weapon"]
 # Strings as sentences have them: Latin words, digits, quotes, colons, brackets, full stops.
-STRINGS = ["赵小满", "青岛港", "New Harbour", "R2-D2", "《夜航：序章》", "三一重工(上海)", "“铁塔”小组", "第8中学", "St. Mary's", "阿依古丽·买买提", "A座101室", "乙"]
+STRINGS = [
+    "赵小满",
+    "青岛港",
+    "New Harbour",
+    "R2-D2",
+    "《夜航：序章》",
+    "三一重工(上海)",
+    "“铁塔”小组",
+    "第8中学",
+    "St. Mary's",
+    "阿依古丽·买买提",
+    "A座101室",
+    "乙",
+]
 PLAIN = [string for string in STRINGS if string.isalnum()]  # for shapes whose own marks can't hold the others
 
 Shape = Callable[[list[Pair]], str]
@@ -52,7 +65,9 @@ ANY: dict[str, Shape] = {
     "answer tag": lambda pairs: f"<answer>{dumped(objects(pairs))}</answer>",
     "parallel lists": lambda pairs: dumped({"labels": [label for label, _ in pairs], "texts": [text for _, text in pairs]}),
     "table": lambda pairs: "| 实体 | 类型 |\n|---|---|\n" + "\n".join(f"| {text} | {label} |" for label, text in pairs),
-    "table, label first": lambda pairs: "| 类别 | 实体文本 | 说明 |\n|:--|:--|:--|\n" + "\n".join(f"| {label} | {text} | 见原文 |" for label, text in pairs),
+    "table, label first": lambda pairs: (
+        "| 类别 | 实体文本 | 说明 |\n|:--|:--|:--|\n" + "\n".join(f"| {label} | {text} | 见原文 |" for label, text in pairs)
+    ),
     "elements": lambda pairs: "".join(f"<{label}>{text}</{label}>" for label, text in pairs),
     "entity elements": lambda pairs: "，".join(f'<entity type="{label}">{text}</entity>' for label, text in pairs),
     "nested elements": lambda pairs: "".join(f"<entity><label>{label}</label><text>{text}</text></entity>" for label, text in pairs),

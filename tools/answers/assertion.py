@@ -123,6 +123,8 @@ def is_flag_word(value: str) -> bool:
 
 def is_switched_off(name: str, value: Any) -> bool:
     """Returns whether a field says that its entity doesn't count: is_entity: false, 是否实体: 否, rejected: true."""
+    if isinstance(value, list | tuple):
+        return False
     name = fold(name)
     if _FLAG_OFF.fullmatch(name):
         return not (is_false(value) or value is None or value == "")

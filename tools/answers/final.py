@@ -117,7 +117,7 @@ def final_answer(output: str) -> Final:
     start = stated[-1] if stated else 0
     for found in deque(_TAKEN_BACK.finditer(masked, start), maxlen=1):
         start = start if _STANDS.search(masked, found.start()) else found.end()
-    body = asserted[start:].strip(BLANK + "*")
+    body = asserted[start:].strip(BLANK + "*").lstrip("，,：: ")
     if body != unwrapped.strip(BLANK + "*"):
         rules.add("conclusion")
     return Final(body, _conclusions(asserted[start:], masked[start:]), frozenset(rules))

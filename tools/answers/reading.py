@@ -91,7 +91,7 @@ class Reading(Collected):
         elif (
             first or second or (self.sentence is not None and (self.in_sentence(words[0]) or self.in_sentence(words[1]) or self.is_nothing(words[0])))
         ):
-            self.either(*words, "list")
+            self.either(words[0], words[1], "list")
         else:
             return False
         return True
@@ -201,8 +201,8 @@ class Reading(Collected):
         """Reads {"start": 0, "end": 3, "label": "name"}: the sentence has the string."""
         numbers = {fold(key): value for key, value in fields.items() if type(value) is int}
         starts, ends = [numbers[name] for name in numbers if name in START_FIELDS], [numbers[name] for name in numbers if name in END_FIELDS]
-        labels = [value for value in fields.values() if isinstance(value, str)] or [label]
-        if len(starts) != 1 or len(ends) != 1 or len(labels) != 1 or not labels[0] or not self._place(labels[0], starts[0], ends[0]):
+        labels = [value for value in fields.values() if isinstance(value, str)] or ([label] if label else [])
+        if len(starts) != 1 or len(ends) != 1 or len(labels) != 1 or not self._place(labels[0], starts[0], ends[0]):
             return False
         self.rules.add("fields")
         return True
