@@ -65,6 +65,11 @@ def test_a_column_of_chinese_behind_another_is_asked_about(tmp_path: Path) -> No
     assert read(tmp_path, data, tokens="2")[0] == [PERSON]
 
 
+def test_columns_of_single_characters_are_columns(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, "李 _ _ O\n\n" + "来 _ _ O\n" * 50)
+    assert rows == [RawRow(1, "李", []), RawRow(3, "来" * 50, [])]
+
+
 def test_two_columns_of_tags_are_two_layers(tmp_path: Path) -> None:
     rows, rules = read(tmp_path, "北\tB-ORG\tB-LOC\n京\tI-ORG\tI-LOC\n大\tI-ORG\tO\n学\tI-ORG\tO\n")
     assert rows == [RawRow(1, "北京大学", NESTED)]

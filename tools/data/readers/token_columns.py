@@ -166,7 +166,7 @@ def _need_tokens(lines: Sequence[Line], separator: str, has_header: bool) -> Non
     if not separator.isspace() and sum(line.text.count(separator) > 1 and " " in line.text for line in lines) * 2 > len(lines):
         raise Unusable(f"more than one {shown(separator)} in most lines: not a token and a tag a line.")
     cells = [cell for row in rows for cell in row]
-    if len(cells) > 3 * len(lines) and sum(len(cell) == 1 for cell in cells) > 0.9 * len(cells):
+    if len(cells) > 3 * len(lines) and sum(len(cell) == 1 for cell in cells) > 0.9 * len(cells) and not any(map(is_tag, cells)):
         raise Unusable(
             "each line holds characters only, and no tags. Where a second file with as many lines has the tags, join them: paste TOKENS TAGS > NEW",
             "named",

@@ -90,21 +90,29 @@ def _tag_columns(counts: Sequence[Counter[str]], first: int, lines: int) -> list
 
 def _lead(table: Table, number: int) -> tuple[str, ...]:
     """Returns what the first columns are that number lines or sentences; at least token and tag are left."""
-    tests = {INDEX: _counts_tokens, SENTENCE: _numbers_sentences, DOCUMENT: _is_one_in_each}
     found: list[str] = []
     while len(found) < number - 2:
         column = len(found)
         rows = [(line, cells[column]) for line, cells in table]
-        if all(is_tag(cell) for _, cell in rows):
-            break
-        kind = next((kind for kind, test in tests.items() if test(rows)), "")
-        if not kind and all(_is_number(cell) for _, cell in rows):
-            later = [{cells[other] for _, cells in table} for other in range(column + 1, number - 1)]
-            kind = PLACE if any(len(cells) > 1 and not all(map(_is_number, cells)) for cells in later) else ""
+        later = [[(line, cells[other]) for line, cells in table] for other in range(column + 1, number - 1)]
+        kind = "" if all(is_tag(cell) for _, cell in rows) else _kind(rows, later)
         if not kind:
             break
         found.append(kind)
     return tuple(found)
+
+
+def _kind(rows: Sequence[tuple[int, str]], later: Sequence[Sequence[tuple[int, str]]]) -> str:
+    """Returns what a column is that has no tokens; empty where it may have them. `later` are the columns behind it that may have them too."""
+    if _counts_tokens(rows):
+        return INDEX
+    if not all(map(_is_one_in_each, later)):
+        if _numbers_sentences(rows):
+            return SENTENCE
+        if _is_one_in_each(rows):
+            return DOCUMENT
+    are_words = any(len({cell for _, cell in other}) > 1 and not all(_is_number(cell) for _, cell in other) for other in later)
+    return PLACE if are_words and all(_is_number(cell) for _, cell in rows) else ""
 
 
 def _counts_tokens(rows: Sequence[tuple[int, str]]) -> bool:
