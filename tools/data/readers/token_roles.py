@@ -71,7 +71,7 @@ def roles_of(table: Table, number: int, reading: Reading) -> Roles:
         )
     if len(tags) > 1 and "tags" not in reading.fields:
         _need_layers(table, tags)
-    if "tokens" not in reading.fields:
+    if "tokens" not in reading.fields and (_has_tags(counts[tags[0]]) or counts[tags[0]]["O"]):
         _need_no_other([(column, _share_of_chinese(counts[column])) for column in left])
     token = (_given("tokens", number, reading) or left)[0]
     return Roles(token, tuple(tags), lead=lead[:token])
