@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 
-from tools.data.readers.fields import Unusable
 from tools.data.readers.row import BadRow
 from tools.files import json_problem
 
 CUT = "the file ends in the middle of this row"
 NO_COMMA = "',' or ']' is needed"
 _PYTHON = re.compile(r"'|(?:None|True|False)\b|\(\s*['\"]")
+# What was meant to be JSON: it begins like an object, a list of objects, lists or strings, a tuple, a variable or a comment.
+LIKE_JSON = re.compile(r"\s*(?:\{|\[\s*[\[{('\"]|\(\s*['\"]|//|/\*|(?:var |let |const )?[A-Za-z_]\w* *= *[\[({])")
 _ASSIGNED = re.compile(r"(?:var |let |const )?[A-Za-z_]\w* *= *[\[({]")
 _FROM_PYTHON = (
     "it is Python's repr. To convert it: .venv/train/bin/python -c"
@@ -24,21 +25,13 @@ _FROM_PYTHON = (
 
 def broken(line: int, text: str, error: ValueError | RecursionError, place: str, ended: bool) -> BadRow:
     """Returns the BadRow of a row at `line` that isn't JSON. `place` follows the reason, as in ' at column 3'; `ended`: the file can't have been cut off in it."""
-    problem = f"not JSON: {json_problem(error)}"
+    problem = f"not JSON: {json_problem(error).removesuffix(' starting at')}"
     if not isinstance(error, json.JSONDecodeError):  # a number of too many digits, or too deep a list, is a fault wherever the file ends
         return BadRow(line, f"{problem}.", "json")
     problem += place
     if not ended and at_end(text.rstrip(), error):
         return BadRow(line, f"{CUT} ({problem}).", "truncated")
-    hint = _hint(text, error.pos)
-    # What is wrong with the first row for such a reason is wrong with the whole file.
-    kind = "named" if line == 1 and hint and (error.pos > 0 or not text.startswith("#")) else "json"
-    return BadRow(line, f"{problem}{hint}.", kind)
-
-
-def key_twice(line: int, fault: Unusable, is_first: bool) -> BadRow:
-    """Returns the BadRow of a row with a key that stands twice; in the first row of a file it is likely that all rows have such keys."""
-    return BadRow(line, fault.args[0], "named" if is_first else "json")
+    return BadRow(line, f"{problem}{_hint(text, error.pos)}.", "json")
 
 
 def at_end(text: str, error: json.JSONDecodeError) -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.readers.fields import Unusable
-from tools.data.readers.json_faults import key_twice
 from tools.data.readers.json_text import ANY, BOM, Member, Whole, cut_off, elements, line_of, members, skip, whole
 from tools.data.readers.lines import DECODER, Parse, named, open_raw, row_of
 from tools.data.readers.roles import NAMES, OF_JSON, key_of
@@ -58,11 +57,11 @@ def object_rows(path: Path, parse: Parse, reading: Reading) -> Iterator[RawRow |
 def _objects(file: Whole, position: int, parse: Parse, reading: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one row an object; a comma between two is passed over. A fault ends them."""
     text = file.text
-    line, counted, start = 1, 0, position
+    line, counted = 1, 0
     while position < len(text):
         line, counted = line + text.count("\n", counted, position), position
         try:
-            row, position = _object_at(text, position, line, parse, reading, is_first=position == start)
+            row, position = _object_at(text, position, line, parse, reading)
         except (ValueError, RecursionError) as error:
             yield cut_off(line, file, error)
             return
@@ -113,10 +112,10 @@ def _rows_under(file: Whole, wrapped: list[Member], parse: Parse, reading: Readi
             yield named(row, f"row {shown(one.key)}")
 
 
-def _object_at(text: str, start: int, line: int, parse: Parse, reading: Reading, *, is_first: bool = False) -> tuple[RawRow | BadRow, int]:
+def _object_at(text: str, start: int, line: int, parse: Parse, reading: Reading) -> tuple[RawRow | BadRow, int]:
     """Returns the row of the object at `start`, and where it ends. Raises ValueError or RecursionError for what isn't JSON."""
     try:
         value, end = DECODER.raw_decode(text, start)
     except Unusable as fault:
-        return key_twice(line, fault, is_first), ANY.raw_decode(text, start)[1]
+        return BadRow(line, *fault.args), ANY.raw_decode(text, start)[1]
     return row_of(line, value, parse, reading), end

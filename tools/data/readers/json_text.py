@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.data.readers.fields import Unusable
-from tools.data.readers.json_faults import NO_COMMA, broken, key_twice
+from tools.data.readers.json_faults import NO_COMMA, broken
 from tools.data.readers.lines import DECODER, not_utf8, open_raw
 from tools.data.readers.row import BadRow, shown
 
@@ -67,7 +67,7 @@ def elements(file: Whole, start: int, *, alone: bool = True) -> Iterator[tuple[i
                 yield line, value, "" if begins_line and _LINE_END.match(text, end) else f"row {number}"
             except Unusable as fault_of_one:  # a key stands twice; the element's end is where it would be without that
                 end = ANY.raw_decode(text, position)[1]
-                yield replace(key_twice(line, fault_of_one, number == 1), item="" if begins_line and _LINE_END.match(text, end) else f"row {number}")
+                yield replace(BadRow(line, *fault_of_one.args), item="" if begins_line and _LINE_END.match(text, end) else f"row {number}")
             position = skip(text, end)
             if not text.startswith((",", "]"), position):
                 raise json.JSONDecodeError(NO_COMMA, text, position)

@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple
 from tools.data.readers.binary import what_binary
 from tools.data.readers.explosion import unpacked
 from tools.data.readers.fields import Unusable
-from tools.data.readers.json_faults import CUT, broken, key_twice
+from tools.data.readers.json_faults import CUT, broken
 from tools.data.readers.row import BadRow, RawRow, Reader, Reading, shown
 from tools.errors import WANTING, ToolError
 from tools.files import encoding_problem, need_file
@@ -144,7 +144,7 @@ def _json_row(line: Line, parse: Parse, reading: Reading) -> RawRow | BadRow:
     try:
         value = DECODER.decode(line.text)
     except Unusable as fault:
-        return key_twice(line.line, fault, line.line == 1)
+        return BadRow(line.line, *fault.args)
     except (ValueError, RecursionError) as error:
         if not (isinstance(error, json.JSONDecodeError) and line.text[error.pos :].strip() == ","):
             where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""

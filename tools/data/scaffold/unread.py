@@ -13,7 +13,8 @@ import shlex
 from pathlib import Path
 
 from tools.data.readers.binary import is_workbook, what_binary
-from tools.data.readers.lines import open_raw, text_lines
+from tools.data.readers.json_faults import LIKE_JSON
+from tools.data.readers.lines import Line, open_raw, text_lines
 from tools.data.readers.row import BadRow, shown
 from tools.data.scaffold.kinds import is_unannotated, kind_of_text, kind_of_value
 from tools.data.scaffold.said import NOTHING, Said
@@ -55,24 +56,18 @@ def _known(path: Path) -> str:
 
 
 def _verdicts(path: Path, tried: list[Trial]) -> list[str]:
-    """Returns what readers say about the whole file; about a file that begins as JSON does, what the readers of JSON say."""
+    """Returns what readers say about the whole file. Of one that was meant to be JSON, only the readers of JSON say it: that it is broken, or all the same."""
     first = next(text_lines(path), None) if path.is_file() else None
-    begins = first.text.lstrip()[:1] if first and not isinstance(first, BadRow) else ""
-    kinds = ("named", "truncated") if begins == "{" else ("named",)
-    of_json = [trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind in kinds and FORMS[trial.reader].is_json]
-    if begins and begins in "{[(" and of_json:
-        return of_json
-    same = {
-        trial.first_bad.reason
-        for trial in tried
-        if trial.first_bad and trial.first_bad.kind in ("type", "unannotated") and FORMS[trial.reader].is_json
-    }
-    if begins and begins in "{[" and len(same) == 1 and len(tried) > 1:
-        return [*same]
-    named = {trial.reader: trial.first_bad.reason for trial in tried if trial.first_bad and trial.first_bad.kind == "named"}
-    if len(named) > 1:  # what is known to be something else is no table of classes
-        named.pop("table", None)
-    return [*named.values()]
+    complaints = [(FORMS[trial.reader].is_json, trial.first_bad) for trial in tried if trial.first_bad]
+    named = [(is_json, bad.reason) for is_json, bad in complaints if bad.kind == "named"]
+    if isinstance(first, Line) and LIKE_JSON.match(first.text):
+        of_json = [reason for is_json, reason in named if is_json] or [
+            bad.reason for is_json, bad in complaints if is_json and bad.kind in ("json", "truncated")
+        ]
+        same = {bad.reason for is_json, bad in complaints if is_json}
+        if of_json or (len(same) == 1 and len(tried) > 1):
+            return of_json or [*same]
+    return [reason for _, reason in named]
 
 
 def _answer(verdicts: list[str]) -> list[str]:
