@@ -40,7 +40,7 @@ _ABOUT = re.compile(
 _REJECTED = re.compile(
     r"exclu|reject|candidat|alternativ|\bnot[_ ]|\bnon[_ -]?entit|negativ|ignor|skipp|discard|remov|dropp|filter(?:ed)?[_ ]out|false[_ ]pos|uncertain|ambiguous|unlikely|unsure"
     r"|draft|wrong|incorrect|invalid|deleted|mistake|example|rationale"
-    r"|排除|候选|备选|非实体|不是|不属于|不算|不提取|未提取|不予|拒绝|剔除|忽略|舍弃|丢弃|未采纳|未选|否定|疑似|待定|待确认|存疑|不确定|草稿|初稿|示例|例子|例如|误判|误报|错误|删除|过滤|不应",
+    r"|排除|候选|备选|非实体|不是|不属于|不算|不提取|未提取|不予|拒绝|剔除|忽略|舍弃|丢弃|未采纳|未选|否定|疑似|待定|待确认|存疑|不确定|草稿|初稿|初步|示例|例子|例如|误判|误报|错误|删除|过滤|不应",
 )
 _DOUBTED = re.compile(r"possibl|potential|maybe|可能")
 _HEDGED = re.compile(

@@ -138,6 +138,10 @@ class Collected:
             hit = spellings.get(remark[1]) if inner is None or inner[0] == spellings.get(remark[1], ("", ""))[0] else None
         return (hit[0], "label_spelling") if hit else None
 
+    def is_tag(self, word: str) -> bool:
+        """Returns whether a word is a label that the task knows, or a BIO tag with one."""
+        return self.known(word) or ((tag := _PREFIXED.fullmatch(word)) is not None and self.known(tag[2]))
+
     def is_nothing(self, word: str) -> bool:
         """Returns whether a word says that there is no entity."""
         return is_nothing(word, self.task.sentinels)
@@ -163,8 +167,9 @@ class Collected:
     def add_all(self, label: str, text: str) -> None:
         """Adds a label's string, or its parts where only these stand in the sentence."""
         whole = self.sentence is None or self.in_sentence(text)
-        splits = [] if whole else [SEPARATORS.split(text), text.split()]
-        parts = next((parts for words in splits if len(parts := [word.strip() for word in words]) > 1 and all(map(self.in_sentence, parts))), None)
+        words = text.split()
+        splits = [] if whole else [SEPARATORS.split(text), words if min(map(len, words), default=0) > 1 else []]
+        parts = next((parts for some in splits if len(parts := [word.strip() for word in some]) > 1 and all(map(self.in_sentence, parts))), None)
         if parts:
             self.rules.add("joined_texts")
             for part in parts:

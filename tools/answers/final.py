@@ -33,7 +33,7 @@ _WRAPPER = re.compile(
 _BRACE = re.compile(r"[{}]")
 _BOXED = re.compile(r"\\boxed\s*\{")
 _SPECIAL = re.compile(
-    r"<\|[^|<>\n]{1,40}\|>|<｜(?:end|begin)▁of▁sentence｜>|<｜(?:User|Assistant)｜>|</?s>|<eos>|<bos>|<(?:end|start)_of_turn>|\[/?INST\]"
+    r"<\|[A-Za-z_][^|<>\n]{0,40}\|>|<｜(?:end|begin)▁of▁sentence｜>|<｜(?:User|Assistant)｜>|</?s>|<eos>|<bos>|<(?:end|start)_of_turn>|\[/?INST\]"
 )
 _ROLE = re.compile(r"\s*(?:assistant|user|system|human|model|助手|用户)\s*[:：]?\s*", re.IGNORECASE)
 _TURN = re.compile(
@@ -57,7 +57,7 @@ _WHAT_ENGLISH = r"(?:answer|result|output|response|list|version|entit|json|extra
 _STATED = re.compile(
     rf"(?:最终|最后|(?:修正|更正|修改|纠正|改正|订正|更新|复核|核对|检查|调整)(?:之)?后)(?:的|得到的?|确定的?)?[^\n:：。，,\[{{]{{0,8}}?{_WHAT}[^\n:：。，\[{{]{{0,8}}?"
     r"(?:(?:如下|是|为|应为|应该是)?[ \t*]*[:：]|(?:是|为|如下)(?=\s*[\[{`“\"])|[ \t*#]*\n)\**"
-    rf"|{_HERE}(?:更正|修正|纠正|订正|改正|改为|修改为|更正为|修正为|定稿|终稿|最终|修正后|更正后|修改后|结论)(?:如下|为|是)?[ \t*]*[:：]\**"
+    rf"|{_HERE}(?:[^\n。:：\[{{]{{0,10}}后[，,]?)?(?:更正|修正|纠正|订正|改正|改为|修改为|更正为|修正为|定稿|终稿|最终|修正后|更正后|修改后|结论)(?:如下|为|是)?[ \t*]*[:：]\**"
     rf"|(?:final|corrected|revised|updated|definitive)\s+{_WHAT_ENGLISH}[^\n:.\[{{]{{0,24}}?(?:\bis\b\s*:?|[ \t*]*[:：]|[ \t*#]*\n)\**"
     rf"|{_HERE}(?:correction|corrected|revision|revised|final)[ \t*]*[:：]\**",
     re.IGNORECASE,
@@ -65,7 +65,7 @@ _STATED = re.compile(
 # A second thought, or a withdrawal: what stands before no longer holds.
 _TAKEN_BACK = re.compile(
     rf"{_HERE}(?:等等|等一下|等下|稍等|不对|不，|错了|抱歉，我(?:弄|搞|写|说)错|我(?:弄|搞|写|说)错|重新(?:检查|考虑|审视|提取|识别|看|想|来)|再(?:想想|看看|检查|仔细))"
-    r"|(?:以上|上述|前面|之前|上面|刚才|前述)[^。\n\[{]{0,14}(?:作废|无效|有误|错误|不对|不正确|忽略|撤回|收回|不算|都不是|均不是|并不是|取消|删除|不作数)"
+    r"|(?:以上|上述|前面|之前|上面|刚才|前述)[^。\n\[{如若]{0,14}(?:作废|无效|有误|错误|不对|不正确|忽略|撤回|收回|不算|都不是|均不是|并不是|取消|删除|不作数)"
     r"|(?:这|该|此)个?(?:结果|答案|输出|列表)[^。，\n]{0,4}(?:不正确|不对|有误|错|无效|作废)"
     r"|(?:忽略|撤回|收回|撤销|作废|取消)[^。\n\[{]{0,8}(?:以上|上述|前面|之前|上面|答案|结果|列表)[^。\n\[{]{0,12}"
     rf"|{_HERE}(?:wait\b|hold on|oops|on second thought|scratch that|hmm|my mistake|i (?:made|was) (?:a mistake|wrong))"
@@ -85,7 +85,7 @@ _MOST = 3  # parts that are tried; each costs a reading
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The final answer. `body`: the text to read; None where a thought has no end, so that no answer was begun (then `cut`).
+    """The final answer. `body`: the text to read; None where nothing stands before a thought that has no end. `cut`: the last thought has no end.
 
     `conclusions`: parts of `body` that are the answer if they can be read as one, the surest first. `rules`: the rules that this took (keys of
     tools.answers.parse.RULES): 'thinking', 'wrapping', 'conclusion'.
@@ -105,9 +105,9 @@ def final_answer(output: str) -> Final:
     answer:") replaces what stands before; so does a withdrawal, which may leave nothing.
     """
     rules: set[str] = set()
-    body = _behind_thoughts(output.strip(BLANK), rules)
+    body, cut = _behind_thoughts(output.strip(BLANK), rules)
     if body is None:
-        return Final(None, (), frozenset(rules), cut=True)
+        return Final(None, (), frozenset(rules), cut)
     unwrapped = _one_turn(_unwrapped(body))
     if unwrapped != body:
         rules.add("wrapping")
@@ -120,15 +120,15 @@ def final_answer(output: str) -> Final:
     body = asserted[start:].strip(BLANK + "*").lstrip("，,：: ")
     if body != unwrapped.strip(BLANK + "*"):
         rules.add("conclusion")
-    return Final(body, _conclusions(asserted[start:], masked[start:]), frozenset(rules))
+    return Final(body, _conclusions(asserted[start:], masked[start:]), frozenset(rules), cut)
 
 
-def _behind_thoughts(text: str, rules: set[str]) -> str | None:
-    """Returns the last piece of text outside of thoughts; None where the last thought has no end."""
+def _behind_thoughts(text: str, rules: set[str]) -> tuple[str | None, bool]:
+    """Returns the last piece of text outside of thoughts, None where there is none before a thought without an end; and whether the last thought has no end."""
     final = deque(_FINAL_CHANNEL.finditer(text), maxlen=1)
     if final or _OTHER_CHANNEL.match(text):
         rules.add("thinking")
-        return text[final[0].end() :].strip(BLANK) if final else None
+        return (text[final[0].end() :].strip(BLANK), False) if final else (None, True)
     squares = "[/" in text or "【/" in text
     pieces, start, is_open = [], 0, False
     for tag in _THOUGHT.finditer(text):
@@ -143,10 +143,11 @@ def _behind_thoughts(text: str, rules: set[str]) -> str | None:
         else:
             is_open = False
             start = tag.end()
-    if is_open:
-        return None
-    pieces.append(text[start:])
-    return next((piece for part in reversed(pieces) if (piece := part.strip(BLANK))), "")
+    if not is_open:
+        pieces.append(text[start:])
+    elif not any(bracket in piece for piece in pieces for bracket in "[{"):
+        return None, True  # no answer stands before the thought without an end
+    return next((piece for part in reversed(pieces) if (piece := part.strip(BLANK))), ""), is_open
 
 
 def _unwrapped(text: str) -> str:

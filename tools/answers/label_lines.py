@@ -19,11 +19,12 @@ from tools.text import fold
 
 LONGEST = 65_536  # characters that are read; no answer in words is as long
 LONGEST_LABEL = 16  # characters of a label that the task hasn't
-_BULLET = re.compile(r"\s*+(?:[-*•·●◦▪>#+]+(?!\*)(?=\s|[^\s\d])|\(?\d{1,3}[.、)）:：]|（\d{1,3}）|[①-⑳])\s*+")
+_BULLET = re.compile(r"\s*+(?:[-*•·●◦▪>#+]+(?!\*)(?=\s|[^\s\d])|\(?\d{1,3}[.、)）:：]|（\d{1,3}）|[①-⑳]|[一二三四五六七八九十]{1,3}、)\s*+")
+_PLACE = re.compile(r"[ \t]*[\[(（]\d{1,6}\s*[-,，~:：至到]\s*\d{1,6}[\])）](?=\s|\Z|[,，;；。])")  # of an entity in the text
 _SENTENCE = re.compile(r"(?<=[。！])(?=[^”』」》）)\s])")
 _CROSSES, _TICKS = frozenset("✗✘❌✖"), str.maketrans("", "", "✓✔✅☑√")
 _TUPLE = re.compile(r"[(（]([^()（）,，\n]{1,80})[,，]([^()（）,，\n]{1,80})[)）]")
-_BETWEEN = re.compile(r"[,，;；、]| and (?=the )|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])")
+_BETWEEN = re.compile(r"[,，;；、]| and (?=the )|\s+(?=[①-⑳])|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])")
 _COMMA = re.compile(r"[，,]")
 _HEAD = re.compile("[（(:：]|不|并非|未|是|看|应|可能")
 _FIELD_NUMBER = re.compile(r"[\s_#]*[\d一二三四五六七八九十]{1,3}\Z")
@@ -37,7 +38,7 @@ def read_lines(text: str, reading: Reading) -> None:
     if len(text) > LONGEST:
         text = text[:LONGEST].rpartition("\n")[0]
     lines = _Lines(reading)
-    for line in lines.groups(text).splitlines():
+    for line in lines.groups(_PLACE.sub("", text)).splitlines():
         if lines.is_echo(line) or [two for two in _TUPLE.findall(line) if lines.pair(*map(bare, two))]:
             continue
         if set(line) & _CROSSES:
@@ -144,7 +145,7 @@ class _Lines(Tables):
         if not self.heading:
             return False
         word = trimmed(body)
-        if not bullet and (self.is_loose or not self.reading.in_sentence(word)) and not self.reading.is_nothing(word):
+        if not bullet and (self.is_loose or not all(self.reading.in_sentence(trimmed(part)) for part in SEPARATORS.split(word))) and not self.reading.is_nothing(word):
             return False
         if self.reading.in_sentence(word):
             self._add(self.heading, word, body)

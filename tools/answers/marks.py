@@ -54,6 +54,7 @@ _HTML = frozenset(
 )
 # Each has two groups, the mark's two sides; the order of the patterns is that of their surety.
 _MARKS = [
+    re.compile(r"^T\d{1,4}\s+(\S{1,40})\s+\d{1,6}\s+\d{1,6}\s+(\S[^\n]{0,200})", re.MULTILINE),  # brat
     re.compile(r"\[@([^\[\]#\n]{1,200})#([^\[\]#*\n]{1,40})\*\]"),  # YEDDA
     re.compile(r"[\[【<{｛]\s*([^\[\]【】<>{}｛｝|｜\n]{1,200}?)\s*[|｜]\s*([^\[\]【】<>{}｛｝|｜\n]{1,200}?)\s*[\]】>}｝]"),
     re.compile(r"[\[【]([^\[\]【】|\n]{1,200})[\]】]\s?[(（{｛]([^()（）{}｛｝\n]{1,60})[)）}｝]"),

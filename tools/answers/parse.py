@@ -54,7 +54,10 @@ _TEMPLATES = frozenset(
 )  # strings of an example
 _STRUCK = re.compile(r"(?<!~)~~(?!~)[^~\n]{1,300}~~(?!~)|<(del|s|strike)>[^<>\n]{1,300}</\1>")
 # Entity(text="张三", label="name"), dict(name=["张三"]): a call whose arguments are named.
-_CALL = re.compile(r"[A-Za-z_][\w.]{0,60}\(((?:\s*\w{1,40}\s*=\s*(?:\"[^\"\n]*\"|'[^'\n]*'|\[[^\[\]]*\]|[\w.-]{1,60})\s*,?){1,50})\)")
+_DELIMITER = re.compile(r"<\|[^\w|<>]?\|?>")  # LightRAG's and GraphRAG's, between cells
+_SIDED = re.compile(r"\w\W+\w")  # a string that may be a clause
+_ARGUMENT = re.compile(r"(\w+)\s*=")
+_CALL = re.compile(r"([A-Za-z_][\w.]{0,60})\(((?:\s*\w{1,40}\s*=\s*(?:\"[^\"\n]*\"|'[^'\n]*'|\[[^\[\]]*\]|[\w.-]{1,60})\s*,?){1,50})\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def _strict(value: Any, task: Task) -> list[Pair] | None:
         hit = spellings.get(label)
         if hit and not hit[1]:
             pairs.append((hit[0], text))
-        elif _is_template(label) or label[1:2] in "-_" or label in ("O", "o"):
+        elif _is_template(label) or is_rejected(label) or label[1:2] in "-_" or label in ("O", "o"):
             return None  # the prompt's own example, or a tag
         elif hit or label != label.strip() or label.endswith((")", "）")) or fold(label) in spellings or fold(label) in sentinels:
             return None
@@ -149,22 +152,23 @@ def _decoded(value: Any, answer: str, task: Task, text: str | None) -> Parsed:
     if isinstance(value, str) and value.strip(BLANK):
         inner = _tolerant(value.strip(BLANK), task, text)
         return named(inner.pairs, {*inner.rules, "wrapping"}, inner.cut)
-    return _by_values(Scanned([value], "", set(), spans=[(0, len(answer))]), answer, task, text) or Parsed(None)
+    found = Scanned([value], "", set(), spans=[(0, len(answer))])
+    return _by_values(found, answer, task, text) or _in_words(_words(found, ""), task, text, False)
 
 
 def _tolerant(answer: str, task: Task, text: str | None) -> Parsed:
     """Reads an answer that is not JSON as a whole: its final part alone."""
     final = final_answer(answer)
     if final.body is None:
-        return named(None, set(final.rules), cut=True)
+        return named(None, set(final.rules), final.cut)
     for conclusion in final.conclusions:
         parsed = _read(conclusion, task, text)
         if parsed.pairs is not None and (parsed.pairs == [] or not {"lines", "marks"} & set(parsed.rules) or FENCED.search(final.body)):
             more = {"wrapping"} if FENCED.search(final.body) else set()
             more |= {"chatter"} if WORD.search(FENCED.sub("", final.body) if more else final.body.removesuffix(conclusion)) else set()
-            return named(parsed.pairs, {*parsed.rules, *final.rules, *more}, parsed.cut)
+            return named(parsed.pairs, {*parsed.rules, *final.rules, *more}, parsed.cut or final.cut)
     parsed = _read(final.body, task, text)
-    return named(parsed.pairs, {*parsed.rules, *final.rules}, parsed.cut)
+    return named(parsed.pairs, {*parsed.rules, *final.rules}, parsed.cut or final.cut)
 
 
 def _read(body: str, task: Task, text: str | None) -> Parsed:
@@ -176,18 +180,23 @@ def _read(body: str, task: Task, text: str | None) -> Parsed:
         found = scan(unescape(asserted).replace('\\"', '"'))
         again = _by_values(found, asserted, task, text)
         parsed = named(again.pairs, {*again.rules, "wrapping"}, again.cut) if again else parsed
-    if (parsed is None or not parsed.pairs) and "(" in asserted and (calls := _CALL.sub(_as_object, asserted)) != asserted:
+    if (parsed is None or not parsed.pairs) and "(" in asserted and (calls := _as_objects(asserted, task)) != asserted:
         parsed = _by_values(scan(calls), calls, task, text) or parsed
     if parsed is None or not parsed.pairs:
-        # An object that wasn't read holds no words.
-        words = found.outside if any(map(_has_object, found.values)) else asserted
+        words = _words(found, asserted)
         in_words = _in_words(words, task, text, bool(parsed and parsed.cut))
         parsed = in_words if in_words.pairs or parsed is None else parsed
     return named(parsed.pairs, {*parsed.rules, "rejected"}, parsed.cut) if len(asserted) < len(body) and asserted != unescape(body) else parsed
 
 
-def _as_object(call: re.Match[str]) -> str:
-    return "{" + re.sub(r"(\w+)\s*=", r'"\1": ', call[1]) + "}"
+def _as_objects(text: str, task: Task) -> str:
+    """Returns a text with calls as objects: Entity(text="张三", label="name"), dict(name=["张三"]); a call by a label's name is an object under it: Name(span="张三")."""
+
+    def as_object(call: re.Match[str]) -> str:
+        inside = "{" + _ARGUMENT.sub(r'"\1": ', call[2]) + "}"
+        return f'{{"{call[1]}": {inside}}}' if Reading(task, None).known(call[1]) else inside
+
+    return _CALL.sub(as_object, text)
 
 
 def _by_values(found: Scanned, answer: str, task: Task, text: str | None) -> Parsed | None:
@@ -223,6 +232,16 @@ def _by_values(found: Scanned, answer: str, task: Task, text: str | None) -> Par
 def _is_template(label: str) -> bool:
     """Returns whether a label is the prompt's own: the name of its field, or a placeholder such as <entity type>."""
     return fold(label.strip("<>{}[]【】 ")) in LABEL_FIELDS or (label[:1] in "<{" and label[-1:] in ">}") or not label.strip(". …")
+
+
+def _words(found: Scanned, text: str) -> str:
+    """Returns the words of an answer whose values hold no pairs: an object that wasn't read holds no words, a list of strings has one on each line."""
+    if any(map(_has_object, found.values)):
+        return found.outside
+    strings = [one for value in found.values if isinstance(value, list) for one in value]
+    if strings and not found.outside.strip(BLANK) and all(isinstance(one, str) and _SIDED.search(one) for one in strings):
+        return "\n".join(strings)
+    return text
 
 
 def _has_object(value: Any) -> bool:
@@ -261,7 +280,7 @@ def _in_words(words: str, task: Task, text: str | None, cut: bool) -> Parsed:
     if text is not None and words.strip(BLANK) == text.strip(BLANK):
         return named(None, set(), cut)
     reading = Reading(task, text)
-    plain = FENCE.sub("", words)
+    plain = _DELIMITER.sub(" | ", FENCE.sub("", words))
     if not read_marks(plain, reading):
         read_lines(plain, reading)
     pairs = reading.pairs()

@@ -17,7 +17,6 @@ from tools.answers.scan import MAX_DEPTH, scan
 from tools.conf.task import Task
 from tools.text import fold
 
-_COLON = re.compile(r"([^:：]{1,200})[:：]([^:：]{1,200})")
 _TAG = re.compile(r"O|[BIESMLU][-_].+")
 _SCHEMA_TYPES = ("object", "array", "string")
 _ARGUMENTS = ("arguments", "parameters")  # of a function call, whose name is no entity
@@ -69,11 +68,7 @@ class Reading(Collected):
         if depth and label is None:
             self.rules.add("layout")
         for value in values:
-            if label is None and isinstance(value, str) and (sides := _COLON.fullmatch(value)) and self.known(sides[1]) != self.known(sides[2]):
-                self.rules.add("layout")
-                self.either(sides[1].strip(), sides[2].strip(), "strings")
-            else:
-                self.read(value, label, depth + 1)
+            self.read(value, label, depth + 1)
 
     def _pair(self, values: list[Any], depth: int) -> bool:
         """Reads ["张三", "人名"], with or without numbers behind it. A list of two strings that isn't in a list needs a label that is known."""
@@ -225,7 +220,7 @@ class Reading(Collected):
         words = [key for key, value in fields.items() if isinstance(value, str)]
         if len(words) != 2 or any(self.known(key) or self.in_sentence(key) for key in words):
             return None
-        first, second = (self.known(fields[key]) for key in words)
+        first, second = (self.is_tag(fields[key]) for key in words)
         named = bool(label_names or text_names) or (all(key.isascii() for key in words) and not all(fields[key].isascii() for key in words))
         if first == second or not named:
             return None
@@ -238,8 +233,14 @@ class Reading(Collected):
     def _map(self, fields: Mapping[str, Any], label: str | None, depth: int) -> None:
         """Reads an object whose keys are entities or labels, or an object around the entities."""
         group = any(self.known(key) for key, value in fields.items() if isinstance(value, list | tuple) or value is None)
+        kind = label or next((value for key, value in fields.items() if fold(key) in LABEL_FIELDS and isinstance(value, str) and self.known(value)), None)
+        around = any(fold(key) in WRAPPERS and isinstance(value, list | tuple) and not self.known(key) for key, value in fields.items())
         for key, value in fields.items():
             known = self.known(key)
+            if value is None and label is None and fold(key) in WRAPPERS and not known:
+                self.silent = True
+            if isinstance(value, str) and around and not self.in_sentence(value):
+                continue  # {"name": "实体识别", "entities": []}
             if isinstance(value, str):
                 self._entry(key, value, label, depth)
             elif label is not None and type(value) in (int, float):
@@ -255,6 +256,8 @@ class Reading(Collected):
             elif type(value) is tuple and not self._is_field(key) and (best := self._best(value)):
                 self.rules.add("layout")
                 self.add(best, key)
+            elif isinstance(value, list) and value and kind and all(isinstance(one, str | tuple) for one in value):
+                self._inside(key, value, kind, depth)
             elif isinstance(value, list | tuple) and (self.in_sentence(key) or not BESIDE.fullmatch(fold(key))):
                 self._inside(key, value, label, depth)
 
@@ -282,6 +285,8 @@ class Reading(Collected):
         elif label is not None and not key_known and not value_known:
             if not self._is_field(key) or fold(key) in TEXT_FIELDS:
                 self.add(label, value)
+        elif fold(key) == "error":
+            return
         elif not key_known and self.is_nothing(value) and (value.strip() or self.is_nothing(key) or self._is_field(key)):
             self.silent = True
             self.rules.add("nothing")

@@ -14,18 +14,20 @@ from tools.answers.reading import Reading
 from tools.text import fold
 
 LONGEST_LABEL = 16  # characters of a label that the task hasn't
-_MARKS = " \t\r\"'“”‘’「」『』`*_。.!！?？<>【】[]{}｛｝，,；;"
+_MARKS = "①②③④⑤⑥⑦⑧⑨⑩ \t\r\"'“”‘’「」『』`*_。.!！?？<>【】[]{}｛｝，,；;"
 _COLON = re.compile("[:：]")
-_STRONG = ("：", ":", "->", "→", "=>", "——", "—", "–", " - ", "=", "\t", "|", "是", "属于", "有", "包括", "包含", " is an ", " is a ", " is ")
+_STRONG = ("：", ":", "->", "→", "=>", "——", "—", "–", " - ", "=", "\t", "|", "是", "为", "属于", "有", "包括", "包含", " is an ", " is a ", " is ")
 _WEAK = ("-", " ", "/")  # these stand within names too
 _UNKNOWN_MARKS = ("：", ":", "->", "→", "——", " - ", "（", "(", "\t", "是")  # not within names
-_PROSE = ("是", "有", "包括", "包含", " is an ", " is a ", " is ")
+_PROSE = ("是", "为", "有", "包括", "包含", " is an ", " is a ", " is ")
 _AND = re.compile(r"(?<=..)(?:和|以及|及|与| and )(?=..)")
 _TITLES = re.compile(r"(?<=》)\s*(?:和|以及|及|与)?\s*(?=《)")
 _COUNT = re.compile(r"(?:.{0,12}?\d{1,3}\s*)?(?:个|家|位|处|部|本|款|项|条)\s*|.{0,12}?\d{1,3}\s*")
 _COUNTED = re.compile(r"\d+\s*(?:个|家|名|位|处|部|本|款|项|条)?|[一二三四五六七八九十两]\s*(?:个|家|名|位|处|部|本|款|项|条)")
 _KIND = re.compile(r"(?:类)?(?:实体|类型|类)?(?:有|包括|包含|如下|分别[是为]|[是为])?\Z")
 _OF = re.compile(r"[^，,。]{0,10}[的中]|(?:the|an?) ", re.IGNORECASE)
+_ITS_KIND = re.compile(r"的?(?:实体)?(?:类型|类别|标签|种类)(?:应该|应)?\Z")
+_QUOTED = re.compile(r"[^“\"「]+[“\"「]([^”\"」]{1,60})[”\"」]\Z")
 _REMARK = re.compile(r"[(（]([^()（）]{0,80})[)）]\s*\Z")
 _INNER = re.compile(r"[(（]([^()（）]{1,40})[)）]")
 _EXPLAINS = re.compile(r"的|指|表示|即|例如|如：|means|refers|such as|\bthe\b", re.IGNORECASE)
@@ -65,7 +67,7 @@ class Sides:
             if len(words := body.split(mark)) == 3 and mark not in _WEAK and self._as_label(words[1]) and self.reading.in_sentence(trimmed(words[0])):
                 body = mark.join(words[:2])  # "张三 – 人名 – 主席"
             left, _, right = body.rpartition(mark)
-            label, text = self._as_label(_behind_colon(right)), trimmed(left)
+            label, text = self._as_label(_behind_colon(right)), _subject(left)
             if mark not in _PROSE and not self.reading.in_sentence(text):
                 text = trimmed(_behind_colon(left))
             if label and text and self._asserted(mark, text, right, part) and not is_field(text):
@@ -115,7 +117,7 @@ class Sides:
             return False
         if _COUNTED.fullmatch(text) and not self.reading.in_sentence(text):
             return False
-        rest = part.replace(text, "", 1) if text else part
+        rest = part if not text or (is_denied(text) and not self.reading.in_sentence(text) and not self.reading.is_nothing(text)) else part.replace(text, "", 1)
         if is_denied(rest) and not self._denies_another(rest):
             self.reading.rules.add("rejected")
             return False
@@ -232,6 +234,13 @@ def _behind_colon(label: str) -> str:
 
 def is_field(word: str) -> bool:
     return fold(word) in LABEL_FIELDS or fold(word) in TEXT_FIELDS
+
+
+def _subject(words: str) -> str:
+    """Returns what a clause speaks of: 张三 in “张三”, in 我认为“张三”, and in 张三的类型."""
+    words = _ITS_KIND.sub("", words.strip())
+    quoted = _QUOTED.search(words)
+    return trimmed(quoted[1] if quoted else words)
 
 
 def bare(text: str) -> str:

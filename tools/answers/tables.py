@@ -8,13 +8,15 @@ from __future__ import annotations
 import csv
 import re
 
-from tools.answers.assertion import is_false, is_flag_word, is_switched_off
+from tools.answers.assertion import is_denied, is_false, is_flag_word, is_switched_off
 from tools.answers.collected import SEPARATORS, trimmed
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import Reading
-from tools.answers.sides import Sides, at_colon
+from tools.answers.sides import Sides, at_colon, bare, is_field
 from tools.text import fold
 
+_CELL_MARKS = ("|", "\t", ",", ";")
+_REMARK = re.compile(r"[(（]([^()（）]{1,40})[)）]\W*\Z")
 _RULE = re.compile(r"[-:=+|\s]+")
 
 
@@ -23,21 +25,27 @@ class Tables(Sides):
 
     def __init__(self, reading: Reading) -> None:
         super().__init__(reading)
-        self.columns: dict[str, int] = {}
+        self.columns: dict[str, int] = {}  # "label" and "text" → their places; the mark between cells
+        self.heads: list[str] = []  # labels, each over a column
 
     def _table(self, line: str) -> bool:
         """Reads a row of cells between bars, tabs or, under a header, commas."""
         row = line.strip().strip("|｜")
-        mark = "|" if "|" in row else "\t" if "\t" in row else "," if "," in self.columns or ("," in row and not self.columns) else None
-        if mark is None or (
-            mark == "|" and any("：" in cell or ":" in cell for cell in row.split("|")[:1]) and line.count("|") < 3 and not self.columns
-        ):
-            return False
-        cells = [trimmed(cell) for cell in (next(csv.reader([row])) if mark == "," else row.split(mark))]
+        mark = next((mark for mark in _CELL_MARKS if mark in row), None)
+        if mark is None or (mark == "|" and row.count(mark) < 2 and not self.columns and at_colon(row.split(mark)[0])[1]):
+            return False  # "人名：张三 | 公司：腾讯" has clauses, not cells
+        cells = [trimmed(cell) for cell in (next(csv.reader([row], delimiter=mark)) if mark in ",;" else row.split(mark))]
         if header := self._header(cells):
-            self.columns = {**header, mark: 0}
+            self.columns, self.heads = {**header, mark: 0}, []
             return True
-        if mark not in self.columns and mark != "|":
+        if mark == "|" and len(cells) > 1 and all(map(self._label, cells)):
+            self.columns, self.heads = {}, cells
+            return True
+        if self.heads and mark == "|" and len(cells) == len(self.heads):
+            for label, cell in zip(self.heads, cells, strict=True):
+                self._strings(label, cell)
+            return True
+        if mark not in self.columns and mark not in "|\t":
             return False
         return self._cells(cells)
 
@@ -60,15 +68,23 @@ class Tables(Sides):
                 return True
         else:
             labels = [cell for cell in cells if self._label(cell)]
-            texts = [cell for cell in cells if cell and cell not in labels and not cell.isdecimal() and not is_flag_word(cell)]
+            texts = [cell for cell in cells if cell and cell not in labels and not cell.isdecimal() and not is_flag_word(cell) and not is_field(bare(cell).strip("()（）\""))]
+            if not labels and any(map(is_flag_word, cells)):  # "张三 | True | a person (name)"
+                labels = [bare(found[1]) for cell in cells if (found := _REMARK.search(cell)) and self._label(bare(found[1]))]
             if len(labels) != 1 or not texts:
                 self.reading.unread += len(texts) > 1
                 return False
             label, text = labels[0], texts[0]
+        if any(is_denied(cell) and not self._denies_another(cell) and not self.reading.in_sentence(cell) for cell in cells if cell != text):
+            self.reading.rules.add("rejected")
+            return True
         if not label or not text or _RULE.fullmatch(text):
             return True
-        parts = SEPARATORS.split(text) if not self.reading.in_sentence(text) else [text]
-        for part in parts:
+        self._strings(label, text)
+        return True
+
+    def _strings(self, label: str, cell: str) -> None:
+        """Adds the strings of a cell."""
+        for part in SEPARATORS.split(cell) if not self.reading.in_sentence(cell) else [cell]:
             if string := trimmed(part):
                 self._add_strings(label, string)
-        return True
