@@ -124,6 +124,13 @@ def test_several_classes_a_row_are_named_and_the_row_refused(tmp_path: Path) -> 
     assert "several" in reason
 
 
+def test_classes_that_look_like_several_in_one_are_doubted(tmp_path: Path) -> None:
+    reading = Reading()
+    rows = [{"text": f"第{n}句", "label": label} for n, label in enumerate(["体育", "财经", "体育,财经"])]
+    assert len(classes(tmp_path / "a.jsonl", reading, *rows)) == 3
+    assert "'体育,财经' look like several in one" in "".join(reading.doubts)
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

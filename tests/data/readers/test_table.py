@@ -126,6 +126,7 @@ def test_a_header_without_a_name_for_the_rows_names_is_one_as_r_writes_it(read: 
         ("text_a,text_b,label\n好,坏,是\n中,大,否\n", "two texts a row, of which 'text_b' is the second"),
         ("Word,Class\nLondon,city\nParis,city\nOslo,city\nRiver,thing\n", "'Word' seems to hold tokens, not texts"),
         ("text,entity,start,end,label\n李雷在家,李雷,0,2,PER\n李雷在家,家,3,4,LOC\n", "a row seems to be an entity, which has its place in 'start'"),
+        ("sentence,entity_text,entity_type\n李雷在家,李雷,PER\n韩梅出门,韩梅,PER\n王芳在家,王芳,PER\n", "a row seems to be an entity"),
         ("text,人名,地名\n李雷在北京,李雷,北京\n韩梅在上海,韩梅,上海\n王芳在北京,王芳,北京\n张明在上海,张明,上海\n", "stands in the text"),
         ("| text | label |\n|------|:---:|\n| 好 | 体育 |\n| 坏 | 财经 |\n", "a table in Markdown. To convert it: grep"),
         ('id,text,label\n1,张三,"[{""start"":0,""end"":2,""labels"":[""PER""]}]"\n', "hold JSON"),
@@ -150,6 +151,12 @@ def test_whole_numbers_are_classes_by_their_names(read: Read) -> None:
     rows = read(text, Reading(numbers=("差评", "好评")))
     assert pairs(rows) == [(2, "好", "好评"), (3, "坏", "差评")]
     assert rows[2] == BadRow(4, "the class '2' is no number from 0 to 1, which the task's `numbers` name.")
+
+
+def test_numbers_that_pandas_made_fractions_are_whole(read: Read) -> None:
+    text = "label,review\n1.0,好\n0.0,坏\n"
+    assert "numbers 0, 1" in question(read(text))
+    assert pairs(read(text, Reading(numbers=("差评", "好评")))) == [(2, "好", "好评"), (3, "坏", "差评")]
 
 
 def test_a_column_with_a_name_for_each_number_has_the_classes(read: Read) -> None:

@@ -89,6 +89,7 @@ def test_tags_that_fit_no_column_are_no_classes(read: Read) -> None:
     "text",
     [
         "Sentence #,Word,POS,Tag\nSentence: 1,London,NNP,B-geo\n,is,VB,O\nSentence: 2,Oslo,NNP,B-geo\n,was,VB,O\n",
+        "Sentence #,Word,POS,Tag\n1,London,POS,B-geo\n1,is,O,O\n2,Oslo,POS,B-geo\n2,was,O,O\n",
         "sentence_id,word,tag\n1,London,B-geo\n1,is,O\n2,Oslo,B-geo\n2,was,O\n",
         "word,tag\nLondon,B-geo\nis,O\n,\nOslo,B-geo\nwas,O\n",
         "Sentence,Word,Tag\n1,London,geo\n1,is,O\n2,Oslo,geo\n2,was,O\n",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.data.readers.fields import Unusable
+from tools.data.readers.number_names import names_beside
 from tools.data.readers.roles import are_numbers
 from tools.data.readers.row import Reading, shown
 
@@ -21,7 +22,7 @@ _LISTS = ("class.txt", "classes.txt", "label.txt", "labels.txt")  # THUCNews and
 
 def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: Reading) -> None:
     """Raises Unusable, a question, where the classes of the column `name` are numbers from 0 on. Other numbers are taken as they are, and doubted."""
-    numbers = sorted({cell for cell in cells if cell}, key=lambda cell: (len(cell), cell))
+    numbers = sorted({_whole(cell) for cell in cells if cell}, key=lambda cell: (len(cell), cell))
     if reading.numbers or not numbers or not are_numbers(numbers):
         return
     seen = ", ".join(numbers[:12]) + ", …" * (len(numbers) > 12)
@@ -29,7 +30,9 @@ def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: Reading)
         reading.doubt(f"the classes are numbers, {seen}: a model learns names better, which the task's `labels` can give them")
         return
     last = int(numbers[-1])
-    beside, names = _names_beside(path, last + 1)
+    names, beside = names_beside(path, name)
+    if len(names) != last + 1:
+        names, beside = _list_beside(path, last + 1)
     found = f" {beside} beside the file has as many names." if beside else ""
     answer = ",".join(names or (f"NAME{number}" for number in range(min(last + 1, 20)))) + ",…" * (not names and last >= 20)
     same = ",".join(map(str, range(min(last + 1, 3)))) + ",…" * (last > 2)
@@ -43,6 +46,7 @@ def class_of(cell: str, reading: Reading) -> str:
     """Returns the class that a cell stands for: a number's name where the task has `numbers`. Raises Unusable for a number without a name."""
     if not reading.numbers or (cell in reading.numbers and not cell.isdecimal()):
         return cell
+    cell = _whole(cell)
     if not (cell.isascii() and cell.isdecimal()) or int(cell[:9]) >= len(reading.numbers):
         raise Unusable(f"the class {shown(cell)} is no number from 0 to {len(reading.numbers) - 1}, which the task's `numbers` name.")
     return reading.numbers[int(cell)]
@@ -63,17 +67,22 @@ def separator_of(cells: Sequence[str]) -> str:
     return ""
 
 
+def _whole(cell: str) -> str:
+    """Returns a number as it is written without a fraction: pandas writes 1.0 where a column has a gap."""
+    return cell.removesuffix(".0")
+
+
 def _come_back(joined: list[list[str]], parts: Counter[str]) -> bool:
     """Returns whether most parts stand in several cells: a|b, b|c, a|c."""
     return len(joined) > 2 and sum(count > 1 for count in parts.values()) * 2 > len(parts)
 
 
-def _names_beside(path: Path, number: int) -> tuple[str, list[str]]:
-    """Returns the name of a list of classes beside the file that has so many names, and the names; nothing where there is none."""
+def _list_beside(path: Path, number: int) -> tuple[list[str], str]:
+    """Returns so many names from a list of classes beside the file, one a line, and the list's name; no names where there is none."""
     for name in _LISTS:
         beside = path.parent / name
         if beside.is_file() and beside != path and beside.stat().st_size < 1 << 16:
             names = [line.strip() for line in beside.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
             if len(names) == number:
-                return name, names
-    return "", []
+                return names, name
+    return [], ""

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.data.readers.class_names import ask_for_names, class_of
+from tools.data.readers.class_names import ask_for_names, class_of, separator_of
 from tools.data.readers.fields import Unusable, is_offset, string, strings
 from tools.data.readers.json_list import first_objects, json_rows
 from tools.data.readers.roles import Column, are_numbers, described, named, text_of
@@ -77,6 +77,9 @@ def _keys(rows: Sequence[dict[str, Any]], path: Path, reading: Reading) -> _Keys
     if label is None:
         return _Keys(text)
     label = described(label, columns, reading)
+    if "category" not in {key for row in rows for key in row} and (separator := separator_of(label.cells)):
+        some = next(cell for cell in label.cells if separator in cell)
+        reading.doubt(f"classes such as {shown(some)} look like several in one; a row of this project has one class")
     has_numbers = are_numbers(label.cells) and any(is_offset(row.get(label.name)) for row in rows)
     if has_numbers:
         ask_for_names(label.cells, label.name, path, reading)

@@ -30,12 +30,12 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
     "label": (
         _words("label class category 标签 类别 分类"),
         _words("labels classes categories sentiment intent topic polarity emotion 情感 意图 主题 情绪 分类标签 类别标签 情感标签 情感倾向"),
+        _words("labeldesc labelname labeltext classname categoryname classdesc 标签名 标签名称 类别名 类别名称 分类名称"),
         _words("target tag type cat 类型 栏目 频道 领域"),
     ),
     "tokens": (_words("token tokens word words char chars character 字 词 字符 单词 词语"),),
     "tags": (_words("tag tags ner nertag nertags bio iob bioes entitytag label labels 标签 标注 实体标签 实体标注"),),
     "sentence": (_words("sentence sentenceid sentenceno sentenceidx sentid sid sentnum 句子 句子编号 句子id 句号 句id docid"),),
-    "description": (_words("labeldesc labelname labeltext classname categoryname classdesc 标签名 标签名称 类别名 类别名称 分类名称"),),
 }
 # What the text of a JSON row is called beside the first two tiers: CCKS, doccano of old, MRC sets.
 OF_JSON = _words("originaltext rawtext data context sent")
@@ -119,7 +119,7 @@ def described(label: Column, columns: Sequence[Column], reading: Reading) -> Col
     for column in columns:
         pairs = {(number, name) for number, name in zip(label.cells, column.cells, strict=True) if number and name}
         is_one_to_one = len({number for number, _ in pairs}) == len({name for _, name in pairs}) == len(pairs) > 0
-        if (has_role(column, "description") or has_role(column, "label")) and is_one_to_one and not are_numbers(column.cells):
+        if has_role(column, "label") and is_one_to_one and not are_numbers(column.cells):
             reading.apply(f"{shown(column.name)} has a name for each number of {shown(label.name)}, and was taken as the class")
             return column
     return label

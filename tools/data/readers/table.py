@@ -22,13 +22,14 @@ from pathlib import Path
 from tools.data.readers.cells import HEAD, Cells, Rows, open_table
 from tools.data.readers.class_names import ask_for_names, class_of, separator_of
 from tools.data.readers.fields import Unusable
-from tools.data.readers.roles import Column, are_numbers, described, has_role, is_known, key_of, one_hot, repeats, samples, text_and_label
+from tools.data.readers.roles import Column, are_numbers, described, has_role, is_known, key_of, one_hot, repeats, samples, text_and_label, text_of
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.tag_columns import Read, sentences_of
 from tools.data.readers.tags import is_tag
 
 ABOVE = 5  # rows that may stand above the header
 _SPLITS = {"train", "training", "dev", "valid", "validation", "val", "eval", "test"}
+_ENTITIES = {"entity", "entitytext", "entityname", "mention", "实体", "实体名", "实体名称", "实体文本"}
 _STARTS = {"start", "begin", "startidx", "startindex", "startoffset", "startpos", "startposition", "offset", "开始", "起始", "开始位置", "起始位置"}
 _JSON = re.compile(r"\s*[\[{]\s*[{\"\[]")
 
@@ -105,10 +106,10 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
     first = [first[place] for place in full]
     rest = [[cells[place] for place in full] for cells in rest]
     below = [[cells[place] for cells in rest] for place in range(len(full))]
-    comes_back = first not in rest and any(cell and cell in cells for cell, cells in zip(first, below, strict=True))
-    if names & {*first} or (any(map(is_known, first)) and not comes_back):
+    again = [first not in rest and cell in cells for cell, cells in zip(first, below, strict=True)]
+    if names & {*first} or any(is_known(cell) and not is_again for cell, is_again in zip(first, again, strict=True)):
         return True
-    if comes_back or "" in first[1:] or len(set(first)) < len(first) or not rest or any(map(is_tag, first)) or any(map(str.isdecimal, first)):
+    if any(again) or "" in first[1:] or len(set(first)) < len(first) or not rest or any(map(is_tag, first)) or any(map(str.isdecimal, first)):
         return False
     if any(all(map(str.isdecimal, cells)) or (len(cells) > 3 and min(Counter(cells).values()) > 1) for cells in below) and max(map(len, first)) <= 20:
         return True
@@ -131,6 +132,10 @@ def _classes(head: Head, reading: Reading, path: Path) -> Read:
             f"the column {shown(words[0].name)} seems to hold tokens, not texts, and no column has their tags; {samples(columns)}. Say it: fields.text=… fields.label=…, or fields.tokens=… fields.tags=…",
             "named",
         )
+    if not reading.fields.get("label") and (text := text_of(columns, reading)):
+        for column in columns:
+            if column is not text and key_of(column.name) in _ENTITIES:
+                _refuse_entities(text, column, columns)
     text, label = text_and_label(columns, reading)
     label = described(label, columns, reading)
     _refuse_entities(text, label, columns)

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tools.data.readers.json_faults import LIKE_JSON
 from tools.data.readers.json_list import first_objects
-from tools.data.readers.lines import open_raw
+from tools.data.readers.lines import Line, open_raw, text_lines
+from tools.data.readers.roles import NAMES, key_of
+from tools.data.readers.row import shown
 
 FEW = 20  # rows that tell the kind
 LARGEST = 1 << 26  # bytes of a JSON object that is read to name it
 _TO_EXAMPLES = 'write a text and its entities a row: {"text": "…", "entities": [{"label": "…", "text": "…", "start": 0, "end": 3}]}'
+_TO_CLASSES = '{"text": "…", "label": "…"}'
+_CHINESE = re.compile("[\u3400-\u9fff]")
+_MARKED = re.compile(r"[\t|{}<>\[\]]|\b[BIMES]-\w|__|/\w")
 Row = Mapping[str, Any]
 
 
@@ -92,14 +99,25 @@ OBJECTS = (
         "LLaMA-Factory's dataset_info.json",
         "give the data file that it names",
     ),
+    Kind(
+        lambda row: "columns" in row and isinstance(row.get("data"), list),
+        "a table as pandas' to_json(orient='split') writes it",
+        "write its rows: to_json(FILE, orient='records', lines=True, force_ascii=False)",
+    ),
+    Kind(lambda row: len(row) > 10 and _are(str, row.values()), "a string for each key", f"write a row for each: {_TO_CLASSES}"),
+    Kind(
+        lambda row: len(row) > 1 and _are(list, row.values()) and all(_are(str, texts) for texts in row.values()),
+        "a list of strings for each key",
+        f"if they are texts by their class, write a row for each: {_TO_CLASSES}",
+    ),
     Kind(_has("cells", "nbformat"), "a notebook", "it has no rows"),
     Kind(_has("images", "annotations"), "COCO's annotation of images", "this project trains on texts"),
 )
 _TEXTS = (
     (
-        re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE),
-        "a web page (HTML)",
-        "take the data file that it links to, or save its table as CSV",
+        re.compile(r"\s*<(?:!doctype html|html|table)\b", re.IGNORECASE),
+        "a web page or table in HTML",
+        "open it in a spreadsheet and save its table as CSV or .xlsx",
     ),
     (
         re.compile(r"\s*<TEI\b|\s*<\?xml.{0,400}<TEI\b", re.DOTALL),
@@ -124,7 +142,22 @@ _TEXTS = (
 
 def kind_of_text(head: str) -> str:
     """Returns what a file is by the beginning of its text."""
-    return next((f"It looks like {what}: {do}." for test, what, do in _TEXTS if test.match(head)), "")
+    return next((f"It looks like {what}: {do}." for test, what, do in _TEXTS if test.match(head)), "") or _begun_by_class(head)
+
+
+def _begun_by_class(head: str) -> str:
+    """Returns what to do with lines that begin with one of a few words and a space."""
+    if LIKE_JSON.match(head):
+        return ""
+    lines = [line.strip() for line in head.split("\n")[:200] if line.strip()][: -1 if len(head) > 60_000 else None]
+    words = [line.partition(" ")[0] for line in lines]
+    few = len(words) >= 6 and 3 * len(set(words)) <= len(words) and max(map(len, words)) <= 20
+    if not few or any("\t" in line or len(line) < len(word) + 4 for line, word in zip(lines, words, strict=True)):
+        return ""
+    return (
+        f"Its lines begin with few words, such as {shown(words[0])}, and a space. If they are the texts' classes, put a tab behind each, and `table` reads it:"
+        " sed 's/ /\\t/' FILE > FILE.tsv."
+    )
 
 
 def kind_of_value(path: Path) -> str:
@@ -143,8 +176,16 @@ def kind_of_value(path: Path) -> str:
 def is_unannotated(path: Path) -> bool:
     """Returns whether a file is of JSON rows that have nothing but plain values, and no class."""
     rows = first_objects(path, FEW)
+    has_text = any(key_of(key) in tier for row in rows for key in row for tier in NAMES["text"])
     has_class = any(isinstance(row.get(key), str | int) and row[key] != "" for row in rows for key in _CLASSES)
-    return bool(rows) and not has_class and all(_is_plain(value) for row in rows for value in row.values())
+    return has_text and not has_class and all(_is_plain(value) for row in rows for value in row.values())
+
+
+def is_plain_text(path: Path) -> bool:
+    """Returns whether a file's first lines are mostly Chinese sentences, without a tab, a mark or a tag."""
+    lines = [line.text for line in islice(text_lines(path), 10 * FEW) if isinstance(line, Line)]
+    chinese = sum(len(_CHINESE.findall(line)) > max(3, len(line) / 2) for line in lines)
+    return 2 * chinese > len(lines) and not any(_MARKED.search(line) for line in lines)
 
 
 def _sentence(kind: Kind) -> str:
@@ -163,6 +204,10 @@ def _object(path: Path) -> Any:
 
 def _is_object(path: Path) -> bool:
     return isinstance(_object(path), dict)
+
+
+def _are(kind: type, values: Iterable[Any]) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def _is_plain(value: Any) -> bool:

@@ -16,7 +16,7 @@ from tools.data.readers.binary import is_workbook, what_binary
 from tools.data.readers.json_faults import LIKE_JSON
 from tools.data.readers.lines import Line, open_raw, text_lines
 from tools.data.readers.row import BadRow, shown
-from tools.data.scaffold.kinds import is_unannotated, kind_of_text, kind_of_value
+from tools.data.scaffold.kinds import is_plain_text, is_unannotated, kind_of_text, kind_of_value
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.scaffold.trials import FORMS, Trial, heads
 from tools.text import one_line
@@ -86,6 +86,8 @@ def _formats(path: Path, tried: list[Trial]) -> list[str]:
     lines = [f"Its line {line.line}: {one_line(line.reason if isinstance(line, BadRow) else shown(line.text))}"] if line else []
     if path.is_file() and is_unannotated(path):
         lines.append("It has no annotation to learn from: annotate it first, or rename the field that holds the annotation.")
+    if path.is_file() and is_plain_text(path):
+        lines.append("It looks like texts without annotation, one a line: annotate them first, or give the file that has their annotation.")
     complaints = {trial.reader: _complaints(trial) for trial in tried}
     for known, form in FORMS.items():
         lines += [f"  {known:14}  {form.example}", *(" " * 18 + complaint for complaint in complaints.get(known, []))]
