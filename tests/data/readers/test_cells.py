@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pandas
 import pytest
 
@@ -65,6 +66,11 @@ def test_a_damaged_row_is_bad(tmp_path: Path) -> None:
     assert rows[-1] == BadRow(4, "bytes that aren't UTF-8, or NUL characters, in this row.", "encoding")
 
 
+def test_empty_cells_beyond_the_header_are_cut_off(tmp_path: Path) -> None:
+    rows = cells(tmp_path / "a", "text,label\n好,体育,\n坏,财经,,\n中,财经\n")
+    assert [row[1] for row in rows] == [["text", "label"], ["好", "体育"], ["坏", "财经"], ["中", "财经"]]
+
+
 def test_lines_of_old_macs_are_lines(tmp_path: Path) -> None:
     assert cells(tmp_path / "a", "text,label\r好,体育\r") == [(1, ["text", "label"]), (2, ["好", "体育"])]
 
@@ -90,6 +96,17 @@ def test_several_sheets_with_data_are_a_question_that_the_task_answers(tmp_path:
     assert next(open_table(path, Reading(fields={"sheet": "notes"}))[1]()) == Cells(1, ["x"])
 
 
+def test_merged_cells_have_their_value_in_each_row(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["text", "label"], ["好", "体育"], ["坏", None], ["中", "财经"]):
+        book.active.append(row)
+    book.active.merge_cells("B2:B3")
+    book.save(tmp_path / "a.xlsx")
+    reading = Reading()
+    assert [row.cells[1] for row in open_table(tmp_path / "a.xlsx", reading)[1]() if isinstance(row, Cells)] == ["label", "体育", "体育", "财经"]
+    assert "each row of merged cells has their value" in reading.applied
+
+
 def test_a_damaged_workbook_is_named(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", s=[["text", "label"], ["好", "体育"]])
     data = path.read_bytes()
@@ -105,4 +122,7 @@ def test_the_command_for_a_table_in_markdown_makes_one_that_is_read(tmp_path: Pa
     with pytest.raises(Unusable, match="Markdown") as error:
         open_table(path, Reading())
     subprocess.run(error.value.args[0].partition("convert it: ")[2], shell=True, check=True, cwd=tmp_path)
-    assert [row.cells for row in open_table(tmp_path / "FILE.tsv", Reading())[1]() if isinstance(row, Cells)] == [["text", "label"], ["好 的", "体育"]]
+    assert [row.cells for row in open_table(tmp_path / "FILE.tsv", Reading())[1]() if isinstance(row, Cells)] == [
+        ["text", "label"],
+        ["好 的", "体育"],
+    ]

@@ -107,6 +107,22 @@ def test_a_column_that_tells_train_and_dev_apart_is_doubted(read: Read) -> None:
     assert "'split' tells rows of train and dev apart" in "".join(reading.doubts)
 
 
+def test_a_header_of_two_rows_is_joined(read: Read) -> None:
+    reading = Reading()
+    assert pairs(read("序号,标题,标注,\n,,类别,备注\n1,好,体育,\n2,坏,财经,\n", reading))[0] == (3, "好", "体育")
+    assert "the header has two rows" in reading.applied
+
+
+def test_half_of_the_rows_may_be_bad_below_a_known_header(read: Read) -> None:
+    rows = read("text\tlabel\n" + "".join(f"文{n}\t{'多余' * (n % 3 == 0)}\t体育\n" if n % 3 == 0 else f"文{n}\t体育\n" for n in range(9)))
+    assert [row.line for row in rows if isinstance(row, BadRow)] == [2, 5, 8]
+
+
+def test_dates_are_no_classes(read: Read) -> None:
+    rows = read("日期,顾客的话,好坏\n" + "".join(f"2024-01-0{n % 2 + 1},第{n}位顾客的话,{'好差'[n % 2]}\n" for n in range(8)))
+    assert pairs(rows)[0] == (2, "第0位顾客的话", "好")
+
+
 def test_a_header_that_stands_again_is_passed_over(read: Read) -> None:
     assert pairs(read("text,label\n好,体育\ntext,label\n坏,财经\n")) == [(2, "好", "体育"), (4, "坏", "财经")]
 

@@ -13,9 +13,11 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
+from zipfile import ZipFile
 
 from tools.data.readers.binary import is_workbook, what_binary
 from tools.data.readers.encodings import encoding_of
@@ -57,6 +59,7 @@ class Form(NamedTuple):
     quoting: Literal[0, 3]
     width: int  # cells of most rows
     share: float  # of the rows that have so many
+    is_table: bool  # nearly all rows have so many, or at least half below a header of so many
     head: list[Cells | BadRow]
 
 
@@ -74,13 +77,14 @@ def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
     if not codec.startswith("utf-8"):
         reading.apply(f"the file is in {codec.upper()}")
     form = _form(path, codec, reading)
-    return form.width, lambda: _text_rows(path, codec, form.separator, form.quoting)
+    rows = partial(_text_rows, path, codec, form.separator, form.quoting)
+    return form.width, lambda: (row if isinstance(row, BadRow) else _fitted(row, form.width) for row in rows())
 
 
 def _form(path: Path, codec: str, reading: Reading) -> Form:
     """Returns the form in which nearly all of a file's first rows have the same number of cells, two or more. Raises Unusable if there is none."""
     tried = [_quotes(path, codec, separator) for separator in SEPARATORS]
-    forms = [form for form in tried if form.share >= MOST]
+    forms = [form for form in tried if form.is_table]
     if (
         not forms
         and (bad := [row for row in tried[0].head if isinstance(row, BadRow) and row.kind == "encoding"])
@@ -119,7 +123,18 @@ def _tried(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -> Fo
     rows = [row for row in head if (row.kind != "encoding" if isinstance(row, BadRow) else not row.is_blank)]
     widths = Counter(len(row.cells) for row in rows if isinstance(row, Cells))
     width, count = widths.most_common(1)[0] if widths else (0, 0)
-    return Form(separator, quoting, width, count / len(rows) if width > 1 and len(rows) > 1 else 0.0, head)
+    first = next((row.cells for row in rows if isinstance(row, Cells)), [])
+    fitting = sum(len(_fitted(row, len(first)).cells) == len(first) for row in rows if isinstance(row, Cells))
+    has_names = sum(map(is_known, first)) > 1 and 2 * fitting >= len(rows)
+    if has_names:  # a header tells the width, even if many rows have a separator too many
+        width, count = len(first), fitting
+    share = count / len(rows) if width > 1 and len(rows) > 1 else 0.0
+    return Form(separator, quoting, width, share, share >= (0.5 if has_names else MOST), head)
+
+
+def _fitted(row: Cells, width: int) -> Cells:
+    """Returns the row without empty cells beyond the table's columns."""
+    return Cells(row.line, row.cells[:width]) if len(row.cells) > width and not any(map(str.strip, row.cells[width:])) else row
 
 
 def _needless(with_quotes: Form, without: Form) -> bool:
@@ -179,7 +194,29 @@ def _sheet(path: Path, reading: Reading) -> list[Cells]:
     wanted = reading.fields.get("sheet") or (next(iter(full)) if len(full) == 1 else "")
     if wanted not in full:
         names = ", ".join(map(shown, full)) or "none"
-        raise Unusable(f"which sheet is it? With data there are: {names}. Say it: fields.sheet=SHEET", "named")
+        raise Unusable(
+            f"which sheet is it? With data there are: {names}. Say it: fields.sheet=SHEET (or save each as a file of its own, for --from and --dev)",
+            "named",
+        )
     if len(sheets) > 1:
         reading.apply(f"the sheet {shown(wanted)} was read")
-    return [Cells(number, list(map(str, row))) for number, row in enumerate(full[wanted].itertuples(index=False, name=None), 1)]
+    rows = [Cells(number, list(map(str, row))) for number, row in enumerate(full[wanted].itertuples(index=False, name=None), 1)]
+    if _has_merged_cells(path):
+        _fill_merged(path, wanted, rows)
+        reading.apply("each row of merged cells has their value")
+    return rows
+
+
+def _has_merged_cells(path: Path) -> bool:
+    with ZipFile(path) as archive:
+        return any(b"<mergeCell " in archive.read(name) for name in archive.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml"))
+
+
+def _fill_merged(path: Path, sheet: str, rows: list[Cells]) -> None:
+    """Writes the value of merged cells, which the file has in the first only, in each of them."""
+    from openpyxl import load_workbook
+
+    for area in load_workbook(path)[sheet].merged_cells.ranges:
+        for row in rows[area.min_row - 1 : area.max_row]:
+            for column in range(area.min_col - 1, min(area.max_col, len(row.cells))):
+                row.cells[column] = rows[area.min_row - 1].cells[area.min_col - 1]

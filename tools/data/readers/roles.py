@@ -31,7 +31,7 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
         _words("label class category 标签 类别 分类"),
         _words("labels classes categories sentiment intent topic polarity emotion 情感 意图 主题 情绪 分类标签 类别标签 情感标签 情感倾向"),
         _words("labeldesc labelname labeltext classname categoryname classdesc 标签名 标签名称 类别名 类别名称 分类名称"),
-        _words("target tag type cat 类型 栏目 频道 领域"),
+        _words("target tag type cat score rating 类型 栏目 频道 领域 评分 星级 等级"),
     ),
     "tokens": (_words("token tokens word words char chars character 字 词 字符 单词 词语"),),
     "tags": (_words("tag tags ner nertag nertags bio iob bioes entitytag label labels 标签 标注 实体标签 实体标注"),),
@@ -42,6 +42,7 @@ OF_JSON = _words("originaltext rawtext data context sent")
 _SECOND = _words("textb sentence2 text2 question2 query2 sentenceb hypothesis premise 句子2 文本2")
 _KNOWN = frozenset().union(*(tier for tiers in NAMES.values() for tier in tiers))
 _INDEX = frozenset(["", "id", "idx", "index", "no", "guid", "qid", "序号", "编号", "unnamed0"])
+_DATE = re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}")
 LONGEST_CLASS = 40
 
 
@@ -60,7 +61,7 @@ def key_of(name: str) -> str:
 
 def is_known(name: str) -> bool:
     """Returns whether a name is a column's of some role."""
-    return key_of(name) in _KNOWN
+    return key_of(name) in _KNOWN or (key_of(name) in _INDEX and name.strip() != "")
 
 
 def has_role(column: Column, role: str) -> bool:
@@ -153,7 +154,7 @@ def repeats(cells: Sequence[str]) -> bool:
     """Returns whether the values of a column are few and short, as classes are."""
     values = [cell for cell in cells if cell]
     few = 2 * len(set(values)) <= len(values) or (len(set(values)) < len(values) and are_numbers(values))
-    return len(values) > 1 and few and max(map(len, values)) <= LONGEST_CLASS
+    return len(values) > 1 and few and not all(map(_DATE.match, values)) and max(map(len, values)) <= LONGEST_CLASS
 
 
 def _asked(role: str, columns: Sequence[Column], reading: Reading) -> Column | None:

@@ -76,7 +76,7 @@ def _data(rows: Rows, head: Head, reading: Reading) -> Rows:
 def _head(rows: list[Cells], width: int, reading: Reading) -> Head:
     """Returns the head of a table. Raises Unusable for one without rows, or where it isn't clear if its first row is a header."""
     if rows and len(rows[0].cells) == width - 1 and sum(map(is_known, rows[0].cells)) > 1:
-        rows = [Cells(rows[0].line, ["", *rows[0].cells]), *rows[1:]]  # as R writes a table: the rows' names have no header
+        rows = [Cells(rows[0].line, ["", *rows[0].cells]), *rows[1:]]  # as R writes a table: the column of the rows' names has none
     full = [row for row in rows if len(row.cells) == width and not row.is_blank]
     wanted = {name.strip() for role, name in reading.fields.items() if role != "sheet"}
     start = next((place for place, row in enumerate(full[:ABOVE]) if sum(is_known(cell) or cell.strip() in wanted for cell in row.cells) > 1), 0)
@@ -86,6 +86,9 @@ def _head(rows: list[Cells], width: int, reading: Reading) -> Head:
     if start:
         reading.apply(f"the rows above row {data[0].line}, a title, were passed over", data[0].line)
     has_header = _has_header(data, reading)
+    if has_header and len(data) > 2 and _continues(data[0], data[1]):
+        data = [Cells(data[1].line, [below or above for above, below in zip(data[0].cells, data[1].cells, strict=True)]), *data[2:]]
+        reading.apply("the header has two rows")
     names = data[0].cells if has_header else [str(place + 1) for place in range(width)]
     body = [[cell.strip() for cell in row.cells] for row in data[has_header:]]
     columns = [Column(place, name, [cells[place] for cells in body]) for place, name in enumerate(names)]
@@ -95,6 +98,13 @@ def _head(rows: list[Cells], width: int, reading: Reading) -> Head:
         reading.apply("the first row is no header: its cells are values like those below")
     above = data[0].line if has_header else data[0].line - 1
     return Head(above, has_header, columns, sum(row.is_blank for row in rows))
+
+
+def _continues(above: Cells, below: Cells) -> bool:
+    """Returns whether a row below the header is part of it: it has known names, and repeats or leaves empty what stands above merged cells."""
+    is_name = [is_known(cell) for cell in below.cells]
+    pairs = zip(above.cells, below.cells, strict=True)
+    return any(is_name) and any(not cell or cell == over for over, cell in pairs) and below.cells != above.cells
 
 
 def _has_header(data: list[Cells], reading: Reading) -> bool:

@@ -23,7 +23,7 @@ LARGEST = 1 << 26  # bytes of a JSON object that is read to name it
 _TO_EXAMPLES = 'write a text and its entities a row: {"text": "…", "entities": [{"label": "…", "text": "…", "start": 0, "end": 3}]}'
 _TO_CLASSES = '{"text": "…", "label": "…"}'
 _CHINESE = re.compile("[\u3400-\u9fff]")
-_MARKED = re.compile(r"[\t|{}<>\[\]]|\b[BIMES]-\w|__|/\w")
+_MARKED = re.compile(r"[\t,;|{}<>\[\]]|\b[BIMES]-\w|__|/\w")
 Row = Mapping[str, Any]
 
 
