@@ -57,7 +57,7 @@ def test_only_the_final_answer_is_kept(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "output", ["<think>顾青", f"<think>{DRAFT}", f"{DRAFT}<thought>再想", "analysisMaybe 顾青", "<|channel|>analysis<|message|>顾青"]
+    "output", ["<think>顾青", f"<think>{DRAFT}", "好的。<thought>再想", "analysisMaybe 顾青", "<|channel|>analysis<|message|>顾青"]
 )
 def test_a_thought_without_an_end_has_no_answer(output: str) -> None:
     assert (final_answer(output).body, final_answer(output).cut) == (None, True)

@@ -39,6 +39,7 @@ class Collected:
     def __init__(self, task: Task, sentence: str | None) -> None:
         self.task = task
         self.sentence = sentence
+        self._longest = max(map(len, task.spellings), default=0) + 40  # characters of a label with a remark behind it
         self.rules: set[str] = set()
         self.items: list[Pair | Either] = []
         self.silent = False  # the answer says somewhere that there is nothing
@@ -130,6 +131,8 @@ class Collected:
         spellings = self.task.spellings
         if hit := spellings.get(word):
             return hit
+        if len(word) > self._longest:
+            return None
         folded = fold(word)
         if not (hit := spellings.get(folded)) and (remark := _REMARK.fullmatch(folded)):
             if is_denied(remark[2]):
@@ -149,6 +152,11 @@ class Collected:
     def in_sentence(self, word: str) -> bool:
         """Returns whether a word stands in the sentence; False where the sentence isn't known."""
         return self.sentence is not None and bool(word) and word in self.sentence
+
+    def string(self, text: str) -> str:
+        """Returns a string that stood among words: as it is written where the sentence has it so, or else without the quotes around it."""
+        dressed = _unstopped(text)
+        return dressed if self.in_sentence(dressed) else trimmed(text)
 
     def add(self, label: str, text: str) -> None:
         """Adds one pair. A known label becomes the task's own. A label or string that says "nothing" is no entity, unless the string stands in the sentence."""
@@ -182,11 +190,17 @@ class Collected:
         return hit[0] if hit else label.strip()
 
 
-def trimmed(text: str) -> str:
-    """Returns a string without Markdown and without quotes that have no partner in it or enclose it; a full stop goes unless it belongs to a Latin word ("et al.")."""
+def _unstopped(text: str) -> str:
+    """Returns a string without Markdown, commas and the full stop around it, unless the full stop belongs to a Latin word ("et al.")."""
     text = text.strip(_DRESS)
     if text.endswith(("。", "！", "!")) or (text.endswith(".") and not text[:-1].isascii()):
         text = text[:-1].strip(_DRESS)
+    return text
+
+
+def trimmed(text: str) -> str:
+    """Returns a string without Markdown, a full stop, and quotes that enclose it or have no partner in it."""
+    text = _unstopped(text)
     while text:
         closer, opener = _CLOSERS.get(text[0]), _OPENERS.get(text[-1])
         if closer and text.find(closer, 1) in (-1, len(text) - 1):

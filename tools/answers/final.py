@@ -22,6 +22,7 @@ _THOUGHT = re.compile(
     r"|思考|推理|思维|思路|分析|反思|草稿)[\w:. -]{0,16}[|/]?)[>\]】▷](?![》”\"」』'`])",
     re.IGNORECASE,
 )
+_ANY_TAG = re.compile(r"[<◁]|[\[【]/|assistantfinal|\A(?:analysis|commentary)")  # without one there is no thought
 _CLOSES = re.compile(r"\|?/|\|?(?:end|stop)[_▁ ]|.*[_▁ ]end\|?\Z", re.IGNORECASE)
 # Channels of the harmony format (github.com/openai/harmony), with its special tokens and without.
 _FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final[^<>]{0,40}<\|message\|>|assistantfinal")
@@ -80,6 +81,15 @@ _THEREFORE = re.compile(
     rf"|{_HERE}(?:提取|识别|抽取|输出|分类)?(?:的)?(?:答案|结果|输出|answer|result|output)(?:如下|是|为|\s+is)?[ \t*]*[:：]\**",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"\w")
+# A word of one of the patterns above; most answers have none, which saves looking closer.
+_HINT = re.compile(
+    r"[最终后错]|[修更纠订改][正为]|定稿|结论|等等|等[一]?下|不对|不，|重新|再[想看检仔]|[以前]?上[述面]|以上|前[面述]|之前|刚才|忽略|撤[回销]|收回|作废|取消|[这该此]个?[结答输列]"
+    r"|因此|所以|综上|总[之结的]|由此|答案|结果|输出"
+    r"|final|correct|revis|updated|definitive|wait|hold on|oops|thought|scratch|hmm|mistake|\bI was\b|ignore|disregard|discard|retract|withdraw|above|previous|earlier"
+    r"|therefore|thus|hence|\bso\b|conclusion|summary|sum up|overall|answer|result|output",
+    re.IGNORECASE,
+)
 _MOST = 3  # parts that are tried; each costs a reading
 
 
@@ -112,7 +122,11 @@ def final_answer(output: str) -> Final:
     if unwrapped != body:
         rules.add("wrapping")
     asserted = _without_examples(unwrapped)
-    masked = _masked(asserted)
+    if asserted != unwrapped.strip(BLANK):
+        rules.add("conclusion")
+    masked = _masked(asserted) if _HINT.search(asserted) else ""
+    if not _WORD.search(FENCE.sub("", masked)):
+        return Final(asserted, _conclusions(asserted, ""), frozenset(rules), cut)
     stated = [found.end() for found in deque(_STATED.finditer(masked), maxlen=2) if asserted[found.end() :].strip(BLANK + "*#`")]
     start = stated[-1] if stated else 0
     for found in deque(_TAKEN_BACK.finditer(masked, start), maxlen=1):
@@ -125,6 +139,8 @@ def final_answer(output: str) -> Final:
 
 def _behind_thoughts(text: str, rules: set[str]) -> tuple[str | None, bool]:
     """Returns the last piece of text outside of thoughts, None where there is none before a thought without an end; and whether the last thought has no end."""
+    if not _ANY_TAG.search(text):
+        return text, False
     final = deque(_FINAL_CHANNEL.finditer(text), maxlen=1)
     if final or _OTHER_CHANNEL.match(text):
         rules.add("thinking")
@@ -152,6 +168,8 @@ def _behind_thoughts(text: str, rules: set[str]) -> tuple[str | None, bool]:
 
 def _unwrapped(text: str) -> str:
     """Returns the inside of the last <answer>…</answer>, <|begin_of_solution|>… or \\boxed{…}; the text itself where there is none."""
+    if "<" not in text and "\\boxed" not in text:
+        return text
     inside: str | None = None
     start: int | None = None
     for tag in _WRAPPER.finditer(text):
@@ -218,6 +236,6 @@ def _masked(text: str) -> str:
 def _conclusions(text: str, masked: str) -> tuple[str, ...]:
     """Returns the parts that are the answer if they can be read: behind the last words of conclusion, and in code fences."""
     parts = [text[found.end() :].strip(BLANK + "*") for found in deque(_THEREFORE.finditer(masked), maxlen=_MOST)]
-    if fenced := [found[1] for found in FENCED.finditer(text)]:
+    if ("```" in text or "~~~" in text) and (fenced := [found[1] for found in FENCED.finditer(text)]):
         parts.insert(0, "\n".join(fenced).strip(BLANK))
     return tuple(part for part in reversed(parts) if part)

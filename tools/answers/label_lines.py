@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from tools.answers.assertion import is_denied, is_rejected
-from tools.answers.collected import SEPARATORS, trimmed
+from tools.answers.collected import SEPARATORS
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import Reading
 from tools.answers.scan import scan
@@ -21,7 +21,9 @@ LONGEST = 65_536  # characters that are read; no answer in words is as long
 LONGEST_LABEL = 16  # characters of a label that the task hasn't
 _BULLET = re.compile(r"\s*+(?:[-*•·●◦▪>#+]+(?!\*)(?=\s|[^\s\d])|\(?\d{1,3}[.、)）:：]|（\d{1,3}）|[①-⑳]|[一二三四五六七八九十]{1,3}、)\s*+")
 _PLACE = re.compile(r"[ \t]*[\[(（]\d{1,6}\s*[-,，~:：至到]\s*\d{1,6}[\])）](?=\s|\Z|[,，;；。])")  # of an entity in the text
-_SENTENCE = re.compile(r"(?<=[。！])(?=[^”』」》）)\s])")
+_SENTENCE = re.compile(r"(?<=[。！])(?=[^”』」》）)\s])(?![^《》]{0,100}》)")
+_IN_BRACKETS = re.compile(r"[(（][^()（）]{1,100}[)）]")
+_PUNCTUATED = re.compile(r"[，。！？；、,]")
 _CROSSES, _TICKS = frozenset("✗✘❌✖"), str.maketrans("", "", "✓✔✅☑√")
 _TUPLE = re.compile(r"[(（]([^()（）,，\n]{1,80})[,，]([^()（）,，\n]{1,80})[)）]")
 _BETWEEN = re.compile(r"[,，;；、]| and (?=the )|\s+(?=[①-⑳])|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])")
@@ -73,7 +75,7 @@ class _Lines(Tables):
                     kept.append(text[position : found.start()])
                     position = words.end()
                     for word in SEPARATORS.split(words[1]):
-                        self._add(found[1], trimmed(word), "")
+                        self._add(found[1], self.reading.string(word), "")
                 continue
             kept.append(text[position : found.start()])
             position = found.end() + scanned.spans[0][1]
@@ -84,7 +86,9 @@ class _Lines(Tables):
     def is_echo(self, line: str) -> bool:
         """Returns whether a line repeats the sentence, which asserts nothing."""
         sentence = self.reading.sentence
-        return sentence is not None and len(sentence) > 4 and sentence in line and len(line) < len(sentence) + 12
+        if sentence is None or len(sentence) < 5 or sentence not in line:
+            return False
+        return len(line) < len(sentence) + 12 and (_PUNCTUATED.search(sentence[:-1]) is not None or line.strip() == sentence)
 
     def line(self, line: str) -> None:
         """Reads one line, with or without a bullet."""
@@ -98,7 +102,8 @@ class _Lines(Tables):
             return
         if self._table(body if bullet and not line.lstrip().startswith("|") else line):
             return
-        if (label := self._heading(word)) and not self.fields:
+        is_item = bullet and self.heading and not line.lstrip().startswith("#") and self.reading.in_sentence(body.strip())
+        if (label := self._heading(word)) and not self.fields and not is_item:
             self.heading, self.is_rejected = label, False
         elif self._is_rejected_heading(body):
             self.heading, self.is_rejected = None, True
@@ -110,7 +115,7 @@ class _Lines(Tables):
             pass
         else:
             self.is_rejected = False
-            string = trimmed(body.rstrip(" :："))
+            string = self.reading.string(body.rstrip(" :："))
             if self.reading.in_sentence(string):
                 self.candidate, self.is_loose = string, self.is_loose or not bullet
             elif not self._parts(body) and not bullet:
@@ -129,7 +134,7 @@ class _Lines(Tables):
         """Returns whether a line lists what is no entity: "排除：…", "非实体："."""
         head, colon, _ = at_colon(body)
         return (
-            bool(colon or not self.reading.in_sentence(trimmed(head)))
+            bool(colon or not self.reading.in_sentence(self.reading.string(head)))
             and len(head) <= 20
             and not set(head) & set("（(")
             and is_rejected(head)
@@ -144,21 +149,25 @@ class _Lines(Tables):
         """Reads a line under the heading of a label: its strings, or a string with a remark."""
         if not self.heading:
             return False
-        word = trimmed(body)
-        if not bullet and (self.is_loose or not all(self.reading.in_sentence(trimmed(part)) for part in SEPARATORS.split(word))) and not self.reading.is_nothing(word):
+        word = self.reading.string(body)
+        if (
+            not bullet
+            and (self.is_loose or not all(self.reading.in_sentence(self.reading.string(part)) for part in SEPARATORS.split(word)))
+            and not self.reading.is_nothing(word)
+        ):
             return False
         if self.reading.in_sentence(word):
             self._add(self.heading, word, body)
             return True
         for mark in ("：", ":", "——", "—", " - ", "（", "("):
             text, found, rest = body.partition(mark)
-            if found and self.reading.in_sentence(trimmed(text)) and not self._label(bare(rest)):
-                self._add(self.heading, trimmed(text), rest)
+            if found and self.reading.in_sentence(self.reading.string(text)) and not self._label(bare(rest)):
+                self._add(self.heading, self.reading.string(text), rest)
                 return True
         if any(mark in body for mark in "：:（("):
             return False
         for part in _BETWEEN.split(body):
-            self._add(self.heading, trimmed(part), part)
+            self._add(self.heading, self.reading.string(part), part)
         return True
 
     def _parts(self, body: str) -> bool:
@@ -167,7 +176,7 @@ class _Lines(Tables):
             return True
         label, found, behind, listed = None, False, "", list[str]()
         position = 0
-        for between in [*_BETWEEN.finditer(body), None]:
+        for between in [*_outside_brackets(body), None]:
             part = body[position : between.start() if between else len(body)]
             position = between.end() if between else position
             if self._field(part):
@@ -182,8 +191,8 @@ class _Lines(Tables):
                     self._either(string, other)
                 self._either(one, other)
                 label, found = one if is_left else None, True
-            elif label and bare(part) and self._continues(trimmed(part), behind):
-                self._add(label, trimmed(part), part)
+            elif label and bare(part) and self._continues(self.reading.string(part), behind):
+                self._add(label, self.reading.string(part), part, listed=behind == "、")
             elif (
                 self.last is not None
                 and is_denied(part)
@@ -192,7 +201,7 @@ class _Lines(Tables):
             ):
                 self._take_back()
             behind = between[0] if between else ""
-            word = trimmed(part)
+            word = self.reading.string(part)
             listed = [*listed, word] if behind == "、" and not found and self.reading.in_sentence(word) else []
         return found
 
@@ -219,7 +228,7 @@ class _Lines(Tables):
         if kind == "label" and self.candidate and not self.fields:
             self.fields["text"] = self.candidate
             self.candidate = ""
-        self.fields[kind] = trimmed(value) if kind == "text" else bare(value)
+        self.fields[kind] = self.reading.string(value) if kind == "text" else bare(value)
         if len(self.fields) == 2:
             label, text = self.fields["label"], self.fields["text"]
             self.fields = {}
@@ -229,3 +238,9 @@ class _Lines(Tables):
             else:
                 self.reading.unread += 1
         return True
+
+
+def _outside_brackets(body: str) -> list[re.Match[str]]:
+    """Returns the places where a line's parts end: those within a remark in brackets are part of it."""
+    inside = [found.span() for found in _IN_BRACKETS.finditer(body)]
+    return [found for found in _BETWEEN.finditer(body) if not any(start < found.start() < end for start, end in inside[:50])]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from tools.answers.collected import trimmed
 from tools.answers.field_names import LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
 from tools.answers.reading import Reading
 from tools.text import fold
@@ -113,7 +112,7 @@ def _elements(text: str, reading: Reading) -> None:
 def _marked(text: str, reading: Reading) -> None:
     """Reads [张三|name], [张三](name), 【name：张三】, [@张三#name*] and 张三/name: marks of one kind, one of which has a known label."""
     for pattern in _MARKS:
-        marks = [(trimmed(one), trimmed(other)) for one, other in pattern.findall(text)]
+        marks = [(reading.string(one), reading.string(other)) for one, other in pattern.findall(text)]
         if any(reading.known(one) != reading.known(other) and reading.may_stand(other if reading.known(one) else one) for one, other in marks):
             for one, other in marks:
                 if reading.may_stand(one) or reading.may_stand(other):

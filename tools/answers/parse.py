@@ -284,7 +284,7 @@ def _in_words(words: str, task: Task, text: str | None, cut: bool) -> Parsed:
     if not read_marks(plain, reading):
         read_lines(plain, reading)
     pairs = reading.pairs()
-    if pairs and text is not None and not any(reading.in_sentence(string) for _, string in pairs):
+    if pairs and text is not None and not any(reading.in_sentence("".join(string.split())) or reading.in_sentence(string) for _, string in pairs):
         pairs = None  # it explains the labels, or speaks of another text
     return named(pairs, reading.rules, cut)
 

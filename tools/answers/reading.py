@@ -233,7 +233,9 @@ class Reading(Collected):
     def _map(self, fields: Mapping[str, Any], label: str | None, depth: int) -> None:
         """Reads an object whose keys are entities or labels, or an object around the entities."""
         group = any(self.known(key) for key, value in fields.items() if isinstance(value, list | tuple) or value is None)
-        kind = label or next((value for key, value in fields.items() if fold(key) in LABEL_FIELDS and isinstance(value, str) and self.known(value)), None)
+        kind = label or next(
+            (value for key, value in fields.items() if fold(key) in LABEL_FIELDS and isinstance(value, str) and self.known(value)), None
+        )
         around = any(fold(key) in WRAPPERS and isinstance(value, list | tuple) and not self.known(key) for key, value in fields.items())
         for key, value in fields.items():
             known = self.known(key)

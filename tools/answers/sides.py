@@ -21,6 +21,8 @@ _WEAK = ("-", " ", "/")  # these stand within names too
 _UNKNOWN_MARKS = ("：", ":", "->", "→", "——", " - ", "（", "(", "\t", "是")  # not within names
 _PROSE = ("是", "为", "有", "包括", "包含", " is an ", " is a ", " is ")
 _AND = re.compile(r"(?<=..)(?:和|以及|及|与| and )(?=..)")
+LONGEST_AROUND = 60  # characters of a label with words around it
+_TWO_NAMES = re.compile(r"(?:\w\w和\w\w|\w{3}和\w{3})")
 _TITLES = re.compile(r"(?<=》)\s*(?:和|以及|及|与)?\s*(?=《)")
 _COUNT = re.compile(r"(?:.{0,12}?\d{1,3}\s*)?(?:个|家|位|处|部|本|款|项|条)\s*|.{0,12}?\d{1,3}\s*")
 _COUNTED = re.compile(r"\d+\s*(?:个|家|名|位|处|部|本|款|项|条)?|[一二三四五六七八九十两]\s*(?:个|家|名|位|处|部|本|款|项|条)")
@@ -61,15 +63,20 @@ class Sides:
             if mark not in body:
                 continue
             left, _, right = body.partition(mark)
-            label, text = self._as_label(_behind_colon(left)), trimmed(self._without_remark(right))
+            label, text = self._as_label(_behind_colon(left)), self.reading.string(self._without_remark(right))
             if label and (text or mark in "：:") and self._asserted(mark, text, right, part):
                 return label, text, mark not in _WEAK
-            if len(words := body.split(mark)) == 3 and mark not in _WEAK and self._as_label(words[1]) and self.reading.in_sentence(trimmed(words[0])):
+            if (
+                len(words := body.split(mark)) == 3
+                and mark not in _WEAK
+                and self._as_label(words[1])
+                and self.reading.in_sentence(self.reading.string(words[0]))
+            ):
                 body = mark.join(words[:2])  # "张三 – 人名 – 主席"
             left, _, right = body.rpartition(mark)
-            label, text = self._as_label(_behind_colon(right)), _subject(left)
+            label, text = self._as_label(_behind_colon(right)), (trimmed if mark in _PROSE else self.reading.string)(_subject(left))
             if mark not in _PROSE and not self.reading.in_sentence(text):
-                text = trimmed(_behind_colon(left))
+                text = self.reading.string(_behind_colon(left))
             if label and text and self._asserted(mark, text, right, part) and not is_field(text):
                 return text, label, False
         return None
@@ -81,7 +88,7 @@ class Sides:
             if mark not in body:
                 continue
             one, _, other = body.rpartition(mark) if mark in "（(" else body.partition(mark)
-            one, other = trimmed(one), trimmed(other.rstrip("）)") if mark in "（(" else other)
+            one, other = self.reading.string(one), self.reading.string(other.rstrip("）)") if mark in "（(" else other)
             label, text = (other, one) if self.reading.in_sentence(one) else (one, other)
             if (
                 self.reading.in_sentence(text)
@@ -100,9 +107,9 @@ class Sides:
             return None
         left = body[: remark.start()]
         for text, label in ((left, remark[1]), (remark[1], left)):
-            name, string = self._as_label(_behind_colon(label)), trimmed(text)
+            name, string = self._as_label(_behind_colon(label)), self.reading.string(text)
             if name and not self.reading.in_sentence(string):
-                string = trimmed(_behind_colon(text))
+                string = self.reading.string(_behind_colon(text))
             if name and string and not is_denied(label) and not self._label(string) and not self._has_brackets(left):
                 return string, name, False
         return None
@@ -117,7 +124,11 @@ class Sides:
             return False
         if _COUNTED.fullmatch(text) and not self.reading.in_sentence(text):
             return False
-        rest = part if not text or (is_denied(text) and not self.reading.in_sentence(text) and not self.reading.is_nothing(text)) else part.replace(text, "", 1)
+        rest = (
+            part
+            if not text or (is_denied(text) and not self.reading.in_sentence(text) and not self.reading.is_nothing(text))
+            else part.replace(text, "", 1)
+        )
         if is_denied(rest) and not self._denies_another(rest):
             self.reading.rules.add("rejected")
             return False
@@ -142,14 +153,18 @@ class Sides:
         """Returns a string without the remark in brackets behind it, unless it stands in the sentence so."""
         text = plain = re.split(r"\s(?:#|//)", text, maxsplit=1)[0].strip()
         remark = _REMARK.search(plain)
-        if not remark or self.reading.in_sentence(trimmed(plain)):
+        if not remark or self.reading.in_sentence(self.reading.string(plain)):
             return text
         before = plain[: remark.start()]
-        return before if self.reading.in_sentence(trimmed(before)) or _PLACE.fullmatch(remark[1]) else text
+        return before if self.reading.in_sentence(self.reading.string(before)) or _PLACE.fullmatch(remark[1]) else text
 
     def _as_label(self, words: str) -> str:
         """Returns the known label in "3 个人名", "人名实体", "**人名**（2个）"; '' where there is none."""
         word = bare(words)
+        if self._label(word):
+            return word
+        if len(word) > LONGEST_AROUND:
+            return ""
         plain = bare(_REMARK.sub("", word))
         for name in (
             word,
@@ -172,13 +187,13 @@ class Sides:
         self.reading.count("words", label_first)
         self._add_strings(*(one, other) if label_first else (other, one))
 
-    def _add(self, label: str, text: str, rest: str) -> None:
+    def _add(self, label: str, text: str, rest: str, listed: bool = False) -> None:
         """Adds a label's string, unless the clause `rest` around it denies it."""
         if rest and is_denied(rest.replace(text, "", 1)) and not self._denies_another(rest):
             self.reading.rules.add("rejected")
         elif text and self._label(label):
             self.reading.count("words", True)
-            self._add_strings(label, text)
+            self._add_strings(label, text, listed)
         elif text:
             self._add_unknown(label, text)
 
@@ -187,20 +202,28 @@ class Sides:
         self.reading.rules.add("lines")
         self.reading.either(label, text, "words")
 
-    def _add_strings(self, label: str, text: str) -> None:
+    def _add_strings(self, label: str, text: str, listed: bool = False) -> None:
         """Adds a label's strings: one, or several in one, each of which stands in the sentence. A remark, brackets and a full stop go if the sentence hasn't them."""
-        before = trimmed(text.replace("（", "(").partition("(")[0])  # "张三（主席）"
+        before = self.reading.string(text.replace("（", "(").partition("(")[0])  # "张三（主席）"
         text = before if not self.reading.in_sentence(text) and self.reading.in_sentence(before) else text
         text = text if self.reading.in_sentence(text) else bare(text)
-        strings = _TITLES.split(text) if "《" in text else _AND.split(text)
-        if len(strings) > 1 and all(self.reading.in_sentence(string) for string in strings):
+        strings = self._joined_strings(text, listed)
+        if len(strings) > 1:
             self.reading.rules.add("joined_texts")
-        else:
-            strings = [text]
         self.last = len(self.reading.items)
         self.reading.rules.add("lines")
         for string in strings:
             self.reading.add_all(label, string)
+
+    def _joined_strings(self, text: str, listed: bool) -> list[str]:
+        """Returns the strings in "张三和李四" or 《甲》《乙》.
+
+        A string that the sentence has as a whole is one ("住房和城乡建设部"), unless it ends a list ("张三、李四和王五", then `listed`) or its halves look like two names.
+        """
+        strings = _TITLES.split(text) if "《" in text else _AND.split(text)
+        if "《" not in text and not listed and self.reading.in_sentence(text) and not _TWO_NAMES.fullmatch(text):
+            return [text]
+        return strings if all(map(self.reading.in_sentence, strings)) else [text]
 
 
 def may_be_label(word: str, reading: Reading) -> bool:
@@ -240,7 +263,7 @@ def _subject(words: str) -> str:
     """Returns what a clause speaks of: 张三 in “张三”, in 我认为“张三”, and in 张三的类型."""
     words = _ITS_KIND.sub("", words.strip())
     quoted = _QUOTED.search(words)
-    return trimmed(quoted[1] if quoted else words)
+    return quoted[1] if quoted else words
 
 
 def bare(text: str) -> str:

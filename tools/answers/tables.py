@@ -9,7 +9,7 @@ import csv
 import re
 
 from tools.answers.assertion import is_denied, is_false, is_flag_word, is_switched_off
-from tools.answers.collected import SEPARATORS, trimmed
+from tools.answers.collected import SEPARATORS
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import Reading
 from tools.answers.sides import Sides, at_colon, bare, is_field
@@ -34,11 +34,11 @@ class Tables(Sides):
         mark = next((mark for mark in _CELL_MARKS if mark in row), None)
         if mark is None or (mark == "|" and row.count(mark) < 2 and not self.columns and at_colon(row.split(mark)[0])[1]):
             return False  # "人名：张三 | 公司：腾讯" has clauses, not cells
-        cells = [trimmed(cell) for cell in (next(csv.reader([row], delimiter=mark)) if mark in ",;" else row.split(mark))]
+        cells = [self.reading.string(cell) for cell in (next(csv.reader([row], delimiter=mark)) if mark in ",;" else row.split(mark))]
         if header := self._header(cells):
             self.columns, self.heads = {**header, mark: 0}, []
             return True
-        if mark == "|" and len(cells) > 1 and all(map(self._label, cells)):
+        if mark == "|" and not self.columns and len(cells) > 1 and all(map(self._label, cells)):
             self.columns, self.heads = {}, cells
             return True
         if self.heads and mark == "|" and len(cells) == len(self.heads):
@@ -68,7 +68,11 @@ class Tables(Sides):
                 return True
         else:
             labels = [cell for cell in cells if self._label(cell)]
-            texts = [cell for cell in cells if cell and cell not in labels and not cell.isdecimal() and not is_flag_word(cell) and not is_field(bare(cell).strip("()（）\""))]
+            texts = [
+                cell
+                for cell in cells
+                if cell and cell not in labels and not cell.isdecimal() and not is_flag_word(cell) and not is_field(bare(cell).strip('()（）"'))
+            ]
             if not labels and any(map(is_flag_word, cells)):  # "张三 | True | a person (name)"
                 labels = [bare(found[1]) for cell in cells if (found := _REMARK.search(cell)) and self._label(bare(found[1]))]
             if len(labels) != 1 or not texts:
@@ -86,5 +90,5 @@ class Tables(Sides):
     def _strings(self, label: str, cell: str) -> None:
         """Adds the strings of a cell."""
         for part in SEPARATORS.split(cell) if not self.reading.in_sentence(cell) else [cell]:
-            if string := trimmed(part):
+            if string := self.reading.string(part):
                 self._add_strings(label, string)
