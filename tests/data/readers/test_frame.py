@@ -17,6 +17,7 @@ def rows(template: str, field: str = "prompt", texts: list[str] = TEXTS, **other
     [
         "{}",
         "找出实体：{}",
+        "下面的句子里有哪些实体？{}",
         "找出下面句子中的实体，类型有人名、地名。\n{}",
         "找出实体。\n\n文本：{}\n\n输出：",
         "# 任务\n找出实体\n\n<输入文本>\n{}",
@@ -67,6 +68,7 @@ def test_a_beginning_that_may_be_the_texts_own_is_doubted() -> None:
         ([{"instruction": f"找出{what}", "input": text} for what, text in zip("甲乙丙丁戊", TEXTS, strict=True)], "fields.text=input"),
         (rows("请从{}中抽取所有实体"), "where the text begins"),
         (rows("找出实体：{}")[:3] + rows("请识别下列文本：{}")[3:], "several prompts"),
+        ([{"instruction": "找", "input": f"类型：{kind}\n文本：{text}"} for text in TEXTS for kind in ("人名", "地名")], "parts of a prompt"),
         (rows("找出实体。\n句子：{}")[:3] + rows("抽取实体。\n内容：{}")[3:], "several prompts"),
     ],
 )

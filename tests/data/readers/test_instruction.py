@@ -119,6 +119,15 @@ def test_a_beginning_that_may_be_the_texts_own_is_a_doubt(tmp_path: Path) -> Non
     assert "甲方：" in next(iter(reading.doubts))
 
 
+def test_texts_that_hold_their_labels_are_doubted(tmp_path: Path) -> None:
+    pairs = [("张三", "北京", "人名、地点"), ("李四", "上海", "地点、人名"), ("王五", "广州", "地点，人名")]
+    rows = [
+        {"instruction": "找", "input": f"{one}去了{place}（{kinds}）", "output": [{"label": "人名", "text": one}, {"label": "地点", "text": place}]}
+        for one, place, kinds in pairs
+    ]
+    assert "part of the prompt" in next(iter(read(tmp_path, rows)[1].doubts))
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [

@@ -21,7 +21,7 @@ LONG = 15  # characters; a beginning that all inputs share and that is as long i
 _NAMED = re.compile(
     r".*(?:文本|句子|原文|输入|内容|text|input|sentence|passage|content)(?:内容|如下|是|为)?[】\])>]?\s*[:：]\s*", re.IGNORECASE | re.DOTALL
 )
-_COLON = re.compile(r".*[:：]\s*", re.DOTALL)
+_COLON = re.compile(r".*[:：?？]\s*", re.DOTALL)
 _BEGIN = re.compile(r"[^:：\n]{2,}[:：]")
 _OPENING = re.compile(r"\"\"\"|```|[“「『【\"]|<(?P<tag>[^<>/\s]+)>")
 _CLOSINGS = {"“": "”", "「": "」", "『": "』", "【": "】"}
@@ -74,9 +74,11 @@ def _beside_an_instruction(field: str, words: list[str]) -> Frame:
         return Frame(field)
     if frame := _opened(field, before, line, after):
         return frame
-    if named := _NAMED.match(before, line):
-        return Frame(field, before[: named.end()], _whole_lines(after))
-    return Frame(field, before[:line], _whole_lines(after)) if line >= LONG else Frame(field)
+    named = _NAMED.match(before, line)
+    end = named.end() if named else line * (line >= LONG)
+    frame = Frame(field, before[:end], _whole_lines(after) if end else "")
+    _refuse_several(field, [frame.text_of({field: one}) for one in dict.fromkeys(words)], beginnings=False)
+    return frame
 
 
 def _in_a_prompt(field: str, words: list[str]) -> Frame:
@@ -89,12 +91,12 @@ def _in_a_prompt(field: str, words: list[str]) -> Frame:
         return Frame(field, before[: named.end()], _whole_lines(after))
     colon = _COLON.match(before, line)
     end = colon.end() if colon else line
-    frame = Frame(field, before[:end], _whole_lines(after), colon is not None and (line > 0 or len(re.findall("[:：]", before)) > 1))
+    frame = Frame(field, before[:end], _whole_lines(after), colon is not None and (line > 0 or len(re.findall("[:：?？]", before)) > 1))
     if not end and len(before) + len(after) >= SHARED:
         raise Unusable(
             f"where the text begins in '{field}' can't be told: all rows share {shown(before or after)}. fields.text={field} takes it whole."
         )
-    _refuse_several(field, [frame.text_of({field: one}) for one in dict.fromkeys(words)])
+    _refuse_several(field, [frame.text_of({field: one}) for one in dict.fromkeys(words)], beginnings=True)
     return frame
 
 
@@ -108,15 +110,13 @@ def _opened(field: str, before: str, line: int, after: str) -> Frame | None:
     return None
 
 
-def _refuse_several(field: str, texts: list[str]) -> None:
-    """Raises Unusable for texts that still have parts of prompts: many begin with the same words before a colon, or have a line in common."""
-    pieces = Counter(piece for text in texts for piece in {(_BEGIN.match(text) or [""])[0], *text.split("\n")} if len(piece) >= SEVERAL)
-    found = [(piece, count) for piece, count in pieces.items() if count > 1 and 5 * count >= len(texts)]
-    if found:
-        piece, count = found[0]
-        raise Unusable(
-            f"the rows have several prompts in '{field}' ({shown(piece)} is in {count} of {len(texts)}), so the text can't be told from them."
-        )
+def _refuse_several(field: str, texts: list[str], beginnings: bool) -> None:
+    """Raises Unusable for texts that still have parts of prompts: several have a line in common, or (`beginnings`) the same words before a first colon."""
+    parts = [{*text.split("\n"), *([match[0]] if beginnings and (match := _BEGIN.match(text)) else [])} for text in texts]
+    way = "" if beginnings else f" fields.text={field} takes it whole."
+    for part, count in Counter(part for one in parts for part in one if len(part) >= SEVERAL).items():
+        if count > 1 and 5 * count >= len(texts):
+            raise Unusable(f"the texts in '{field}' have parts of a prompt ({shown(part)} is in {count} of {len(texts)}), or several prompts.{way}")
 
 
 def _whole_lines(after: str) -> str:

@@ -53,7 +53,7 @@ class _File:
             if rows and not asked:
                 self.frame = find_frame([row.asked for row in rows])
             if rows and not self.has_classes:
-                self.has_classes = _are_classes(rows, self.frame)
+                self.has_classes = _are_classes(rows, self.frame, reading)
         except Unusable as fault:
             self.refusal = fault.args[0]
         self._reading = reading
@@ -102,7 +102,7 @@ def _first_rows(path: Path) -> list[Turns]:
     return rows
 
 
-def _are_classes(rows: list[Turns], frame: Frame) -> bool:
+def _are_classes(rows: list[Turns], frame: Frame, reading: Reading) -> bool:
     """Returns whether the answers are classes. Raises Unusable where they are neither entities nor one word out of few."""
     read, faults = [], []
     for row in rows:
@@ -115,6 +115,7 @@ def _are_classes(rows: list[Turns], frame: Frame) -> bool:
         raise Unusable(faults[0])
     bare = [(written.word, text) for written, text in read if written.pairs is None]
     if not bare or any(written.pairs for written, _ in read):
+        _doubt_labels_in_texts(read, reading)
         return False
     words = Counter(written.word for written, _ in read if written.word)
     some = ", ".join(map(shown, [*words][:3]))
@@ -125,6 +126,13 @@ def _are_classes(rows: list[Turns], frame: Frame) -> bool:
     raise Unusable(
         f"the answers ({some}, …) are no entities with labels, and {len(words)} different ones in {words.total()} rows: fields.label=output says that they are classes."
     )
+
+
+def _doubt_labels_in_texts(read: list[tuple[Written, str]], reading: Reading) -> None:
+    """Doubts texts that name the labels of their own entities: the list of labels, which differs from row to row, may be a part of them."""
+    named = [all(label in text for label, _ in written.pairs) for written, text in read if len({label for label, _ in written.pairs or ()}) > 1]
+    if len(named) > 1 and 2 * sum(named) > len(named):
+        reading.doubt("Most texts hold the labels of their entities: a part of the prompt may be in the texts.")
 
 
 def _no_classes(bare: list[tuple[str, str]]) -> str:
