@@ -12,6 +12,7 @@ from tests.conftest import real
 from tests.data.scaffold.conftest import BIO, BMES, CANONICAL, CCFBDCI, CLUENER, OFFSETS, SPANS, STUDIO, TEXT, different, everything, lines, made
 from tools.conf.task import find_task
 from tools.data.convert import convert
+from tools.data.offsets import Evidence, Verdict
 from tools.data.readers import READERS
 from tools.data.scaffold.raw_files import guess
 from tools.data.scaffold.trials import FORMS, heads, read
@@ -241,3 +242,37 @@ def test_a_folder_without_pairs_is_refused(checkout: Path, tmp_path: Path) -> No
     (tmp_path / "plain/x.json").write_text("{}")
     with pytest.raises(ToolError, match="plain: is a folder"):
         made(tmp_path / "plain")
+
+
+def utf16(text: str, *strings: str) -> list[tuple[int, int, str]]:
+    """The spans of strings, counted in UTF-16 units."""
+    places = [(text.index(string), string) for string in strings]
+    return [(len(text[:at].encode("utf-16-le")) // 2, len((text[:at] + string).encode("utf-16-le")) // 2, "LOC") for at, string in places]
+
+
+def test_offsets_that_a_file_speaks_for_are_shown_and_written_into_the_task(
+    checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [f"😀第{n}天，我们从北京出发，去了{city}。" for n, city in enumerate(["成都市", "重庆市", "西安市", "广州市"] * 4)]
+    rows = [{"text": text, "label": utf16(text, "北京", text[-4:-1])} for text in texts]
+    assert made(give(lines(*rows))) in (0, 1)
+    shown = capsys.readouterr().out
+    assert "so offsets are read as utf-16, which the task file says (offsets: utf-16)." in shown
+    assert find_task("toy").offsets == "utf-16"
+    assert "我们从【北京】出发" in shown
+    assert all(split.rows for split in convert(find_task("toy"), checkout / "out"))
+
+
+def test_offsets_that_a_file_leaves_open_are_a_question_that_set_answers(
+    checkout: Path, give: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Evidence, "verdict", lambda _: Verdict(readings=("utf-16",), sentences=("3 spans look cut",)))
+    path = give(different({"text": TEXT, "label": [[0, 2, "PER"]]}))
+    with pytest.raises(ToolError) as error:
+        made(path)
+    assert "mine.data: 3 spans look cut" in str(error.value)
+    assert 'Choose --set offsets=utf-16 or --set offsets=code-points (make: ARGS="--set offsets=utf-16")' in str(error.value)
+    monkeypatch.undo()
+    monkeypatch.chdir(checkout)
+    made(path, words=["offsets=code-points"])
+    assert find_task("toy").offsets == "code-points"

@@ -6,6 +6,7 @@ then prints the doctor's page, as `make check` does, and the next commands. The 
 
     ./ner new contracts --from ~/contracts.json
     ./ner new contracts --from train.txt --dev dev.txt --reader bio --model Qwen/Qwen2.5-7B-Instruct
+    ./ner new contracts --from table.csv --set fields.text=正文 fields.label=类别
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ def _about_files(raws: list[Raw], copied: list[Raw]) -> Iterator[str]:
         trial = raw.trial
         yield f"{raw.path}: reader {trial.reader}, because {trial.reason}; {trial.sample}"
         if trial.refusals:
-            yield f"  {trial.refusals:,} rows can't be read; the doctor gives the reasons, below."
+            yield f"  {trial.refusals:,} row{'s' * (trial.refusals > 1)} can't be read; the doctor gives the reasons, below."
         if raw in copied:
             yield f"  copied unchanged to {raw.place}; the task names that copy."
 
