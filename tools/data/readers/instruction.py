@@ -130,7 +130,8 @@ def _are_classes(rows: list[Turns], frame: Frame, reading: Reading) -> bool:
 
 def _doubt_labels_in_texts(read: list[tuple[Written, str]], reading: Reading) -> None:
     """Doubts texts that name the labels of their own entities: the list of labels, which differs from row to row, may be a part of them."""
-    named = [all(label in text for label, _ in written.pairs) for written, text in read if len({label for label, _ in written.pairs or ()}) > 1]
+    labels = [({label for label, _ in written.pairs or ()}, text) for written, text in read]
+    named = [all(label in text for label in own) for own, text in labels if len(own) > 1]
     if len(named) > 1 and 2 * sum(named) > len(named):
         reading.doubt("Most texts hold the labels of their entities: a part of the prompt may be in the texts.")
 
