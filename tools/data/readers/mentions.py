@@ -10,6 +10,7 @@ In: the value, the row's text, and the task's `fields` and `numbers`. Out: Menti
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ def spelling(keys: tuple[str, ...], fields: tuple[tuple[str, str], ...] = ()) ->
     named = {re.sub(r"[_\W]", "", key).casefold(): key for key in reversed(keys)}
     told = {part: key for part, key in fields if part in _NAMES and key in keys}
 
-    def first(part: str, taken: set[str] = frozenset()) -> str:  # type: ignore[assignment]
+    def first(part: str, taken: Set[str] = frozenset()) -> str:
         return told.get(part) or next((named[name] for name in _NAMES[part] if name in named and named[name] not in taken), "")
 
     end, length = first("end"), first("length")

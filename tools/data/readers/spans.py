@@ -51,33 +51,39 @@ _LISTS = (
 def read_spans(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each row of a file of texts and spans."""
     ends: Counter[int] = Counter()
-    for _ in islice(json_rows(partial(_survey, ends))(path, Reading(reading.fields, reading.numbers)), HEAD):
+    # The roles of a row's fields aren't those of a span's.
+    parts = Reading({part: name for part, name in reading.fields.items() if part not in ("text", "entities")}, reading.numbers)
+    for _ in islice(json_rows(partial(_survey, ends, parts))(path, Reading(reading.fields, reading.numbers)), HEAD):
         pass
     to_end = int(ends[1] > 0 and ends[1] >= 20 * ends[0])
     if to_end:
         reading.apply(f"ends are inclusive: {ends[1]:,} of the first {ends.total():,} strings stand at their places so")
-    return json_rows(partial(_row, to_end))(path, reading)
+    return json_rows(partial(_row, to_end, parts))(path, reading)
 
 
-def _survey(ends: Counter[int], line: int, row: dict[str, Any], reading: Reading) -> RawRow:
+def _survey(ends: Counter[int], parts: Reading, line: int, row: dict[str, Any], reading: Reading) -> RawRow:
     """Counts the spans whose string tells where they end: 0 for an exclusive end, 1 for an inclusive one."""
-    text, found = _annotation(row, reading)
+    text, found = _annotation(row, reading, parts)
     for one in found:
         if one.start is not None and one.end is not None and one.string and one.start >= 0:
             ends.update(more for more in (0, 1) if text[one.start : one.end + more] == one.string)
     return RawRow(line, "", [])
 
 
-def _row(to_end: int, line: int, row: dict[str, Any], reading: Reading) -> RawRow:
-    text, found = _annotation(row, reading)
+def _row(to_end: int, parts: Reading, line: int, row: dict[str, Any], reading: Reading) -> RawRow:
+    text, found = _annotation(row, reading, parts)
     placed = [_entity(text, one, to_end) for one in found if one.start is not None]
     lost = [one for one in found if one.start is None]
     sliced = any(one.string is None for one in found)
-    if sliced and to_end == 0 and any("start_idx" in one and "end_idx" in one for one in row.get("entities", ()) if isinstance(one, dict)):
+    if sliced and to_end == 0 and _are_indexes(row.get("entities")):
         reading.doubt(
             "spans have start_idx and end_idx without a string; in CMeEE's, ends are inside the span: if so, write offsets: inclusive", line
         )
     return RawRow(line, text, [*placed, *located(text, lost, reading, line)], sliced=sliced)
+
+
+def _are_indexes(value: Any) -> bool:
+    return isinstance(value, list) and any("start_idx" in one and "end_idx" in one for one in value if isinstance(one, dict))
 
 
 def _entity(text: str, one: Mention, to_end: int) -> Entity:
@@ -85,7 +91,7 @@ def _entity(text: str, one: Mention, to_end: int) -> Entity:
     return Entity(one.label, slice_of(text, start, end) if one.string is None else one.string, start, end)
 
 
-def _annotation(row: dict[str, Any], reading: Reading) -> tuple[str, list[Mention]]:
+def _annotation(row: dict[str, Any], reading: Reading, parts: Reading) -> tuple[str, list[Mention]]:
     """Returns a row's text and its mentions. Raises Unusable for a row that isn't a text with spans."""
     if "annotation_id" in row:
         raise Unusable("the row is Label Studio's (JSON-MIN), where a text has a row for each annotator: --reader label_studio reads it.")
@@ -100,8 +106,7 @@ def _annotation(row: dict[str, Any], reading: Reading) -> tuple[str, list[Mentio
         value = [member for label, found in value.items() for member in _under(label, found, key)]
     if not isinstance(value, list):
         raise Unusable(f"'{key}' must be a list of spans, it is {shown(value)}.")
-    fields = Reading({part: name for part, name in reading.fields.items() if part not in ("text", "entities")}, reading.numbers)
-    return text, [mention for one in value for mention in mentions(one, text, fields)]
+    return text, [mention for one in value for mention in mentions(one, text, parts)]
 
 
 def _text(row: dict[str, Any], reading: Reading) -> str:
