@@ -77,8 +77,8 @@ def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
     if not codec.startswith("utf-8"):
         reading.apply(f"the file is in {codec.upper()}")
     form = _form(path, codec, reading)
-    rows = partial(_text_rows, path, codec, form.separator, form.quoting)
-    return form.width, lambda: (row if isinstance(row, BadRow) else _fitted(row, form.width) for row in rows())
+    cut = partial(_text_rows, path, codec, form.separator, form.quoting)
+    return form.width, lambda: (row if isinstance(row, BadRow) else _fitted(row, form.width) for row in cut())
 
 
 def _form(path: Path, codec: str, reading: Reading) -> Form:
