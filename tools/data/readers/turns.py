@@ -62,7 +62,7 @@ def turns_of(row: dict[str, Any]) -> Turns:
     if isinstance(one := row.get("conversation"), list):
         if len(one) != 1 or not isinstance(one[0], dict):
             raise Unusable(f"one question and one answer are needed, 'conversation' has {len(one)} turns.", "named")
-        row = {**row, **{SIDES.get(key, key): value for key, value in one[0].items()}}
+        row = {**row, **{SIDES.get(str(side), str(side)): value for side, value in one[0].items()}}
     answered = next((key for key in ANSWERED if key in row), "")
     asked = {key: row[key] for key in ASKED if isinstance(row.get(key), str) and row[key].strip()}
     if any(one in asked.get("text", "") for key, one in asked.items() if key != "text"):
