@@ -72,3 +72,7 @@ def test_tags_that_hold_two_layers_or_a_space_are_no_tags() -> None:
     assert "a whole sentence" in no_tag("B-ORG I-ORG O")
     assert "a space" in no_tag("B-临床 表现")
     assert no_tag("X") == ""
+
+
+def test_an_empty_cell_is_no_tag() -> None:
+    assert notation_of([["", "O"], ["B", ""]], Reading()).tags(["", "O"]) == [None, Tag("O", "", "O")]

@@ -168,7 +168,7 @@ def _form(counts: Counter[str]) -> re.Pattern[str] | None:
         )
     if sum(counts[tag] for tag in counts if _BRACKETS.fullmatch(tag)) > counts.total() / 2 and any("(" in tag for tag in counts):
         raise Unusable("the tags are brackets, (LABEL* … *), as in OntoNotes (CoNLL-2012): write them as B-LABEL, I-LABEL and O.", "named")
-    if glued := next((name for name in names if name[0] == "B" and f"I{name[1:]}" in names), ""):
+    if glued := next((name for name in names if name.startswith("B") and f"I{name[1:]}" in names), ""):
         raise Unusable(f"the tags {glued} and I{glued[1:]} have nothing between letter and label: write B-{glued[1:]}.", "named")
     return None if _are_labels(counts) else PREFIX
 
