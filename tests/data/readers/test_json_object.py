@@ -63,6 +63,7 @@ def test_rows_under_a_key_are_found_and_the_key_is_said(tmp_path: Path, value: A
         {"text": "甲", "entities": [{"text": "甲"}]},
         {"data": {"text": "甲"}, "annotations": [{"text": "甲"}]},
         {"x": 1},
+        {"messages": [{"role": "user", "content": "甲"}]},
         {"tokens": ["甲"], "ner": [[0, 0, "A"]]},
     ],
 )

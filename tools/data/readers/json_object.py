@@ -21,7 +21,7 @@ from tools.data.readers.row import BadRow, RawRow, Reading, shown
 # Behind a first line that ends so, the rest of an object stands in the next line.
 _OPEN = re.compile(rb'(?:[{,]\s*\n\s*["}]|[\[:]\s*\n)')
 _OF_ROWS = OF_JSON.union(*NAMES["text"][:2], *NAMES["tokens"], ("tokenizedtext", "conversations", "input", "messages"))
-_NOT_ROWS = {"entities", "label", "labels", "ner", "spans", "relations"}
+_NOT_ROWS = {"entities", "label", "labels", "ner", "spans", "relations", "messages", "conversations", "dialogue"}
 
 
 def is_object(path: Path) -> bool:

@@ -254,5 +254,5 @@ def _span(value: Any, tokens: list[str], key: str) -> Span:
             f"a span of '{key}' must be [first token, last token, label] in 'ner', or have index and type, or start, end and type; it is {shown(value)}."
         )
     if not 0 <= first <= last < len(tokens):
-        raise Unusable(f"the span {shown(value)} isn't within the row's {len(tokens):,} tokens.")
+        raise Unusable(f"the span {shown(value)} isn't within the row's {len(tokens):,} tokens, or ends before it begins.")
     return first, last, label
