@@ -220,7 +220,8 @@ def located(text: str, found: list[Mention], reading: Reading, line: int) -> lis
             )
         after[label, string] = start + len(string)
         entities.append(Entity(label, string, start, start + len(string)))
-    for (label, string), end in after.items():
+    for (_, string), end in after.items():
         if text.find(string, end) >= 0:
-            reading.doubt(f"{shown(string)} ({shown(label)[1:-1]}) stands more often in the text than it is listed: its first place was taken.", line)
+            # One sentence for the whole file: the line shows the first of them.
+            reading.doubt("a string without a place stands more often in its text than it is listed; its first place was taken", line)
     return entities
