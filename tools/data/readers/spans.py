@@ -28,6 +28,7 @@ from tools.data.readers.json_list import json_rows
 from tools.data.readers.mentions import Mention, mentions, spelling
 from tools.data.readers.roles import NAMES, OF_JSON, key_of
 from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.written import placed
 from tools.example import Entity
 
 HEAD = 1000
@@ -72,14 +73,14 @@ def _survey(ends: Counter[int], parts: Reading, line: int, row: dict[str, Any], 
 
 def _row(to_end: int, parts: Reading, line: int, row: dict[str, Any], reading: Reading) -> RawRow:
     text, found = _annotation(row, reading, parts)
-    placed = [_entity(text, one, to_end) for one in found if one.start is not None]
+    entities = [_entity(text, one, to_end) for one in found if one.start is not None]
     lost = [one for one in found if one.start is None]
     sliced = any(one.string is None for one in found)
     if sliced and to_end == 0 and _are_indexes(row.get("entities")):
         reading.doubt(
             "spans have start_idx and end_idx without a string; in CMeEE's, ends are inside the span: if so, write offsets: inclusive", line
         )
-    return RawRow(line, text, [*placed, *located(text, lost, reading, line)], sliced=sliced)
+    return RawRow(line, text, [*entities, *_located(text, lost, reading, line)], sliced=sliced)
 
 
 def _are_indexes(value: Any) -> bool:
@@ -201,27 +202,13 @@ def _under(label: str, found: Any, key: str) -> Iterator[Any]:
             raise Unusable(f"'{key}' must map label → [string, …] or label → [[start, end], …], {shown(label)} has {shown(found)}.")
 
 
-def located(text: str, found: list[Mention], reading: Reading, line: int) -> list[Entity]:
-    """Returns the entities of strings without a place. The first of equal ones takes the string's first place in the text, and so on.
-
-    Raises Unusable for a string that isn't in the text, or stands there less often than it is listed.
-    """
+def _located(text: str, found: list[Mention], reading: Reading, line: int) -> list[Entity]:
+    """Returns the entities of strings without a place, each at the string's first places in the text. Raises Unusable for a string that isn't there."""
     if not found:
         return []
     reading.apply("strings without a place were looked for in their text", line)
-    entities: list[Entity] = []
-    after: dict[tuple[str, str], int] = {}
-    for label, _, _, written in found:
-        string = written or ""
-        start = text.find(string, after.get((label, string), 0)) if string else -1
-        if start < 0:
-            raise Unusable(
-                f"the string {shown(string)} ({shown(label)[1:-1]}) {'stands less often in the text than it is listed' if string and string in text else 'is not in the text'}."
-            )
-        after[label, string] = start + len(string)
-        entities.append(Entity(label, string, start, start + len(string)))
-    for (_, string), end in after.items():
-        if text.find(string, end) >= 0:
-            # One sentence for the whole file: the line shows the first of them.
-            reading.doubt("a string without a place stands more often in its text than it is listed; its first place was taken", line)
+    entities = placed(text, [(one.label, one.string or "") for one in found])
+    listed = Counter(entity.text for entity in entities)
+    if any(text.count(string) > count for string, count in listed.items()):
+        reading.doubt("a string without a place stands more often in its text than it is listed; its first place was taken", line)
     return entities

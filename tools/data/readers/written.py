@@ -80,7 +80,7 @@ def is_word(answer: Any) -> bool:
 
 
 def placed(text: str, pairs: list[Pair]) -> list[Entity]:
-    """Returns the entities of an answer, each at the first place of its string; a pair that is named again is at the next place, if there is one.
+    """Returns the entities of (label, string) pairs, each at the first place of its string; a pair that is named again is at the next place, if there is one.
 
     Raises Unusable for a string that isn't in the text.
     """
@@ -89,7 +89,7 @@ def placed(text: str, pairs: list[Pair]) -> list[Entity]:
     for label, string in pairs:
         places = list(_places(text, string))
         if not places:
-            raise Unusable(f"the answer's {shown(string)} ({shown(label)[1:-1]}) isn't in the text.")
+            raise Unusable(f"the string {shown(string)} ({shown(label)[1:-1]}) isn't in the text.")
         if named[label, string] < len(places):
             start = places[named[label, string]]
             entities.append(Entity(label, string, start, start + len(string)))
