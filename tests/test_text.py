@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tools.files import ROOT
-from tools.text import LONGEST_LABEL, LONGEST_LINE, columns, fold, neutralise, one_line, padded, quoted
+from tools.text import LONGEST_LABEL, LONGEST_LINE, clipped, columns, fold, neutralise, one_line, padded, quoted
 
 
 def in_a_terminal(*words: str, **environ: str) -> str:
@@ -49,6 +49,23 @@ def test_a_chinese_character_takes_two_columns() -> None:
     assert padded("标签", 6) == "标签  "
     assert padded("标签", -6) == "  标签"
     assert padded("标签", 3) == "标签"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "cut"),
+    [
+        ("abc", 3, "abc"),
+        ("abcd", 3, "ab…"),
+        ("叶老桂", 6, "叶老桂"),
+        ("叶老桂", 5, "叶老…"),
+        ("叶老桂", 4, "叶…"),
+        ("a叶老桂", 4, "a叶…"),
+        ("", 0, ""),
+        ("a", 0, "…"),
+    ],
+)
+def test_a_text_is_cut_to_the_columns_that_it_takes(text: str, width: int, cut: str) -> None:
+    assert clipped(text, width) == cut
 
 
 def test_words_are_compared_without_width_case_and_outer_space() -> None:
