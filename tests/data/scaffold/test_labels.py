@@ -26,13 +26,18 @@ def texts(*classes: Any, count: int = 24, text: str = "第{}场比赛结束了")
             "24 of its 24 texts are one character or one word",
         ),
         (texts("NN", "VB", text="word"), "24 of its 24 texts are one character or one word"),
+        (
+            lines(*({"text": f"第{n}天，张三来了", "label": ["PER:张三", "人物：张三"][n % 2]} for n in range(24))),
+            "24 of its 24 classes repeat a string of their text",
+        ),
+        (texts("A", "B", "C", "D"), "its classes are the letters of a multiple choice ('A', 'B', 'C')"),
         (texts("0", "1", "2"), "its classes are numbers ('0', '1', '2')"),
         (texts(*(f"类{n}" for n in range(101)), count=202), "101 labels, e.g. '类0', '类1', '类2'"),
         (texts(*(f"标题{n}" for n in range(24))), "24 labels, e.g. '标题0', '标题1', '标题2' in 24 annotations"),
     ],
 )
 def test_labels_that_look_like_something_else_are_a_question_that_the_kind_answers(
-    checkout: Path, give: Callable[..., Path], data: bytes, said: str
+    checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str], data: bytes, said: str
 ) -> None:
     path, before = give(data), everything(checkout)
     with pytest.raises(ToolError) as error:
@@ -42,6 +47,7 @@ def test_labels_that_look_like_something_else_are_a_question_that_the_kind_answe
     assert (error.value.exit_code, everything(checkout)) == (2, before)
     made(path, kind="classification")
     assert find_task("toy").kind == "classification"
+    assert f"remark: {said}" in capsys.readouterr().out
 
 
 def test_numbers_are_asked_for_with_the_words_that_name_them(checkout: Path, give: Callable[..., Path]) -> None:
@@ -50,7 +56,18 @@ def test_numbers_are_asked_for_with_the_words_that_name_them(checkout: Path, giv
     assert "make: ARGS=\"--set 'numbers=[NAME0,NAME1,NAME2]'\"" in str(error.value)
 
 
-@pytest.mark.parametrize("classes", [["A", "B", "AB", "O"], ["体育", "财经"], ["好", "O"], ["B-side", "live", "studio"], ["2023年", "2024年"]])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["A", "B", "AB", "O"],
+        ["体育", "财经"],
+        ["好", "O"],
+        ["B-side", "live", "studio"],
+        ["2023年", "2024年"],
+        ["比赛", "比赛/体育 其他"],
+        ["A", "B"],
+    ],
+)
 def test_classes_of_texts_are_no_question(checkout: Path, give: Callable[..., Path], classes: list[str]) -> None:
     assert made(give(texts(*classes))) in (0, 1)
     assert set(find_task("toy").labels) == set(classes)

@@ -24,6 +24,7 @@ ENOUGH = 20  # annotations, from which it tells something that nearly all have a
 ALIKE = 20  # classes that a question names at most
 _TAG = r"(?:[BIEMSLUW][-_]\S+|O)"
 _TAGS = re.compile(rf"{_TAG}(?:[\s,\x02]+{_TAG})*")
+_LETTERS = "ABCDEFGH"
 _NUMBER = re.compile(r"-?\d{1,9}")
 
 
@@ -67,6 +68,10 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
             return f"its classes look like tags of tokens ({_few(labels)}), not like classes of texts"
         if tokens * 2 > total >= ENOUGH:
             return f"{tokens:,} of its {total:,} texts are one character or one word: it looks like columns of tokens, and their classes ({_few(labels)}) like tags"
+        if (quoting := sum(trial.quoting for trial in trials)) * 2 > total:
+            return f"{quoting:,} of its {total:,} classes repeat a string of their text ({_few(labels)}), as entities do, and classes don't"
+        if len(labels) > 2 and "".join(sorted(labels)) == _LETTERS[: len(labels)]:
+            return f"its classes are the letters of a multiple choice ({_few(labels)}), and what they stand for isn't in the text"
         if not said.numbers and all(map(_NUMBER.fullmatch, labels)):
             most = max(map(int, labels))
             names = ",".join(f"NAME{n}" for n in range(most + 1)) if 0 <= most < ALIKE else "NAME0,NAME1,…"

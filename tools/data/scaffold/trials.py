@@ -21,12 +21,14 @@ from tools.data.readers.json_list import first_objects
 from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.sources import Source
-from tools.text import one_line, quoted
+from tools.text import LONGEST_LABEL, one_line, quoted
 
 HEAD = 200  # a reader that reads none of so many rows is given up
 SHOWN = 3  # entities or options of a row in a message
 OF_LABEL_STUDIO = "annotation_id"  # of JSON-MIN's rows, which other readers take for rows of their own: one for each annotator
 _LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z.'-]{0,20}|[.,!?;:'\"-]")
+
+_BETWEEN_PARTS = re.compile(r"[\s:：=/|,，;；()（）\[\]]+")
 
 
 class Form(NamedTuple):
@@ -107,6 +109,7 @@ class Trial:
     misplaced: int = 0  # rows with a string that isn't at its offsets
     digest: bytes = b""  # of the readable rows
     tokens: int = 0  # rows with a class whose text is one character or one Latin word
+    quoting: int = 0  # rows with a class, of several parts, that repeats a string of the text: 'PER:张三'
     reading: Reading = field(default_factory=Reading)
     evidence: Evidence = field(default_factory=Evidence)  # what the offsets say of themselves
 
@@ -151,6 +154,8 @@ class Trial:
         if row.label is not None:
             self.classes[row.label] += 1
             self.tokens += len(row.text) == 1 or bool(_LATIN_WORD.fullmatch(row.text))
+            parts = _BETWEEN_PARTS.split(row.label) if len(row.label) <= LONGEST_LABEL else []
+            self.quoting += len(parts) > 1 and any(len(part) > 1 and part in row.text for part in parts)
         if row.options is not None:
             self.with_options += 1
             self.options.update(set(row.options))
