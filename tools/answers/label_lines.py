@@ -12,11 +12,12 @@ from tools.answers.assertion import is_denied, is_rejected
 from tools.answers.collected import SEPARATORS
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import Reading
-from tools.answers.scan import scan
+from tools.answers.scan import scan_at
 from tools.answers.sides import at_colon, bare, may_be_label
 from tools.answers.tables import Tables
 from tools.text import fold
 
+LONGEST_PART = 300  # characters of a clause that may say something
 LONGEST = 65_536  # characters that are read; no answer in words is as long
 LONGEST_LABEL = 16  # characters of a label that the task hasn't
 _BULLET = re.compile(r"\s*+(?:[-*•·●◦▪>#+]+(?!\*)(?=\s|[^\s\d])|\(?\d{1,3}[.、)）:：]|（\d{1,3}）|[①-⑳]|[一二三四五六七八九十]{1,3}、)\s*+")
@@ -69,18 +70,16 @@ class _Lines(Tables):
         for found in _GROUP.finditer(text):
             if found.start() < position or not self._label(found[1]):
                 continue
-            scanned = scan(text[found.end() : found.end() + 4_000])
-            if not scanned.spans or scanned.spans[0][0]:
-                if (words := _WORDS.match(text, found.end())) and not self.reading.in_sentence(words[0]):
-                    kept.append(text[position : found.start()])
-                    position = words.end()
-                    for word in SEPARATORS.split(words[1]):
-                        self._add(found[1], self.reading.string(word), "")
-                continue
-            kept.append(text[position : found.start()])
-            position = found.end() + scanned.spans[0][1]
-            self.reading.rules.add("lines")
-            self.reading.read(scanned.values[0] if scanned.values else [], found[1])
+            if scanned := scan_at(text, found.end()):
+                kept.append(text[position : found.start()])
+                position = scanned[1]
+                self.reading.rules.add("lines")
+                self.reading.read(scanned[0], found[1])
+            elif (words := _WORDS.match(text, found.end())) and not self.reading.in_sentence(words[0]):
+                kept.append(text[position : found.start()])
+                position = words.end()
+                for word in SEPARATORS.split(words[1]):
+                    self._add(found[1], self.reading.string(word), "")
         return "".join([*kept, text[position:]])
 
     def is_echo(self, line: str) -> bool:
@@ -179,6 +178,8 @@ class _Lines(Tables):
         for between in [*_outside_brackets(body), None]:
             part = body[position : between.start() if between else len(body)]
             position = between.end() if between else position
+            if len(part) > LONGEST_PART:
+                continue
             if self._field(part):
                 label, found = None, True
             elif self.records and not self.fields:

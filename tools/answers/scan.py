@@ -88,6 +88,15 @@ def scan(text: str) -> Scanned:
     return found
 
 
+def scan_at(text: str, start: int) -> tuple[Any, int] | None:
+    """Returns the value that begins at `start`, and its end; None where none begins there, or none of it is whole."""
+    if not _START.match(text, start):
+        return None
+    value = _Value(text, set())
+    end = value.read(start)
+    return (value.result[0], end) if value.result else None
+
+
 class _Frame:
     """An open bracket with its values and key-value pairs so far, and the key that waits for its value."""
 
