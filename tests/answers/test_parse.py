@@ -565,6 +565,52 @@ def test_megabytes_of_anything_take_linear_time(task: Task, name: str) -> None:
     parse_class(HOSTILE[name], task, OPTIONS)
 
 
+PIECES = [
+    *(
+        "“",
+        "（",
+        "人名（",
+        "(人名）",
+        "人名：",
+        "张三（人名）、",
+        "张三是人名",
+        "| 张三 | 人名 |",
+        "[张三|人名]",
+        "**张三**(人名)",
+        '<a b="c">',
+        "</a>",
+        "张/B-人名 ",
+    ),
+    *(
+        "~~张三~~",
+        "&quot;",
+        "f(a=1)",
+        "f(a=[",
+        "人名=[]",
+        "人名: [张",
+        "以上",
+        "ignore ",
+        "例如：",
+        "输入：",
+        "user\n",
+        "<think>a</think>",
+        "<|#|>",
+        "text,label\n",
+        "《",
+        "a,b\n",
+    ),
+    *("人名\n张三\n", "没有", "no entities ", "不是", "[THINK]", "</answer>", "T1 人名 0 2 张三\n", "实体：张三\n", "一、"),
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_piece_repeated_without_end_takes_linear_time(task: Task, piece: str) -> None:
+    parsed = parse(piece * (60_000 // len(piece)), task, SENTENCE)
+    assert set(parsed.rules) <= set(RULES)
+    assert all(pair in [("PER", "张三"), ("PER", "张")] for pair in parsed.pairs or [])
+
+
 def test_deep_nesting_is_given_up_and_what_was_whole_is_kept(task: Task) -> None:
     deep = '[{"label": "人名", "text": "张三"}, ' + "[" * 50_000 + "]" * 50_000 + "]"
     assert parse(deep, task).pairs == [("PER", "张三")]
