@@ -8,7 +8,7 @@ import pytest
 
 from tools.conf.task import load_task
 from tools.data.excerpts import EACH, LABELS, MARKS, Excerpts
-from tools.data.readers.row import RawRow, Reading
+from tools.data.raw.row import RawRow, Reading
 from tools.example import Entity
 from tools.text import columns
 

@@ -13,7 +13,7 @@ from tools.data.doctor.findings import ERROR, KINDS
 from tools.data.doctor.mend import mend
 from tools.data.doctor.row_faults import faults
 from tools.data.faults import alike, errors
-from tools.data.readers.row import RawRow
+from tools.data.raw.row import RawRow
 from tools.data.sources import of_kind
 from tools.example import Entity
 

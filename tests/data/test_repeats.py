@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from tools.data.readers.row import RawRow
+from tools.data.raw.row import RawRow
 from tools.data.repeats import Repeat, Repeats, SplitRepeats, annotation, digest, normalised
 from tools.example import Entity
 

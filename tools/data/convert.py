@@ -24,8 +24,8 @@ from tools.chat import prompt
 from tools.conf.task import DATASET, Task
 from tools.data.excerpts import Excerpts
 from tools.data.faults import errors
-from tools.data.offsets import Evidence
-from tools.data.readers.row import BadRow, RawRow, Reader, place_of
+from tools.data.offsets.evidence import Evidence
+from tools.data.raw.row import BadRow, RawRow, Reader, place_of
 from tools.data.repeats import annotation, digest
 from tools.data.sources import Source, command, in_turn, keep_raw, of_kind, sources_of, split_of
 from tools.data.stamp import INFO, left_over, stamp

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tools.chat import prompt
 from tools.conf.task import Task
-from tools.data.readers.row import RawRow, Reading
+from tools.data.raw.row import RawRow, Reading
 from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.text import clipped, columns, one_line, padded, paint

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from tools.conf.task import Task
-from tools.data.readers.row import LONE_SURROGATE, RawRow, misplaced, shown
+from tools.data.raw.row import LONE_SURROGATE, RawRow, misplaced, shown
 from tools.errors import choices
 from tools.example import Entity
 from tools.text import fold

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tools.data.readers.row import RawRow
+from tools.data.raw.row import RawRow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from tools.conf.run import Run
 from tools.conf.task import TASKS, Shares, Task, load_task
+from tools.data.offsets.units import OWN, read_as
+from tools.data.raw.lines import files_of
+from tools.data.raw.row import BadRow, RawRow, Reader, Reading
 from tools.data.readers import READERS
-from tools.data.readers.brat import files_of
-from tools.data.readers.row import BadRow, RawRow, Reader, Reading
 from tools.data.repeats import digest
-from tools.data.spans import OWN, read_as
 from tools.errors import ToolError, all_at_once, choices, disk_problem
 from tools.files import need_file
 from tools.text import one_line, quoted

@@ -11,7 +11,7 @@ from tests.conftest import CELTIC, LABELS, real
 from tools.conf.task import load_task
 from tools.data.doctor.mend import mend
 from tools.data.doctor.survey import Survey
-from tools.data.readers.row import RawRow
+from tools.data.raw.row import RawRow
 from tools.errors import ToolError
 from tools.example import Entity
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tools.data.doctor.survey import Survey, agrees, readings
-from tools.data.readers.row import RawRow
+from tools.data.raw.row import RawRow
 from tools.example import Entity
 
 TEXT = "😀凯尔特人在苏格兰"

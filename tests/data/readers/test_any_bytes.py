@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers import READERS
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.example import Entity
 
 KINDS = {"json", "encoding", "truncated", "type", "unannotated", "named"}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import real
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers.bio import read_bio
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.example import Entity
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers.brat import read_brat
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.example import Entity
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import real
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers.ccfbdci import read_ccfbdci
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.example import Entity
 
 PERSON = {"start_idx": 0, "end_idx": 2, "entity_text": "张三", "entity_label": "PER", "entity_names": ["人名"]}

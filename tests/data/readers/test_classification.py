@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import real
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.classification import read_classification
-from tools.data.readers.row import BadRow, RawRow, Reading
 
 
 def read(path: Path, *rows: Any) -> list[RawRow | BadRow]:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import CELTIC, CELTIC_TEXT, real
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers.cluener import read_cluener
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.example import Entity
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers.doccano import read_doccano
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.example import Entity
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.examples import read_canonical
-from tools.data.readers.row import BadRow, RawRow, Reading
 from tools.example import Entity, Example
 
 PERSON = {"label": "name", "text": "张三", "start": 0, "end": 2}

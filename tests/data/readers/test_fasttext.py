@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.fasttext import read_fasttext
-from tools.data.readers.row import BadRow, RawRow, Reading
 
 
 def test_the_class_stands_before_the_text_or_behind_it(tmp_path: Path) -> None:

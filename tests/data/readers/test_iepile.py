@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.iepile import read_iepile
-from tools.data.readers.row import BadRow, RawRow, Reading
 
 
 def asked(text: str, found: dict[str, Any], **more: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.instruction import read_instruction
-from tools.data.readers.row import BadRow, RawRow, Reading
 from tools.example import Entity
 
 PEOPLE = {"张三在北京": ["张三"], "明天李四来": ["李四"], "会议取消了": []}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers.label_studio import read_label_studio
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.errors import ToolError
 from tools.example import Entity
 

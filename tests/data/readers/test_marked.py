@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers.marked import read_marked
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.example import Entity
 
 

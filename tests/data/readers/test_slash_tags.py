@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.readers.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.slash_tags import read_slash_tags
 from tools.example import Entity
 

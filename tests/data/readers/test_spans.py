@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers.spans import read_spans
 from tools.example import Entity
 

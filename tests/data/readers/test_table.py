@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.readers.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.table import read_table
 
 Read = Callable[..., list[RawRow | BadRow]]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.readers.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.token_lists import read_token_lists
 from tools.example import Entity
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.readers.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, RawRow, Reading
 from tools.data.readers.uie import read_uie
 
 TEXT = "张三在北京大学工作"

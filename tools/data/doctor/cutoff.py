@@ -12,7 +12,7 @@ from tools.chat import prompt
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.data.doctor.findings import Place
-from tools.data.readers.row import LONE_SURROGATE
+from tools.data.raw.row import LONE_SURROGATE
 from tools.errors import ToolError
 from tools.example import Example
 from tools.files import read_json

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from tools.data.readers.row import place_of
+from tools.data.raw.row import place_of
 from tools.text import columns, one_line, padded, paint
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -101,7 +101,7 @@ _WARNINGS = {
     "overlap": ("pairs of overlapping entities, neither inside the other", "At least one boundary is doubtful."),
     "edges": ("entities with whitespace at an edge", "The model learns the whitespace, and a trimmed answer counts as wrong. --fix trims it."),
     "repeated-entity": ("entities that a row lists more than once", "The answer names each (label, string) once. --fix drops the repeats."),
-    "repaired": ("tags that contradict each other", "This report and conversion repair them by the rule in tools/data/readers/tagged.py."),
+    "repaired": ("tags that contradict each other", "This report and conversion repair them by the rule in tools/data/tagging/tagged.py."),
     "leak-normalised": ("texts that stand in the training split but for width and whitespace", "The model has seen them, so scores are too high."),
     "leak-evaluation": ("texts that stand in two evaluation splits", "A model chosen on one of them is then measured on the same texts."),
     "duplicate": (

@@ -27,12 +27,12 @@ from tools.data.doctor.diagnosis import Diagnosis, OpenSource, raw_paths
 from tools.data.doctor.row_faults import CONTROL
 from tools.data.doctor.survey import OffsetReading, Survey, agrees
 from tools.data.faults import errors, is_empty
-from tools.data.offsets import Verdict
-from tools.data.readers.fields import slice_of
-from tools.data.readers.row import LONE_SURROGATE, BadRow, RawRow, Reader
+from tools.data.offsets.evidence import Verdict
+from tools.data.offsets.units import OWN, read_as
+from tools.data.raw.fields import slice_of
+from tools.data.raw.row import LONE_SURROGATE, BadRow, RawRow, Reader
 from tools.data.repeats import Repeats
 from tools.data.sources import keep_raw, of_kind, split_of
-from tools.data.spans import OWN, read_as
 from tools.example import Entity, Example
 from tools.files import Transaction
 from tools.text import fold, one_line

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tools.conf.task import Task
 from tools.data.faults import Fault, errors, named
-from tools.data.readers.row import RawRow
+from tools.data.raw.row import RawRow
 from tools.text import CONTROL_TOKEN, quoted
 
 CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # C0 but tab and line ends, DEL, C1

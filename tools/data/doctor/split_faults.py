@@ -14,7 +14,7 @@ from tools.conf.task import DATASET, Task
 from tools.data.doctor.findings import EXAMPLES, Findings, Place
 from tools.data.doctor.prompt_faults import line_of
 from tools.data.faults import alike
-from tools.data.readers.row import RawRow, place_of
+from tools.data.raw.row import RawRow, place_of
 from tools.data.repeats import Repeats
 from tools.data.stamp import left_over
 from tools.errors import ToolError

@@ -10,9 +10,9 @@ from collections import Counter
 from typing import NamedTuple
 
 from tools.data.faults import is_empty
-from tools.data.readers.fields import slice_of
-from tools.data.readers.row import RawRow, misplaced
-from tools.data.spans import BOTH, CRLF, UTF16, Span, is_plain, span_of
+from tools.data.offsets.units import BOTH, CRLF, UTF16, Span, is_plain, span_of
+from tools.data.raw.fields import slice_of
+from tools.data.raw.row import RawRow, misplaced
 from tools.example import Entity
 
 INCLUSIVE = {"cluener"}  # readers of formats whose ends are inclusive

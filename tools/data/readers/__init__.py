@@ -5,6 +5,7 @@ A reader takes a path and yields one RawRow or BadRow for each row of the file, 
 
 from __future__ import annotations
 
+from tools.data.raw.row import Reader
 from tools.data.readers.bio import read_bio
 from tools.data.readers.brat import read_brat
 from tools.data.readers.ccfbdci import read_ccfbdci
@@ -17,7 +18,6 @@ from tools.data.readers.iepile import read_iepile
 from tools.data.readers.instruction import read_instruction
 from tools.data.readers.label_studio import read_label_studio
 from tools.data.readers.marked import read_marked
-from tools.data.readers.row import Reader
 from tools.data.readers.slash_tags import read_slash_tags
 from tools.data.readers.spans import read_spans
 from tools.data.readers.table import read_table

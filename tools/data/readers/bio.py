@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from tools.data.readers.fields import Unusable
-from tools.data.readers.json_faults import CUT
-from tools.data.readers.lines import Line, text_lines
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
-from tools.data.readers.tagged import HEAD, Sentence, tagged_rows
-from tools.data.readers.token_columns import Columns, columns_of
+from tools.data.raw.fields import Unusable
+from tools.data.raw.json_faults import CUT
+from tools.data.raw.lines import Line, text_lines
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.tagging.tagged import HEAD, Sentence, tagged_rows
+from tools.data.tagging.token_columns import Columns, columns_of
 
 
 def read_bio(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:

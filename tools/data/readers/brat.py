@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.data.readers.fields import from_utf16, slice_of
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.fields import from_utf16, slice_of
+from tools.data.raw.lines import files_of
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
 from tools.files import encoding_problem
 
 _ENTITY = re.compile(r"T\S*\t(?P<label>\S+) (?P<spans>\d{1,12} \d{1,12}(?:;\d{1,12} \d{1,12})*)(?:\t(?P<text>.*))?")
-_PAIR = (".ann", ".txt")
 _OTHER = re.compile(r"[REAMN#*]\S*\t")
 Shift = Callable[[str, int, int], tuple[int, int]]
 
@@ -35,14 +35,6 @@ class _Span(NamedTuple):
     label: str
     offsets: Sequence[tuple[int, int]]
     text: str | None
-
-
-def files_of(path: Path) -> list[Path]:
-    """Returns the files that a raw path stands for: brat's files in a folder, both files of a pair, or else the file itself."""
-    if path.is_dir():
-        return sorted(file for ann in path.rglob("*.ann") for file in (ann, ann.with_suffix(".txt")) if file.is_file())
-    pair = [path.with_suffix(suffix) for suffix in _PAIR] if path.suffix in _PAIR else []
-    return pair if pair and all(file.is_file() for file in pair) else [path]
 
 
 def read_brat(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:

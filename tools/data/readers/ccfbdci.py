@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.data.readers.fields import Unusable, entity, objects, string
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.row import RawRow, Reading
+from tools.data.raw.fields import Unusable, entity, objects, string
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.row import RawRow, Reading
 
 
 def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:

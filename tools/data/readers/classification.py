@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.data.readers.class_names import ask_for_names, class_of, separator_of
-from tools.data.readers.fields import Unusable, is_offset, string, strings
-from tools.data.readers.json_list import first_objects, json_rows
-from tools.data.readers.roles import Column, are_numbers, described, named, text_of
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.class_names import ask_for_names, class_of, separator_of
+from tools.data.raw.fields import Unusable, is_offset, string, strings
+from tools.data.raw.json_list import first_objects, json_rows
+from tools.data.raw.roles import Column, are_numbers, described, named, text_of
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
 
 HEAD = 200
 _GOLD = ("output", "label")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tools.data.readers.fields import Unusable, is_offset, string
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.row import RawRow, Reading, shown
+from tools.data.raw.fields import Unusable, is_offset, string
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.row import RawRow, Reading, shown
 from tools.example import Entity
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.data.readers.fields import Unusable, entity, in_string, objects, string, strings
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.row import RawRow, Reading, shown
+from tools.data.raw.fields import Unusable, entity, in_string, objects, string, strings
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.row import RawRow, Reading, shown
 
 
 def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:

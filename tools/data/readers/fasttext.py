@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.data.readers.lines import Line, text_lines
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.lines import Line, text_lines
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
 
 MARK = "__label__"
 _LABEL = re.compile(rf"(?<!\S){MARK}(\S*)")

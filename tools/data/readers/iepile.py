@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, string, strings
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.lines import DECODER
-from tools.data.readers.parts import Texts, take
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
-from tools.data.readers.turns import turns_of
-from tools.data.readers.written import placed, read_written
+from tools.data.raw.fields import Unusable, string, strings
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.lines import DECODER
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.instruction_turns import turns_of
+from tools.data.readers.joined_rows import Texts, take
+from tools.data.readers.written_answers import placed, read_written
 
 JOINED = "the rows of one text, each with some of the labels, are one row"
 PLACED = "each string of an answer, which has no offsets, is placed where it stands first in the text"

@@ -17,13 +17,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.class_names import class_of
-from tools.data.readers.fields import Unusable
-from tools.data.readers.frame import Frame, find_frame
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
-from tools.data.readers.turns import Turns, canonical, turns_of
-from tools.data.readers.written import Written, is_word, placed, read_written
+from tools.data.raw.class_names import class_of
+from tools.data.raw.fields import Unusable
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.instruction_frame import Frame, find_frame
+from tools.data.readers.instruction_turns import Turns, canonical, turns_of
+from tools.data.readers.written_answers import Written, is_word, placed, read_written
 
 # What answers of one line may be that are neither entities with labels nor classes.
 _NO_CLASSES = (

@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, from_utf16, in_string, offset, slice_of, string, strings
-from tools.data.readers.json_list import json_rows
+from tools.data.raw.fields import Unusable, from_utf16, in_string, offset, slice_of, string, strings
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.label_studio_annotators import Annotators, annotations_of, name_of
 from tools.data.readers.label_studio_text import TextField, check_address
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
 
 # JSON-MIN's own fields beside a task's data and its results.

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tools.data.readers.fields import Unusable, is_offset, objects
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.fields import Unusable, is_offset, objects
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
 
 PREDICTIONS = "predictions"
 NOBODY = "?"  # an export without the annotators

@@ -15,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, from_utf16, is_offset, slice_of
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.row import RawRow, Reading, misplaced, shown
+from tools.data.raw.fields import Unusable, from_utf16, is_offset, slice_of
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.row import RawRow, Reading, misplaced, shown
 
 HEAD = 200  # tasks that are looked at
 # A text that stands elsewhere: a project with `valueType="url"` exports only where.

@@ -17,8 +17,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.data.readers.lines import Line, text_lines
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.lines import Line, text_lines
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
 
 HEAD = 1000

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from tools.data.readers.fields import Unusable
-from tools.data.readers.lines import Line, text_lines
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
-from tools.data.readers.tagged import Sentence, tagged_rows
-from tools.data.readers.tags import OUTSIDE, is_tag
+from tools.data.raw.fields import Unusable
+from tools.data.raw.lines import Line, text_lines
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.tagging.tagged import Sentence, tagged_rows
+from tools.data.tagging.tags import OUTSIDE, is_tag
 
 HEAD = 1000
 MARKS = "/_|#"

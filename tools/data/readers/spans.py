@@ -23,12 +23,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, in_string, is_offset, slice_of
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.mentions import Mention, mentions, spelling
-from tools.data.readers.roles import NAMES, OF_JSON, key_of
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
-from tools.data.readers.written import placed
+from tools.data.raw.fields import Unusable, in_string, is_offset, slice_of
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.roles import NAMES, OF_JSON, key_of
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.span_mentions import Mention, mentions, spelling
+from tools.data.readers.written_answers import placed
 from tools.example import Entity
 
 HEAD = 1000

@@ -19,13 +19,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from tools.data.readers.cells import HEAD, Cells, Rows, open_table
-from tools.data.readers.class_names import ask_for_names, class_of, separator_of
-from tools.data.readers.fields import Unusable
-from tools.data.readers.roles import Column, are_numbers, described, has_role, is_known, key_of, one_hot, repeats, samples, text_and_label, text_of
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
-from tools.data.readers.tag_columns import Read, sentences_of
-from tools.data.readers.tags import is_tag
+from tools.data.raw.class_names import ask_for_names, class_of, separator_of
+from tools.data.raw.fields import Unusable
+from tools.data.raw.roles import Column, are_numbers, described, has_role, is_known, key_of, one_hot, repeats, samples, text_and_label, text_of
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.table_cells import HEAD, Cells, Rows, open_table
+from tools.data.readers.table_tags import Read, sentences_of
+from tools.data.tagging.tags import is_tag
 
 ABOVE = 5  # rows that may stand above the header
 _SPLITS = {"train", "training", "dev", "valid", "validation", "val", "eval", "test"}

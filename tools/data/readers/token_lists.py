@@ -20,15 +20,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, is_offset
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.lines import Line
-from tools.data.readers.mentions import Spelling, spelling
-from tools.data.readers.number_names import names_beside
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
-from tools.data.readers.tagged import Sentence, tagged_rows
-from tools.data.readers.tags import is_tag
-from tools.data.readers.tokens import joint_of
+from tools.data.raw.fields import Unusable, is_offset
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.lines import Line
+from tools.data.raw.number_names import names_beside
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.span_mentions import Spelling, spelling
+from tools.data.tagging.tagged import Sentence, tagged_rows
+from tools.data.tagging.tags import is_tag
+from tools.data.tagging.tokens import joint_of
 from tools.example import Entity
 
 HEAD = 1000

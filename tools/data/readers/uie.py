@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tools.data.readers.fields import Unusable, entity, objects, string
-from tools.data.readers.json_list import json_rows
-from tools.data.readers.parts import Texts, take
-from tools.data.readers.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.fields import Unusable, entity, objects, string
+from tools.data.raw.json_list import json_rows
+from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.joined_rows import Texts, take
 
 _OPTIONS = re.compile(r".*\[([^\[\]]+)\]")
 _SEPARATOR = re.compile(r"\s*[,，;；、]\s*")

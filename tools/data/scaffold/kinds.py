@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.data.readers.json_faults import LIKE_JSON
-from tools.data.readers.json_list import first_objects
-from tools.data.readers.lines import Line, open_raw, text_lines
-from tools.data.readers.roles import NAMES, key_of
-from tools.data.readers.row import shown
+from tools.data.raw.json_faults import LIKE_JSON
+from tools.data.raw.json_list import first_objects
+from tools.data.raw.lines import Line, open_raw, text_lines
+from tools.data.raw.roles import NAMES, key_of
+from tools.data.raw.row import shown
 
 FEW = 20  # rows that tell the kind
 LARGEST = 1 << 26  # bytes of a JSON object that is read to name it

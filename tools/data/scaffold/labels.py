@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from tools.data.readers.row import LONE_SURROGATE
+from tools.data.raw.row import LONE_SURROGATE
 from tools.data.scaffold.said import Said, option
 from tools.data.scaffold.trials import Trial
 from tools.data.scaffold.unread import PAGE

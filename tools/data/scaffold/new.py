@@ -24,8 +24,8 @@ from tools.conf.run import Run, load_run
 from tools.conf.task import DATASET, KINDS, TASKS, Task, find_task, load_task
 from tools.data.doctor.examine import check
 from tools.data.faults import alike
+from tools.data.raw.row import LONE_SURROGATE, RawRow, Reading
 from tools.data.readers import READERS
-from tools.data.readers.row import LONE_SURROGATE, RawRow, Reading
 from tools.data.scaffold import new_run
 from tools.data.scaffold.labels import doubt, kind_of, labels_of
 from tools.data.scaffold.new_run import ChosenBase

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.data.raw.row import BadRow, RawRow
 from tools.data.readers import READERS
-from tools.data.readers.row import BadRow, RawRow
 from tools.data.scaffold.labels import are_tags
 from tools.data.scaffold.said import Said, option
 from tools.data.scaffold.trials import FORMS, Trial, held, place

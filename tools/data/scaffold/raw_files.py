@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.conf.task import DATASET, Shares
+from tools.data.raw.encodings import encoding_of, write_as_utf8
+from tools.data.raw.lines import files_of
+from tools.data.raw.row import RawRow
 from tools.data.readers import READERS
-from tools.data.readers.brat import files_of
-from tools.data.readers.encodings import encoding_of, write_as_utf8
-from tools.data.readers.row import RawRow
 from tools.data.scaffold import unread
 from tools.data.scaffold.question import best_of
 from tools.data.scaffold.said import NOTHING, Said, option

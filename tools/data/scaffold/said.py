@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from tools.conf.task import load_task
-from tools.data.readers.row import Reading
+from tools.data.raw.row import Reading
 from tools.errors import ToolError
 
 KEYS = ("fields", "numbers", "offsets")

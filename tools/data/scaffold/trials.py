@@ -15,10 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.data.offsets import Evidence
+from tools.data.offsets.evidence import Evidence
+from tools.data.raw.json_list import first_objects
+from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
 from tools.data.readers import READERS
-from tools.data.readers.json_list import first_objects
-from tools.data.readers.row import BadRow, RawRow, Reading, misplaced
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.sources import Source
 from tools.text import LONGEST_LABEL, one_line, quoted

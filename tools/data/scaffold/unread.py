@@ -12,10 +12,10 @@ import re
 import shlex
 from pathlib import Path
 
-from tools.data.readers.binary import is_workbook, what_binary
-from tools.data.readers.json_faults import LIKE_JSON
-from tools.data.readers.lines import Line, open_raw, text_lines
-from tools.data.readers.row import BadRow, shown
+from tools.data.raw.binary import is_workbook, what_binary
+from tools.data.raw.json_faults import LIKE_JSON
+from tools.data.raw.lines import Line, open_raw, text_lines
+from tools.data.raw.row import BadRow, shown
 from tools.data.scaffold.kinds import is_plain_text, is_unannotated, kind_of_text, kind_of_value
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.scaffold.trials import FORMS, Trial, heads

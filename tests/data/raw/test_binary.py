@@ -1,0 +1,54 @@
+"""A file that isn't text is named before a reader takes its lines."""
+
+import pickle
+import sqlite3
+from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile
+
+import pytest
+
+from tools.data.raw.binary import is_workbook, what_binary
+from tools.data.raw.row import BadRow, Reading
+from tools.data.readers import READERS
+
+
+def archive(path: Path, *names: str) -> Path:
+    with ZipFile(path, "w", ZIP_STORED) as file:
+        for name in names:
+            file.writestr(name, '{"text": "好", "label": "a"}\n' * 50)
+    return path
+
+
+@pytest.mark.parametrize("reader", sorted(READERS.keys() - {"brat"}))  # brat's are pairs of files
+def test_rows_in_a_stored_zip_are_not_read_as_rows(tmp_path: Path, reader: str) -> None:
+    rows = list(READERS[reader](archive(tmp_path / "a.jsonl", "rows.jsonl"), Reading()))
+    assert [isinstance(row, BadRow) and "a zip archive with rows.jsonl: unpack it" in row.reason for row in rows] == [True]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["xl/workbook.xml"], "the reader `table` reads it"),
+        (["word/document.xml"], "a Word document"),
+        (["mimetype", "content.xml"], "OpenDocument"),
+        (["archive/data.pkl"], "torch.save"),
+        ([f"{n}.txt" for n in range(7)], "0.txt, 1.txt, 2.txt, 3.txt, 4.txt, …"),
+    ],
+)
+def test_archives_are_told_by_what_they_hold(tmp_path: Path, names: list[str], said: str) -> None:
+    path = archive(tmp_path / "a", *names)
+    assert said in what_binary(path)
+    assert is_workbook(path) is (names == ["xl/workbook.xml"])
+
+
+def test_a_pickle_a_database_and_text_are_told(tmp_path: Path) -> None:
+    (tmp_path / "pickle").write_bytes(pickle.dumps([{"text": "好"}]))
+    connection = sqlite3.connect(tmp_path / "base")
+    connection.execute("create table a (b)")
+    connection.close()
+    (tmp_path / "text").write_text("PAR1 and %PDF are letters\n")
+    assert [what_binary(tmp_path / name).split(":")[0] for name in ("pickle", "base", "text")] == [
+        "a Python pickle, which could run anything when it is opened",
+        "an SQLite database",
+        "",
+    ]

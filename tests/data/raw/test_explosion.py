@@ -1,0 +1,39 @@
+from typing import Any
+
+import pytest
+
+from tools.data.raw.explosion import unpacked
+from tools.data.raw.fields import Unusable
+
+
+@pytest.mark.parametrize(
+    ("value", "row"),
+    [
+        (["好看", {"entities": []}], {"text": "好看", "entities": []}),
+        (["好看", {"cats": {"影评": 1.0, "体育": 0}}], {"text": "好看", "cats": {"影评": 1.0, "体育": 0}, "label": "影评"}),
+        ({"text": "好看", "accept": ["影评"], "answer": "accept"}, {"text": "好看", "accept": ["影评"], "answer": "accept", "label": "影评"}),
+        ({"text": "好看", "label": "影评", "answer": "accept"}, {"text": "好看", "label": "影评", "answer": "accept"}),
+        ({"text": "好看", "answer": "四"}, {"text": "好看", "answer": "四"}),
+        (["甲", "乙"], ["甲", "乙"]),
+        ([1], [1]),
+        (None, None),
+    ],
+)
+def test_a_pair_and_an_accepted_choice_become_an_object_and_everything_else_stays(value: Any, row: Any) -> None:
+    assert unpacked(value) == row
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "reason"),
+    [
+        ({"text": "好看", "label": "影评", "answer": "reject"}, ["unannotated"], "didn't accept"),
+        ({"text": "好看", "spans": [], "answer": "ignore"}, ["unannotated"], "didn't accept"),
+        ({"text": "好看", "accept": [], "answer": "accept"}, ["unannotated"], "no class in 'accept'"),
+        ({"text": "好看", "accept": ["影评", "体育"], "answer": "accept"}, [], "several classes in 'accept'"),
+        (["好看", {"cats": {"影评": 0.9, "体育": 0.6}}], [], "several classes in 'cats'"),
+    ],
+)
+def test_a_row_that_was_turned_down_or_has_several_classes_is_named(value: Any, kind: list[str], reason: str) -> None:
+    with pytest.raises(Unusable, match=reason) as error:
+        unpacked(value)
+    assert [*error.value.args[1:]] == kind
