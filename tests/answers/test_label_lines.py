@@ -15,6 +15,10 @@ MOVIE = ("movie", "《山河故人》")
 PLACE = ("address", "汾阳")
 
 ANSWERS = [
+    ("人名：陈晓楠\n公司：腾讯（应为地址，不是公司）", [NAME]),
+    ("公司：腾讯（不是地址）", [COMPANY]),
+    ("Entities: 陈晓楠 (name), 腾讯 (company)", [NAME, COMPANY]),
+    ("我先列出候选：陈晓楠、腾讯。", None),
     ("name - 陈晓楠\ncompany - 腾讯", [NAME, COMPANY]),
     ("人名（name）：陈晓楠、贾樟柯\n电影（movie）：《山河故人》", [NAME, OTHER, MOVIE]),
     ("1. 人名：\n   - 陈晓楠\n   - 贾樟柯\n2. 电影：\n   - 《山河故人》", [NAME, OTHER, MOVIE]),

@@ -224,7 +224,7 @@ class _Lines(Tables):
         kind = "label" if fold(name) in LABEL_FIELDS else "text" if fold(name) in TEXT_FIELDS and not self._label(name) else ""
         if not kind and fold(name) == "name" and ("label" in self.fields or self.records):
             kind = "text"
-        if not colon or not kind or not bare(value):
+        if not colon or not kind or not bare(value) or self._in_brackets(value):
             return False
         if kind == "label" and self.candidate and not self.fields:
             self.fields["text"] = self.candidate

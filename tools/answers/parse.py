@@ -275,7 +275,7 @@ def _drop_restated(reading: Reading, parts: list[tuple[int, int, bool]], cut: bo
 
 def _in_words(words: str, task: Task, text: str | None, cut: bool) -> Parsed:
     """Reads an answer without any JSON value of use: a word for "nothing", marks in the text, or lines."""
-    if says_no_entity(FENCE.sub("", words), task.sentinels, _labels_in_prose(task)):
+    if says_no_entity(FENCE.sub("", words), task.sentinels, _in_prose(tuple(task.spellings))):
         return Parsed([], ("nothing",))
     if text is not None and words.strip(BLANK) == text.strip(BLANK):
         return named(None, set(), cut)
@@ -290,14 +290,10 @@ def _in_words(words: str, task: Task, text: str | None, cut: bool) -> Parsed:
 
 
 @lru_cache(maxsize=64)
-def _labels_of(names: tuple[str, ...]) -> re.Pattern[str] | None:
-    words = [re.escape(name) if not name.isascii() else rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])" for name in names if len(name) > 1]
+def _in_prose(labels: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Returns a pattern of labels as words of a sentence."""
+    words = [re.escape(name) if not name.isascii() else rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])" for name in labels if len(name) > 1]
     return re.compile("|".join(words), re.IGNORECASE) if words else None
-
-
-def _labels_in_prose(task: Task) -> re.Pattern[str] | None:
-    """Returns a pattern of the task's labels as words of a sentence."""
-    return _labels_of(tuple(task.spellings))
 
 
 def named(pairs: list[Pair] | None, rules: set[str], cut: bool = False) -> Parsed:

@@ -283,14 +283,11 @@ class _Value:
 
 
 def _number(word: str) -> int | float:
+    word = word.rstrip("'%")
     try:
-        word = word.rstrip("'%")
-        return int(word) if len(word) < 19 else 0
+        return float(word) if not word.lstrip("+-").isdecimal() else int(word[:18])
     except ValueError:
-        try:
-            return float(word)
-        except ValueError:
-            return 0
+        return 0  # such as 1.2.3
 
 
 def _unescape(raw: str, rules: set[str]) -> str:

@@ -30,6 +30,7 @@ _KIND = re.compile(r"(?:类)?(?:实体|类型|类)?(?:有|包括|包含|如下|�
 _OF = re.compile(r"[^，,。]{0,10}[的中]|(?:the|an?) ", re.IGNORECASE)
 _ITS_KIND = re.compile(r"的?(?:实体)?(?:类型|类别|标签|种类)(?:应该|应)?\Z")
 _QUOTED = re.compile(r"[^“\"「]{1,60}[“\"「]([^”\"」]{1,60})[”\"」]\Z")
+_DENIED_LABEL = re.compile(r"(?:不是|并非|而非|不属于|\bnot(?: an?| the)?) ?([^，,。()（）]{1,40})")
 _REMARK = re.compile(r"[(（]([^()（）]{0,80})[)）]\s*\Z")
 _INNER = re.compile(r"[(（]([^()（）]{1,40})[)）]")
 _EXPLAINS = re.compile(r"的|指|表示|即|例如|如：|means|refers|such as|\bthe\b", re.IGNORECASE)
@@ -64,7 +65,7 @@ class Sides:
                 continue
             left, _, right = body.partition(mark)
             label, text = self._as_label(_behind_colon(left)), self.reading.string(self._without_remark(right))
-            if label and (text or mark in "：:") and self._asserted(mark, text, right, part):
+            if label and (text or mark in "：:") and self._asserted(mark, text, label, part):
                 return label, text, mark not in _WEAK
             if (
                 len(words := body.split(mark)) == 3
@@ -77,7 +78,7 @@ class Sides:
             label, text = self._as_label(_behind_colon(right)), (trimmed if mark in _PROSE else self.reading.string)(_subject(left))
             if mark not in _PROSE and not self.reading.in_sentence(text):
                 text = self.reading.string(_behind_colon(left))
-            if label and text and self._asserted(mark, text, right, part) and not is_field(text):
+            if label and text and self._asserted(mark, text, label, part) and not is_field(text):
                 return text, label, False
         return None
 
@@ -118,7 +119,7 @@ class Sides:
         """Returns whether labels stand in brackets within a text: where its entities begin can't be told."""
         return any(self._label(bare(inner)) for inner in _INNER.findall(left))
 
-    def _asserted(self, mark: str, text: str, right: str, part: str) -> bool:
+    def _asserted(self, mark: str, text: str, label: str, part: str) -> bool:
         """Returns whether a string may be the entity that a label stands with: not a count, an explanation or a denial."""
         if mark in _PROSE and not (self._stand(text) or (self.reading.sentence is None and part.lstrip(" *")[:1] in ("“", '"', "'", "「", "《"))):
             return False
@@ -129,7 +130,7 @@ class Sides:
             if not text or (is_denied(text) and not self.reading.in_sentence(text) and not self.reading.is_nothing(text))
             else part.replace(text, "", 1)
         )
-        if is_denied(rest) and not self._denies_another(rest):
+        if is_denied(rest) and not self._denies_another(rest, label):
             self.reading.rules.add("rejected")
             return False
         if self.reading.sentence is not None and not self.reading.in_sentence(text) and _EXPLAINS.search(text) and not self.reading.is_nothing(text):
@@ -140,9 +141,10 @@ class Sides:
         """Returns whether a string stands in the sentence, or each of several strings joined by "and"."""
         return self.reading.in_sentence(text) or all(map(self.reading.in_sentence, _AND.split(text)))
 
-    def _denies_another(self, clause: str) -> bool:
+    def _denies_another(self, clause: str, label: str = "") -> bool:
         """Returns whether a clause such as "不是人名" denies another label than the one that it gives."""
-        return any(self._label(bare(word)) for word in re.findall(r"(?:不是|并非|而非|不属于|\bnot(?: an?| the)?) ?([^，,。()（）]{1,40})", clause))
+        denied = [bare(word) for word in _DENIED_LABEL.findall(clause)]
+        return any(self._label(word) and self.reading.canonical(word) != self.reading.canonical(label) for word in denied)
 
     def _fits(self, mark: str, text: str) -> bool:
         if mark not in _WEAK:

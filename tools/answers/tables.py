@@ -79,7 +79,7 @@ class Tables(Sides):
                 self.reading.unread += len(texts) > 1
                 return False
             label, text = labels[0], texts[0]
-        if any(is_denied(cell) and not self._denies_another(cell) and not self.reading.in_sentence(cell) for cell in cells if cell != text):
+        if any(is_denied(cell) and not self._denies_another(cell, label) and not self.reading.in_sentence(cell) for cell in cells if cell != text):
             self.reading.rules.add("rejected")
             return True
         if not label or not text or _RULE.fullmatch(text):
