@@ -409,8 +409,8 @@ def test_what_an_answer_says_and_no_more(task: Task, output: str, pairs: list[tu
 
 def test_a_word_for_nothing_that_stands_in_the_sentence_is_an_entity(task: Task) -> None:
     output = '[{"label": "人名", "text": "无"}]'
-    assert parse(output, task, "有无之间").pairs == [("PER", "无")]
-    assert parse(output, task, "有无之间").rules == ()
+    assert parse(output, task, "“无”之间").pairs == [("PER", "无")]
+    assert parse(output, task, "“无”之间").rules == ()
     assert parse('[{"label": "人名", "text": "啥也没有"}]', task.changed(nothing=["啥也没有"])).pairs == []
 
 
@@ -432,11 +432,11 @@ pairs_of = st.lists(st.tuples(st.sampled_from(["PER", "LOC", "ORG", "没人知�
 
 
 def trained(task: Task, pairs: list[tuple[str, str]], text_first: bool = False) -> tuple[str, str]:
-    """A sentence that holds all strings, and the answer that training teaches for it."""
+    """A sentence that holds all strings between commas, and the answer that training teaches for it."""
     text, entities = "", []
     for label, string in pairs:
         entities.append(Entity(label, string, len(text), len(text) + len(string)))
-        text += string
+        text += string + "，"
     task = task.changed(answer=Answer(**({"text": "text", "label": "label"} if text_first else {})))
     return text, answer(task, Example("x", text, entities))
 
@@ -637,13 +637,10 @@ def test_the_answers_of_a_fine_tuned_qwen_are_read() -> None:
             nothing += 1
             assert (one.pairs, "nothing" in one.rules) == ([], True)
         else:
-            assert one.pairs == [(canonical.get(row["entity_label"], row["entity_label"]), row["entity_text"])]
+            label = row["entity_label"]
+            assert one.pairs == [(canonical.get(label) or canonical.get(label.removesuffix("实体"), label), row["entity_text"])]
     assert (len(single), nothing) == (19, 3)
-    assert [pair for one in parsed for pair in one.pairs or [] if pair[0] not in task.labels] == [
-        ("组织实体", "菲律宾中正学院"),
-        ("组织实体", "EMTPY"),
-        ("组织实体", "司改会"),
-    ]
+    assert all(label in task.labels for one in parsed for label, _ in one.pairs or [])
 
 
 def test_the_answers_of_chatgpt_are_read() -> None:

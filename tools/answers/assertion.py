@@ -32,7 +32,7 @@ _NO_ENTITY = re.compile(
     r"|(?:实体|结果|列表|输出|答案)[^“”\"]{0,8}(?:是|为|：|:)?(?:一个)?(?:空|无)(?:的)?(?:列表|数组|值|集)?\Z"
     r"|\b(?:no|none of the|without any|(?:not|n't|cannot) (?:(?:contain|find|found|have|include|mention|see|identify|detect)\w* )?any)\b.{0,60}\bentit(?:y|ies)\b.*"
 )
-_BUT = re.compile(r"除|但|不过|只有|仅有|然而|\b(?:except|but|only|however|other than|besides)\b")
+_BUT = re.compile(r"除|但|其[他它]|别的|不过|只有|仅有|然而|\b(?:except|but|only|however|other|besides)\b")
 _ABOUT = re.compile(
     r"(?:抱歉|对不起|好的|根据|经过?|通过|因此|所以|综上|该|这|此|本|给定|在|句子|文本|原文|输入|输出|返回|答案|结果|我|经|sorry|based|after|the |this |in |so\b|therefore|i\b|as )?.*"
 )
@@ -50,6 +50,13 @@ _DENIED = re.compile(
     r"(?:并)?不(?:是|算|属于|应|该|予|需|提取|计入|列入|符合|作为|能算|能作为|包括|做)|并非|而非|(?<!是)非实体|未(?:被)?(?:提取|列入|计入|采纳|选)|(?:已|被|应|予以|需)(?:排除|剔除|忽略|删除|去掉|过滤)|排除|剔除|误(?:判|报|认)"
     r"|\b(?:not|isn't|aren't|wasn't|excluded|rejected|ignored|discarded|removed|skipped|wrong|incorrect)\b|n't\b"
 )
+# What is denied before what is asserted: 不是公司，而是景点; "not a scene but a company".
+_CONTRAST = re.compile(
+    r"(?:并?不是|并非|不(?:属于|应该?(?:是|为|标(?:注)?(?:为|成)))|非)[^，,。；;：:\n]{1,20}[，,]?\s*(?:(?:而|它|其实|实际上?|应该?|应当|要|正确的?)+(?:标[注记]|归类?|划分|分类|视作?|判定?|识别)?(?:是|为|成|属于)|而(?=[^，,。]))"
+    r"|\bis(?: not|n't)(?: an?| the)? [^,.\n]{1,30},? but(?: rather)?(?: an?| the)? |\bis(?: not|n't)(?: an?| the)? [^,.\n]{1,30}[,;] (?:it is|it's|rather)(?: an?| the)? ",
+    re.IGNORECASE,
+)
+_RATHER = re.compile(r"[，,(（]?\s*(?:而非|而不是|并非|\brather than\b|\binstead of\b)[^，,。；;：:()（）\n]{1,20}[)）]?\Z", re.IGNORECASE)
 _FLAG = re.compile(
     r"(?:is|are|should|was)[_ ]?\w*|valid|keep|kept|include[ds]?|accept(?:ed)?|confirm(?:ed)?|select(?:ed)?|extract(?:ed)?|correct|real|entity\?|是否.*|有效|保留|采纳|提取|确认|是实体|判断"
 )
@@ -77,12 +84,13 @@ def says_no_entity(words: str, sentinels: frozenset[str], labels: re.Pattern[str
     if len(words) > 300:
         return False
     clauses = [bare for clause in re.split(r"[。！!\n；;，,]|\.(?=\s|\Z)", fold_long(words)) if (bare := clause.strip(AROUND))]
-    if not clauses or _BUT.search(words) or (labels and labels.search(words)):
+    if not clauses or _BUT.search(words) or any(":" in clause and not _is_empty(clause, sentinels) for clause in clauses) or (labels and labels.search(words)):
         return False
-    said = [
-        clause in sentinels or _NO_ENTITY.search(clause) is not None or clause.rpartition(":")[2].strip(AROUND) in sentinels for clause in clauses
-    ]
-    return any(said) and not _REFUSAL.search(words)
+    return any(_is_empty(clause, sentinels) for clause in clauses) and not _REFUSAL.search(words)
+
+
+def _is_empty(clause: str, sentinels: frozenset[str]) -> bool:
+    return _NO_ENTITY.search(clause) is not None or clause.rpartition(":")[2].strip(AROUND) in sentinels
 
 
 _REFUSAL = re.compile(
@@ -109,6 +117,11 @@ def is_denied(clause: str) -> bool:
     """Returns whether a clause denies or doubts what it is about."""
     folded = clause.casefold()
     return _DENIED.search(folded) is not None or _HEDGED.search(folded) is not None
+
+
+def without_contrast(clause: str) -> str:
+    """Returns a clause with what it asserts alone: "不是公司，而是景点" becomes 是景点, "公司，而非景点" becomes 公司."""
+    return _RATHER.sub("", _CONTRAST.sub(lambda found: " is a " if found[0][-1:] == " " else "是", clause))
 
 
 def is_false(value: Any) -> bool:

@@ -16,6 +16,17 @@ from tools.text import fold
 
 SEPARATORS = re.compile(r"[、,，;；|]|<br ?/?>|/")
 _REMARK = re.compile(r"([^()]+?)\s*\(([a-z0-9_ \-]+)\)")
+# What may stand behind a label's name: 人名实体, 公司类, 姓名1, name_2, company name.
+_NUMBER = re.compile(r"(?<=.)[\s_#-]*\d{1,3}\Z")
+_TAIL = re.compile(r"(?<=.)(?:[ _-]?(?:entit(?:y|ies)|type|list|names?)|(?:类别|类型|类)?(?:的|命名)?实体|类别|类型|类|列表|名称|名)\Z")
+_PLURALS = (("ies", "y"), ("es", ""), ("s", ""))
+# The characters of labels in traditional script.
+_SIMPLE = str.maketrans(
+    "職稱組織機構書電遊戲劇國際點區醫藥類時間數產業營學團體軍隊車號碼網郵動選運員貨幣錢歷藝術廣標題語聲樂觀節慶歲齡飲療檢徵狀臟實單處質裝備環紀錄專場館醬軟項頻種",
+    "职称组织机构书电游戏剧国际点区医药类时间数产业营学团体军队车号码网邮动选运员货币钱历艺术广标题语声乐观节庆岁龄饮疗检征状脏实单处质装备环纪录专场馆酱软项频种",
+)
+_ENCLOSED = re.compile(r"《[^《》]*》|“[^“”]*”|「[^「」]*」|\"[^\"]*\"|[(（][^()（）]{1,100}[)）]")  # no mark within separates
+_JOINS = re.compile(r"(?:and |以及|[和及与])(?=..)")
 _DRESS = " \t\r`*_，,；;"
 _CLOSERS = {'"': '"', "'": "'", "“": "”", "‘": "’", "「": "」", "『": "』"}
 _OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
@@ -40,6 +51,7 @@ class Collected:
         self.task = task
         self.sentence = sentence
         self._longest = max(map(len, task.spellings), default=0) + 40  # characters of a label with a remark behind it
+        self._found: dict[str, tuple[str, str] | None] = {}  # what `_look_up` returned
         self.rules: set[str] = set()
         self.items: list[Pair | Either] = []
         self.silent = False  # the answer says somewhere that there is nothing
@@ -75,7 +87,7 @@ class Collected:
         return self.canonical(label), text
 
     def _joined(self, items: list[Pair]) -> list[Pair]:
-        """Returns the items without what is outside (O), with the tokens of BIO tags joined, and without a nothing-word that stands under several labels."""
+        """Returns the items without what is outside (O), with the tokens of BIO tags joined, and without a nothing-word under several labels or within another item."""
         joined: list[tuple[str, list[str], str]] = []  # label, strings, the last tag
         for label, text in items:
             prefixed = _PREFIXED.fullmatch(label) if not self.known(label) else None
@@ -90,11 +102,8 @@ class Collected:
                 else:
                     joined.append((name, [text], kind))
         pairs = [(label, self._together(texts)) for label, texts, _ in joined if texts]
-        labels_of: dict[str, set[str]] = {}
-        for label, text in pairs:
-            if self.rules & {"layout", "lines"} and is_nothing(text, self.task.sentinels):
-                labels_of.setdefault(text, set()).add(label)
-        nothing = {text for text, labels in labels_of.items() if len(labels) > 1}
+        words = dict.fromkeys(text for _, text in pairs if is_nothing(text, self.task.sentinels)) if self.rules & {"layout", "lines"} else ()
+        nothing = {word for word in list(words)[:50] if len({one for one, text in pairs if text == word}) > 1 or any(word in text != word for _, text in pairs)}
         self.silent |= bool(nothing)
         return [(label, text) for label, text in pairs if text not in nothing]
 
@@ -112,7 +121,7 @@ class Collected:
         if first != second:
             self.sides[shape, first] += 1
             self.add(*(one, other) if first else (other, one))
-        elif any(is_nothing(word, self.task.sentinels) and not self.in_sentence(word) for word in (one, other)):
+        elif self.says_nothing(one) or self.says_nothing(other):
             self.silent = True
             self.rules.add("nothing")
         else:
@@ -127,19 +136,29 @@ class Collected:
         return self._look_up(word) is not None
 
     def _look_up(self, word: str) -> tuple[str, str] | None:
-        """Returns (label, rule) of a known label: as it is written, folded, or with its other name behind it in brackets, as in "人名（PER）"."""
-        spellings = self.task.spellings
-        if hit := spellings.get(word):
+        """Returns (label, rule) of a known label: as it is written, folded, or with more around its name, as `_dressed` tells."""
+        if hit := self.task.spellings.get(word):
             return hit
-        if len(word) > self._longest:
-            return None
-        folded = fold(word)
-        if not (hit := spellings.get(folded)) and (remark := _REMARK.fullmatch(folded)):
+        if word not in self._found:
+            hit = self._dressed(fold(word)) if len(word) <= self._longest else None
+            self._found[word] = (hit[0], "label_spelling") if hit else None
+        return self._found[word]
+
+    def _dressed(self, folded: str) -> tuple[str, str] | None:
+        """Looks up a folded name: with its other name in brackets as in 人名（PER）, as 人名实体, 公司类, name_1 or companies, in traditional script."""
+        spellings = self.task.spellings
+        if hit := spellings.get(folded):
+            return hit
+        if remark := _REMARK.fullmatch(folded):
             if is_denied(remark[2]):
                 return None
-            inner = spellings.get(remark[2])
-            hit = spellings.get(remark[1]) if inner is None or inner[0] == spellings.get(remark[1], ("", ""))[0] else None
-        return (hit[0], "label_spelling") if hit else None
+            hit, inner = spellings.get(remark[1]), spellings.get(remark[2])
+            return hit if hit and (inner is None or inner[0] == hit[0]) else None
+        name = folded.translate(_SIMPLE)
+        single = _NUMBER.sub("", name)
+        names = [name, single, _TAIL.sub("", single)]
+        names += [word.removesuffix(ending) + end for word in names if word.isascii() for ending, end in _PLURALS if word.endswith(ending)]
+        return next((spellings[one] for one in names if one in spellings), None)
 
     def is_tag(self, word: str) -> bool:
         """Returns whether a word is a label that the task knows, or a BIO tag with one."""
@@ -153,15 +172,30 @@ class Collected:
         """Returns whether a word stands in the sentence; False where the sentence isn't known."""
         return self.sentence is not None and bool(word) and word in self.sentence
 
+    def stands_alone(self, word: str) -> bool:
+        """Returns whether the sentence has a word that is no part of a longer one: 无 in “无” may be a name, in 无锡 it is none."""
+        if not self.in_sentence(word):
+            return False
+        letter = "[A-Za-z0-9]" if word.isascii() else r"\w"
+        around = [f"(?<!{letter})" * word[0].isalnum(), re.escape(word), f"(?!{letter})" * word[-1].isalnum()]
+        return re.search("".join(around), self.sentence or "") is not None
+
+    def says_nothing(self, word: str) -> bool:
+        """Returns whether a word in an entity's place says that there is none: it is a word for it, and no name that the sentence has."""
+        return self.is_nothing(word) and not self.stands_alone(word)
+
     def string(self, text: str) -> str:
-        """Returns a string that stood among words: as it is written where the sentence has it so, or else without the quotes around it."""
+        """Returns a string that stood among words: as it is written where the sentence has it so, or else without quotes around it and "and" before it."""
         dressed = _unstopped(text)
-        return dressed if self.in_sentence(dressed) else trimmed(text)
+        if self.in_sentence(dressed):
+            return dressed
+        bare = trimmed(text)
+        return trimmed(bare[join.end() :]) if (join := _JOINS.match(bare)) and self.in_sentence(trimmed(bare[join.end() :])) else bare
 
     def add(self, label: str, text: str) -> None:
         """Adds one pair. A known label becomes the task's own. A label or string that says "nothing" is no entity, unless the string stands in the sentence."""
         hit = self._look_up(label)
-        if (self.is_nothing(text) and not self.in_sentence(text)) or (not hit and (not label.strip() or fold(label) in self.task.sentinels)):
+        if self.says_nothing(text) or (not hit and (not label.strip() or fold(label) in self.task.sentinels)):
             self.silent = True
             self.rules.add("nothing")
             return
@@ -176,7 +210,7 @@ class Collected:
         """Adds a label's string, or its parts where only these stand in the sentence."""
         whole = self.sentence is None or self.in_sentence(text)
         words = text.split()
-        splits = [] if whole else [SEPARATORS.split(text), words if min(map(len, words), default=0) > 1 else []]
+        splits = [] if whole else [split(SEPARATORS, text), words if min(map(len, words), default=0) > 1 else []]
         parts = next((parts for some in splits if len(parts := [word.strip() for word in some]) > 1 and all(map(self.in_sentence, parts))), None)
         if parts:
             self.rules.add("joined_texts")
@@ -188,6 +222,22 @@ class Collected:
     def canonical(self, label: str) -> str:
         hit = self._look_up(label)
         return hit[0] if hit else label.strip()
+
+
+def places(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
+    """Returns the places of a pattern outside of titles, quotes and brackets: 、 in 《人、岁月、生活》 separates nothing."""
+    found = list(pattern.finditer(text))
+    inside = [enclosed.span() for enclosed in _ENCLOSED.finditer(text)] if found else []
+    return [one for one in found if not any(start < one.start() < end for start, end in inside[:50])] if inside else found
+
+
+def split(pattern: re.Pattern[str], text: str) -> list[str]:
+    """Returns the parts of a text between the places of a pattern."""
+    parts, position = [], 0
+    for found in places(pattern, text):
+        parts.append(text[position : found.start()])
+        position = found.end()
+    return [*parts, text[position:]]
 
 
 def _unstopped(text: str) -> str:

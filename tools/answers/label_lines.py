@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
-from tools.answers.assertion import is_denied, is_rejected
-from tools.answers.collected import SEPARATORS
+from tools.answers.assertion import is_denied, is_rejected, without_contrast
+from tools.answers.collected import SEPARATORS, places, split
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import Reading
 from tools.answers.scan import scan_at
-from tools.answers.sides import at_colon, bare, may_be_label
+from tools.answers.sides import at_colon, bare, is_field, may_be_label
 from tools.answers.tables import Tables
 from tools.text import fold
 
@@ -23,11 +23,10 @@ LONGEST_LABEL = 16  # characters of a label that the task hasn't
 _BULLET = re.compile(r"\s*+(?:[-*•·●◦▪>#+]+(?!\*)(?=\s|[^\s\d])|\(?\d{1,3}[.、)）:：]|（\d{1,3}）|[①-⑳]|[一二三四五六七八九十]{1,3}、)\s*+")
 _PLACE = re.compile(r"[ \t]*[\[(（]\d{1,6}\s*[-,，~:：至到]\s*\d{1,6}[\])）](?=\s|\Z|[,，;；。])")  # of an entity in the text
 _SENTENCE = re.compile(r"(?<=[。！])(?=[^”』」》）)\s])(?![^《》]{0,100}》)")
-_IN_BRACKETS = re.compile(r"[(（][^()（）]{1,100}[)）]")
 _PUNCTUATED = re.compile(r"[，。！？；、,]")
 _CROSSES, _TICKS = frozenset("✗✘❌✖"), str.maketrans("", "", "✓✔✅☑√")
 _TUPLE = re.compile(r"[(（]([^()（）,，\n]{1,80})[,，]([^()（）,，\n]{1,80})[)）]")
-_BETWEEN = re.compile(r"[,，;；、]| and (?=the )|\s+(?=[①-⑳])|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])")
+_BETWEEN = re.compile(r"[,，;；、]| and (?=the )|(?<=[)）])\s*(?:and |以及|[和及与])|\s+(?=[①-⑳])|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])")
 _COMMA = re.compile(r"[，,]")
 _HEAD = re.compile("[（(:：]|不|并非|未|是|看|应|可能")
 _FIELD_NUMBER = re.compile(r"[\s_#]*[\d一二三四五六七八九十]{1,3}\Z")
@@ -48,7 +47,9 @@ def read_lines(text: str, reading: Reading) -> None:
             reading.rules.add("rejected")
             continue
         for sentence in _SENTENCE.split(line.translate(_TICKS)) if line.strip() else [line]:
-            lines.line(sentence)
+            asserted = without_contrast(sentence)
+            reading.rules |= {"rejected"} if asserted != sentence else set()
+            lines.line(asserted)
     lines.end()
 
 
@@ -78,7 +79,7 @@ class _Lines(Tables):
             elif (words := _WORDS.match(text, found.end())) and not self.reading.in_sentence(words[0]):
                 kept.append(text[position : found.start()])
                 position = words.end()
-                for word in SEPARATORS.split(words[1]):
+                for word in split(SEPARATORS, words[1]):
                     self._add(found[1], self.reading.string(word), "")
         return "".join([*kept, text[position:]])
 
@@ -151,7 +152,7 @@ class _Lines(Tables):
         word = self.reading.string(body)
         if (
             not bullet
-            and (self.is_loose or not all(self.reading.in_sentence(self.reading.string(part)) for part in SEPARATORS.split(word)))
+            and (self.is_loose or not all(self.reading.in_sentence(self.reading.string(part)) for part in split(SEPARATORS, word) if part.strip()))
             and not self.reading.is_nothing(word)
         ):
             return False
@@ -165,7 +166,7 @@ class _Lines(Tables):
                 return True
         if any(mark in body for mark in "：:（("):
             return False
-        for part in _BETWEEN.split(body):
+        for part in split(_BETWEEN, body):
             self._add(self.heading, self.reading.string(part), part)
         return True
 
@@ -175,7 +176,7 @@ class _Lines(Tables):
             return True
         label, found, behind, listed = None, False, "", list[str]()
         position = 0
-        for between in [*_outside_brackets(body), None]:
+        for between in [*(one for one in places(_BETWEEN, body) if one[0].strip() or self._opens(body[one.end() :])), None]:
             part = body[position : between.start() if between else len(body)]
             position = between.end() if between else position
             if len(part) > LONGEST_PART:
@@ -206,6 +207,11 @@ class _Lines(Tables):
             listed = [*listed, word] if behind == "、" and not found and self.reading.in_sentence(word) else []
         return found
 
+    def _opens(self, rest: str) -> bool:
+        """Returns whether a label or field begins behind a blank, as in "人名：张三 公司：腾讯"; in "Tim Cook: name" none does."""
+        word = at_colon(rest)[0]
+        return not word.isascii() or self._label(word) or is_field(word)
+
     def _continues(self, word: str, behind: str) -> bool:
         """Returns whether a part behind a string of one label is another string: it stands in the sentence, or nobody knows and it is short."""
         if self.reading.sentence is None:
@@ -219,7 +225,7 @@ class _Lines(Tables):
 
     def _field(self, part: str) -> bool:
         """Reads "实体：张三", which waits for "类别：人名", or the other way round, and adds the pair once both are there; returns False for any other part."""
-        name, colon, value = at_colon(part)
+        name, colon, value = at_colon(part, "=" if "=" in part else "")
         name = _FIELD_NUMBER.sub("", bare(_BULLET.sub("", name, count=1)))
         kind = "label" if fold(name) in LABEL_FIELDS else "text" if fold(name) in TEXT_FIELDS and not self._label(name) else ""
         if not kind and fold(name) == "name" and ("label" in self.fields or self.records):
@@ -239,9 +245,3 @@ class _Lines(Tables):
             else:
                 self.reading.unread += 1
         return True
-
-
-def _outside_brackets(body: str) -> list[re.Match[str]]:
-    """Returns the places where a line's parts end: those within a remark in brackets are part of it."""
-    inside = [found.span() for found in _IN_BRACKETS.finditer(body)]
-    return [found for found in _BETWEEN.finditer(body) if not any(start < found.start() < end for start, end in inside[:50])]

@@ -14,6 +14,7 @@ from tools.text import fold
 
 _ATTRIBUTE = re.compile(r"([\w:.-]{1,40})\s*=\s*(?:\"([^\"<>]{0,200})\"|'([^'<>]{0,200})'|([^\s\"'<>/]{1,200}))")
 _ELEMENT = re.compile(r"<([^<>/\s=|]{1,40})((?:\s[^<>]{0,300}?)?)(?:/>|>([^<>]{0,300})</\1\s*>)")
+_PARAMETER = re.compile(r"<parameter[= ]([^<>=\"']{1,40})>([^<>]{0,300})</parameter>")  # of a tool call, as Qwen3-Coder writes it
 _HTML = frozenset(
     [
         "a",
@@ -69,7 +70,7 @@ _TAGGED = re.compile(
 
 def read_marks(text: str, reading: Reading) -> bool:
     """Adds the marked entities of a text to `reading`; returns False where there is none."""
-    before = len(reading.items)
+    before, text = len(reading.items), _PARAMETER.sub(r"<\1>\2</\1>", text)
     for read in (_tagged, _elements, _marked):
         read(text, reading)
         if len(reading.items) > before:

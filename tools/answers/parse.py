@@ -140,7 +140,7 @@ def _strict(value: Any, task: Task) -> list[Pair] | None:
             pairs.append((hit[0], text))
         elif _is_template(label) or is_rejected(label) or label[1:2] in "-_" or label in ("O", "o"):
             return None  # the prompt's own example, or a tag
-        elif hit or label != label.strip() or label.endswith((")", "）")) or fold(label) in spellings or fold(label) in sentinels:
+        elif label != label.strip() or fold(label) in sentinels or Reading(task, None).known(label):
             return None
         else:
             pairs.append((label, text))
@@ -292,7 +292,7 @@ def _in_words(words: str, task: Task, text: str | None, cut: bool) -> Parsed:
 @lru_cache(maxsize=64)
 def _in_prose(labels: tuple[str, ...]) -> re.Pattern[str] | None:
     """Returns a pattern of labels as words of a sentence."""
-    words = [re.escape(name) if not name.isascii() else rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])" for name in labels if len(name) > 1]
+    words = [re.escape(name) if not name.isascii() else rf"(?<![A-Za-z]){re.escape(name)}(?:e?s)?(?![A-Za-z])" for name in labels if len(name) > 1]
     return re.compile("|".join(words), re.IGNORECASE) if words else None
 
 

@@ -16,10 +16,11 @@ from tools.text import fold
 LONGEST_LABEL = 16  # characters of a label that the task hasn't
 _MARKS = "①②③④⑤⑥⑦⑧⑨⑩ \t\r\"'“”‘’「」『』`*_。.!！?？<>【】[]{}｛｝，,；;"
 _COLON = re.compile("[:：]")
-_STRONG = ("：", ":", "->", "→", "=>", "——", "—", "–", " - ", "=", "\t", "|", "是", "为", "属于", "有", "包括", "包含", " is an ", " is a ", " is ")
+_COMMA = re.compile("[，,；;]")
+_STRONG = ("：", ":", "->", "→", "=>", "——", "—", "–", " - ", "=", "\t", "|", "是", "为", "属于", "有", "包括", "包含", " is an ", " is a ", " is ", " are ")
 _WEAK = ("-", " ", "/")  # these stand within names too
 _UNKNOWN_MARKS = ("：", ":", "->", "→", "——", " - ", "（", "(", "\t", "是")  # not within names
-_PROSE = ("是", "为", "有", "包括", "包含", " is an ", " is a ", " is ")
+_PROSE = ("是", "为", "有", "包括", "包含", " is an ", " is a ", " is ", " are ")
 _AND = re.compile(r"(?<=..)(?:和|以及|及|与| and )(?=..)")
 LONGEST_AROUND = 60  # characters of a label with words around it
 _TWO_NAMES = re.compile(r"(?:\w\w和\w\w|\w{3}和\w{3})")
@@ -108,10 +109,12 @@ class Sides:
             return None
         left = body[: remark.start()]
         for text, label in ((left, remark[1]), (remark[1], left)):
-            name, string = self._as_label(_behind_colon(label)), self.reading.string(text)
+            name, string = self._as_label(_behind_colon(_COMMA.split(label)[0] if text == left else label)), self.reading.string(text)
             if name and not self.reading.in_sentence(string):
                 string = self.reading.string(_behind_colon(text))
-            if name and string and not is_denied(label) and not self._label(string) and not self._has_brackets(left):
+            if text != left and not self.reading.may_stand(string):
+                continue  # 公司（而非水果）
+            if name and string and not (is_denied(label) and not self._denies_another(label, name)) and not self._label(string) and not self._has_brackets(left):
                 return string, name, False
         return None
 
@@ -247,9 +250,9 @@ def may_be_label(word: str, reading: Reading) -> bool:
     )
 
 
-def at_colon(part: str) -> tuple[str, str, str]:
-    """Returns what stands before the first colon, the colon, and what stands behind it."""
-    colon = _COLON.search(part)
+def at_colon(part: str, mark: str = "") -> tuple[str, str, str]:
+    """Returns what stands before the first colon, the colon, and what stands behind it; another `mark` may stand for the colon."""
+    colon = _COLON.search(part) or (re.search(mark, part) if mark else None)
     return (part[: colon.start()], colon[0], part[colon.end() :]) if colon else (part, "", "")
 
 

@@ -9,7 +9,7 @@ import csv
 import re
 
 from tools.answers.assertion import is_denied, is_false, is_flag_word, is_switched_off
-from tools.answers.collected import SEPARATORS
+from tools.answers.collected import SEPARATORS, split
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import Reading
 from tools.answers.sides import Sides, at_colon, bare, is_field
@@ -89,6 +89,6 @@ class Tables(Sides):
 
     def _strings(self, label: str, cell: str) -> None:
         """Adds the strings of a cell."""
-        for part in SEPARATORS.split(cell) if not self.reading.in_sentence(cell) else [cell]:
+        for part in split(SEPARATORS, cell) if not self.reading.in_sentence(cell) else [cell]:
             if string := self.reading.string(part):
                 self._add_strings(label, string)
