@@ -323,7 +323,7 @@ SAYS: list[tuple[str, list[tuple[str, str]] | None]] = [
     ('{"label": "张三", "entity": "人名"}', [("PER", "张三")]),
     ('{"label": ["人名", "组织"], "text": ["张三", "腾讯"]}', [("PER", "张三"), ("ORG", "腾讯")]),
     ('{"人名": "张三、李四", "组织": "无"}', [("PER", "张三"), ("PER", "李四")]),
-    ('[{"label": "组织实体", "text": "腾讯"}]', [("组织实体", "腾讯")]),
+    ('[{"label": "组织实体", "text": "腾讯"}]', [("ORG", "腾讯")]),
     ('[{"label": " 公司 ", "text": "腾讯"}]', [("公司", "腾讯")]),
     ("实体：张三，类别：主角", [("主角", "张三")]),
     # The prompt's own example is an echo, unless it stands within the answer.

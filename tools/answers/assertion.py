@@ -32,7 +32,7 @@ _NO_ENTITY = re.compile(
     r"|(?:实体|结果|列表|输出|答案)[^“”\"]{0,8}(?:是|为|：|:)?(?:一个)?(?:空|无)(?:的)?(?:列表|数组|值|集)?\Z"
     r"|\b(?:no|none of the|without any|(?:not|n't|cannot) (?:(?:contain|find|found|have|include|mention|see|identify|detect)\w* )?any)\b.{0,60}\bentit(?:y|ies)\b.*"
 )
-_BUT = re.compile(r"除|但|其[他它]|别的|不过|只有|仅有|然而|\b(?:except|but|only|however|other|besides)\b")
+_BUT = re.compile(r"除|但|其[他它]|(?<!类)别的|不过|只有|仅有|然而|\b(?:except|but|only|however|other|besides)\b")
 _ABOUT = re.compile(
     r"(?:抱歉|对不起|好的|根据|经过?|通过|因此|所以|综上|该|这|此|本|给定|在|句子|文本|原文|输入|输出|返回|答案|结果|我|经|sorry|based|after|the |this |in |so\b|therefore|i\b|as )?.*"
 )

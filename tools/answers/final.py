@@ -41,8 +41,10 @@ _TURN = re.compile(
     r"^[ \t#*]*(?:(?:user|human|assistant|用户|助手)[ \t*]*(?:[:：]|$)|#{2,}\s*(?:instruction|input|human|user|指令|输入|问题)\b|<(?:输入|句子|input|sentence)[^<>/\n]{0,12}>[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
-_ASKED = re.compile(r"^[ \t#*]*(?:输入|句子|问题|input|sentence|question)[ \t*]*[:：]", re.IGNORECASE | re.MULTILINE)
-_ANSWERED = re.compile(r"^[ \t#*]*(?:输出|答案|回答|结果|output|answer|response)[ \t*]*[:：]", re.IGNORECASE | re.MULTILINE)
+_ASKED = re.compile(r"^[ \t#*<]*(?:输入|句子|文本|问题|input|sentence|question|text)(?:文本|句子| text)?[ \t*]*(?:[:：>]|$)", re.IGNORECASE | re.MULTILINE)
+_ANSWERED = re.compile(r"^[ \t#*<]*(?:输出|答案|回答|结果|output|answer|response)[ \t*]*(?:[:：>]|$)", re.IGNORECASE | re.MULTILINE)
+# What an answer doesn't say, but the prompt that it repeats.
+_PROMPT = re.compile(r"请|要求|格式|指令|任务[:：]|你是|\b(?:instructions?|format|you are|extract all|task)\b", re.IGNORECASE)
 # What an announced example holds is not asserted; it ends at a blank line, or where the answer begins.
 _EXAMPLE = re.compile(
     r"(?:例如|比如|譬如|示例|举例|样例|例子|输出格式|格式要求|for example|for instance|\be\.g\.|\bexamples?)[^\n:：。]{0,12}[:：]\s*", re.IGNORECASE
@@ -201,17 +203,17 @@ def _one_turn(text: str) -> str:
     text = pieces[0].strip(BLANK) if pieces else ""
     if (role := re.match(r"(?:assistant|助手)[ \t]*(?:[:：]|\n)\s*", text, re.IGNORECASE)) and len(text) > role.end():
         text = text[role.end() :]
+    asked = _ASKED.search(text)
+    answered = deque(_ANSWERED.finditer(text, asked.end()), maxlen=1) if asked else None
+    if asked and answered:
+        before = text[: asked.start()].strip(BLANK)
+        # Questions and answers before the answer are examples, those behind it are invented.
+        is_prompt = not before or _EXAMPLE.search(before + ":") or _PROMPT.search(before)
+        text = text[answered[0].end() :].strip(BLANK) if is_prompt else before
     for turn in _TURN.finditer(text):
         if text[: turn.start()].strip(BLANK):
-            text = text[: turn.start()].strip(BLANK)
-            break
-    asked = _ASKED.search(text)
-    answered = list(_ANSWERED.finditer(text, asked.end())) if asked else []
-    if not asked or not answered:
-        return text
-    before = text[: asked.start()].strip(BLANK)
-    # Questions and answers before the answer are examples, those behind it are invented.
-    return before if before and not _EXAMPLE.search(before + ":") else text[answered[-1].end() :].strip(BLANK)
+            return text[: turn.start()].strip(BLANK)
+    return text
 
 
 def _without_examples(text: str) -> str:

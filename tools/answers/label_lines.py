@@ -30,6 +30,7 @@ _BETWEEN = re.compile(r"[,，;；、]| and (?=the )|(?<=[)）])\s*(?:and |以及
 _COMMA = re.compile(r"[，,]")
 _HEAD = re.compile("[（(:：]|不|并非|未|是|看|应|可能")
 _FIELD_NUMBER = re.compile(r"[\s_#]*[\d一二三四五六七八九十]{1,3}\Z")
+_WORD = re.compile(r"\w")
 _RULE = re.compile(r"[-:=+|\s]+")
 _WORDS = re.compile(r"\[([^\[\]{}\"'\n]{1,500})\]")
 _GROUP = re.compile(r"([^\s\[\]{}(),，;；:：=\"'*]{1,40})[\"'*`]{0,3}[ \t]*[:：=][ \t]*[*`]{0,2}[ \t]*(?=[\[{])")
@@ -176,7 +177,7 @@ class _Lines(Tables):
             return True
         label, found, behind, listed = None, False, "", list[str]()
         position = 0
-        for between in [*(one for one in places(_BETWEEN, body) if one[0].strip() or self._opens(body[one.end() :])), None]:
+        for between in [*(one for one in places(_BETWEEN, body) if one[0].strip() or self._opens(body, one)), None]:
             part = body[position : between.start() if between else len(body)]
             position = between.end() if between else position
             if len(part) > LONGEST_PART:
@@ -207,10 +208,10 @@ class _Lines(Tables):
             listed = [*listed, word] if behind == "、" and not found and self.reading.in_sentence(word) else []
         return found
 
-    def _opens(self, rest: str) -> bool:
+    def _opens(self, body: str, blank: re.Match[str]) -> bool:
         """Returns whether a label or field begins behind a blank, as in "人名：张三 公司：腾讯"; in "Tim Cook: name" none does."""
-        word = at_colon(rest)[0]
-        return not word.isascii() or self._label(word) or is_field(word)
+        word, before = at_colon(body[blank.end() :])[0], body[: blank.start()]
+        return (at_colon(before)[1] != "" or not _WORD.search(before)) and (not word.isascii() or self._label(word) or is_field(word))
 
     def _continues(self, word: str, behind: str) -> bool:
         """Returns whether a part behind a string of one label is another string: it stands in the sentence, or nobody knows and it is short."""

@@ -52,9 +52,12 @@ WORD = re.compile(r"\w")
 _TEMPLATES = frozenset(
     ("string", "str", "entity text", "entity name", "text", "xxx", "xx", "实体名称", "实体文本", "具体文本")
 )  # strings of an example
-_STRUCK = re.compile(r"(?<!~)~~(?!~)[^~\n]{1,300}~~(?!~)|<(del|s|strike)>[^<>\n]{1,300}</\1>")
+_STRUCK = re.compile(r"(?<!~)~~(?!~)[^~\n]{1,300}~~(?!~)|<(del|strike)>[^<>\n]{1,300}</\1>|(?<!\A)<s>[^<>\n]{1,300}</s>|<s>[^<>\n]{1,300}</s>(?!\s*\Z)")
 # Entity(text="张三", label="name"), dict(name=["张三"]): a call whose arguments are named.
+# A program's statements.
+_CODE = re.compile(r"^[ \t]*(?:import \w|from \w[\w.]* import |def \w+\(|class \w+[(:]|for [\w, ]+ in .{1,80}:[ \t]*$|if .{1,80}:[ \t]*$|function \w*\(|const \w+ = require)", re.MULTILINE)
 _DELIMITER = re.compile(r"<\|[^\w|<>]?\|?>")  # LightRAG's and GraphRAG's, between cells
+_BREAK = re.compile(r"<br ?/?>(?=[^<>|\n]{1,20}[:：])|(?<=\S)<br ?/?><br ?/?>")  # before another label
 _SIDED = re.compile(r"\w\W+\w")  # a string that may be a clause
 _ARGUMENT = re.compile(r"(\w+)\s*=")
 _CALL = re.compile(r"([A-Za-z_][\w.]{0,60})\(((?:\s*\w{1,40}\s*=\s*(?:\"[^\"\n]*\"|'[^'\n]*'|\[[^\[\]]*\]|[\w.-]{1,60})\s*,?){1,50})\)")
@@ -158,35 +161,46 @@ def _decoded(value: Any, answer: str, task: Task, text: str | None) -> Parsed:
 
 def _tolerant(answer: str, task: Task, text: str | None) -> Parsed:
     """Reads an answer that is not JSON as a whole: its final part alone."""
-    final = final_answer(answer)
+    final = final_answer(asserted := _STRUCK.sub("", answer) if "~~" in answer or "</" in answer else answer)
     if final.body is None:
         return named(None, set(final.rules), final.cut)
+    struck = {"rejected"} if len(asserted) < len(answer) else set()
     for conclusion in final.conclusions:
         parsed = _read(conclusion, task, text)
-        if parsed.pairs is not None and (parsed.pairs == [] or not {"lines", "marks"} & set(parsed.rules) or FENCED.search(final.body)):
-            more = {"wrapping"} if FENCED.search(final.body) else set()
-            more |= {"chatter"} if WORD.search(FENCED.sub("", final.body) if more else final.body.removesuffix(conclusion)) else set()
-            return named(parsed.pairs, {*parsed.rules, *final.rules, *more}, parsed.cut or final.cut)
+        fenced = FENCED.search(final.body)
+        if parsed.pairs is not None and (parsed.pairs == [] or not {"lines", "marks"} & set(parsed.rules) or fenced):
+            around = FENCED.sub("", final.body) if fenced else final.body.removesuffix(conclusion)
+            more = {"wrapping"} if fenced else set()
+            more |= {"chatter"} if WORD.search(around) else set()
+            return named(parsed.pairs, {*parsed.rules, *final.rules, *struck, *more}, parsed.cut or final.cut)
     parsed = _read(final.body, task, text)
-    return named(parsed.pairs, {*parsed.rules, *final.rules}, parsed.cut or final.cut)
+    return named(parsed.pairs, {*parsed.rules, *final.rules, *struck}, parsed.cut or final.cut)
 
 
 def _read(body: str, task: Task, text: str | None) -> Parsed:
     """Reads one text: by the values that stand in it, by marks, by its words."""
-    asserted = _STRUCK.sub("", body)
-    found = scan(asserted)
-    parsed = _by_values(found, asserted, task, text)
-    if (parsed is None or not parsed.pairs) and ('\\"' in asserted or "&quot;" in asserted):
-        found = scan(unescape(asserted).replace('\\"', '"'))
-        again = _by_values(found, asserted, task, text)
+    if _CODE.search(body):
+        return _in_code(body, task, text)
+    found = scan(body)
+    parsed = _by_values(found, body, task, text)
+    if (parsed is None or not parsed.pairs) and ('\\"' in body or "&quot;" in body):
+        found = scan(unescape(body).replace('\\"', '"'))
+        again = _by_values(found, body, task, text)
         parsed = named(again.pairs, {*again.rules, "wrapping"}, again.cut) if again else parsed
-    if (parsed is None or not parsed.pairs) and "(" in asserted and (calls := _as_objects(asserted, task)) != asserted:
+    if (parsed is None or not parsed.pairs) and "(" in body and (calls := _as_objects(body, task)) != body:
         parsed = _by_values(scan(calls), calls, task, text) or parsed
     if parsed is None or not parsed.pairs:
-        words = _words(found, asserted)
+        words = _words(found, body)
         in_words = _in_words(words, task, text, bool(parsed and parsed.cut))
         parsed = in_words if in_words.pairs or parsed is None else parsed
-    return named(parsed.pairs, {*parsed.rules, "rejected"}, parsed.cut) if len(asserted) < len(body) and asserted != unescape(body) else parsed
+    return parsed
+
+
+def _in_code(code: str, task: Task, text: str | None) -> Parsed:
+    """Reads a program, which asserts nothing but the values that it writes out: those whose strings the sentence has."""
+    parsed = _by_values(scan(code), code, task, text)
+    pairs = [pair for pair in parsed.pairs or [] if text is not None and pair[1] in text] if parsed else []
+    return named(pairs or None, set(parsed.rules) if parsed and pairs else set())
 
 
 def _as_objects(text: str, task: Task) -> str:
@@ -280,7 +294,7 @@ def _in_words(words: str, task: Task, text: str | None, cut: bool) -> Parsed:
     if text is not None and words.strip(BLANK) == text.strip(BLANK):
         return named(None, set(), cut)
     reading = Reading(task, text)
-    plain = _DELIMITER.sub(" | ", FENCE.sub("", words))
+    plain = _BREAK.sub("\n", _DELIMITER.sub(" | ", FENCE.sub("", words)))
     if not read_marks(plain, reading):
         read_lines(plain, reading)
     pairs = reading.pairs()

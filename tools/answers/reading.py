@@ -18,7 +18,8 @@ from tools.conf.task import Task
 from tools.text import fold
 
 _SCHEMA_TYPES = ("object", "array", "string")
-_ARGUMENTS = ("arguments", "parameters")  # of a function call, whose name is no entity
+_ARGUMENTS = ("arguments", "parameters", "input", "params", "args", "action_input")  # of a call of a function, whose name is no entity
+_CALLED = ("name", "function", "action", "tool", "tool_name", "tool_use", "type")
 _FINAL = re.compile(r"final|corrected|revised|最终|修正|更正")
 
 
@@ -92,16 +93,18 @@ class Reading(Places):
         if not pairs:
             self.silent = True
             self.rules.add("nothing")
+        names = [key for key, _ in pairs]
         call = tuple(
             (key, value)
             for key, value in pairs
-            if key in _ARGUMENTS and (type(value) is tuple or (isinstance(value, str) and self._is_quoted(value)))
+            if key in _ARGUMENTS
+            and (type(value) in (tuple, list) or (isinstance(value, str) and self._is_quoted(value)))
+            and (key in _ARGUMENTS[:2] or (any(name in _CALLED for name in names) and not any(fold(name) in WRAPPERS for name in names)))
         )
         for _, value in call:
-            if isinstance(value, str):
-                self._quoted(value, label, depth)
-                return
-        pairs = call or pairs
+            self.read(value, label, depth)
+        if call:
+            return
         asserted = self._asserted(pairs)
         if len(asserted) < len(pairs):
             self.rules.add("rejected")
@@ -274,6 +277,9 @@ class Reading(Places):
         elif type(value) is tuple and value and not any(isinstance(inner, str) or self._is_field(name) for name, inner in value):
             for name, inner in value:
                 self._scored(key, name, inner if type(inner) is float else 1)
+        elif type(value) is tuple and all(isinstance(inner, str) and self.in_sentence(name) and not self.in_sentence(inner) for name, inner in value):
+            for name, _ in value:  # {"人名": {"张三": "主席"}}
+                self.add(key, name)
         else:
             self.read(value, key, depth + 1)
 

@@ -51,6 +51,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _NUMBER = re.compile(r"[-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,5})?%?'?")
 _WORDS: dict[str, bool | None] = {"null": None, "None": None, "NaN": None, "true": True, "false": False, "True": True, "False": False}
 _KIND = {"【": "[", "｛": "{", "（": "(", "]": "[", "】": "[", "}": "{", "｝": "{", ")": "(", "）": "("}
+_ALL_WIDE, _NARROW = re.compile("[［｛]\\s*[｛＂＇“]"), str.maketrans("［］＂＇", "[]\"'")
 _FULL_WIDTH = frozenset("【】｛｝（），、；：“”‘’「『")
 
 
@@ -77,6 +78,9 @@ class Scanned:
 def scan(text: str) -> Scanned:
     """Returns all JSON-like values of a text, from the left; values inside strings and other values are parts of these."""
     found, pieces, position = Scanned([], "", set()), [], 0
+    if _ALL_WIDE.search(text):
+        text = text.translate(_NARROW)
+        found.rules.add("syntax")
     while start := _START.search(text, position):
         pieces.append(text[position : start.start()])
         value = _Value(text, found.rules)

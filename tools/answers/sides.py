@@ -48,7 +48,7 @@ class Sides:
 
     def pair(self, one: str, other: str) -> bool:
         """Adds two words of which exactly one is a known label; returns False for any other two."""
-        if self._label(one) == self._label(other) or not (one and other):
+        if self._label(one) == self._label(other) or not (one and other) or any(map(is_denied, (one, other))):
             return False
         self._either(one, other)
         return True
