@@ -56,11 +56,12 @@ _CONTRAST = re.compile(
     r"|\bis(?: not|n't)(?: an?| the)? [^,.\n]{1,30},? but(?: rather)?(?: an?| the)? |\bis(?: not|n't)(?: an?| the)? [^,.\n]{1,30}[,;] (?:it is|it's|rather)(?: an?| the)? ",
     re.IGNORECASE,
 )
-_RATHER = re.compile(r"[，,(（]?\s*(?:而非|而不是|并非|\brather than\b|\binstead of\b)[^，,。；;：:()（）\n]{1,20}[)）]?\Z", re.IGNORECASE)
+_RATHER = re.compile(r"[，,(（]?\s*(?:而非|而不是|并非|\brather than\b|\binstead of\b)[^，,。；;：:()（）\n]{1,20}[)）]?(?=[，,。；;\n]|\Z)", re.IGNORECASE)
 _FLAG = re.compile(
     r"(?:is|are|should|was)[_ ]?\w*|valid|keep|kept|include[ds]?|accept(?:ed)?|confirm(?:ed)?|select(?:ed)?|extract(?:ed)?|correct|real|entity\?|是否.*|有效|保留|采纳|提取|确认|是实体|判断"
 )
 _VERDICT = re.compile(r"status|decision|verdict|judge?ment|action|state|结论|判断|判定|状态|处理|决定")
+_SURETY = re.compile(r"confidence.*|score|prob(?:ability)?|置信度|概率|可信度|得分")
 _FLAG_OFF = re.compile(
     r"(?:is_?|be_?|was_?)?(?:excluded?|rejected?|ignored?|discarded?|removed?|deleted?|negated?|false_positive|invalid|排除|忽略|删除|否定|剔除)"
 )
@@ -71,7 +72,7 @@ def is_nothing(word: str, sentinels: frozenset[str]) -> bool:
     if not word or not (folded := fold(word)) or folded in sentinels:
         return True
     bare = folded.strip(AROUND)
-    return bare in sentinels or (len(bare) <= 60 and _NOTHING.fullmatch(bare) is not None) or (not bare and len(word) <= 6)
+    return bare in sentinels or (len(bare) <= 60 and _NOTHING.fullmatch(bare) is not None) or (not bare and len(word) <= 6 and word.strip(". …") != "")
 
 
 def may_be_nothing(text: str, sentinels: frozenset[str]) -> bool:
@@ -139,6 +140,8 @@ def is_switched_off(name: str, value: Any) -> bool:
     if isinstance(value, list | tuple):
         return False
     name = fold(name)
+    if type(value) is float:
+        return 0 <= value < 0.5 and _SURETY.fullmatch(name) is not None
     if _FLAG_OFF.fullmatch(name):
         return not (is_false(value) or value is None or value == "")
     if _VERDICT.fullmatch(name):

@@ -26,6 +26,7 @@ _SIMPLE = str.maketrans(
     "职称组织机构书电游戏剧国际点区医药类时间数产业营学团体军队车号码网邮动选运员货币钱历艺术广标题语声乐观节庆岁龄饮疗检征状脏实单处质装备环纪录专场馆酱软项频种",
 )
 _ENCLOSED = re.compile(r"《[^《》]*》|“[^“”]*”|「[^「」]*」|\"[^\"]*\"|[(（][^()（）]{1,100}[)）]")  # no mark within separates
+_DENIED = re.compile(r"(.{1,100}?)\s*[(（]([^()（）]{1,40})[)）]")  # 长春（排除）
 _JOINS = re.compile(r"(?:and |以及|[和及与])(?=..)")
 _DRESS = " \t\r`*_，,；;"
 _CLOSERS = {'"': '"', "'": "'", "“": "”", "‘": "’", "「": "」", "『": "』"}
@@ -199,7 +200,7 @@ class Collected:
             self.silent = True
             self.rules.add("nothing")
             return
-        if not hit and is_rejected(_BRACKET.split(label)[0]):
+        if not hit and is_rejected(_BRACKET.split(label)[0]) or ((denied := _DENIED.fullmatch(text)) and is_denied(denied[2]) and self.in_sentence(denied[1])):
             self.rules.add("rejected")
             return
         if hit and hit[1]:

@@ -50,7 +50,7 @@ _EXAMPLE = re.compile(
     r"(?:例如|比如|譬如|示例|举例|样例|例子|输出格式|格式要求|for example|for instance|\be\.g\.|\bexamples?)[^\n:：。]{0,12}[:：]\s*", re.IGNORECASE
 )
 _PARAGRAPH = re.compile(
-    r"\n[ \t]*\n|\n(?=[ \t#*]*(?:正确|最终|实际|真正|以下|答案|回答|输出|结果|提取|识别|correct|final|actual|answer|output|result)[^\n:：]{0,16}[:：])",
+    r"\n[ \t]*\n|\n(?=[ \t#*]*(?:正确|最终|实际|真正|以下|答案|回答|输出|结果|提取|识别|correct|final|actual|answer|output|result)[^\n:：]{0,16}[:：]|[ \t]*(?:但|不过|本句|该句|此句|这句|however|but ))",
     re.IGNORECASE,
 )
 _HERE = r"(?:(?<=[\n。；;!！?？.)）\]}`，,*#>\x00])|\A)[ \t*#>-]{0,8}+"  # where a sentence or a line begins
@@ -69,7 +69,8 @@ _STATED = re.compile(
 _TAKEN_BACK = re.compile(
     rf"{_HERE}(?:等等|等一下|等下|稍等|不对|不，|错了|抱歉，我(?:弄|搞|写|说)错|我(?:弄|搞|写|说)错|重新(?:检查|考虑|审视|提取|识别|看|想|来)|再(?:想想|看看|检查|仔细))"
     r"|(?:以上|上述|前面|之前|上面|刚才|前述)[^。\n\[{如若]{0,14}(?:作废|无效|有误|错误|不对|不正确|忽略|撤回|收回|不算|都不是|均不是|并不是|取消|删除|不作数)"
-    r"|(?:这|该|此)个?(?:结果|答案|输出|列表)[^。，\n]{0,4}(?:不正确|不对|有误|错|无效|作废)"
+    r"|(?:这|该|此)个?(?:结果|答案|输出|列表)?[^。，\n]{0,4}(?:不正确|不对|有误|错|无效|作废)"
+    r"|(?:以上|上述|前面|上面)[^。\n\[{]{0,6}(?:仅|只)(?:为|是|作)?[^。\n\[{]{0,6}(?:示例|例子|举例|格式|占位)"
     r"|(?:忽略|撤回|收回|撤销|作废|取消)[^。\n\[{]{0,8}(?:以上|上述|前面|之前|上面|答案|结果|列表)[^。\n\[{]{0,12}"
     rf"|{_HERE}(?:wait\b|hold on|oops|on second thought|scratch that|hmm|my mistake|i (?:made|was) (?:a mistake|wrong))"
     r"|\b(?:ignore|disregard|discard|retract|withdraw)\b[^.\n\[{]{0,40}\b(?:above|previous|earlier|answer|list|that|this)\b"

@@ -30,6 +30,8 @@ _BETWEEN = re.compile(r"[,，;；、]| and (?=the )|(?<=[)）])\s*(?:and |以及
 _COMMA = re.compile(r"[，,]")
 _HEAD = re.compile("[（(:：]|不|并非|未|是|看|应|可能")
 _FIELD_NUMBER = re.compile(r"[\s_#]*[\d一二三四五六七八九十]{1,3}\Z")
+_TITLE = re.compile(r"[【\[]([^【】\[\]]{1,40})[】\]]([^【】\[\]]{1,300})")  # 【人名】张三【地址】长春
+_TITLED = re.compile(rf"(?:{_TITLE.pattern})+")
 _WORD = re.compile(r"\w")
 _RULE = re.compile(r"[-:=+|\s]+")
 _WORDS = re.compile(r"\[([^\[\]{}\"'\n]{1,500})\]")
@@ -100,6 +102,14 @@ class _Lines(Tables):
         if not word or _RULE.fullmatch(line):
             if not line.strip() and self.is_rejected and not self.heading:
                 self.is_rejected = False
+            return
+        if (
+            body.startswith(("【", "["))
+            and _TITLED.fullmatch(body)
+            and all(self._label(label) and self.reading.may_stand(self.reading.string(text)) for label, text in _TITLE.findall(body))
+        ):
+            for label, text in _TITLE.findall(body):
+                self._strings(label, text)
             return
         if self._table(body if bullet and not line.lstrip().startswith("|") else line):
             return
@@ -195,7 +205,7 @@ class _Lines(Tables):
                 self._either(one, other)
                 label, found = one if is_left else None, True
             elif label and bare(part) and self._continues(self.reading.string(part), behind):
-                self._add(label, self.reading.string(part), part, listed=behind == "、")
+                self._add(label, self.reading.string(self._without_remark(part)), part, listed=behind == "、")
             elif (
                 self.last is not None
                 and is_denied(part)

@@ -73,6 +73,9 @@ class Reading(Places):
     def _pair(self, values: list[Any], depth: int) -> bool:
         """Reads ["张三", "人名"], with or without numbers behind it. A list of two strings that isn't in a list needs a label that is known."""
         words = [value for value in values if isinstance(value, str)]
+        if depth and len(values) == 2 and len(words) == 1 and words[0] is values[0] and self.known(words[0]) and _is_texts(values[1]):
+            self.read(values[1], words[0], depth + 1)
+            return True
         if not 2 <= len(values) <= 8 or len(words) != 2 or any(isinstance(value, tuple | list) for value in values):
             return False
         if not depth and self.known(words[0]) == self.known(words[1]):

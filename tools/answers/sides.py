@@ -29,7 +29,7 @@ _COUNT = re.compile(r"(?:.{0,12}?\d{1,3}\s*)?(?:个|家|位|处|部|本|款|项|
 _COUNTED = re.compile(r"\d+\s*(?:个|家|名|位|处|部|本|款|项|条)?|[一二三四五六七八九十两]\s*(?:个|家|名|位|处|部|本|款|项|条)")
 _KIND = re.compile(r"(?:类)?(?:实体|类型|类)?(?:有|包括|包含|如下|分别[是为]|[是为])?\Z")
 _OF = re.compile(r"[^，,。]{0,10}[的中]|(?:the|an?) ", re.IGNORECASE)
-_ITS_KIND = re.compile(r"的?(?:实体)?(?:类型|类别|标签|种类)(?:应该|应)?\Z")
+_ITS_KIND = re.compile(r"(?:的?(?:实体)?(?:类型|类别|标签|种类)|(?<=[”\"」』》]))(?:应该|应当|应|都|均|则|就)?\Z")
 _QUOTED = re.compile(r"[^“\"「]{1,60}[“\"「]([^”\"」]{1,60})[”\"」]\Z")
 _DENIED_LABEL = re.compile(r"(?:不是|并非|而非|不属于|\bnot(?: an?| the)?) ?([^，,。()（）]{1,40})")
 _REMARK = re.compile(r"[(（]([^()（）]{0,80})[)）]\s*\Z")
@@ -96,6 +96,7 @@ class Sides:
                 self.reading.in_sentence(text)
                 and may_be_label(label, self.reading)
                 and not self._as_label(label)
+                and mark not in label
                 and not (mark == "是" and label == one)
             ):
                 self._add_unknown(label, text)
@@ -130,7 +131,7 @@ class Sides:
             return False
         rest = (
             part
-            if not text or (is_denied(text) and not self.reading.in_sentence(text) and not self.reading.is_nothing(text))
+            if len(text) < 2 or (is_denied(text) and not self.reading.in_sentence(text) and not self.reading.is_nothing(text))
             else part.replace(text, "", 1)
         )
         if is_denied(rest) and not self._denies_another(rest, label):
