@@ -8,6 +8,7 @@ In: a word, a field's name or a clause. Out: True or False. The words of NOTHING
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from tools.text import fold
@@ -52,11 +53,13 @@ _DENIED = re.compile(
 )
 # What is denied before what is asserted: 不是公司，而是景点; "not a scene but a company".
 _CONTRAST = re.compile(
-    r"(?:并?不是|并非|不(?:属于|应该?(?:是|为|标(?:注)?(?:为|成)))|非)[^，,。；;：:\n]{1,20}[，,]?\s*(?:(?:而|它|其实|实际上?|应该?|应当|要|正确的?)+(?:标[注记]|归类?|划分|分类|视作?|判定?|识别)?(?:是|为|成|属于)|而(?=[^，,。]))"
+    r"(?:并?不是|并非|不(?:属于|应该?(?:是|为|标(?:注)?(?:为|成)))|非)[^，,。；;：:\n]{1,20}[，,]?\s{0,3}(?:(?:而|它|其实|实际上?|应该?|应当|要|正确的?)+(?:标[注记]|归类?|划分|分类|视作?|判定?|识别)?(?:是|为|成|属于)|而(?=[^，,。]))"
     r"|\bis(?: not|n't)(?: an?| the)? [^,.\n]{1,30},? but(?: rather)?(?: an?| the)? |\bis(?: not|n't)(?: an?| the)? [^,.\n]{1,30}[,;] (?:it is|it's|rather)(?: an?| the)? ",
     re.IGNORECASE,
 )
-_RATHER = re.compile(r"[，,(（]?\s*(?:而非|而不是|并非|\brather than\b|\binstead of\b)[^，,。；;：:()（）\n]{1,20}[)）]?(?=[，,。；;\n]|\Z)", re.IGNORECASE)
+_RATHER = re.compile(
+    r"[，,(（]?\s{0,3}(?:而非|而不是|并非|\brather than\b|\binstead of\b)[^，,。；;：:()（）\n]{1,20}[)）]?(?=[，,。；;\n]|\Z)", re.IGNORECASE
+)
 _FLAG = re.compile(
     r"(?:is|are|should|was)[_ ]?\w*|valid|keep|kept|include[ds]?|accept(?:ed)?|confirm(?:ed)?|select(?:ed)?|extract(?:ed)?|correct|real|entity\?|是否.*|有效|保留|采纳|提取|确认|是实体|判断"
 )
@@ -72,7 +75,9 @@ def is_nothing(word: str, sentinels: frozenset[str]) -> bool:
     if not word or not (folded := fold(word)) or folded in sentinels:
         return True
     bare = folded.strip(AROUND)
-    return bare in sentinels or (len(bare) <= 60 and _NOTHING.fullmatch(bare) is not None) or (not bare and len(word) <= 6 and word.strip(". …") != "")
+    return (
+        bare in sentinels or (len(bare) <= 60 and _NOTHING.fullmatch(bare) is not None) or (not bare and len(word) <= 6 and word.strip(". …") != "")
+    )
 
 
 def may_be_nothing(text: str, sentinels: frozenset[str]) -> bool:
@@ -85,7 +90,12 @@ def says_no_entity(words: str, sentinels: frozenset[str], labels: re.Pattern[str
     if len(words) > 300:
         return False
     clauses = [bare for clause in re.split(r"[。！!\n；;，,]|\.(?=\s|\Z)", fold_long(words)) if (bare := clause.strip(AROUND))]
-    if not clauses or _BUT.search(words) or any(":" in clause and not _is_empty(clause, sentinels) for clause in clauses) or (labels and labels.search(words)):
+    if (
+        not clauses
+        or _BUT.search(words)
+        or any(":" in clause and not _is_empty(clause, sentinels) for clause in clauses)
+        or (labels and labels.search(words))
+    ):
         return False
     return any(_is_empty(clause, sentinels) for clause in clauses) and not _REFUSAL.search(words)
 
@@ -104,11 +114,13 @@ def fold_long(words: str) -> str:
     return "\n".join(map(fold, words.splitlines()))
 
 
+@lru_cache(maxsize=4096)
 def is_rejected(name: str) -> bool:
     """Returns whether a field, heading or lead of that name holds what is not asserted: candidates, excluded, 排除, 草稿."""
     return len(name) <= 60 and _REJECTED.search(fold(name)) is not None
 
 
+@lru_cache(maxsize=4096)
 def is_doubted(name: str) -> bool:
     """Returns whether a field of that name holds what is only possible. "Possible entities:" before a list is how models introduce what they assert."""
     return _DOUBTED.search(fold(name)) is not None
@@ -139,11 +151,16 @@ def is_switched_off(name: str, value: Any) -> bool:
     """Returns whether a field says that its entity doesn't count: is_entity: false, 是否实体: 否, rejected: true."""
     if isinstance(value, list | tuple):
         return False
-    name = fold(name)
-    if type(value) is float:
-        return 0 <= value < 0.5 and _SURETY.fullmatch(name) is not None
-    if _FLAG_OFF.fullmatch(name):
+    kind = _flag(name)
+    if kind is _SURETY:
+        return type(value) is float and 0 <= value < 0.5
+    if kind is _FLAG_OFF:
         return not (is_false(value) or value is None or value == "")
-    if _VERDICT.fullmatch(name):
-        return is_false(value) or (isinstance(value, str) and is_rejected(value))
-    return is_false(value) and _FLAG.fullmatch(name) is not None
+    return kind is not None and (is_false(value) or (kind is _VERDICT and isinstance(value, str) and is_rejected(value)))
+
+
+@lru_cache(maxsize=4096)
+def _flag(name: str) -> re.Pattern[str] | None:
+    """Returns the pattern of the kind of flag that a field of that name is; None for any other field."""
+    name = fold(name)
+    return next((kind for kind in (_SURETY, _FLAG_OFF, _VERDICT, _FLAG) if kind.fullmatch(name)), None)

@@ -11,20 +11,11 @@ from typing import NamedTuple
 
 from tools.answers import Pair
 from tools.answers.assertion import is_denied, is_nothing, is_rejected
+from tools.answers.label_names import names_of
 from tools.conf.task import Task
 from tools.text import fold
 
 SEPARATORS = re.compile(r"[、,，;；|]|<br ?/?>|/")
-_REMARK = re.compile(r"([^()]+?)\s*\(([a-z0-9_ \-]+)\)")
-# What may stand behind a label's name: 人名实体, 公司类, 姓名1, name_2, company name.
-_NUMBER = re.compile(r"(?<=.)[\s_#-]*\d{1,3}\Z")
-_TAIL = re.compile(r"(?<=.)(?:[ _-]?(?:entit(?:y|ies)|type|list|names?)|(?:类别|类型|类)?(?:的|命名)?实体|类别|类型|类|列表|名称|名)\Z")
-_PLURALS = (("ies", "y"), ("es", ""), ("s", ""))
-# The characters of labels in traditional script.
-_SIMPLE = str.maketrans(
-    "職稱組織機構書電遊戲劇國際點區醫藥類時間數產業營學團體軍隊車號碼網郵動選運員貨幣錢歷藝術廣標題語聲樂觀節慶歲齡飲療檢徵狀臟實單處質裝備環紀錄專場館醬軟項頻種",
-    "职称组织机构书电游戏剧国际点区医药类时间数产业营学团体军队车号码网邮动选运员货币钱历艺术广标题语声乐观节庆岁龄饮疗检征状脏实单处质装备环纪录专场馆酱软项频种",
-)
 _ENCLOSED = re.compile(r"《[^《》]*》|“[^“”]*”|「[^「」]*」|\"[^\"]*\"|[(（][^()（）]{1,100}[)）]")  # no mark within separates
 _DENIED = re.compile(r"(.{1,100}?)\s*[(（]([^()（）]{1,40})[)）]")  # 长春（排除）
 _JOINS = re.compile(r"(?:and |以及|[和及与])(?=..)")
@@ -51,8 +42,7 @@ class Collected:
     def __init__(self, task: Task, sentence: str | None) -> None:
         self.task = task
         self.sentence = sentence
-        self._longest = max(map(len, task.spellings), default=0) + 40  # characters of a label with a remark behind it
-        self._found: dict[str, tuple[str, str] | None] = {}  # what `_look_up` returned
+        self._look_up = names_of(task).look_up  # (label, rule) of a word that is a label
         self.rules: set[str] = set()
         self.items: list[Pair | Either] = []
         self.silent = False  # the answer says somewhere that there is nothing
@@ -104,7 +94,11 @@ class Collected:
                     joined.append((name, [text], kind))
         pairs = [(label, self._together(texts)) for label, texts, _ in joined if texts]
         words = dict.fromkeys(text for _, text in pairs if is_nothing(text, self.task.sentinels)) if self.rules & {"layout", "lines"} else ()
-        nothing = {word for word in list(words)[:50] if len({one for one, text in pairs if text == word}) > 1 or any(word in text != word for _, text in pairs)}
+        nothing = {
+            word
+            for word in list(words)[:50]
+            if len({one for one, text in pairs if text == word}) > 1 or any(word in text != word for _, text in pairs)
+        }
         self.silent |= bool(nothing)
         return [(label, text) for label, text in pairs if text not in nothing]
 
@@ -135,31 +129,6 @@ class Collected:
     def known(self, word: str) -> bool:
         """Returns whether the task has a label of that name, in any spelling."""
         return self._look_up(word) is not None
-
-    def _look_up(self, word: str) -> tuple[str, str] | None:
-        """Returns (label, rule) of a known label: as it is written, folded, or with more around its name, as `_dressed` tells."""
-        if hit := self.task.spellings.get(word):
-            return hit
-        if word not in self._found:
-            hit = self._dressed(fold(word)) if len(word) <= self._longest else None
-            self._found[word] = (hit[0], "label_spelling") if hit else None
-        return self._found[word]
-
-    def _dressed(self, folded: str) -> tuple[str, str] | None:
-        """Looks up a folded name: with its other name in brackets as in 人名（PER）, as 人名实体, 公司类, name_1 or companies, in traditional script."""
-        spellings = self.task.spellings
-        if hit := spellings.get(folded):
-            return hit
-        if remark := _REMARK.fullmatch(folded):
-            if is_denied(remark[2]):
-                return None
-            hit, inner = spellings.get(remark[1]), spellings.get(remark[2])
-            return hit if hit and (inner is None or inner[0] == hit[0]) else None
-        name = folded.translate(_SIMPLE)
-        single = _NUMBER.sub("", name)
-        names = [name, single, _TAIL.sub("", single)]
-        names += [word.removesuffix(ending) + end for word in names if word.isascii() for ending, end in _PLURALS if word.endswith(ending)]
-        return next((spellings[one] for one in names if one in spellings), None)
 
     def is_tag(self, word: str) -> bool:
         """Returns whether a word is a label that the task knows, or a BIO tag with one."""
@@ -200,7 +169,9 @@ class Collected:
             self.silent = True
             self.rules.add("nothing")
             return
-        if not hit and is_rejected(_BRACKET.split(label)[0]) or ((denied := _DENIED.fullmatch(text)) and is_denied(denied[2]) and self.in_sentence(denied[1])):
+        if (not hit and is_rejected(_BRACKET.split(label)[0])) or (
+            (denied := _DENIED.fullmatch(text)) and is_denied(denied[2]) and self.in_sentence(denied[1])
+        ):
             self.rules.add("rejected")
             return
         if hit and hit[1]:

@@ -41,7 +41,9 @@ _TURN = re.compile(
     r"^[ \t#*]*(?:(?:user|human|assistant|用户|助手)[ \t*]*(?:[:：]|$)|#{2,}\s*(?:instruction|input|human|user|指令|输入|问题)\b|<(?:输入|句子|input|sentence)[^<>/\n]{0,12}>[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
-_ASKED = re.compile(r"^[ \t#*<]*(?:输入|句子|文本|问题|input|sentence|question|text)(?:文本|句子| text)?[ \t*]*(?:[:：>]|$)", re.IGNORECASE | re.MULTILINE)
+_ASKED = re.compile(
+    r"^[ \t#*<]*(?:输入|句子|文本|问题|input|sentence|question|text)(?:文本|句子| text)?[ \t*]*(?:[:：>]|$)", re.IGNORECASE | re.MULTILINE
+)
 _ANSWERED = re.compile(r"^[ \t#*<]*(?:输出|答案|回答|结果|output|answer|response)[ \t*]*(?:[:：>]|$)", re.IGNORECASE | re.MULTILINE)
 # What an answer doesn't say, but the prompt that it repeats.
 _PROMPT = re.compile(r"请|要求|格式|指令|任务[:：]|你是|\b(?:instructions?|format|you are|extract all|task)\b", re.IGNORECASE)

@@ -26,7 +26,9 @@ _SENTENCE = re.compile(r"(?<=[。！])(?=[^”』」》）)\s])(?![^《》]{0,10
 _PUNCTUATED = re.compile(r"[，。！？；、,]")
 _CROSSES, _TICKS = frozenset("✗✘❌✖"), str.maketrans("", "", "✓✔✅☑√")
 _TUPLE = re.compile(r"[(（]([^()（）,，\n]{1,80})[,，]([^()（）,，\n]{1,80})[)）]")
-_BETWEEN = re.compile(r"[,，;；、]| and (?=the )|(?<=[)）])\s*(?:and |以及|[和及与])|\s+(?=[①-⑳])|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])")
+_BETWEEN = re.compile(
+    r"[,，;；、]| and (?=the )|(?<=[)）])\s*(?:and |以及|[和及与])|\s+(?=[①-⑳])|(?<=[^\s|])\s*\|\s*|(?<!\s)\s++(?=[^\s:：,，()（）《“\"]{1,12}[:：])"
+)
 _COMMA = re.compile(r"[，,]")
 _HEAD = re.compile("[（(:：]|不|并非|未|是|看|应|可能")
 _FIELD_NUMBER = re.compile(r"[\s_#]*[\d一二三四五六七八九十]{1,3}\Z")

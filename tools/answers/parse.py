@@ -52,10 +52,15 @@ WORD = re.compile(r"\w")
 _TEMPLATES = frozenset(
     ("...", "…", "……", "string", "str", "entity text", "entity name", "text", "xxx", "xx", "实体名称", "实体文本", "具体文本")
 )  # strings of an example
-_STRUCK = re.compile(r"(?<!~)~~(?!~)[^~\n]{1,300}~~(?!~)|<(del|strike)>[^<>\n]{1,300}</\1>|(?<!\A)<s>[^<>\n]{1,300}</s>|<s>[^<>\n]{1,300}</s>(?!\s*\Z)")
+_STRUCK = re.compile(
+    r"(?<!~)~~(?!~)[^~\n]{1,300}~~(?!~)|<(del|strike)>[^<>\n]{1,300}</\1>|(?<!\A)<s>[^<>\n]{1,300}</s>|<s>[^<>\n]{1,300}</s>(?!\s*\Z)"
+)
 # Entity(text="张三", label="name"), dict(name=["张三"]): a call whose arguments are named.
 # A program's statements.
-_CODE = re.compile(r"^[ \t]*(?:import \w|from \w[\w.]* import |def \w+\(|class \w+[(:]|for [\w, ]+ in .{1,80}:[ \t]*$|if .{1,80}:[ \t]*$|function \w*\(|const \w+ = require|print\()", re.MULTILINE)
+_CODE = re.compile(
+    r"^[ \t]*(?:import \w|from \w[\w.]* import |def \w+\(|class \w+(?:\(.{0,80}\))?:[ \t]*$|for [\w, ]+ in .{1,80}:[ \t]*$|if .{1,80}:[ \t]*$|function \w*\(|const \w+ = require|print\()",
+    re.MULTILINE,
+)
 _DELIMITER = re.compile(r"<\|[^\w|<>]?\|?>")  # LightRAG's and GraphRAG's, between cells
 _BREAK = re.compile(r"<br ?/?>(?=[^<>|\n]{1,20}[:：])|(?<=\S)<br ?/?><br ?/?>")  # before another label
 _IF = re.compile(r"(?:如果|假如|假设|倘若|\bif )[^。\n]{0,40}\Z", re.IGNORECASE)  # a value behind it is no answer

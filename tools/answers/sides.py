@@ -17,10 +17,10 @@ LONGEST_LABEL = 16  # characters of a label that the task hasn't
 _MARKS = "①②③④⑤⑥⑦⑧⑨⑩ \t\r\"'“”‘’「」『』`*_。.!！?？<>【】[]{}｛｝，,；;"
 _COLON = re.compile("[:：]")
 _COMMA = re.compile("[，,；;]")
-_STRONG = ("：", ":", "->", "→", "=>", "——", "—", "–", " - ", "=", "\t", "|", "是", "为", "属于", "有", "包括", "包含", " is an ", " is a ", " is ", " are ")
+_PROSE = ("是", "为", "有", "包括", "包含", " is an ", " is a ", " is ", " are ")
+_STRONG = ("：", ":", "->", "→", "=>", "——", "—", "–", " - ", "=", "\t", "|", "属于", *_PROSE)
 _WEAK = ("-", " ", "/")  # these stand within names too
 _UNKNOWN_MARKS = ("：", ":", "->", "→", "——", " - ", "（", "(", "\t", "是")  # not within names
-_PROSE = ("是", "为", "有", "包括", "包含", " is an ", " is a ", " is ", " are ")
 _AND = re.compile(r"(?<=..)(?:和|以及|及|与| and )(?=..)")
 LONGEST_AROUND = 60  # characters of a label with words around it
 _TWO_NAMES = re.compile(r"(?:\w\w和\w\w|\w{3}和\w{3})")
@@ -115,7 +115,13 @@ class Sides:
                 string = self.reading.string(_behind_colon(text))
             if text != left and not self.reading.may_stand(string):
                 continue  # 公司（而非水果）
-            if name and string and not (is_denied(label) and not self._denies_another(label, name)) and not self._label(string) and not self._has_brackets(left):
+            if (
+                name
+                and string
+                and not (is_denied(label) and not self._denies_another(label, name))
+                and not self._label(string)
+                and not self._has_brackets(left)
+            ):
                 return string, name, False
         return None
 
@@ -169,7 +175,7 @@ class Sides:
         word = bare(words)
         if self._label(word):
             return word
-        if len(word) > LONGEST_AROUND:
+        if len(word) > LONGEST_AROUND or _COLON.search(word):
             return ""
         plain = bare(_REMARK.sub("", word))
         for name in (
