@@ -175,11 +175,11 @@ class Task(_Strict):
         default=list,
         shown_default=("empty", "空"),
     )
-    offsets: Literal["code-points", "utf-16", "crlf-as-one", "utf-16-crlf-as-one", "inclusive"] | None = _key(
+    offsets: Literal["code-points", "utf-16", "crlf-as-one", "utf-16-crlf-as-one", "inclusive", "from-one", "from-one-inclusive"] | None = _key(
         "what the raw file's offsets count, where it has no strings to tell: `code-points`, `utf-16` units (JavaScript), code points with `crlf-as-one`,"
-        " both (`utf-16-crlf-as-one`), or code points with `inclusive` ends. Without it the format's own, and `make data` stops where the file speaks against that",
+        " both (`utf-16-crlf-as-one`), code points with `inclusive` ends, or from 1 on (`from-one`, `from-one-inclusive`). Without it the format's own, and `make data` stops where the file speaks against that",
         "原始文件只有偏移、没有字符串时，偏移按什么计：`code-points`（码点）、`utf-16`（JavaScript 的单位）、`crlf-as-one`（CR+LF 算一个）、"
-        "`utf-16-crlf-as-one`（两者兼有）、`inclusive`（末尾含在内）。"
+        "`utf-16-crlf-as-one`（两者兼有）、`inclusive`（末尾含在内）、`from-one`、`from-one-inclusive`（从 1 数起）。"
         "不写就按格式自己的规定；文件显然不是这样时，`make data` 会停下来问",
         default=None,
     )

@@ -25,7 +25,7 @@ from tools.conf.task import DATASET, Task
 from tools.data.excerpts import Excerpts
 from tools.data.faults import errors
 from tools.data.offsets.evidence import Evidence
-from tools.data.raw.row import BadRow, RawRow, Reader, place_of
+from tools.data.raw.row import TURNED_DOWN, BadRow, RawRow, Reader, place_of
 from tools.data.repeats import annotation, digest
 from tools.data.sources import Source, command, in_turn, keep_raw, of_kind, sources_of, split_of
 from tools.data.stamp import INFO, left_over, stamp
@@ -53,7 +53,7 @@ def _convert_and_show(task: Task, out: Path) -> int:
     splits = convert(task, out)
     for split in splits:
         print(f"{split} → {split.alpaca}")
-        if split.refused or split.repeated:
+        if split.refused or split.repeated or split.turned_down:
             print(f"  rows left out, with reasons: {split.skipped}")
     for gone, paths in left_over(task, out).items():
         print(
@@ -69,7 +69,7 @@ class SplitWriter:
 
     def __init__(self, task: Task, name: str, line: Callable[[Example], str], new: Transaction, out: Path, excerpts: Excerpts) -> None:
         self.task, self.name, self.excerpts = task, name, excerpts
-        self.rows = self.pairs = self.empty = self.repairs = self.refused = self.repeated = 0
+        self.rows = self.pairs = self.empty = self.repairs = self.refused = self.repeated = self.turned_down = 0
         self.examples = task.examples(name, out)
         self.alpaca = out / "alpaca" / alpaca_name(task, name)
         self.skipped = out / "examples" / f"{task.name}_{name}.skipped.jsonl"
@@ -109,7 +109,12 @@ class SplitWriter:
         parts = [f"{self.task.name} {self.name}: {self.rows:,} rows"]
         if self.task.kind == "ner":
             parts += [f"{self.pairs:,} unique (label, string) pairs", f"{self.empty:,} rows without an entity"]
-        counts = {"tags repaired": self.repairs, "repeated texts left out": self.repeated, "bad rows skipped": self.refused}
+        counts = {
+            "tags repaired": self.repairs,
+            "repeated texts left out": self.repeated,
+            "taken out by their annotator": self.turned_down,
+            "bad rows skipped": self.refused,
+        }
         return ", ".join([*parts, *(f"{count:,} {what}" for what, count in counts.items() if count)])
 
 
@@ -179,8 +184,11 @@ def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str
             if reason := row_problem(row, task):
                 row = BadRow(row.line, reason, item=row.item)
         if isinstance(row, BadRow):
-            writers[name].refused += 1
             writers[name].leave_out(source.path, row, row.reason)
+            if row.kind == TURNED_DOWN:
+                writers[name].turned_down += 1
+                continue
+            writers[name].refused += 1
             if len(bad) < SHOWN:
                 bad.append(f"{place_of(source.path, row.line, row.item)}: {row.reason}")
             continue

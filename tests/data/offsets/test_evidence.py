@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.offsets.evidence import Evidence, Verdict, weigh
-from tools.data.offsets.units import BOTH, CRLF, INCLUSIVE, OWN, UTF16
+from tools.data.offsets.evidence import Evidence, weigh
+from tools.data.offsets.units import BOTH, CRLF, FROM_ONE, FROM_ONE_INCLUSIVE, INCLUSIVE, OWN, UTF16
+from tools.data.offsets.verdict import Verdict
 from tools.data.raw.row import RawRow, Reading
 from tools.data.readers.doccano import read_doccano
 from tools.example import Entity
@@ -44,7 +45,9 @@ def verdict(kind: str, reading: str, rows: int, seed: int, share: float = 0.4) -
 
 @pytest.mark.parametrize("kind", BREAKS)
 def test_a_file_in_code_points_is_never_read_otherwise(kind: str) -> None:
-    assert not any(verdict(kind, OWN, rows, seed).stops for rows in (3, 10, 50) for seed in range(25))
+    found = [verdict(kind, OWN, rows, seed) for rows in (3, 10, 50) for seed in range(25)]
+    assert not any(one.take for one in found)
+    assert sum(one.stops for one in found) <= 2  # a few rows, of which nothing tells
 
 
 @pytest.mark.parametrize(
@@ -112,11 +115,66 @@ def test_where_nothing_tells_the_reading_stands_and_is_doubted() -> None:
     assert "1 spans are others if offsets count UTF-16 units" in found.doubt
 
 
-def test_spans_that_are_cut_in_every_reading_are_doubted() -> None:
+def weighed(*rows: tuple[str, int, int], label: str = "x") -> Verdict:
     evidence = Evidence()
-    for line in range(1, 5):
-        evidence.add(RawRow(line, "见到：林晓，他在", [Entity("x", "：林", 2, 4)], sliced=True))
-    assert "4 of 4 spans are cut in whatever way offsets are read" in evidence.verdict().doubt
+    for line, (text, start, end) in enumerate(rows, 1):
+        evidence.add(RawRow(line, text, [Entity(label, text[start:end], start, end)], sliced=True))
+    return evidence.verdict()
+
+
+CUT, WHOLE = ("见到：林晓，他在", 2, 4), ("见到：林晓，他在", 3, 5)
+
+
+def test_a_file_whose_spans_are_cut_in_every_reading_is_no_file_of_offsets() -> None:
+    found = weighed(*[CUT] * 4)
+    assert (found.stops, found.answers) == (True, [OWN])
+    assert "4 of 4 spans begin or end within a word" in found.sentences[0]
+    assert found.advice(Path("t.yaml")).startswith("Correct the offsets in the file.")
+    assert [message.partition(":")[0] for _, message in found.cases] == ["'：林'", "'：林'"]
+
+
+def test_some_spans_that_are_cut_in_every_reading_are_doubted() -> None:
+    found = weighed(*[CUT] * 4, *[WHOLE] * 30)
+    assert not found.stops
+    assert "4 of 34 spans begin or end within a word" in found.doubt
+
+
+def test_whole_sentences_and_a_space_at_one_edge_are_no_cut_spans() -> None:
+    assert weighed(*[("他来了。我走了。", 0, 4)] * 12) == Verdict()
+    assert weighed(*[("见到 林晓，他在", 2, 5)] * 12).sentences == ()
+
+
+def test_offsets_that_count_from_one_are_asked_about() -> None:
+    found = weighed(*[("据悉，林晓，他在", 4, 6), ("见方舟。", 2, 4)] * 3)
+    assert (found.take, found.answers) == ("", [FROM_ONE, OWN])
+    inside = weighed(*[(f"{surname}晓来到杭州", 1, 2) for surname in "林何方秦赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨"])
+    assert (inside.take, inside.answers) == ("", [FROM_ONE, FROM_ONE_INCLUSIVE, OWN])
+
+
+def test_a_comma_at_a_spans_end_says_nothing_of_an_end_inside_the_span() -> None:
+    assert INCLUSIVE not in weighed(*[("据悉，林晓，他在", 4, 6)] * 6).answers
+
+
+def test_inclusive_ends_are_not_taken_where_other_spans_stay_cut() -> None:
+    found = weighed(*[("Rene\u0301说他来了", 0, 4)] * 12, *[CUT] * 6)
+    assert (found.take, found.answers) == ("", [INCLUSIVE, OWN])
+
+
+def test_a_file_that_mixes_ends_inside_and_outside_is_asked_about() -> None:
+    found = weighed(*[(f"见{name}来了", 1, 3 - outside) for name in ("林晓", "何远", "方舟") for outside in range(2)])
+    assert (found.take, found.answers) == ("", [INCLUSIVE, OWN])
+    assert "3 strings are annotated with and without" in found.sentences[0]
+
+
+def test_spans_of_one_character_that_touch_are_doubted() -> None:
+    evidence = Evidence()
+    evidence.add(RawRow(1, "见林晓了", [Entity("x", "林", 1, 2), Entity("x", "晓", 2, 3)], sliced=True))
+    assert "1 of 2 spans begin where another of their label ends" in evidence.verdict().doubt
+
+
+def test_a_file_in_which_nothing_tells_of_many_spans_is_asked_about() -> None:
+    found = weighed(*[(f"😀我和{name}去玩", 3, 5) for name in ("林晓", "何远", "方舟")])
+    assert (found.take, found.answers) == ("", [UTF16, OWN])
 
 
 def test_rows_with_strings_of_their_own_say_nothing() -> None:

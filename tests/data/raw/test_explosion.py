@@ -26,11 +26,11 @@ def test_a_pair_and_an_accepted_choice_become_an_object_and_everything_else_stay
 @pytest.mark.parametrize(
     ("value", "kind", "reason"),
     [
-        ({"text": "好看", "label": "影评", "answer": "reject"}, ["unannotated"], "didn't accept"),
-        ({"text": "好看", "spans": [], "answer": "ignore"}, ["unannotated"], "didn't accept"),
+        ({"text": "好看", "label": "影评", "answer": "reject"}, ["turned-down"], "took the row out"),
+        ({"text": "好看", "spans": [], "answer": "ignore"}, ["turned-down"], "took the row out"),
         ({"text": "好看", "accept": [], "answer": "accept"}, ["unannotated"], "no class in 'accept'"),
-        ({"text": "好看", "accept": ["影评", "体育"], "answer": "accept"}, [], "several classes in 'accept'"),
-        (["好看", {"cats": {"影评": 0.9, "体育": 0.6}}], [], "several classes in 'cats'"),
+        ({"text": "好看", "accept": ["影评", "体育"], "answer": "accept"}, ["several"], "several classes in 'accept'"),
+        (["好看", {"cats": {"影评": 0.9, "体育": 0.6}}], ["several"], "several classes in 'cats'"),
     ],
 )
 def test_a_row_that_was_turned_down_or_has_several_classes_is_named(value: Any, kind: list[str], reason: str) -> None:

@@ -120,7 +120,7 @@ def test_a_description_of_each_number_is_the_class(tmp_path: Path) -> None:
 
 def test_several_classes_a_row_are_named_and_the_row_refused(tmp_path: Path) -> None:
     ((kind, reason),) = classes(tmp_path / "a.jsonl", Reading(), {"text": "好看", "label": ["电影", "娱乐"]})
-    assert kind == "type"
+    assert kind == "several"
     assert "several" in reason
 
 

@@ -67,7 +67,7 @@ def test_a_span_beyond_the_text_has_no_string_so_that_the_check_finds_it(tmp_pat
         ({"label": []}, "type", "no 'text'"),
         ({"text": "x", "label": [[0, 1, "a"]], "entities": WITH_RELATIONS}, "type", "both 'entities' and 'label'"),
         ({"data": 1, "label": []}, "type", "'data' must be a string, it is 1"),
-        ({"text": "x", "label": ["pos", "neg"]}, "type", "several classes, ['pos', 'neg']: a row of this project has one class"),
+        ({"text": "x", "label": ["pos", "neg"]}, "several", "several classes in 'label', ['pos', 'neg']: a row of this project has one class"),
         ({"text": "x", "label": '[[0, 1, "a"]]'}, "type", "a list in a string, no class"),
         ({"text": "x", "label": [7]}, "type", "'label' must be"),
         ({"text": "x", "label": {}}, "type", "'label' must be"),

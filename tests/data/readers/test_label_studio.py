@@ -124,8 +124,8 @@ def test_offsets_in_utf16_units_are_converted_where_only_they_fit(
         ({"data": {"text": "x"}}, "unannotated", "no annotation"),
         ({"data": {"text": "x"}, "annotations": []}, "unannotated", "no annotation"),
         ({"data": {"text": "x"}, "annotations": None, "predictions": TASK["annotations"]}, "named", "no annotation"),
-        ({"data": {"text": "x"}, "annotations": [{"was_cancelled": True, "result": []}]}, "unannotated", "1 cancelled"),
-        ({"text": "x", "id": 1}, "unannotated", "no annotation"),
+        ({"data": {"text": "x"}, "annotations": [{"was_cancelled": True, "result": []}]}, "turned-down", "1 cancelled"),
+        ({"text": "x", "id": 1}, "type", "no annotation"),
         ({"annotations": []}, "type", "no 'data' object"),
         ({"data": {"text": "x"}, "annotations": 1}, "type", "'annotations' must be a list of objects"),
         ({"data": {"text": "x"}, "annotations": [{}]}, "type", "no 'result'"),
@@ -133,8 +133,8 @@ def test_offsets_in_utf16_units_are_converted_where_only_they_fit(
         ({"data": {"a": "x", "b": "y"}, "annotations": [{"result": []}]}, "named", "the text isn't clear"),
         ({"data": {"n": 1}, "annotations": [{"result": []}]}, "type", "the text isn't clear"),
         (task(["x"]), "type", "the text isn't clear"),
-        (task("x", choices("a", "b")), "named", "one choice is needed, the task has 2"),
-        (task("x", choices("a"), choices("b")), "named", "one choice is needed, the task has 2"),
+        (task("x", choices("a", "b")), "several", "one choice is needed, the task has 2"),
+        (task("x", choices("a"), choices("b")), "several", "one choice is needed, the task has 2"),
         (task("x", {"type": "labels"}), "type", "no 'value' object"),
         (task("x", {"type": "labels", "value": {"start": 0, "end": 1, "text": "x"}}), "type", "no 'labels'"),
         (task("x", {"type": "labels", "value": {"start": "0", "end": 1, "labels": ["a"]}}), "type", "'start' must be a whole number"),
@@ -388,8 +388,11 @@ def test_regions_of_other_data_are_named(tmp_path: Path) -> None:
 def test_other_results_beside_entities_are_passed_over_and_said(tmp_path: Path) -> None:
     rating = {"type": "rating", "from_name": "stars", "value": {"rating": 4}}
     rows, reading = spoken(tmp_path, [told(1, of(1, LONG, rating, {"type": "relation", "from_id": "a", "to_id": "b"})), told(2, of(1, rating))])
-    assert strings_of(rows) == [["北京大学"], ["the annotation has results of type 'rating' only; 'labels' and 'choices' are read."]]
-    assert [*reading.applied] == ["results that are neither the text's entities nor its class were passed over: 'rating', 'relation'"]
+    assert strings_of(rows) == [["北京大学"], []]
+    (alone,), _ = spoken(tmp_path, [told(2, of(1, rating))])
+    assert isinstance(alone, BadRow)
+    assert "results of type 'rating' only" in alone.reason
+    assert "results that are neither the text's entities nor its class were passed over: 'rating', 'relation'" in reading.applied
 
 
 def test_strings_that_the_export_lacks_are_taken_from_the_text_and_marked(tmp_path: Path) -> None:

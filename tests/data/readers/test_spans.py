@@ -146,10 +146,10 @@ def test_the_tasks_fields_and_numbers_name_what_has_another_name(tmp_path: Path)
 
 
 @pytest.mark.parametrize("answer", ["reject", "ignore"])
-def test_rows_that_prodigys_annotator_turned_down_have_no_annotation(tmp_path: Path, answer: str) -> None:
+def test_rows_that_prodigys_annotator_turned_down_are_told_from_others(tmp_path: Path, answer: str) -> None:
     first, second = read(tmp_path / "a.jsonl", {**SHAPES["Prodigy"], "answer": answer}, {"text": "无", "answer": "accept"})
     assert isinstance(first, BadRow)
-    assert (first.kind, f"its 'answer' is '{answer}'" in first.reason) == ("unannotated", True)
+    assert (first.kind, f"its 'answer' is '{answer}'" in first.reason) == ("turned-down", True)
     assert second == RawRow(2, "无", [])
 
 

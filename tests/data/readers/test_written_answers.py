@@ -64,6 +64,8 @@ def test_a_number_is_no_bullet() -> None:
 
 def test_a_separator_within_a_string_of_the_text_is_not_one() -> None:
     assert read_written("项目：一、二期工程", "本合同为一、二期工程").pairs == [("项目", "一、二期工程")]
+    assert read_written("机构：东湖大学、南山医院", "他与东湖大学、南山医院合作").pairs == [("机构", "东湖大学"), ("机构", "南山医院")]
+    assert read_written("机构：Kite, Inc.", "他在Kite, Inc.工作").pairs == [("机构", "Kite, Inc.")]
     assert read_written("时间：上午8，12:30", "上午8到12:30").pairs == [("时间", "上午8"), ("时间", "12:30")]
 
 

@@ -12,7 +12,8 @@ from tests.conftest import real
 from tests.data.scaffold.conftest import BIO, BMES, CANONICAL, CCFBDCI, CLUENER, OFFSETS, SPANS, STUDIO, TEXT, different, everything, lines, made
 from tools.conf.task import find_task
 from tools.data.convert import convert
-from tools.data.offsets.evidence import Evidence, Verdict
+from tools.data.offsets.evidence import Evidence
+from tools.data.offsets.verdict import Verdict
 from tools.data.readers import READERS
 from tools.data.scaffold.raw_files import guess
 from tools.data.scaffold.trials import FORMS, heads, read

@@ -21,7 +21,8 @@ from tools.data.doctor.row_faults import faults
 from tools.data.doctor.split_faults import Splits, label_faults, left_over_faults, repeat_faults
 from tools.data.doctor.survey import Survey
 from tools.data.excerpts import Excerpts
-from tools.data.offsets.evidence import Evidence, Verdict
+from tools.data.offsets.evidence import Evidence
+from tools.data.offsets.verdict import Verdict
 from tools.data.raw.encodings import encoding_of, write_as_utf8
 from tools.data.raw.row import BadRow, RawRow, Reader, Reading
 from tools.data.readers import DECODING

@@ -20,7 +20,7 @@ ERROR, WARNING, NOTE = "error", "warning", "note"
 COLOURS = {ERROR: "red", WARNING: "yellow", NOTE: "cyan"}
 EXAMPLES = 5
 # Faults that stay in a mended copy.
-BY_HAND = {"prompt", "cutoff", "positions", "no-rows", "truncated", "unshown-option", "left-over-leak"}
+BY_HAND = {"prompt", "named", "cutoff", "positions", "no-rows", "truncated", "unshown-option", "left-over-leak"}
 
 
 class Place(NamedTuple):
@@ -58,6 +58,11 @@ _ERRORS = {
     "encoding": ("rows that are not UTF-8", "Bytes are damaged, or the file mixes encodings. --fix leaves these rows out."),
     "json": ("rows of unreadable JSON", "Conversion refuses them. --fix leaves them out."),
     "type": ("rows with a missing field or a wrong type", "The task's `reader` may be the wrong one for this file. --fix leaves these rows out."),
+    "named": (
+        "files of another form than the task says",
+        "The reason says what to do. A key that it names, such as fields.text, stands in the task file: fields: {text: …}.",
+    ),
+    "several": ("rows with several classes", "A row of this project has one class. --fix leaves these rows out, and no score speaks for them then."),
     "truncated": ("files that end in the middle of a row", "The file is incomplete: get it again. The rows before the cut are read."),
     "unannotated": ("rows without annotation", "They teach nothing; a row without an entity has an empty list instead. --fix leaves them out."),
     "wrong-kind": ("rows of the other kind of task", "Classes in a task of kind ner, or entities in one of kind classification."),
@@ -123,6 +128,7 @@ _NOTES = {
         "strings that stand in their text more often than they are annotated",
         "The answer holds each string once, so it doesn't change.",
     ),
+    "turned-down": ("rows that their annotator took out", "Conversion leaves them out, and lists them."),
     "no-entity": ("rows without an entity", "They teach the model to answer []. Many of them make it answer [] too often."),
     "zero-width": ("rows with invisible characters", "Zero-width spaces and joiners, direction marks and U+FEFF inside a text count as characters."),
 }

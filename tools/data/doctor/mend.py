@@ -27,8 +27,8 @@ from tools.data.doctor.diagnosis import Diagnosis, OpenSource, raw_paths
 from tools.data.doctor.row_faults import CONTROL
 from tools.data.doctor.survey import OffsetReading, Survey, agrees
 from tools.data.faults import errors, is_empty
-from tools.data.offsets.evidence import Verdict
 from tools.data.offsets.units import OWN, read_as
+from tools.data.offsets.verdict import Verdict
 from tools.data.raw.fields import slice_of
 from tools.data.raw.row import LONE_SURROGATE, BadRow, RawRow, Reader
 from tools.data.repeats import Repeats
@@ -159,7 +159,9 @@ class MendedCopy:
 
 
 def _read_again(row: RawRow, verdict: Verdict) -> tuple[RawRow | BadRow, int]:
-    """Returns a row read as the file speaks for, and how many entities that changes; a BadRow where the file speaks for several readings, and they differ in the row."""
+    """Returns a row read as the file speaks for, and how many entities that changes; a BadRow where it speaks for several readings, and they differ in the row, or for none."""
+    if not verdict.readings and row.entities:
+        return BadRow(row.line, f"its offsets aren't clear: {verdict.sentences[0]}.", "offsets", row.item), 0
     read = [read_as(row, reading) for reading in verdict.readings]
     if verdict.take:
         again = read[0]

@@ -4,7 +4,8 @@ In: the rows whose reader took their strings from the text (`sliced`). Out: a Ve
 tell. Memory doesn't grow with the rows: counters, and at most KEPT strings of each sort.
 
 A span speaks against a reading in which it is cut (`is_cut`) where it is whole in another. Of two readings in which it is whole, the likelier one is that whose
-string is annotated elsewhere too, where all readings agree. A reading is taken only where the evidence is one-sided.
+string is annotated elsewhere too, where all units agree. What stands beside the spans (margins.py) speaks for all of them. A reading is taken only where the
+evidence is one-sided; offsets from 1 are always asked about, and so is a file whose spans are cut in every reading.
 
     ./ner data conf/task/mine.yaml offsets=utf-16
 """
@@ -15,54 +16,39 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
-from typing import NamedTuple
 
-from tools.data.offsets.successors import Successors
-from tools.data.offsets.units import INCLUSIVE, MEANING, OWN, UNITS, Case, Pair, Span, case_of, is_cut, is_plain, span_of
+from tools.data.offsets.margins import Margins, Side
+from tools.data.offsets.units import (
+    FROM_ONE,
+    FROM_ONE_INCLUSIVE,
+    INCLUSIVE,
+    MEANING,
+    NO_FIRST,
+    NO_LAST,
+    OWN,
+    SHIFTS,
+    UNITS,
+    Case,
+    Pair,
+    Span,
+    case_of,
+    is_cut,
+    is_plain,
+    is_sentence,
+    span_of,
+)
+from tools.data.offsets.verdict import Verdict
 from tools.data.raw.row import RawRow, Reader, Reading
+from tools.text import one_line, quoted
 
-# For inclusive ends; where they are meant, hardly a span speaks against them, and where they aren't, a hundred for each that speaks for them.
-TIMES_AT_ENDS = 4
 KEPT = 50_000
 EXAMPLES = 2
 RARELY = 50  # spans that are right as they are for each one that may be wrong
+MANY = 10  # spans
 FEWEST, TIMES = 3, 10  # a reading is taken if so many spans speak for it, and so many times as many as against it
-
-
-class Verdict(NamedTuple):
-    """What a file says about its offsets: `take` is the reading that it speaks for one-sidedly, `readings` are those that it speaks for at all.
-
-    Where it speaks for several, or not clearly, `take` is empty and the user has to choose; without `readings`, the reading in force stands. `sentences` are the
-    reasons, `cases` spans with their strings in both readings, as a message shows them; `doubt` is a sentence on offsets that stand.
-    """
-
-    take: str = ""
-    readings: tuple[str, ...] = ()
-    sentences: tuple[str, ...] = ()
-    cases: tuple[tuple[Case, str], ...] = ()
-    doubt: str = ""
-
-    @property
-    def stops(self) -> bool:
-        """Whether the file speaks against the reading in force, so that nothing may be made of it before the task says `offsets`."""
-        return bool(self.readings)
-
-    @property
-    def answers(self) -> list[str]:
-        """The values of a task's `offsets` to choose from: the one that the file speaks for, or all that it leaves open."""
-        return [self.take] if self.take else [*self.readings, OWN]
-
-    def lines(self, path: Path) -> list[str]:
-        """Returns the reasons and the cases, one a line."""
-        return [
-            *(f"{path}: {sentence}" for sentence in self.sentences),
-            *(f"  {case.item or f'line {case.line}'}: {message}" for case, message in self.cases),
-        ]
-
-    def advice(self, task: Path) -> str:
-        """Returns how to answer, as a sentence; `task` is the task file."""
-        written, words = (" or ".join(f"offsets{sign}{answer}" for answer in self.answers) for sign in (": ", "="))
-        return f"Write {written} in {task}, or lay it over this once: {words} (make: ARGS=offsets={self.answers[0]})"
+TIMES_AT_ENDS = 4  # for inclusive ends; where they aren't meant, a hundred spans speak against them for each that speaks for them
+LIKELY = 3
+SETTLED = 200  # so many against each shift, and hardly one for it: no longer looked for
 
 
 @dataclass(slots=True)
@@ -81,22 +67,93 @@ class Evidence:
         self._for: Counter[Pair] = Counter()
         self._differ: Counter[Pair] = Counter()
         self._cases: dict[Pair, list[Case]] = {}
-        self._known: set[str] = set()  # strings on which all readings agree
+        self._known: set[str] = set()  # strings on which all units agree
         self._open: dict[tuple[Pair, Pair], _Open] = {}
-        self._ends = Successors()
+        self._margins = Margins()
+        self._broken: list[Case] = []
+        self._cut: Counter[str] = Counter()  # spans at odd places, by the shift that leaves them cut
+        self._weighed = self._leading = self._trailing = self._touching = 0
+        self._settled = False
 
     def add(self, row: RawRow) -> None:
         """Weighs a row's entities. A row that has strings of its own says nothing."""
         if not row.sliced or not row.entities:
             return
         text, plain = row.text, is_plain(row.text)
+        if len(row.entities) > 1 and self.spans < KEPT:
+            ends = {(entity.end, entity.label) for entity in row.entities}
+            self._touching += sum((entity.start, entity.label) in ends for entity in row.entities)
         for entity in row.entities:
             start, end = entity.start, entity.end
             self.spans += 1
             if plain or len({span_of(text, start, end, reading) for reading in UNITS}) == 1:
                 self._agreed(row, start, end)
             else:
-                self._compare(row, start, end)
+                self._compare(row, {reading: span_of(text, start, end, reading) for reading in UNITS})
+
+    def _agreed(self, row: RawRow, start: int, end: int) -> None:
+        """Weighs a span that is the same in all units: whether it is one off."""
+        text = row.text
+        if start >= 0 and end - start > 1 and len(self._known) < KEPT:
+            self._known.add(text[start:end])
+        if self._settled:
+            return
+        self._weighed += 1
+        spans = {reading: span_of(text, start, end, reading) for reading in SHIFTS}
+        if (own := spans[OWN]) and start < end:
+            if not _is_nested(row, start, end):
+                self._margins.add(row, start, end)
+            self._leading += text[start].isspace()
+            self._trailing += text[end - 1].isspace()
+        cut = {reading: is_cut(text, span) for reading, span in spans.items()}
+        if not any(cut.values()):
+            return
+        if own and start < end:  # what is added to a span doesn't mend the edge that is inside then
+            cut[INCLUSIVE] |= text[end - 1] in NO_LAST
+            cut[FROM_ONE_INCLUSIVE] |= text[start] in NO_FIRST
+        if own and cut[OWN] and text[start:end].strip():  # a space at an edge is another fault, which the doctor counts
+            cut[OWN] = is_cut(text, _trimmed(text, start, end))
+        if cut[OWN] and not is_sentence(text, own):
+            self._cut.update(reading for reading in SHIFTS if cut[reading])
+            if len(self._broken) < EXAMPLES:
+                self._broken.append(case_of(row, None, own or (0, 0)))
+        self._vote(row, spans, cut)
+        self._settled = all(self._for[OWN, other] > SETTLED + TIMES * self._for[other, OWN] for other in SHIFTS if other != OWN)
+
+    def _compare(self, row: RawRow, spans: dict[str, Span | None]) -> None:
+        """Weighs a span that isn't the same in all units."""
+        cut = {span: is_cut(row.text, span) for span in set(spans.values())}
+        self._vote(row, spans, {reading: cut[span] for reading, span in spans.items()})
+        for better, worse in permutations(UNITS, 2):
+            one, other = spans[better], spans[worse]
+            if one != other:
+                self._differ[better, worse] += 1
+                if one and other and not cut[one] and not cut[other]:
+                    self._leave_open((better, worse), row, one, other)
+
+    def _vote(self, row: RawRow, spans: dict[str, Span | None], cut: dict[str, bool]) -> None:
+        """Counts a span for each reading in which it is whole, against those in which it is cut."""
+        for better, worse in permutations(spans, 2):
+            if cut[worse] and not cut[better]:
+                self._for[better, worse] += 1
+                cases = self._cases.setdefault((better, worse), [])
+                if len(cases) < EXAMPLES:
+                    cases.append(case_of(row, spans[better], spans[worse]))
+
+    def _leave_open(self, pair: Pair, row: RawRow, one: Span, other: Span) -> None:
+        strings = row.text[slice(*one)], row.text[slice(*other)]
+        if found := self._open.get((pair, strings)):
+            found.times += 1
+        elif len(self._open) < KEPT:
+            self._open[pair, strings] = _Open(1, case_of(row, one, other))
+
+    def _of_strings(self) -> dict[Pair, list[_Open]]:
+        """Returns the spans whose string is annotated where all units agree, while the other reading makes another string of them."""
+        spoken: dict[Pair, list[_Open]] = {}
+        for (pair, (one, other)), found in self._open.items():
+            if one in self._known and other not in self._known:
+                spoken.setdefault(pair, []).append(found)
+        return spoken
 
     def verdict(self) -> Verdict:
         """Returns what the whole file says."""
@@ -109,55 +166,57 @@ class Evidence:
             others = [other for other in rivals if other != reading]
             if _clear(votes, reading, OWN) and not any(_stands_against(votes, other, reading) for other in others):
                 return self._verdict(votes, reading)
-        against = [reading for reading in rivals if votes[reading, OWN] and votes[reading, OWN] * 3 > votes[OWN, reading]]
+        against = [reading for reading in rivals if votes[reading, OWN] and votes[reading, OWN] * LIKELY > votes[OWN, reading]]
         if against:
             return self._verdict(votes, *against)._replace(take="")
-        inclusive, exclusive = self._ends.votes()
-        if inclusive >= FEWEST and inclusive >= TIMES_AT_ENDS * exclusive:
-            return self._verdict(Counter({(INCLUSIVE, OWN): inclusive, (OWN, INCLUSIVE): exclusive}), INCLUSIVE)
-        return Verdict(doubt=self._doubt(votes, rivals, inclusive, exclusive))
+        return self._untold(votes, rivals) or self._shifted(votes) or Verdict(doubt=self._doubt(votes, rivals))
 
-    def _agreed(self, row: RawRow, start: int, end: int) -> None:
-        text = row.text
-        if start >= 0 and end - start > 1 and len(self._known) < KEPT:
-            self._known.add(text[start:end])
-        if not self._ends.settled and 0 <= start <= end <= len(text) and self._ends.add(row, start, end):
-            self._keep((INCLUSIVE, OWN), row, (start, end + 1), (start, end))
+    def _untold(self, votes: Counter[Pair], rivals: list[str]) -> Verdict | None:
+        """Returns the question where one in a hundred spans, or more, is another one in other units, and nothing in the file tells."""
+        for reading in rivals:
+            differ = self._differ[reading, OWN]
+            if not votes[OWN, reading] and differ >= FEWEST and differ * 100 >= self.spans:
+                told = f"{differ:,} spans are others if offsets count {MEANING[reading]}, and nothing in the file tells; look at them"
+                cases = [found.case for (pair, _), found in self._open.items() if pair == (reading, OWN)][:EXAMPLES]
+                return Verdict("", (reading,), (told,), tuple((case, case.shown(reading)) for case in cases))
+        return None
 
-    def _compare(self, row: RawRow, start: int, end: int) -> None:
-        spans = {reading: span_of(row.text, start, end, reading) for reading in UNITS}
-        cut = {span: is_cut(row.text, span) for span in set(spans.values())}
-        for better, worse in permutations(UNITS, 2):
-            one, other = spans[better], spans[worse]
-            if one == other:
-                continue
-            pair = (better, worse)
-            self._differ[pair] += 1
-            if cut[other] and not cut[one]:
-                self._for[pair] += 1
-                self._keep(pair, row, one, other)
-            elif one and other and not cut[one] and not cut[other]:
-                self._leave_open(pair, row, one, other)
+    def _shifted(self, votes: Counter[Pair]) -> Verdict | None:
+        """Returns what the file says of ends inside the span, and of offsets from 1; None where it speaks for none of them."""
+        cases = self._margins.cases
+        votes[INCLUSIVE, OWN] += len(cases)
+        votes[OWN, INCLUSIVE] += self._margins.free
+        likely = [one for one in SHIFTS if votes[one, OWN] >= FEWEST and votes[one, OWN] >= LIKELY * votes[OWN, one]]
+        likely = [one for one in likely if votes[one, OWN] >= self._cut[one] and not any(_clear(votes, other, one) for other in likely)]
+        if likely == [INCLUSIVE] and votes[INCLUSIVE, OWN] >= max(TIMES_AT_ENDS * votes[OWN, INCLUSIVE], TIMES * self._cut[INCLUSIVE]):
+            return self._verdict(votes, INCLUSIVE)
+        if likely:
+            return self._verdict(votes, *likely)._replace(take="")
+        if pieces := self._in_pieces():
+            return pieces
+        margins = self._margins
+        if margins.before.is_cut:
+            told = f"{self._asked_of(margins.before)} begins at a text's start or behind punctuation, and {margins.before.near:,} do one character behind it, as if offsets were counted from 1"
+            return Verdict("", (FROM_ONE, FROM_ONE_INCLUSIVE), (told,))
+        if margins.behind.is_cut and not margins.free:
+            told = f"{self._asked_of(margins.behind)} ends before punctuation or at a text's end, and {margins.behind.near:,} do one character before it, as if ends were inside the span"
+            return Verdict("", (INCLUSIVE,), (told,))
+        if len(halves := margins.halves) >= FEWEST:
+            told = f"{len(halves):,} strings are annotated with and without the character that always follows, as if the file mixed ends inside and outside the span"
+            return Verdict("", (INCLUSIVE,), (told,), tuple((case, case.shown(INCLUSIVE)) for case in halves[:EXAMPLES]))
+        return None
 
-    def _leave_open(self, pair: Pair, row: RawRow, one: Span, other: Span) -> None:
-        strings = row.text[slice(*one)], row.text[slice(*other)]
-        if found := self._open.get((pair, strings)):
-            found.times += 1
-        elif len(self._open) < KEPT:
-            self._open[pair, strings] = _Open(1, case_of(row, one, other))
+    def _asked_of(self, side: Side) -> str:
+        return f"hardly one of {side.spans:,} spans"
 
-    def _of_strings(self) -> dict[Pair, list[_Open]]:
-        """Returns the spans whose string is annotated where all readings agree, while the other reading makes another string of them."""
-        spoken: dict[Pair, list[_Open]] = {}
-        for (pair, (one, other)), found in self._open.items():
-            if one in self._known and other not in self._known:
-                spoken.setdefault(pair, []).append(found)
-        return spoken
-
-    def _keep(self, pair: Pair, row: RawRow, one: Span | None, other: Span | None) -> None:
-        cases = self._cases.setdefault(pair, [])
-        if len(cases) < EXAMPLES:
-            cases.append(case_of(row, one, other))
+    def _in_pieces(self) -> Verdict | None:
+        """Returns the question about a file of which every fifth span is cut, or as many have spaces at either edge; None for any other."""
+        spaced = min(self._leading, self._trailing)
+        cut = max(self._cut[OWN], spaced)
+        if cut < FEWEST or cut * (5 if cut >= MANY else 2) < self._weighed:
+            return None
+        told = f"{cut:,} of {self._weighed:,} spans begin or end within a word, at punctuation or beyond the text, and no way of counting mends them: the offsets may count in another text or in bytes, or be no start and end"
+        return Verdict(sentences=(told,), cases=tuple((case, one_line(f"{quoted(case.strings[1])}: {case.around}")) for case in self._broken))
 
     def _verdict(self, votes: Counter[Pair], *readings: str) -> Verdict:
         sentences, cases, strings = [], [], self._of_strings()
@@ -165,12 +224,12 @@ class Evidence:
             cut = "spans or strings are" if reading == INCLUSIVE else "spans are"
             now, other = f"{votes[reading, OWN]:,} {cut} cut out wrongly as {OWN} and whole as {reading}", votes[OWN, reading]
             sentences.append(f"{now}, {other:,} the other way round; {reading}: offsets count {MEANING[reading]}")
-            more = self._ends.cases if reading == INCLUSIVE else [opened.case for opened in strings.get((reading, OWN), ())]
+            more = self._margins.cases if reading == INCLUSIVE else [opened.case for opened in strings.get((reading, OWN), ())]
             found = [*self._cases.get((reading, OWN), ()), *more]
             cases += [(case, case.shown(reading)) for case in found[:EXAMPLES]]
         return Verdict(readings[0], (*readings,), (*sentences,), (*cases,))
 
-    def _doubt(self, votes: Counter[Pair], rivals: list[str], inclusive: int, exclusive: int) -> str:
+    def _doubt(self, votes: Counter[Pair], rivals: list[str]) -> str:
         for reading in rivals:
             spoken, kept = votes[reading, OWN], votes[OWN, reading]
             if spoken > 1 and spoken * RARELY >= kept:
@@ -178,15 +237,25 @@ class Evidence:
             if not kept and not spoken:
                 differ = self._differ[reading, OWN]
                 return f"{differ:,} spans are others if offsets count {MEANING[reading]}, and nothing in the file tells; look at them, then write offsets: {OWN} or offsets: {reading}"
-        if self._ends.never_first:
-            return f"hardly one of {self._ends.spans:,} spans begins at a text's start or behind punctuation, as if offsets were counted from 1; if so, take 1 from each in the file"
-        if self._ends.never_free:
-            return f"none of {self._ends.spans:,} spans ends before punctuation or at a text's end, as if ends were inside the span; if so, write offsets: {INCLUSIVE}"
-        if inclusive > exclusive:
-            return f"{inclusive:,} spans or strings look as if ends were inside the span, {exclusive:,} as if they were outside; if so, write offsets: {INCLUSIVE}"
-        if self._ends.broken >= FEWEST and self._ends.broken * 20 >= self._ends.spans:
-            return f"{self._ends.broken:,} of {self._ends.spans:,} spans are cut in whatever way offsets are read: they begin or end within a word or at punctuation"
+        if self._margins.before.is_odd:
+            return f"{self._asked_of(self._margins.before)} begins at a text's start or behind punctuation, as if offsets were counted from 1; if so, write offsets: {FROM_ONE} or offsets: {FROM_ONE_INCLUSIVE}"
+        if self._margins.behind.is_odd and not self._margins.free:
+            return f"{self._asked_of(self._margins.behind)} ends before punctuation or at a text's end, as if ends were inside the span; if so, write offsets: {INCLUSIVE}"
+        if self._touching * 3 > min(self.spans, KEPT):
+            return f"{self._touching:,} of {self.spans:,} spans begin where another of their label ends, as the characters of one entity would"
+        if self._cut[OWN] >= FEWEST and self._cut[OWN] * 20 >= self._weighed:
+            return f"{self._cut[OWN]:,} of {self._weighed:,} spans begin or end within a word, at punctuation or beyond the text, and no way of counting mends them"
         return ""
+
+
+def _is_nested(row: RawRow, start: int, end: int) -> bool:
+    """Returns whether another span of the row begins at the same place: one of two layers."""
+    return len(row.entities) > 1 and any(other.start == start and other.end != end for other in row.entities)
+
+
+def _trimmed(text: str, start: int, end: int) -> Span:
+    string = text[start:end]
+    return start + len(string) - len(string.lstrip()), end - len(string) + len(string.rstrip())
 
 
 def weigh(path: Path, read: Reader, reading: Reading) -> Verdict:

@@ -21,18 +21,22 @@ from tools.text import one_line, quoted
 Span = tuple[int, int]
 Pair = tuple[str, str]  # (the better reading, the worse one), or the strings that they make of a span
 AROUND = 8  # characters
-OWN, UTF16, CRLF, BOTH, INCLUSIVE = "code-points", "utf-16", "crlf-as-one", "utf-16-crlf-as-one", "inclusive"
+OWN, UTF16, CRLF, BOTH = "code-points", "utf-16", "crlf-as-one", "utf-16-crlf-as-one"
+INCLUSIVE, FROM_ONE, FROM_ONE_INCLUSIVE = "inclusive", "from-one", "from-one-inclusive"
 UNITS = (OWN, UTF16, CRLF, BOTH)  # the simplest first
+SHIFTS = {OWN: (0, 0), INCLUSIVE: (0, 1), FROM_ONE: (-1, -1), FROM_ONE_INCLUSIVE: (-1, 0)}  # what is added to start and end
 MEANING = {
     OWN: "code points",
     UTF16: "UTF-16 units, as JavaScript counts (most emoji are two)",
     CRLF: "code points, and CR+LF as one",
     BOTH: "UTF-16 units, and CR+LF as one",
     INCLUSIVE: "code points, and the end is inside the span",
+    FROM_ONE: "code points from 1, and the end is outside the span",
+    FROM_ONE_INCLUSIVE: "code points from 1, and the end is inside the span",
 }
 # No entity begins or ends with these. Brackets, quotes, #, @, signs and units may stand at an edge.
-_NO_FIRST = frozenset("，。、：；！？…,:;!?)]}）】》」』〉”’％%~～·")
-_NO_LAST = frozenset("，。、：；,:;([{（【《「『〈“‘·")
+NO_FIRST = frozenset("，。、：；！？…,:;!?)]}）】》」』〉”’％%~～·")
+NO_LAST = frozenset("，。、：；,:;([{（【《「『〈“‘·")
 _NO_EDGE = {"Cc", "Cf", "Mn", "Me", "So", "Zl", "Zp", "Zs"}  # blanks, invisible characters, and symbols such as emoji
 _BEHIND = {"Cf", "Mn", "Me"}  # marks, which stand behind their character
 _NEVER_INSIDE = re.compile(r"[\r\n。！？；]")
@@ -61,8 +65,8 @@ def is_plain(text: str) -> bool:
 
 def span_of(text: str, start: int, end: int, reading: str) -> Span | None:
     """Returns the span that offsets mean in a reading; None if one of them is beyond the text, or within a character."""
-    if reading in (OWN, INCLUSIVE):
-        end += reading == INCLUSIVE
+    if shift := SHIFTS.get(reading):
+        start, end = start + shift[0], end + shift[1]
         return (start, end) if 0 <= start <= end <= len(text) else None
     edges = _edges(text, reading)
     first, last = bisect_left(edges, start), bisect_left(edges, end)
@@ -87,7 +91,7 @@ def is_cut(text: str, span: Span | None) -> bool:
         return True
     start, end = span
     first, last = text[start], text[end - 1]
-    if first in _NO_FIRST or last in _NO_LAST or (start and _joined(text[start - 1], first)) or (end < len(text) and _joined(last, text[end])):
+    if first in NO_FIRST or last in NO_LAST or (start and _joined(text[start - 1], first)) or (end < len(text) and _joined(last, text[end])):
         return True
     if not (first.isalnum() and last.isalnum()) and (
         _is_odd(first) or (_is_odd(last) and unicodedata.category(last) not in _BEHIND) or last == "\u200d"
@@ -95,6 +99,14 @@ def is_cut(text: str, span: Span | None) -> bool:
         return True
     string = text[start:end]
     return bool(_NEVER_INSIDE.search(string, 1, len(string) - 1)) or (bool(_HALVES.search(string)) and _has_half(string))
+
+
+def is_sentence(text: str, span: Span | None) -> bool:
+    """Returns whether a span has a whole sentence, or several, or what stands between two breaks: cut for an entity, but at no odd place."""
+    if span is None or span[0] >= span[1]:
+        return False
+    start, end = span
+    return not text[start - 1 : start].isalnum() and (text[end - 1] in NO_LAST or not text[end : end + 1].isalnum())
 
 
 def read_as(row: RawRow, reading: str) -> RawRow | BadRow:

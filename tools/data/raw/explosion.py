@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.data.raw.fields import Unusable
-from tools.data.raw.row import shown
+from tools.data.raw.fields import Unusable, only_class
+from tools.data.raw.row import TURNED_DOWN
 
-_TURNED_DOWN = ("reject", "ignore")
+_NO = ("reject", "ignore")
 
 
 def unpacked(value: Any) -> Any:
@@ -22,19 +22,24 @@ def unpacked(value: Any) -> Any:
     if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
         value = {"text": value[0], **value[1]}
         if isinstance(cats := value.get("cats"), dict) and cats and not value.get("entities"):
-            return {**value, "label": _only([name for name, score in cats.items() if isinstance(score, int | float) and score >= 0.5], "cats")}
+            return {**value, "label": only_class([name for name, score in cats.items() if isinstance(score, int | float) and score >= 0.5], "cats")}
     if not isinstance(value, dict) or "answer" not in value:
         return value
-    if value["answer"] in _TURNED_DOWN:
-        raise Unusable(f"its 'answer' is '{value['answer']}' (Prodigy's): the annotator didn't accept the row.", "unannotated")
+    if value.get("_view_id") == "ner" and value.get("spans"):
+        raise Unusable(
+            "the row is a yes or no to one suggested span (Prodigy's ner.teach): the text's other entities aren't annotated. Take ner.manual's or ner.correct's.",
+            "named",
+        )
+    if value["answer"] in _NO:
+        raise Unusable(f"its 'answer' is '{value['answer']}' (Prodigy's): the annotator took the row out.", TURNED_DOWN)
     accepted = value.get("accept")
-    is_choice = value["answer"] == "accept" and isinstance(accepted, list) and all(isinstance(name, str) for name in accepted)
-    return {**value, "label": _only(accepted or [], "accept")} if is_choice and not value.get("spans") else value
-
-
-def _only(names: list[str], key: str) -> str:
-    if len(names) == 1:
-        return names[0]
-    if not names:
-        raise Unusable(f"no class in '{key}': the row isn't annotated.", "unannotated")
-    raise Unusable(f"several classes in '{key}', {shown(names)}: a row of this project has one class.")
+    if value["answer"] != "accept" or not isinstance(accepted, list) or value.get("spans"):
+        return value
+    options = value["options"] if isinstance(value.get("options"), list) else []
+    names = {option.get("id"): option.get("text") for option in options if isinstance(option, dict)}
+    return {
+        **value,
+        "label": only_class(
+            [name if isinstance(name, str) else str(names.get(name, name)) for name in accepted if isinstance(name, str | int)], "accept"
+        ),
+    }

@@ -10,12 +10,12 @@ import json
 import re
 from typing import Any, TypeGuard
 
-from tools.data.raw.row import shown
+from tools.data.raw.row import SEVERAL, shown
 from tools.example import Entity
 
 # No text is so long; larger numbers may have too many digits to be printed.
 _FARTHEST = 2**53
-_LIST = re.compile(r"\s*(?:\[\s*[\[{(]|\{\s*['\"]|\[\s*\]\s*$)")
+_LIST = re.compile(r"\s*(?:\[\s*[\[{('\"]|\{\s*['\"]|\[\s*\]\s*$)")
 
 
 class Unusable(Exception):
@@ -45,6 +45,15 @@ def objects(item: dict[str, Any], key: str) -> list[dict[str, Any]]:
 def entity(item: dict[str, Any], label: str, text: str, start: str, end: str) -> Entity:
     """Returns the entity whose parts stand in `item` under these keys."""
     return Entity(string(item, label), string(item, text), offset(item, start), offset(item, end))
+
+
+def only_class(names: list[str], key: str) -> str:
+    """Returns the only one of a row's classes, which its field `key` has. Raises Unusable for none, and for several."""
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise Unusable(f"no class in '{key}': the row isn't annotated.", "unannotated")
+    raise Unusable(f"several classes in '{key}', {shown(names)}: a row of this project has one class.", SEVERAL)
 
 
 def in_string(value: Any) -> Any:

@@ -7,8 +7,8 @@ answer it, where that isn't clear.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from tools.data.raw.fields import Unusable
 from tools.data.raw.row import Reading, shown
@@ -38,7 +38,8 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
     "sentence": (_words("sentence sentenceid sentenceno sentenceidx sentid sid sentnum 句子 句子编号 句子id 句号 句id docid"),),
 }
 # What the text of a JSON row is called beside the first two tiers: CCKS, doccano of old, MRC sets.
-OF_JSON = _words("originaltext rawtext data context sent")
+RAW = _words("originaltext rawtext")  # before it was cleaned
+OF_JSON = RAW | _words("data context sent")
 _SECOND = _words("textb sentence2 text2 question2 query2 sentenceb hypothesis premise 句子2 文本2")
 _KNOWN = frozenset().union(*(tier for tiers in NAMES.values() for tier in tiers))
 _INDEX = frozenset(["", "id", "idx", "index", "no", "guid", "qid", "序号", "编号", "unnamed0"])
@@ -67,6 +68,12 @@ def is_known(name: str) -> bool:
 def has_role(column: Column, role: str) -> bool:
     """Returns whether a column has a role by its name."""
     return any(key_of(column.name) in tier for tier in NAMES[role])
+
+
+def need_no_other(row: Mapping[str, Any], key: str) -> None:
+    """Raises Unusable, a question, where a row has a raw text beside the one in `key`, and it differs: offsets may count in either."""
+    if raw := next((other for other, value in row.items() if key_of(other) in RAW and isinstance(value, str) and value != row[key]), ""):
+        raise Unusable(f"in which text do the offsets count? Choose one: fields.text={raw} or fields.text={key}", "named")
 
 
 def named(role: str, columns: Sequence[Column], reading: Reading, tiers: int | None = None) -> Column | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tools.example import Entity
 
+TURNED_DOWN, SEVERAL = "turned-down", "several"  # kinds of a BadRow
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer takes; JSON's \u escapes can write one
 
 
@@ -38,8 +39,8 @@ class BadRow:
     """A row that can't become an example. `reason` is a sentence.
 
     `kind` is 'json' (unreadable JSON), 'encoding' (not UTF-8), 'truncated' (the file ends in the middle of the row), 'type' (a field is missing or has the
-    wrong type), 'unannotated' (there is no annotation to learn from) or 'named' (the whole file is something else than the reader reads, and the reason
-    says what it is and what to do).
+    wrong type), 'unannotated' (there is no annotation to learn from), TURNED_DOWN (its annotator took it out), SEVERAL (it has several classes) or 'named' (the
+    whole file is something else than the reader reads, and the reason says what it is and what to do).
     """
 
     line: int

@@ -8,14 +8,13 @@ Source: zh_cls_fudan-news (modelscope.cn/datasets/swift/zh_cls_fudan-news), TNEW
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.data.raw.class_names import ask_for_names, class_of, separator_of
-from tools.data.raw.fields import Unusable, is_offset, string, strings
+from tools.data.raw.fields import Unusable, in_string, is_offset, only_class, string, strings
 from tools.data.raw.json_list import first_objects, json_rows
 from tools.data.raw.roles import Column, are_numbers, described, named, text_of
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
@@ -23,8 +22,6 @@ from tools.data.raw.row import BadRow, RawRow, Reading, shown
 HEAD = 200
 _GOLD = ("output", "label")
 _OTHERS = ("instruction", "conversations", "messages")  # of formats whose texts are prompts
-
-_JSON = re.compile(r"""\s*(?:\[\s*["\[{\]]|\{\s*["}])""")
 
 
 class _Keys(NamedTuple):
@@ -54,9 +51,9 @@ def _row(line: int, row: dict[str, Any], reading: Reading, keys: _Keys) -> RawRo
         raise Unusable(f"{fields}: the row isn't annotated.", "unannotated")
     value = row[gold]
     if isinstance(value, list) and len(value) > 1 and all(isinstance(one, str) for one in value):
-        raise Unusable(f"several classes in {shown(gold)}, {shown(value)}: a row of this project has one class.")
+        only_class(value, gold)
     label = str(value) if keys.numbers and is_offset(value) else string(row, gold)
-    if _JSON.match(label):
+    if in_string(label) is not label:
         raise Unusable(f"{shown(gold)} holds JSON, {shown(label)}, and no class.")
     return RawRow(line, text, [], class_of(label, reading), options)
 

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.data.raw.fields import Unusable, in_string, is_offset, objects, offset, slice_of, string
+from tools.data.raw.fields import Unusable, in_string, is_offset, objects, offset, only_class, slice_of, string
 from tools.data.raw.json_list import json_rows
+from tools.data.raw.roles import need_no_other
 from tools.data.raw.row import RawRow, Reading, shown
 from tools.example import Entity
 
 
 def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
-    text = string(row, "data" if "text" not in row and "data" in row else "text")
+    key = "data" if "text" not in row and "data" in row else "text"
+    text = string(row, key)
+    need_no_other(row, key)
     labels = next((row[key] for key in ("label", "labels") if row.get(key) is not None), None)
     if row.get("entities") and labels:
         raise Unusable("both 'entities' and 'label' hold annotation; only one of them can be read.")
@@ -45,11 +48,10 @@ def _class(labels: Any) -> str:
     names = [labels] if isinstance(labels, str) else labels
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise Unusable(f"'label' must be [[start, end, label], …] or [label], it is {shown(labels)}.")
-    if len(names) > 1:
-        raise Unusable(f"several classes, {shown(names)}: a row of this project has one class.")
-    if names and in_string(names[0]) is not names[0]:
-        raise Unusable(f"'label' is a list in a string, no class: {shown(names[0])}. The reader spans reads it.")
-    return names[0]
+    name = only_class(names, "label")
+    if in_string(name) is not name:
+        raise Unusable(f"'label' is a list in a string, no class: {shown(name)}. The reader spans reads it.")
+    return name
 
 
 read_doccano = json_rows(_row)

@@ -21,7 +21,7 @@ from typing import Any
 
 from tools.data.raw.fields import Unusable, from_utf16, in_string, offset, slice_of, string, strings
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import SEVERAL, BadRow, RawRow, Reading, shown
 from tools.data.readers.label_studio_annotators import Annotators, annotations_of, name_of
 from tools.data.readers.label_studio_text import TextField, check_address
 from tools.example import Entity
@@ -79,7 +79,7 @@ class _Export:
         text = self._text.of(data, results, "named" if "annotation_id" in task else "type")
         is_sure = task.get("annotation_id") is not None
         if not names and not is_sure:
-            raise Unusable(f"no annotation in the row; its keys are {shown(list(task))}.", "unannotated")
+            raise Unusable(f"no annotation in the row; its keys are {shown(list(task))}.")
         if not is_sure and "text" not in data and any(isinstance(task[name], str) for name in names):
             raise Unusable(f"a text and a class, without the 'annotation_id' that JSON-MIN has; its keys are {shown(list(task))}.")
         others = [key for key, value in data.items() if isinstance(value, str) and value != text]
@@ -134,8 +134,9 @@ class _Export:
             else:
                 passed[shown(kind)] = None
         if len(classes) > 1:
-            raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.{self._controls(results)}", "named")
-        if passed and not entities and not any(result.get("type") in ("labels", "choices") for result in results):
+            controls = self._controls(results)
+            raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.{controls}", "named" if controls else SEVERAL)
+        if passed and not self._text.labelled:
             raise Unusable(f"the annotation has results of type {', '.join(passed)} only; 'labels' and 'choices' are read.", "named")
         if passed:
             self._reading.apply(f"results that are neither the text's entities nor its class were passed over: {', '.join(passed)}", line)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from tools.data.raw.fields import Unusable, is_offset, objects
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import TURNED_DOWN, BadRow, RawRow, Reading, shown
 
 PREDICTIONS = "predictions"
 NOBODY = "?"  # an export without the annotators
@@ -40,7 +40,7 @@ def annotations_of(task: dict[str, Any], wanted: str) -> list[Said]:
     if not annotations and wanted == PREDICTIONS:
         kept = predictions[:1]
     if not kept:
-        kind = "unannotated" if annotations or not predictions else "named"
+        kind = TURNED_DOWN if annotations else "named" if predictions else "unannotated"
         raise Unusable(f"the task has no annotation{_instead(task, len(annotations), bool(predictions))}.", kind)
     return [Said(_annotator(one.get("completed_by")), one.get("ground_truth") is True, objects(one, "result")) for one in kept]
 

@@ -26,13 +26,15 @@ Parts = Callable[[dict[str, Any]], tuple[dict[str, Any], list[dict[str, Any]]]]
 
 
 class TextField:
-    """The field of an export's texts. `annotated`: whether one of the first tasks has a result."""
+    """The field of an export's texts. `annotated`: whether one of the first tasks has a result; `labelled`: whether one has an entity or a class."""
 
     def __init__(self, path: Path, reading: Reading, parts: Parts) -> None:
         self._asked = reading.fields.get("text", "").removeprefix("data.")
         self._reading = reading
         tasks = _first_tasks(path, parts)
         self.annotated = any(results for _, results in tasks)
+        values = [result.get("value") for _, results in tasks for result in results]
+        self.labelled = any("labels" in value or ("choices" in value and "start" not in value) for value in values if isinstance(value, dict))
         self._found = "" if self._asked else _where_strings_stand(tasks)
 
     def of(self, data: dict[str, Any], results: list[dict[str, Any]], fault: str = "named") -> str:

@@ -83,7 +83,7 @@ def _of_object(value: dict[str, Any], text: str, reading: Reading) -> list[Menti
         value = {**{key: part for key, part in value.items() if key != keys.span}, **place}
         keys = spelling(tuple(value), tuple(reading.fields.items()))
     if not keys.label:
-        others = [key for key, part in value.items() if isinstance(part, str)]
+        others = [key for key, part in value.items() if isinstance(part, str) and part not in text]
         raise Unusable(
             f"no label in the span {shown(value)}; if one of its fields has it, name that: fields.label={others[0] if len(others) == 1 else 'NAME'}",
             "named",

@@ -25,7 +25,7 @@ from typing import Any
 
 from tools.data.raw.fields import Unusable, in_string, is_offset, slice_of
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.roles import NAMES, OF_JSON, key_of
+from tools.data.raw.roles import NAMES, OF_JSON, key_of, need_no_other
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.span_mentions import Mention, mentions, spelling
 from tools.data.readers.written_answers import placed
@@ -117,6 +117,8 @@ def _text(row: dict[str, Any], reading: Reading) -> str:
         found = [key for key in keys if isinstance(row.get(key), str)]
         if len(found) == 1:
             text: str = row[found[0]]
+            if not told:
+                need_no_other(row, found[0])
             return text
         if found:
             raise Unusable(f"'{found[0]}' or '{found[1]}' may be the text; choose one: fields.text={found[0]} or fields.text={found[1]}", "named")

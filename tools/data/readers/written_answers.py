@@ -198,9 +198,12 @@ def _strings(label: str, found: Any, text: str) -> list[str]:
 
 
 def _split(words: str, text: str) -> list[str]:
-    """Returns one string, or the strings that separators join, if they all stand in the text and the whole doesn't."""
+    """Returns one string, or the strings that separators join, if they all stand in the text. Where the whole stands there too, it is one string if it has an ASCII
+    comma (Foo, Inc.) or a part of one character (一、二期工程)."""
     parts = [part for part in _AND.split(words) if part]
-    return parts if words not in text and all(part in text for part in parts) else [words]
+    return (
+        parts if all(part in text for part in parts) and (words not in text or (min(map(len, parts)) > 1 and not {",", ";"} & {*words})) else [words]
+    )
 
 
 def _from_lines(words: str, text: str) -> Written | None:

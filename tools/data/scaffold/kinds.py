@@ -61,6 +61,11 @@ ROWS = (
         f"join the rows of one `context`, and {_TO_EXAMPLES}; the label is `entity_label`",
     ),
     Kind(
+        lambda row: _are_strings_by_label(row),
+        "strings of the text in a field for each label",
+        'put them under one field: {"text": "…", "entities": {"PER": ["…"], "LOC": []}}',
+    ),
+    Kind(
         lambda row: "question" in row and ("answers" in row or "answer" in row),
         "questions and their answers",
         f"they are neither entities nor classes; else {_TO_EXAMPLES}",
@@ -190,6 +195,13 @@ def is_plain_text(path: Path) -> bool:
 
 def _sentence(kind: Kind) -> str:
     return f"It looks like {kind.name}: {kind.do}."
+
+
+def _are_strings_by_label(row: Row) -> bool:
+    """Returns whether a row has nothing but a text, its name, and lists of strings of the text."""
+    texts = [value for value in row.values() if isinstance(value, str)]
+    lists = [value for value in row.values() if isinstance(value, list)]
+    return bool(texts and lists) and all(isinstance(one, str) and one in max(texts, key=len) for value in lists for one in value)
 
 
 def _object(path: Path) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from tools.data.raw.row import LONE_SURROGATE
+from tools.data.raw.row import LONE_SURROGATE, SEVERAL
 from tools.data.scaffold.said import Said, option
 from tools.data.scaffold.trials import Trial
 from tools.data.scaffold.unread import PAGE
@@ -62,6 +62,8 @@ def labels_of(trials: list[Trial], kind: str, order: str, name: str) -> Counter[
 
 def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> str:
     """Returns why labels may not be labels, with the option that gives the right ones where there is one; empty where nothing speaks against them."""
+    if (several := sum(trial.refused[SEVERAL] for trial in trials)) * 20 > sum(trial.rows for trial in trials):
+        return f"{several:,} of its rows have several classes, and would be left out; a row of this project has one class"
     total, tokens = labels.total(), sum(trial.tokens for trial in trials)
     if kind == "classification" and labels:
         if are_tags(labels):
@@ -76,6 +78,8 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
             most = max(map(int, labels))
             names = ",".join(f"NAME{n}" for n in range(most + 1)) if 0 <= most < ALIKE else "NAME0,NAME1,…"
             return f"its classes are numbers ({_few(labels)}), which say nothing to a model. Their names, from 0 on: {option('--set', f'numbers=[{names}]')}"
+    if kind == "ner" and any(f"I{label[1:]}" in labels for label in labels if label.startswith(("B-", "B_"))):
+        return f"its labels are tags of tokens ({_few(labels)}): each span is a token of an entity. Join them, or write the tags as columns or lists of tokens"
     if len(labels) > MANY:
         return f"{_many(labels)}: they make a long prompt, and more often than not it is another field"
     if total >= ENOUGH and len(labels) > 0.8 * total:

@@ -31,7 +31,7 @@ def best_of(trials: list[Trial], path: Path, name: str, said: Said) -> Trial:
     trials = [trial for trial in trials if not are_tags(trial.classes)] or trials
     first = max(trials, key=lambda trial: trial.seen)
     for rival in trials:
-        tried = rival.rows + rival.refusals - rival.refused["unannotated"]
+        tried = rival.rows + rival.refusals - rival.bare
         if rival is first or rival.misplaced > first.misplaced or rival.rows < MOST_OF * tried:
             continue
         if rows := difference(path, first, rival, said):

@@ -75,7 +75,16 @@ def heed_offsets(raws: list[Raw], said: Said) -> Said:
     lines = [line for path, verdict in verdicts.items() if verdict.stops for line in verdict.lines(path)]
     if not answers:
         return said
-    if len(answers) > 1:
+    if not any(verdict.readings for verdict in verdicts.values()):
+        raise ToolError(
+            "\n".join(
+                [
+                    *lines,
+                    f"Correct the file. Where its offsets are right all the same: {option('--set', *(f'offsets={answer}' for answer in answers))}.",
+                ]
+            )
+        )
+    if len(answers) > 1 or not all(verdict.take or not verdict.stops for verdict in verdicts.values()):
         choice = option("--set", *(f"offsets={answer}" for answer in answers))
         raise ToolError("\n".join([*lines, f"Only you can tell what its offsets count. Choose {choice}."]))
     said = said._replace(offsets=answers[0])

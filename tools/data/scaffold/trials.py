@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tools.data.offsets.evidence import Evidence
 from tools.data.raw.json_list import first_objects
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import SEVERAL, TURNED_DOWN, BadRow, RawRow, Reading, misplaced
 from tools.data.readers import READERS
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.sources import Source
@@ -119,9 +119,14 @@ class Trial:
         return self.refused.total()
 
     @property
+    def bare(self) -> int:
+        """The number of rows without annotation, or whose annotator took them out."""
+        return self.refused["unannotated"] + self.refused[TURNED_DOWN]
+
+    @property
     def fits(self) -> bool:
         """Whether the file is of this reader's format. Some rows may be damaged, any number not annotated yet."""
-        return self.rows > 0 and self.rows >= self.refusals - self.refused["unannotated"]
+        return self.rows > 0 and self.rows >= self.refusals - self.bare
 
     @property
     def seen(self) -> tuple[int, ...]:
@@ -186,7 +191,7 @@ def heads(path: Path, said: Said = NOTHING) -> list[Trial]:
     if any(OF_LABEL_STUDIO in row for row in first_objects(path, 1)):
         return [read(path, "label_studio", HEAD, said)]
     found = [read(path, reader, HEAD, said) for reader, form in FORMS.items() if form.is_json]
-    is_json = any(head.rows or head.refused.keys() <= {"type", "unannotated"} for head in found)
+    is_json = any(head.rows or head.refused.keys() <= {"type", "unannotated", TURNED_DOWN, SEVERAL} for head in found)
     return found if is_json else [*found, *(read(path, reader, HEAD, said) for reader, form in FORMS.items() if not form.is_json)]
 
 

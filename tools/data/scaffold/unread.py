@@ -15,7 +15,7 @@ from pathlib import Path
 from tools.data.raw.binary import is_workbook, what_binary
 from tools.data.raw.json_faults import LIKE_JSON
 from tools.data.raw.lines import Line, open_raw, text_lines
-from tools.data.raw.row import BadRow, shown
+from tools.data.raw.row import SEVERAL, BadRow, shown
 from tools.data.scaffold.kinds import is_plain_text, is_unannotated, kind_of_text, kind_of_value
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.scaffold.trials import FORMS, Trial, heads
@@ -36,7 +36,7 @@ def explain(path: Path, name: str, reader: str | None, said: Said = NOTHING) -> 
     tried = heads(path, said)
     if verdicts := _verdicts(path, tried):
         return "\n".join([title, *dict.fromkeys(verdicts), *_answer(verdicts), f"The known formats: {PAGE}"])
-    if len(bare := [trial for trial in tried if trial.refused["unannotated"] > trial.refusals / 2]) == 1 and bare[0].first_bad:
+    if len(bare := [trial for trial in tried if trial.bare > trial.refusals / 2]) == 1 and bare[0].first_bad:
         what = f"It looks like {FORMS[bare[0].reader].name}, and has nothing to learn from: {bare[0].first_bad.reason}"
         return f"{title}\n{what}\nThe known formats: {PAGE}"
     return "\n".join([title, *_formats(path, tried), f"More on each format: {PAGE}"])
@@ -59,7 +59,7 @@ def _verdicts(path: Path, tried: list[Trial]) -> list[str]:
     """Returns what readers say about the whole file. Of one that was meant to be JSON, only the readers of JSON say it: that it is broken, or all the same."""
     first = next(text_lines(path), None) if path.is_file() else None
     complaints = [(FORMS[trial.reader].is_json, trial.first_bad) for trial in tried if trial.first_bad]
-    named = [(is_json, bad.reason) for is_json, bad in complaints if bad.kind == "named"]
+    named = [(is_json, bad.reason) for is_json, bad in complaints if bad.kind in ("named", SEVERAL)]
     if isinstance(first, Line) and LIKE_JSON.match(first.text):
         of_json = [reason for is_json, reason in named if is_json] or [
             bad.reason for is_json, bad in complaints if is_json and bad.kind in ("json", "truncated")
@@ -99,6 +99,6 @@ def _complaints(trial: Trial) -> list[str]:
     bad, found = trial.first_bad, []
     if bad and bad.kind not in ("json", "encoding"):
         found.append(f"{bad.item or f'line {bad.line}'} here: {one_line(bad.reason)}")
-    if trial.rows:
+    if trial.annotated:
         found.append(f"it reads {trial.rows:,} of the first {trial.rows + trial.refusals:,} rows: --reader {trial.reader} takes them")
     return found
