@@ -19,7 +19,7 @@ FENCED = re.compile(r"(?:```|~~~)[A-Za-z0-9_+-]{0,20}(.*?)(?:```|~~~)", re.DOTAL
 # A tag of any kind of thought: <think>, <seed:think>, <thinking_process>, ◁think▷, [THINK], <|begin_of_thought|>, <|START_THINKING|>. A tag in quotes is text.
 _THOUGHT = re.compile(
     r"(?<![《“\"「『'`])[<\[【◁](?P<name>[/|]{0,2}[\w:. -]{0,24}?(?:think|thought|reasoning|rationale|analys|scratch|reflect|monologue|deliberat"
-    r"|思考|推理|思维|思路|分析|反思|草稿)[\w:. -]{0,16}[|/]?)[>\]】▷](?![》”\"」』'`])",
+    r"|思考|推理|思维|思路|分析|反思|草稿)[\w:. -]{0,16}[|/]?)[>\]】▷](?![》”\"」』']|`(?!``))",
     re.IGNORECASE,
 )
 _ANY_TAG = re.compile(r"[<◁]|[\[【]/|assistantfinal|\A(?:analysis|commentary)")  # without one there is no thought

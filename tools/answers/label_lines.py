@@ -32,6 +32,7 @@ _BETWEEN = re.compile(
 _COMMA = re.compile(r"[，,]")
 _HEAD = re.compile("[（(:：]|不|并非|未|是|看|应|可能")
 _FIELD_NUMBER = re.compile(r"[\s_#]*[\d一二三四五六七八九十]{1,3}\Z")
+_PLAIN = re.compile(r"[ \t]*(?:[-*•][ \t]+)?(\w{1,40})[:：][ \t]*(\w{2,60})")
 _TITLE = re.compile(r"[【\[]([^【】\[\]]{1,40})[】\]]([^【】\[\]]{1,300})")  # 【人名】张三【地址】长春
 _TITLED = re.compile(rf"(?:{_TITLE.pattern})+")
 _WORD = re.compile(r"\w")
@@ -98,6 +99,9 @@ class _Lines(Tables):
     def line(self, line: str) -> None:
         """Reads one line, with or without a bullet."""
         self.last = None
+        if (plain := _PLAIN.fullmatch(line)) and self._is_plain(*plain.groups()):
+            self._either(*plain.groups())
+            return
         bullet = _BULLET.match(line)
         body = line[bullet.end() :] if bullet else line
         word = bare(body.rstrip(" \t:："))
@@ -133,6 +137,11 @@ class _Lines(Tables):
                 self.candidate, self.is_loose = string, self.is_loose or not bullet
             elif not self._parts(body) and not bullet:
                 self.heading = None
+
+    def _is_plain(self, label: str, string: str) -> bool:
+        """Returns whether a line "人名：张三" needs no closer look, as most lines don't."""
+        state = self.is_rejected or self.fields or self.columns or self.heads or self.records
+        return not state and label in self.reading.task.spellings and self.reading.in_sentence(string) and not self._label(string)
 
     def end(self) -> None:
         """Ends the text: a field without a partner isn't read."""

@@ -31,7 +31,9 @@ class LabelNames:
 
     def __init__(self, spellings: Spellings) -> None:
         self.spellings = spellings
-        self._plurals = {plural: hit for name, hit in spellings.items() if name.isascii() for plural in _plurals(fold(name)) if plural not in spellings}
+        self._plurals = {
+            plural: hit for name, hit in spellings.items() if name.isascii() for plural in _plurals(fold(name)) if plural not in spellings
+        }
         self._longest = max(map(len, spellings), default=0) + 40  # characters of a label with a remark behind it
         self._found: dict[str, tuple[str, str] | None] = {}
 

@@ -47,6 +47,8 @@ RULES = {
     "lead_in": "a class that a sentence or words such as 类别： assert",
 }
 
+# What stands around most answers, and nothing else: an empty thought, a code fence.
+_AROUND = re.compile(r"(?=[<`])(<think>\s*</think>\s*)?(```(?:json)?[ \t]*\n\s*)?(\[.*\])\s*(?(2)```)", re.DOTALL)
 _decode = json.JSONDecoder(object_pairs_hook=tuple).decode
 WORD = re.compile(r"\w")
 _TEMPLATES = frozenset(
@@ -90,11 +92,15 @@ def parse(output: str, task: Task, text: str | None = None) -> Parsed:
     if (plain := parse_plain(output, task)) is not None:
         return Parsed(list(dict.fromkeys(plain)))
     answer = output.strip(BLANK)
+    around = _AROUND.fullmatch(answer)
     try:
-        value = _decode(answer)
+        value = _decode(around[3] if around else answer)
     except (ValueError, RecursionError):
         return _tolerant(answer, task, text)
     pairs = _strict(value, task)
+    if around:
+        rules = {"thinking"} if around[1] else {"wrapping"}
+        return named(pairs, rules | ({"wrapping"} if around[2] else set())) if pairs is not None else _tolerant(answer, task, text)
     return Parsed(pairs) if pairs is not None else _decoded(value, answer, task, text)
 
 
@@ -221,6 +227,8 @@ def _as_objects(text: str, task: Task) -> str:
 
 def _by_values(found: Scanned, answer: str, task: Task, text: str | None) -> Parsed | None:
     """Reads an answer by the values that stand in it; None where these hold no pair and don't say that there is none."""
+    if not found.values and not found.cut:
+        return None
     reading, parts, position = Reading(task, text), [], 0
     for number, value in enumerate(found.values):
         start, end = found.spans[number]

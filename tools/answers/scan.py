@@ -7,6 +7,7 @@ In: any text. Out: its values, the text outside of them, and the rules that were
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -50,6 +51,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NUMBER = re.compile(r"[-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,5})?%?'?")
 _WORDS: dict[str, bool | None] = {"null": None, "None": None, "NaN": None, "true": True, "false": False, "True": True, "False": False}
+_decode = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=int).raw_decode  # the fast way for JSON; it refuses NaN
 _KIND = {"【": "[", "｛": "{", "（": "(", "]": "[", "】": "[", "}": "{", "｝": "{", ")": "(", "）": "("}
 _ALL_WIDE, _NARROW = re.compile("[［｛]\\s*[｛＂＇“]"), str.maketrans("［］＂＇", "[]\"'")
 _FULL_WIDTH = frozenset("【】｛｝（），、；：“”‘’「『")
@@ -83,11 +85,15 @@ def scan(text: str) -> Scanned:
         found.rules.add("syntax")
     while start := _START.search(text, position):
         pieces.append(text[position : start.start()])
-        value = _Value(text, found.rules)
-        position = value.read(start.start())
+        try:
+            plain, position = _decode(text, start.start())
+            found.values.append(plain)
+        except (ValueError, RecursionError):
+            value = _Value(text, found.rules)
+            position = value.read(start.start())
+            found.values += value.result
+            found.cut = value.cut
         found.spans.append((start.start(), position))
-        found.values += value.result
-        found.cut = value.cut
     found.outside = "\n".join([*pieces, text[position:]])
     return found
 
