@@ -7,7 +7,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 import pytest
 
-from tools.data.raw.binary import is_workbook, what_binary
+from tools.data.raw.binary import is_workbook, what_binary, what_text
 from tools.data.raw.row import BadRow, Reading
 from tools.data.readers import READERS
 
@@ -52,3 +52,17 @@ def test_a_pickle_a_database_and_text_are_told(tmp_path: Path) -> None:
         "an SQLite database",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        ("-- dump\nCREATE TABLE a (b int);\n", "SQL"),
+        ("- text: 好\n  label: 正\n", "YAML"),
+        ("1_!_102_!_sports_!_好球_!_\n", "lines parted by"),
+        ("create a table\t体育\n", ""),
+        ("<人名>李雷</人名>在<地名>北京</地名>\n", ""),
+    ],
+)
+def test_a_text_that_has_no_rows_is_told_by_its_beginning(head: str, what: str) -> None:
+    assert what_text(head).startswith(what) if what else not what_text(head)

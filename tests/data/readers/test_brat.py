@@ -115,3 +115,8 @@ def test_any_bytes_are_rows_and_bad_rows(text: bytes, notes: bytes) -> None:
         path.with_suffix(".ann").write_bytes(notes)
         for row in read_brat(path, Reading()):
             assert isinstance(row, RawRow | BadRow)
+
+
+def test_annotation_without_its_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.ann").write_text("T1\tPER 0 2\t李雷\n", encoding="utf-8")
+    assert [*read_brat(tmp_path / "a.ann", Reading())] == [BadRow(1, "brat's annotation, but no a.txt with its text is beside it.", "named")]

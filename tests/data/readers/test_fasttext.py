@@ -10,6 +10,14 @@ def test_the_class_stands_before_the_text_or_behind_it(tmp_path: Path) -> None:
     assert list(read_fasttext(path, Reading())) == [RawRow(1, "比赛 结束了", [], "体育"), RawRow(2, "股市大涨", [], "财经"), RawRow(4, "好", [], "a")]
 
 
+def test_numbers_have_the_tasks_names(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("__label__1 好\n__label__2 坏\n", encoding="utf-8")
+    row, bad = read_fasttext(path, Reading(numbers=("负", "正")))
+    assert row == RawRow(1, "好", [], "正")
+    assert isinstance(bad, BadRow)
+
+
 def test_several_classes_and_none_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("__label__a __label__b 好\n好\n__label__ 好\n", encoding="utf-8")

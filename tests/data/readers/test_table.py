@@ -145,6 +145,13 @@ def test_a_header_without_a_name_for_the_rows_names_is_one_as_r_writes_it(read: 
         ("sentence,entity_text,entity_type\n李雷在家,李雷,PER\n韩梅出门,韩梅,PER\n王芳在家,王芳,PER\n", "a row seems to be an entity"),
         ("text,人名,地名\n李雷在北京,李雷,北京\n韩梅在上海,韩梅,上海\n王芳在北京,王芳,北京\n张明在上海,张明,上海\n", "stands in the text"),
         ("| text | label |\n|------|:---:|\n| 好 | 体育 |\n| 坏 | 财经 |\n", "a table in Markdown. To convert it: grep"),
+        ("text,label\n", "a header, ['text', 'label'], and no rows below it"),
+        ("text,category,sentiment\n好球,体育,正\n涨了,财经,正\n输了,体育,负\n", "which column has the class? If none has it"),
+        ("text,aspect,polarity\n好吃但贵,味道,正\n好吃但贵,价格,负\n还行,味道,正\n", "'aspect' is the second"),
+        ('text,label\n"他说\\"好, 对\\"",正\n"她说\\"坏, 错\\"",负\n', "written with a backslash"),
+        ('text,spans\n好,"[{""start"": 0}]"\n坏,"[{""start"": 1}]"\n', "the cells of 'spans' hold JSON"),
+        ("text,人名,地名\n" + "李雷在北京,李雷,北京\n韩梅在上海,韩梅,上海\n" * 4, "stands in the text"),
+        ("INSERT INTO a (b, c) VALUES\n('好', '正'),\n('坏', '负'),\n", "the file is SQL"),
         ('id,text,label\n1,张三,"[{""start"":0,""end"":2,""labels"":[""PER""]}]"\n', "hold JSON"),
     ],
 )
@@ -155,6 +162,15 @@ def test_what_is_no_column_of_classes_is_named(read: Read, text: str, said: str)
 def test_a_slash_in_a_class_is_part_of_its_name_unless_both_sides_are_classes(read: Read) -> None:
     assert pairs(read("text,label\n一,新闻/体育\n二,娱乐\n"))[0] == (2, "一", "新闻/体育")
     assert "several classes" in question(read("text,label\n一,新闻/体育\n二,新闻\n三,体育\n"))
+
+
+def test_space_around_a_cell_is_no_part_of_it(read: Read) -> None:
+    assert pairs(read("text,label\n好球\t, 体育\t\n涨了\t, 财经\t\n"))[0] == (2, "好球", "体育")
+
+
+def test_commas_in_every_text_make_no_column_of_names(read: Read) -> None:
+    rows = read("text,label\n" + "".join(f"又快,又好{n},{'正负'[n % 2]}\n" for n in range(9)))
+    assert not any(isinstance(row, RawRow) for row in rows)
 
 
 def test_a_few_rows_of_several_classes_among_many_are_named_one_by_one(read: Read) -> None:
@@ -180,9 +196,7 @@ def test_a_column_with_a_name_for_each_number_has_the_classes(read: Read) -> Non
     assert pairs(read("label,category,text\n0,财经,好\n1,体育,坏\n0,财经,中\n"))[0] == (2, "好", "财经")
 
 
-@pytest.mark.parametrize(
-    "data", ["", "text,label\n", "今天天气很好。\n明天再说。\n", "张\tB-PER\n三\tI-PER\n\n李\tB-PER\n", '{"text": "好", "label": "a"}\n']
-)
+@pytest.mark.parametrize("data", ["", "今天天气很好。\n明天再说。\n", "张\tB-PER\n三\tI-PER\n\n李\tB-PER\n", '{"text": "好", "label": "a"}\n'])
 def test_what_is_no_table_is_refused(read: Read, data: Any) -> None:
     (bad,) = read(data)
     assert isinstance(bad, BadRow)

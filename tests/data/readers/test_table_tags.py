@@ -119,3 +119,9 @@ def test_a_bad_row_spoils_the_sentences_that_it_may_belong_to_and_no_other(read:
         "sid,word,tag\n1,London,B-geo\n1,is,O\n" + "".join(f"{n},Oslo,B-geo\n{n},was,O\n" for n in range(2, 20)) + "20,Rome\n20,is,O\n21,Bern,B-geo\n"
     )
     assert [(row.line, type(row)) for row in rows[-4:]] == [(36, RawRow), (40, BadRow), (41, BadRow), (42, RawRow)]
+
+
+def test_a_space_in_a_label_makes_no_sentence_of_a_token(read: Read) -> None:
+    [row] = read("来\tO\n了\tO\n吗\tO\n李\tB-PER SON\n四\tI-PER SON\n")
+    assert isinstance(row, BadRow)
+    assert row.kind == "type"

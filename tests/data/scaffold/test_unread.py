@@ -54,6 +54,8 @@ def test_the_real_news_are_recognised_and_without_answers_refused(checkout: Path
         ("今天天气很好。\n".encode() * 20, "'今天天气很好。'"),
         ("今天天气很好。\n".encode() * 20, "texts without annotation, one a line"),
         ("".join(f"{'体育娱乐'[n % 2 * 2 :][:2]} 今天的第{n}条消息\n" for n in range(12)).encode(), "Its lines begin with few words, such as '体育'"),
+        ("- 在[北京](city)的天气\n".encode() * 9, "as in Rasa's Markdown"),
+        ("李雷 NR (PER*)\n在 P *\n北京 NR (LOC*\n市 NN *)\n\n".encode() * 9, "as in OntoNotes (CoNLL-2012)"),
         (json.dumps({f"今天的第{n}条消息": "体育" for n in range(12)}, indent=1).encode(), "It looks like a string for each key"),
         (b"6551_!_101_!_news_culture_!_x_!_\n" * 3, "sed 's/_!_/\\t/g'"),
         (b"<table border=1>\n<tr><td>x</td></tr></table>\n", "save its table as CSV"),

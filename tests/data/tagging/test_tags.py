@@ -76,3 +76,8 @@ def test_tags_that_hold_two_layers_or_a_space_are_no_tags() -> None:
 
 def test_an_empty_cell_is_no_tag() -> None:
     assert notation_of([["", "O"], ["B", ""]], Reading()).tags(["", "O"]) == [None, Tag("O", "", "O")]
+
+
+def test_a_space_in_a_label_is_named_though_most_tags_are_o() -> None:
+    with pytest.raises(Unusable, match="the label of 'B-GEO AREA' has a space"):
+        notation_of([["O"] * 200 + ["B-PER"] * 9 + ["B-GEO AREA"]], Reading())

@@ -53,6 +53,14 @@ def test_one_line_again_and_again_ends_sentences_where_no_line_is_blank(tmp_path
     assert "'end' ends a sentence" in rules
 
 
+def test_a_mark_before_each_blank_line_is_no_token(tmp_path: Path) -> None:
+    rows, rules = read(tmp_path, "李 B-PER\n四 I-PER\n来 O\nEOS\n\n好 O\n的 O\nEOS\n\n")
+    assert rows == [PERSON, RawRow(6, "好的", [])]
+    assert "'EOS' ends a sentence" in rules
+    assert len(read(tmp_path, "李 B-PER\n四 I-PER\nEOS\n来 O\n\n好 O\n的 O\nEOS\n\n")[0]) == 2
+    assert "EOS" not in read(tmp_path, "李 B-PER\n四 I-PER\nEOS\n来 O\n\n好 O\n的 O\nEOS\n\n")[1]
+
+
 def test_comments_begin_sentences_where_no_line_is_blank(tmp_path: Path) -> None:
     rows, rules = read(tmp_path, "# id 1\n# x\n李 B-PER\n四 I-PER\n来 O\n# id 2\n好 O\n")
     assert rows == [RawRow(3, PERSON.text, PERSON.entities), RawRow(7, "好", [])]
@@ -72,6 +80,8 @@ def test_a_file_that_would_be_one_row_is_named(tmp_path: Path) -> None:
         ("李 四 来\nB-PER I-PER O\n" * 3, "paste - -"),
         ("d 0 0 李 (PER*\nd 0 1 四 *)\nd 0 2 来 *\n", "OntoNotes"),
         ("李 B\n四 I\n来 O\n", "no label"),
+        ("李 B-PER SON\n四 I-PER SON\n来 O\n", "'B-PER SON' has a space"),
+        ("李\tB-PER\n四\tI-PER\n来\n了\n吗\n", "no tag is O"),
         ("李 BPER\n四 IPER\n来 O\n", "B-PER"),
         ("李\tB-A|B-B\n四\tI-A|I-B\n来\tO\n", "a column of its own"),
         ("李\tB-人 名\n四\tI-人 名\n来\tO\n", "a space"),

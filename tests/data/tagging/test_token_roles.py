@@ -120,3 +120,9 @@ def test_conllu_has_its_tags_under_ner(tmp_path: Path) -> None:
     rows, rules = read(tmp_path, data)
     assert rows == [RawRow(4, "李四来", PERSON.entities)]
     assert "NER=" in rules
+
+
+def test_a_column_that_parts_the_text_into_words_is_no_layer(tmp_path: Path) -> None:
+    rows, rules = read(tmp_path, "李\tB-W\tB-PER\n四\tE-W\tI-PER\n来\tS-W\tO\n\n" * 9)
+    assert rows[0] == PERSON
+    assert "column 2 was passed over" in rules

@@ -77,6 +77,8 @@ def test_numbers_of_places_in_words_are_taken_off() -> None:
     joint = joint_of([["科0", "技1", "园0", "i0", "P1"], ["在0"]], reading)
     assert (joint.numbered, joint.spaces, list(reading.applied)) == (True, "none", [NUMBERED])
     assert unnumbered(["科0", "技1", "园0", "i0", "P1"]) == ["科", "技", "园", "i", "P"]
+    alone = [f"{character}0" for character in "李四昨天去了广州找王五。"]
+    assert joint_of([alone], Reading()).numbered  # each character is a word
     long = [f"长{place}" for place in range(12)]
     assert unnumbered(long) == ["长"] * 12
     assert unnumbered(["10", "21"]) == ["1", "2"]

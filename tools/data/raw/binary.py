@@ -1,10 +1,11 @@
-"""Names a file that isn't text, by its first bytes, and says what to do with it. Nothing in it is run: a pickle is never opened.
+"""Names a file that isn't text, or text that has no rows, by how it begins, and says what to do with it. Nothing in it is run: a pickle is never opened.
 
-In: a file. Out: a clause such as 'a zip archive with rows.jsonl: unpack it'; empty for text.
+In: a file, or the beginning of its text. Out: a clause such as 'a zip archive with rows.jsonl: unpack it'; empty for other files.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -33,6 +34,21 @@ _MARKS = {
         for protocol in (2, 3, 4, 5)
     },
 }
+
+_TEXTS = (
+    (r"\s*<(?:!doctype html|html|table)\b", "a web page or table in HTML: open it in a spreadsheet and save its table as CSV or .xlsx"),
+    (r"\s*<\?xml\b|\s*<[\w:]+(?:\s[^<>]*)?>\s*<[\w:]+[ />]", "XML: write a script that takes its texts and labels out, as JSON Lines"),
+    (r"version https://git-lfs\.github\.com/spec/", "the pointer to a file in Git LFS: get the file itself with `git lfs pull`"),
+    (r"[^\n]+_!_[^\n]+_!_", "lines parted by '_!_', as Toutiao's news: make tabs of them, and `table` reads it: sed 's/_!_/\\t/g' FILE > FILE.tsv"),
+    (r"(?:--[^\n]*\n|/\*.*?\*/;?|\s)*(?:insert into|create table|drop table|set names)\b", "SQL: export the table as CSV instead"),
+    (r"%YAML|---\s*\n\s*\w+:|- \w+: .*\n  \w+:", "YAML: write its rows as JSON Lines"),
+    (r"WEBVTT|\s*1\r?\n\d\d:\d\d:\d\d,\d{3} -->", "subtitles, which have no annotation: annotate the text first"),
+)
+
+
+def what_text(head: str) -> str:
+    """Returns what a text without rows is by its beginning, and what to do with it; empty for another."""
+    return next((what for beginning, what in _TEXTS if re.match(beginning, head, re.IGNORECASE)), "")
 
 
 def what_binary(path: Path) -> str:

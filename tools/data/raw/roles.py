@@ -28,9 +28,11 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
         _words("title headline query question abstract summary 标题 问题 摘要 问句"),
     ),
     "label": (
-        _words("label class category 标签 类别 分类"),
-        _words("labels classes categories sentiment intent topic polarity emotion 情感 意图 主题 情绪 分类标签 类别标签 情感标签 情感倾向"),
-        _words("labeldesc labelname labeltext classname categoryname classdesc 标签名 标签名称 类别名 类别名称 分类名称"),
+        _words("label"),
+        _words(
+            "labels class classes category categories sentiment intent topic polarity emotion 标签 类别 分类 情感 意图 主题 情绪 分类标签 类别标签 情感标签 情感倾向"
+        ),
+        _words("labeldesc labeldes labelname labeltext classname categoryname classdesc 标签名 标签名称 类别名 类别名称 分类名称"),
         _words("target tag type cat score rating 类型 栏目 频道 领域 评分 星级 等级"),
     ),
     "tokens": (_words("token tokens word words char chars character 字 词 字符 单词 词语"),),
@@ -40,7 +42,7 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
 # What the text of a JSON row is called beside the first two tiers: CCKS, doccano of old, MRC sets.
 RAW = _words("originaltext rawtext")  # before it was cleaned
 OF_JSON = RAW | _words("data context sent")
-_SECOND = _words("textb sentence2 text2 question2 query2 sentenceb hypothesis premise 句子2 文本2")
+_SECOND = _words("textb sentence2 text2 question2 query2 sentenceb hypothesis premise 句子2 文本2 aspect aspectterm aspectcategory 方面 评价对象")
 _KNOWN = frozenset().union(*(tier for tiers in NAMES.values() for tier in tiers))
 _INDEX = frozenset(["", "id", "idx", "index", "no", "guid", "qid", "序号", "编号", "unnamed0"])
 _DATE = re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}")
@@ -137,7 +139,8 @@ def question(role: str, columns: Sequence[Column]) -> Unusable:
     """Returns the question which column has a role."""
     what = {"text": "text", "label": "class", "tokens": "tokens", "tags": "tags", "sentence": "sentence's number"}[role]
     roles = ("text", "label") if role in ("text", "label") else (role,)
-    return Unusable(f"which column has the {what}? {samples(columns)}. Say it: {' '.join(f'fields.{one}=COLUMN' for one in roles)}", "named")
+    none = " If none has it, the file isn't annotated." if role == "label" else ""
+    return Unusable(f"which column has the {what}?{none} {samples(columns)}. Say it: {' '.join(f'fields.{one}=COLUMN' for one in roles)}", "named")
 
 
 def samples(columns: Sequence[Column]) -> str:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from tools.data.raw.fields import from_utf16, slice_of
-from tools.data.raw.lines import files_of
+from tools.data.raw.lines import PAIR, Line, files_of, text_lines
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
 from tools.example import Entity
 from tools.files import encoding_problem
@@ -47,6 +48,8 @@ def read_brat(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
             yield BadRow(1, "no .ann file in this folder.")
     elif len(files_of(path)) > 1:
         yield from _document(path.with_suffix(".ann"), reading, "")
+    elif path.suffix == PAIR[0] and any(isinstance(line, Line) and _ENTITY.fullmatch(line.text) for line in islice(text_lines(path), 20)):
+        yield BadRow(1, f"brat's annotation, but no {path.stem}.txt with its text is beside it.", "named")
     else:
         yield BadRow(1, "not one of brat's pairs: an .ann file with entities, and its text in a .txt file of the same name beside it.")
 

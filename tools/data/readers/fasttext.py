@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.data.raw.class_names import class_of
+from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import Line, text_lines
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
 
@@ -16,15 +18,18 @@ MARK = "__label__"
 _LABEL = re.compile(rf"(?<!\S){MARK}(\S*)")
 
 
-def read_fasttext(path: Path, _: Reading) -> Iterator[RawRow | BadRow]:
+def read_fasttext(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each line of a file for fastText's supervised training."""
-    return (line if isinstance(line, BadRow) else _row(line) for line in text_lines(path))
+    return (line if isinstance(line, BadRow) else _row(line, reading) for line in text_lines(path))
 
 
-def _row(line: Line) -> RawRow | BadRow:
+def _row(line: Line, reading: Reading) -> RawRow | BadRow:
     labels = _LABEL.findall(line.text)
     if len(labels) > 1:
         return BadRow(line.line, f"several classes, {shown(labels)}: a row of this project has one class.")
     if not labels or not labels[0]:
         return BadRow(line.line, f"no class {MARK}NAME in this line: {shown(line.text)}.")
-    return RawRow(line.line, _LABEL.sub("", line.text).strip(" ,\t"), [], labels[0])
+    try:
+        return RawRow(line.line, _LABEL.sub("", line.text).strip(" ,\t"), [], class_of(labels[0], reading))
+    except Unusable as fault:
+        return BadRow(line.line, *fault.args)

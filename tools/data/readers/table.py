@@ -23,6 +23,7 @@ from tools.data.raw.class_names import ask_for_names, class_of, separator_of
 from tools.data.raw.fields import Unusable
 from tools.data.raw.roles import Column, are_numbers, described, has_role, is_known, key_of, one_hot, repeats, samples, text_and_label, text_of
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.readers.fasttext import MARK
 from tools.data.readers.table_cells import HEAD, Cells, Rows, open_table
 from tools.data.readers.table_tags import Read, sentences_of
 from tools.data.tagging.tags import is_tag
@@ -75,7 +76,12 @@ def _data(rows: Rows, head: Head, reading: Reading) -> Rows:
 
 def _head(rows: list[Cells], width: int, reading: Reading) -> Head:
     """Returns the head of a table. Raises Unusable for one without rows, or where it isn't clear if its first row is a header."""
-    if rows and len(rows[0].cells) == width - 1 and sum(map(is_known, rows[0].cells)) > 1:
+    if (
+        rows
+        and len(rows[0].cells) == width - 1
+        and sum(map(is_known, rows[0].cells)) > 1
+        and all(row.cells[0].strip().isdecimal() for row in rows[1:])
+    ):
         rows = [Cells(rows[0].line, ["", *rows[0].cells]), *rows[1:]]  # as R writes a table: the column of the rows' names has none
     full = [row for row in rows if len(row.cells) == width and not row.is_blank]
     wanted = {name.strip() for role, name in reading.fields.items() if role != "sheet"}
@@ -130,6 +136,11 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
 
 def _classes(head: Head, reading: Reading, path: Path) -> Read:
     columns = head.columns
+    for column in columns:
+        if sum(_JSON.match(cell) is not None for cell in column.cells) * 2 > len(column.cells):
+            raise Unusable(
+                f"the cells of {shown(column.name)} hold JSON, {shown(column.cells[0])}: export the annotation as JSON instead of CSV.", "named"
+            )
     if not reading.fields.get("label") and (hot := one_hot(columns)):
         names = ", ".join(shown(column.name) for column in hot[:6])
         raise Unusable(
@@ -143,15 +154,16 @@ def _classes(head: Head, reading: Reading, path: Path) -> Read:
             "named",
         )
     if not reading.fields.get("label") and (text := text_of(columns, reading)):
+        has_name = any(has_role(column, "label") for column in columns)
         for column in columns:
-            if column is not text and key_of(column.name) in _ENTITIES:
+            if column is not text and (key_of(column.name) in _ENTITIES or not (has_name or is_known(column.name))):
                 _refuse_entities(text, column, columns)
     text, label = text_and_label(columns, reading)
     label = described(label, columns, reading)
     _refuse_entities(text, label, columns)
     values = [cell for cell in label.cells if cell]
-    if sum(_JSON.match(cell) is not None for cell in values) * 2 > len(values):
-        raise Unusable(f"the cells of {shown(label.name)} hold JSON, {shown(values[0])}: export the annotation as JSON instead of CSV.", "named")
+    if values[:1] and values[0].startswith(MARK):
+        raise Unusable("fastText's lines: their reader is `fasttext`.")
     several = separator_of(label.cells)
     some = [cell for cell in values if several and several in cell]
     if several and 10 * len(some) >= len(values):
@@ -194,6 +206,6 @@ def _class_rows(rows: Rows, text: Column, label: Column, several: str, reading: 
                     )
                 if several and several in cell.strip(several):
                     raise Unusable(f"several classes in one cell, {shown(cell)}: a row of this project has one class.")
-                yield RawRow(row.line, row.cells[text.place], [], class_of(cell, reading))
+                yield RawRow(row.line, row.cells[text.place].strip(), [], class_of(cell.strip(), reading))
             except Unusable as fault:
                 yield BadRow(row.line, *fault.args)

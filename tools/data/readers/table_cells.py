@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, cast
 from zipfile import ZipFile
 
-from tools.data.raw.binary import is_workbook, what_binary
+from tools.data.raw.binary import is_workbook, what_binary, what_text
 from tools.data.raw.encodings import encoding_of
 from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import open_raw
@@ -34,6 +34,7 @@ SEPARATORS = ("\t", ",", ";", "|")
 _LONGEST = 1 << 24  # characters of a cell; a quote that isn't closed would run to the end of the file
 _RULE = re.compile(r"[\s|]*:?-{3,}:?\s*\|[-:|\s]*")
 _FROM_MARKDOWN = r"grep -v '^[|: -]*$' FILE | sed 's/^| *//; s/ *|$//; s/ *| */\t/g' > FILE.tsv"
+_ESCAPED = re.compile(r'".*\\"')  # a quote in a cell, as Spark and MySQL write it
 _NOT_TEXT = re.compile("[\udc80-\udcff\0]")  # a byte that isn't UTF-8, as it was decoded; or NUL
 
 
@@ -74,6 +75,9 @@ def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
         codec = encoding_of(path)
     except ToolError as error:
         raise Unusable(str(error), "named") from None
+    with open_raw(path) as file:
+        if what := what_text(file.read(1 << 12).decode(codec, "replace")):
+            raise Unusable(f"the file is {what}.", "named")
     if not codec.startswith("utf-8"):
         reading.apply(f"the file is in {codec.upper()}")
     form = _form(path, codec, reading)
@@ -92,6 +96,15 @@ def _form(path: Path, codec: str, reading: Reading) -> Form:
     ):
         raise Unusable(bad[0].reason, "encoding")
     if not forms:
+        if header := next(
+            (
+                form.head[0]
+                for form in tried
+                if len(form.head) == 1 and isinstance(form.head[0], Cells) and len(form.head[0].cells) > 1 and _knows_names(form)
+            ),
+            None,
+        ):
+            raise Unusable(f"the table has a header, {shown(header.cells)}, and no rows below it.", "named")
         raise Unusable("no table: its lines have no separator (comma, tab, semicolon or bar), or differ in the number of cells.")
     if any(form.separator == "|" and isinstance(row, Cells) and _RULE.fullmatch("|".join(row.cells)) for form in forms for row in form.head[1:3]):
         raise Unusable(f"a table in Markdown. To convert it: {_FROM_MARKDOWN}", "named")
@@ -112,6 +125,12 @@ def _quotes(path: Path, codec: str, separator: str) -> Form:
     column have them without need and others have none: no program writes that.
     """
     with_quotes, without = _tried(path, codec, separator, csv.QUOTE_MINIMAL), _tried(path, codec, separator, csv.QUOTE_NONE)
+    faults = sum(isinstance(row, BadRow) for row in with_quotes.head)
+    escaped = sum(isinstance(row, Cells) and any(_ESCAPED.match(cell) for cell in row.cells) for row in without.head)
+    if faults and 2 * escaped >= faults:
+        raise Unusable(
+            'quotes within cells are written with a backslash. This command writes them twice instead: sed \'s/\\\\"/""/g\' FILE > NEW', "named"
+        )
     if with_quotes.share != without.share:
         return max(with_quotes, without, key=lambda form: form.share)
     are_text = separator != "," and (len(with_quotes.head) < len(without.head) or _needless(with_quotes, without))

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.data.raw.json_faults import LIKE_JSON
 from tools.data.raw.json_list import first_objects
 from tools.data.raw.lines import Line, open_raw, text_lines
 from tools.data.raw.roles import NAMES, key_of
@@ -23,6 +22,7 @@ LARGEST = 1 << 26  # bytes of a JSON object that is read to name it
 _TO_EXAMPLES = 'write a text and its entities a row: {"text": "…", "entities": [{"label": "…", "text": "…", "start": 0, "end": 3}]}'
 _TO_CLASSES = '{"text": "…", "label": "…"}'
 _CHINESE = re.compile("[\u3400-\u9fff]")
+_NAME = re.compile(r"[^\W_][\w-]*")
 _MARKED = re.compile(r"[\t,;|{}<>\[\]]|\b[BIMES]-\w|__|/\w")
 Row = Mapping[str, Any]
 
@@ -118,45 +118,12 @@ OBJECTS = (
     Kind(_has("cells", "nbformat"), "a notebook", "it has no rows"),
     Kind(_has("images", "annotations"), "COCO's annotation of images", "this project trains on texts"),
 )
-_TEXTS = (
-    (
-        re.compile(r"\s*<(?:!doctype html|html|table)\b", re.IGNORECASE),
-        "a web page or table in HTML",
-        "open it in a spreadsheet and save its table as CSV or .xlsx",
-    ),
-    (
-        re.compile(r"\s*<TEI\b|\s*<\?xml.{0,400}<TEI\b", re.DOTALL),
-        "TEI, a text edition in XML",
-        f"write a script that takes its names out: {_TO_EXAMPLES}",
-    ),
-    (re.compile(r"\s*<\?xml\b|\s*<[\w:]+(?:\s[^<>]*)?>\s*<[\w:]+[ />]"), "XML", f"write a script that takes texts and labels out: {_TO_EXAMPLES}"),
-    (
-        re.compile(r"version https://git-lfs\.github\.com/spec/"),
-        "the pointer to a file in Git LFS, not the file",
-        "get the file itself with `git lfs pull`",
-    ),
-    (
-        re.compile(r"[^\n]+_!_[^\n]+_!_"),
-        "lines parted by '_!_', as Toutiao's news",
-        "make tabs of them, and `table` reads it: sed 's/_!_/\\t/g' FILE > FILE.tsv",
-    ),
-    (re.compile(r"WEBVTT|\s*1\r?\n\d\d:\d\d:\d\d,\d{3} -->"), "subtitles", "they have no annotation: annotate the text first"),
-    (re.compile(r"%YAML|---\s*\n\s*\w+:"), "YAML", f"write its rows as JSON Lines: {_TO_EXAMPLES}"),
-)
 
 
-def kind_of_text(head: str) -> str:
-    """Returns what a file is by the beginning of its text."""
-    return next((f"It looks like {what}: {do}." for test, what, do in _TEXTS if test.match(head)), "") or _begun_by_class(head)
-
-
-def _begun_by_class(head: str) -> str:
-    """Returns what to do with lines that begin with one of a few words and a space."""
-    if LIKE_JSON.match(head):
-        return ""
-    lines = [line.strip() for line in head.split("\n")[:200] if line.strip()][: -1 if len(head) > 60_000 else None]
+def begun_by_class(lines: Sequence[str]) -> str:
+    """Returns what to do with lines that begin with one of a few words and a space; empty for others."""
     words = [line.partition(" ")[0] for line in lines]
-    few = len(words) >= 6 and 3 * len(set(words)) <= len(words) and max(map(len, words)) <= 20
+    few = len(words) >= 6 and 3 * len(set(words)) <= len(words) and max(map(len, words)) <= 20 and all(map(_NAME.fullmatch, words))
     if not few or any("\t" in line or len(line) < len(word) + 4 for line, word in zip(lines, words, strict=True)):
         return ""
     return (

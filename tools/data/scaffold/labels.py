@@ -21,7 +21,7 @@ from tools.text import LONGEST_LABEL, one_line, quoted
 MOST = 1000
 MANY = 100  # labels; a prompt with more is long, and more often than not the field is no label
 ENOUGH = 20  # annotations, from which it tells something that nearly all have a label of their own
-ALIKE = 20  # classes that a question names at most
+MOST_NUMBERS = 20  # that a question names
 _TAG = r"(?:[BIEMSLUW][-_]\S+|O)"
 _TAGS = re.compile(rf"{_TAG}(?:[\s,\x02]+{_TAG})*")
 _LETTERS = "ABCDEFGH"
@@ -75,9 +75,11 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
         if len(labels) > 2 and "".join(sorted(labels)) == _LETTERS[: len(labels)]:
             return f"its classes are the letters of a multiple choice ({_few(labels)}), and what they stand for isn't in the text"
         if not said.numbers and all(map(_NUMBER.fullmatch, labels)):
-            most = max(map(int, labels))
-            names = ",".join(f"NAME{n}" for n in range(most + 1)) if 0 <= most < ALIKE else "NAME0,NAME1,…"
-            return f"its classes are numbers ({_few(labels)}), which say nothing to a model. Their names, from 0 on: {option('--set', f'numbers=[{names}]')}"
+            what, most = f"its classes are numbers ({_few(labels)}), which say nothing to a model", max(map(int, labels))
+            if "0" in labels and min(map(int, labels)) == 0 and most < MOST_NUMBERS:
+                names = ",".join(f"NAME{number}" for number in range(most + 1))
+                return f"{what}. Their names, from 0 on: {option('--set', f'numbers=[{names}]')}"
+            return f"{what}: the task file's `labels` can give each a name"
     if kind == "ner" and any(f"I{label[1:]}" in labels for label in labels if label.startswith(("B-", "B_"))):
         return f"its labels are tags of tokens ({_few(labels)}): each span is a token of an entity. Join them, or write the tags as columns or lists of tokens"
     if len(labels) > MANY:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import codecs
 import re
 import shlex
+from itertools import islice
 from pathlib import Path
 
-from tools.data.raw.binary import is_workbook, what_binary
+from tools.data.raw.binary import is_workbook, what_binary, what_text
 from tools.data.raw.json_faults import LIKE_JSON
 from tools.data.raw.lines import Line, open_raw, text_lines
 from tools.data.raw.row import SEVERAL, BadRow, shown
-from tools.data.scaffold.kinds import is_plain_text, is_unannotated, kind_of_text, kind_of_value
+from tools.data.scaffold.kinds import begun_by_class, is_plain_text, is_unannotated, kind_of_value
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.scaffold.trials import FORMS, Trial, heads
 from tools.text import one_line
@@ -52,7 +53,8 @@ def _known(path: Path) -> str:
         head = file.read(1 << 16).removeprefix(codecs.BOM_UTF8)
     if not head.strip():
         return "It is empty."
-    return kind_of_value(path) or kind_of_text(head.decode("utf-8", "replace"))
+    what = what_text(head.decode("utf-8", "replace"))
+    return kind_of_value(path) or (what and f"It looks like {what}.")
 
 
 def _verdicts(path: Path, tried: list[Trial]) -> list[str]:
@@ -88,9 +90,10 @@ def _formats(path: Path, tried: list[Trial]) -> list[str]:
         lines.append("It has no annotation to learn from: annotate it first, or rename the field that holds the annotation.")
     if path.is_file() and is_plain_text(path):
         lines.append("It looks like texts without annotation, one a line: annotate them first, or give the file that has their annotation.")
-    complaints = {trial.reader: _complaints(trial) for trial in tried}
-    for known, form in FORMS.items():
-        lines += [f"  {known:14}  {form.example}", *(" " * 18 + complaint for complaint in complaints.get(known, []))]
+    if path.is_file() and (what := begun_by_class([row.text for row in islice(text_lines(path), 200) if isinstance(row, Line)])):
+        return [*lines, what]
+    for trial in tried:
+        lines += [f"  {trial.reader:14}  {FORMS[trial.reader].example}", *(" " * 18 + complaint for complaint in _complaints(trial))]
     return lines
 
 

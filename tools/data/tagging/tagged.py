@@ -117,7 +117,9 @@ def _rules(head: Sequence[Sentence], reading: Reading) -> _Rules:
         raise Unusable("a blank line behind each token: every row would be one character. Take them out, but for those between sentences.", "named")
     spaced = sum(" " in token for sentence in tokens for token in sentence) / max(1, sum(map(len, tokens)))
     has_entities = any(tag.label for layer in layers for tag in notation.tags(layer) if tag)
-    if (notation.form is None and spaced > 0.05) or (spaced > 0.5 and not has_entities):
+    are_rows = notation.form is None or (len(tokens) == 1 and len(tokens[0]) > FEW)
+    are_texts = are_rows and _are_texts([token for sentence in tokens for token in sentence])
+    if are_texts or (notation.form is None and spaced > 0.05) or (spaced > 0.5 and not has_entities):
         raise Unusable("lines of text, or columns of which the last is no tag.")
     _doubts(head, notation, reading)
     return _Rules(notation, joint_of(tokens, reading), reading)

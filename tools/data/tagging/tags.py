@@ -104,8 +104,9 @@ def notation_of(sentences: Sequence[Sequence[str]], reading: Reading) -> Notatio
     if counts and all(tag.isascii() and tag.isdecimal() for tag in counts):
         numbers = _numbers(counts, reading)
         counts = Counter({numbers[int(tag)]: count for tag, count in counts.items() if int(tag) < len(numbers)})
-    if odd := next((tag for tag, count in counts.items() if count * 20 > counts.total() and no_tag(tag)), ""):
-        raise Unusable(f"{no_tag(odd)}.", "named")
+    faults = {tag: fault for tag in counts if (fault := no_tag(tag))}
+    if sum(counts[tag] for tag in faults) * 20 > counts.total() - counts["O"]:
+        raise Unusable(f"{next(iter(faults.values()))}.", "named")
     form = _form(counts)
     outside = _outside(counts, form)
     if form in (LOWER_PREFIX, LOWER_SUFFIX):

@@ -23,7 +23,7 @@ from itertools import pairwise
 from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import Line
 from tools.data.raw.row import Reading, shown
-from tools.data.tagging.tags import is_tag
+from tools.data.tagging.tags import is_tag, no_tag
 from tools.data.tagging.token_roles import INDEX, PLAIN, SENTENCE, Roles, roles_of
 
 SHORT, LONGEST = 20, 100  # lines; a file of more is hardly one sentence, or can't be one
@@ -113,7 +113,11 @@ def columns_of(lines: Sequence[Line], reading: Reading) -> Columns:
     roles = roles_of(table, number, reading)
     roles.say(number, reading)
     columns = replace(bare, roles=roles, header=header, known=frozenset(cells[tag] for _, cells in table for tag in roles.tags))
-    if any(after.line > before.line + 1 for before, after in pairwise(lines)):
+    _need_outside([line for line in plain if not bare.cells(line.text)], plain, columns)
+    columns = replace(columns, end=_end(plain, columns))
+    if columns.end:
+        reading.apply(f"each line {shown(columns.end)} ends a sentence")
+    if columns.end or any(after.line > before.line + 1 for before, after in pairwise(lines)):
         return columns
     return _without_blank_lines(columns, plain, table[0][1] if table else [], len(plain) < len(lines), reading)
 
@@ -132,9 +136,6 @@ def _without_blank_lines(columns: Columns, lines: Sequence[Line], first: Sequenc
     if has_comments:
         reading.apply("a sentence begins at each comment")
         return replace(columns, comments_begin=True)
-    if end := _end(lines, columns):
-        reading.apply(f"each line {shown(end)} ends a sentence")
-        return replace(columns, end=end)
     if len(lines) > LONGEST:
         raise Unusable(
             f"no blank line among the first {len(lines):,} lines: the file would be one row. Put a blank line between sentences, such as behind each line of '。':"
@@ -155,6 +156,10 @@ def _need_tokens(lines: Sequence[Line], separator: str, has_header: bool) -> Non
     if sum(_QUOTED.fullmatch(line.text) is not None for line in lines) * 2 > len(lines):
         raise Unusable(f"cells in quotes. This command writes them without, and with tabs between: {_UNQUOTE} FILE > NEW", "named")
     rows = [line.text.split() for line in lines]
+    tailed = [row for row in rows if len(row) > 2 and is_tag(row[1]) and not is_tag(row[-1])]
+    plain = sum(len(row) == 2 and is_tag(row[1]) for row in rows)
+    if tailed and plain and len(tailed) + plain > 0.95 * len(rows):
+        raise Unusable(f"{no_tag(' '.join(tailed[0][1:]))}.", "named")
     if sum(any(map(_BRACKET.fullmatch, row)) for row in rows) * 2 > len(rows):
         raise Unusable(
             "tags in brackets, (LABEL* … *), as in OntoNotes (CoNLL-2012): write those of the entities as B-LABEL, I-LABEL and O.", "named"
@@ -169,6 +174,16 @@ def _need_tokens(lines: Sequence[Line], separator: str, has_header: bool) -> Non
     if len(cells) > 3 * len(lines) and sum(len(cell) == 1 for cell in cells) > 0.9 * len(cells) and not any(map(is_tag, cells)):
         raise Unusable(
             "each line holds characters only, and no tags. Where a second file with as many lines has the tags, join them: paste TOKENS TAGS > NEW",
+            "named",
+        )
+
+
+def _need_outside(bare: Sequence[Line], lines: Sequence[Line], columns: Columns) -> None:
+    """Raises Unusable where no tag is O, and many lines have a token alone: it may be outside of any entity."""
+    if len({line.text for line in bare}) > 2 and 10 * len(bare) > len(lines) and any(map(is_tag, columns.known)) and "O" not in columns.known:
+        raise Unusable(
+            f"lines such as {shown(bare[0].text)} have a token and no tag, and no tag is O. If these tokens are outside of entities, say so:"
+            " awk 'NF == 1 {$0 = $0 \"\\tO\"} {print}' FILE > NEW",
             "named",
         )
 
@@ -204,10 +219,13 @@ def _number(lines: Sequence[Line], separator: str) -> int:
 
 
 def _end(lines: Sequence[Line], columns: Columns) -> str:
-    """Returns the line that ends a sentence, where no line is blank: the only one that has no tag, again and again."""
-    bare = {line.text for line in lines if not columns.cells(line.text)}
-    times = sum(line.text in bare for line in lines)
-    return bare.pop() if len(bare) == 1 and times > 1 and times * 2 <= len(lines) else ""
+    """Returns the line that ends a sentence: the only one that has no tag, again and again; where there are blank lines, it is ASCII and stands before them."""
+    ends = [line for line in lines if not columns.cells(line.text)]
+    if len({line.text for line in ends}) != 1 or not 1 < len(ends) <= len(lines) / 2:
+        return ""
+    numbers = {line.line for line in lines}
+    has_blanks = lines[-1].line - lines[0].line >= len(lines)
+    return "" if has_blanks and any(line.line + 1 in numbers or not line.text.isascii() for line in ends) else ends[0].text
 
 
 def _names_columns(first: str, second: str) -> bool:

@@ -4,7 +4,7 @@ In: the cells of the first lines. Out: Roles. One rule decides each thing:
 
 - A first column that counts on by one from line to line within each sentence is an index. One that is the same within a sentence and differs from the next
   sentence's is the sentence's number; one that is the same within each names something else, such as the document. One of numbers only, beside words, is a place.
-- The tags are in each column of B- and I- tags, but for chunks (B-NP) beside others: several are layers of nested entities. Where no column has any, the last one has
+- The tags are in each column of B- and I- tags, but for chunks (B-NP), and words that leave nothing outside, beside others: several are layers of nested entities. Where no column has any, the last one has
   the tags, and those before it whose cells are partly O are its layers. Two columns that mostly agree aren't layers but gold and predicted tags: the task says which.
 - A last column of `key=value` (CoNLL-U's MISC) has the tags under NER.
 - The tokens are in the first column that is left; where it isn't Chinese and a later one is, the task says which. The others are passed over. The task may say all of it: `fields: {tokens: 2, tags: 4}`.
@@ -24,6 +24,7 @@ from tools.data.tagging.tags import LOWER_PREFIX, LOWER_SUFFIX, OUTSIDE, PREFIX,
 
 INDEX, SENTENCE, DOCUMENT, PLACE = "counts the tokens", "numbers the sentences", "is the same within a sentence", "has numbers only"
 CONLLU = 10  # columns
+FEW = 20  # lines
 Table = Sequence[tuple[int, list[str]]]  # line and cells
 _CHINESE = re.compile("[\u3400-\u9fff]")
 _CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
@@ -82,6 +83,8 @@ def _tag_columns(counts: Sequence[Counter[str]], first: int, lines: int) -> list
     last = len(counts) - 1
     tags = [column for column in range(first, last + 1) if _has_tags(counts[column])]
     tags = [column for column in tags if not _are_chunks(counts[column])] or tags
+    if lines > FEW:
+        tags = [column for column in tags if any(counts[column][outside] for outside in ("O", *OUTSIDE))] or tags
     if tags:
         return [column for column in range(first, last + 1) if column in tags or (counts[column].keys() == {"O"} and column > first)]
     partly = [column for column in range(first + 1, last) if counts[last]["O"] and 0.1 < counts[column]["O"] / max(1, lines) < 1]

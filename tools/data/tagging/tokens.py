@@ -33,6 +33,7 @@ _TOUCH = re.compile(rf"{_LETTER}{_BETWEEN}(?={_LETTER})")
 _CLOSING = re.compile(r"[.,;:!?%)\]}…]+\Z|['’](?:s|S|t|re|ve|ll|d|m)\Z|n't\Z")
 _OPENING = re.compile(r"[(\[{$#@]+\Z")
 
+FEW = 10  # different tokens, which may all end in 0 by chance
 NUMBERED = "each token ends in its character's place in the word (科0 技1), which is taken off"
 WORDS = "neighbouring tokens of letters are words: a space stands between them"
 SENTENCES = "tokens are words of a language with spaces: a space stands between them, but not before .,;:!?%) or behind ("
@@ -95,10 +96,10 @@ def unnumbered(tokens: Iterable[str]) -> list[str] | None:
 
 
 def _are_numbered(sentences: Sequence[Sequence[str]]) -> bool:
-    """Returns whether the tokens of nearly every sentence end in their place in a word, and words are more than single characters or numbers."""
+    """Returns whether the tokens of nearly every sentence end in their place in a word, and are more than a few, or numbers."""
     numbered = [sentence for sentence in sentences if "".join(sentence[:1]).endswith("0") and unnumbered(sentence)]
-    tokens = [token for sentence in numbered for token in sentence]
-    if len(numbered) < 0.95 * len(sentences) or all(token.endswith("0") for token in tokens):
+    tokens = {token for sentence in numbered for token in sentence}
+    if len(numbered) < 0.95 * len(sentences) or (len(tokens) <= FEW and all(token.endswith("0") for token in tokens)):
         return False
     return not all(token.isdecimal() for token in tokens)
 
