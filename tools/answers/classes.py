@@ -182,9 +182,12 @@ def _in_sentence(sentence: str, options: re.Pattern[str], spellings: Spellings) 
 def _is_asserted(mention: _Mention, options: re.Pattern[str], is_first: bool) -> bool:
     """Returns whether a clause asserts the option that it mentions. An option of one character needs a clause of its own, or a word for "answer" before it."""
     before, behind = options.sub("", mention.before), mention.behind
-    if _DENIED_BEFORE.search(before) or _DENIED_BEHIND.match(behind) or _GUESSED.search(before):
+    end = 0
+    while (listed := _LISTED.match(behind, end)) and (other := options.match(behind, listed.end())):
+        end = other.end()  # "体育和财经都不是"
+    if _DENIED_BEFORE.search(before) or _DENIED_BEHIND.match(behind, end) or _GUESSED.search(before):
         return False
-    if any(options.match(behind, listed.end()) for listed in [_LISTED.match(behind)] if listed) or _listed_behind(mention.before, options):
+    if end or _listed_behind(mention.before, options):
         return True  # with its neighbour, so that the sentence asserts several
     if not _ENDS.match(behind):
         return False

@@ -221,7 +221,7 @@ class _Lines(Tables):
                 self.last is not None
                 and is_denied(part)
                 and not self._denies_another(part)
-                and not self.reading.in_sentence(bare(_HEAD.split(part)[0]))
+                and not self.reading.in_sentence(bare(_HEAD.split(part)[0])[:2])
             ):
                 self._take_back()
             behind = between[0] if between else ""
