@@ -213,3 +213,10 @@ def test_a_task_cannot_be_written_to(write_task: Callable[..., Path]) -> None:
 
 def test_a_field_may_be_a_number(write_task: Callable[..., Path]) -> None:
     assert load_task(write_task(), ["fields.annotator=2", "fields.text=正文"]).fields == {"annotator": "2", "text": "正文"}
+
+
+def test_a_role_that_no_reader_looks_for_is_named() -> None:
+    task = Path("conf/task/sample.yaml")
+    assert load_task(task, ["fields.text=正文", "fields.tags=3"]).fields == {"text": "正文", "tags": "3"}
+    with pytest.raises(ToolError, match=r"`fields`: no reader looks for 'tekst'. Did you mean 'text'\?"):
+        load_task(task, ["fields.tekst=正文"])

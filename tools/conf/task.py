@@ -43,6 +43,8 @@ Text = Annotated[str, StringConstraints(pattern=r"\S")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 # The end of the evaluation folder of a model other than the adapter, `<task>_<split>-<model>[-schema]`: a split that ends so would share the folder.
 MODELS_ENDING = re.compile(rf"-(?:{'|'.join([*WORDS[1:], CHECKPOINT.pattern.replace('?P<step>', '?:'), 'schema'])})$")
+# What a reader may ask for by `fields`.
+ROLES = ("text", "label", "entities", "start", "end", "length", "span", "tokens", "tags", "annotator", "header", "sheet")
 # pydantic's kinds of error in the words of YAML.
 WANTED = {
     "string_type": "text",
@@ -259,6 +261,12 @@ class Task(_Strict):
     def _numbers_are_names(cls, fields: Any) -> Any:
         """Takes a whole number for its digits: the id of an annotator, a column by its number."""
         return {role: str(name) if type(name) is int else name for role, name in fields.items()} if isinstance(fields, dict) else fields
+
+    @field_validator("fields")
+    @classmethod
+    def _fields_have_roles(cls, fields: dict[str, str]) -> dict[str, str]:
+        _all("fields", [f"no reader looks for '{role}'.{choices(role, ROLES)}".rstrip(".") for role in fields if role not in ROLES])
+        return fields
 
     @field_validator("split")
     @classmethod
