@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.conftest import real
 from tools.answers import parse as module
 from tools.answers.classes import parse_class
-from tools.answers.parse import RULES, parse, parse_plain
+from tools.answers.parse import RULES, parse
 from tools.answers.scan import scan
 from tools.chat.prompt import answer
 from tools.conf.task import Answer, Task, find_task, load_task
@@ -670,26 +670,3 @@ OPTIONS = ["Art", "Economy", "Law", "体育", "财经", "体育产业", "PER"]
 def test_the_trained_class_needs_no_rule_and_control_tokens_in_it_are_neutral(task: Task) -> None:
     assert parse_class("体育\n", task, OPTIONS).rules == ()
     assert parse_class("<｜im_end｜>", task, ["<|im_end|>", "Art"]) == module.Parsed([("<|im_end|>", "")])
-
-
-def test_the_trained_answer_is_read_by_the_short_way_and_nothing_that_is_near_it(task: Task) -> None:
-    plain = '[{"label": "人名", "text": "张三"}, {"label": "组织", "text": "北京大学"}]'
-    assert (parse_plain(plain, task), parse_plain("[]", task)) == (TWO, [])
-    assert parse_plain(plain, task) == parse(plain, task).pairs
-    near = ["", "[", "[{", "[]]", plain[:-1], plain[1:], plain + "\n", plain + " ", " " + plain, plain + plain, plain + "]", "[" + plain]
-    near += [plain.replace("}, {", between) for between in ("},{", "}  {", "} ,{", "},  {", "}, x{", "},\n{", "}], [{", "}, [{")]
-    near += [plain.replace("张三", string) for string in ('张"三', "张\\三", "张\n三", "无", "None", "")]
-    near += [plain.replace("人名", label) for label in ("PER", "姓名", "人名 ", "物名", "")]
-    near += [plain.replace('"text"', name) for name in ('"name"', '"label"', "'text'", '"text" ')]
-    near += [
-        '[{"text": "张三", "label": "人名"}]',
-        '[{"label": "人名", "text": "张三", "n": 1}]',
-        '[{"label": "人名"}]',
-        '[{"label": "人名", "text": "张三"}, ]',
-    ]
-    assert [output for output in near if parse_plain(output, task) is not None] == []
-
-
-def test_an_answer_that_never_ends_is_no_work_for_the_short_way(task: Task) -> None:
-    for piece in ('{"label": "', '{"label": "人名", "text": "', '{"label": "人名", "text": "甲"}, ', '"', "甲"):
-        assert parse_plain("[{" + piece * (1_000_000 // len(piece)), task) is None

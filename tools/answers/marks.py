@@ -15,43 +15,7 @@ from tools.text import fold
 _ATTRIBUTE = re.compile(r"([\w:.-]{1,40})\s*=\s*(?:\"([^\"<>]{0,200})\"|'([^'<>]{0,200})'|([^\s\"'<>/]{1,200}))")
 _ELEMENT = re.compile(r"<([^<>/\s=|]{1,40})((?:\s[^<>]{0,300}?)?)(?:/>|>([^<>]{0,300})</\1\s*>)")
 _PARAMETER = re.compile(r"<parameter[= ]([^<>=\"']{1,40})>([^<>]{0,300})</parameter>")  # of a tool call, as Qwen3-Coder writes it
-_HTML = frozenset(
-    [
-        "a",
-        "b",
-        "i",
-        "u",
-        "p",
-        "s",
-        "em",
-        "strong",
-        "span",
-        "div",
-        "code",
-        "pre",
-        "br",
-        "li",
-        "ul",
-        "ol",
-        "td",
-        "tr",
-        "th",
-        "table",
-        "html",
-        "body",
-        "head",
-        "script",
-        "mark",
-        "del",
-        "small",
-        "sup",
-        "sub",
-        "font",
-        "h1",
-        "h2",
-        "h3",
-    ]
-)
+_HTML = re.compile("a|b|i|u|p|s|em|strong|span|div|code|pre|br|li|ul|ol|td|tr|th|table|html|body|head|script|mark|del|small|sup|sub|font|h1|h2|h3")
 # Each has two groups, the mark's two sides; the order of the patterns is that of their surety.
 _MARKS = [
     re.compile(r"^T\d{1,4}\s+(\S{1,40})\s+\d{1,6}\s+\d{1,6}\s+(\S[^\n]{0,200})", re.MULTILINE),  # brat
@@ -106,7 +70,9 @@ def _elements(text: str, reading: Reading) -> None:
                 before = len(reading.items)
                 reading.read(tuple(record.items()))
                 record = {} if len(reading.items) > before else record
-        elif reading.known(tag) or (fold(tag) not in _HTML | LABEL_FIELDS | TEXT_FIELDS | WRAPPERS | OTHER_FIELDS and reading.in_sentence(inside)):
+        elif reading.known(tag) or (
+            not _HTML.fullmatch(fold(tag)) and fold(tag) not in LABEL_FIELDS | TEXT_FIELDS | WRAPPERS | OTHER_FIELDS and reading.in_sentence(inside)
+        ):
             reading.add_all(tag, inside)
 
 

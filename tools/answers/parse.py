@@ -8,7 +8,6 @@ the time is linear in the answer's length.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,13 +15,14 @@ from html import unescape
 from typing import Any
 
 from tools.answers import Pair
-from tools.answers.assertion import is_rejected, may_be_nothing, says_no_entity
-from tools.answers.field_names import LABEL_FIELDS
+from tools.answers.assertion import is_rejected, says_no_entity
 from tools.answers.final import BLANK, FENCE, FENCED, final_answer
 from tools.answers.label_lines import read_lines
 from tools.answers.marks import read_marks
+from tools.answers.programs import as_objects, is_program
 from tools.answers.reading import Reading
 from tools.answers.scan import Scanned, scan
+from tools.answers.trained import decode, is_template, parse_plain, strict
 from tools.conf.task import Task
 from tools.text import fold
 
@@ -49,7 +49,6 @@ RULES = {
 
 # What stands around most answers, and nothing else: an empty thought, a code fence.
 _AROUND = re.compile(r"(?=[<`])(<think>\s*</think>\s*)?(```(?:json)?[ \t]*\n\s*)?(\[.*\])\s*(?(2)```)", re.DOTALL)
-_decode = json.JSONDecoder(object_pairs_hook=tuple).decode
 WORD = re.compile(r"\w")
 _TEMPLATES = frozenset(
     ("...", "…", "……", "string", "str", "entity text", "entity name", "text", "xxx", "xx", "实体名称", "实体文本", "具体文本")
@@ -57,18 +56,10 @@ _TEMPLATES = frozenset(
 _STRUCK = re.compile(
     r"(?<!~)~~(?!~)[^~\n]{1,300}~~(?!~)|<(del|strike)>[^<>\n]{1,300}</\1>|(?<!\A)<s>[^<>\n]{1,300}</s>|<s>[^<>\n]{1,300}</s>(?!\s*\Z)"
 )
-# Entity(text="张三", label="name"), dict(name=["张三"]): a call whose arguments are named.
-# A program's statements.
-_CODE = re.compile(
-    r"^[ \t]*(?:import \w|from \w[\w.]* import |def \w+\(|class \w+(?:\(.{0,80}\))?:[ \t]*$|for [\w, ]+ in .{1,80}:[ \t]*$|if .{1,80}:[ \t]*$|function \w*\(|const \w+ = require|print\()",
-    re.MULTILINE,
-)
 _DELIMITER = re.compile(r"<\|[^\w|<>]?\|?>")  # LightRAG's and GraphRAG's, between cells
 _BREAK = re.compile(r"<br ?/?>(?=[^<>|\n]{1,20}[:：])|(?<=\S)<br ?/?><br ?/?>")  # before another label
 _IF = re.compile(r"(?:如果|假如|假设|倘若|\bif )[^。\n]{0,40}\Z", re.IGNORECASE)  # a value behind it is no answer
 _SIDED = re.compile(r"\w\W+\w")  # a string that may be a clause
-_ARGUMENT = re.compile(r"(\w+)\s*=")
-_CALL = re.compile(r"([A-Za-z_][\w.]{0,60})\(((?:\s*\w{1,40}\s*=\s*(?:\"[^\"\n]*\"|'[^'\n]*'|\[[^\[\]]*\]|[\w.-]{1,60})\s*,?){1,50})\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,72 +85,14 @@ def parse(output: str, task: Task, text: str | None = None) -> Parsed:
     answer = output.strip(BLANK)
     around = _AROUND.fullmatch(answer)
     try:
-        value = _decode(around[3] if around else answer)
+        value = decode(around[3] if around else answer)
     except (ValueError, RecursionError):
         return _tolerant(answer, task, text)
-    pairs = _strict(value, task)
+    pairs = strict(value, task)
     if around:
         rules = {"thinking"} if around[1] else {"wrapping"}
         return named(pairs, rules | ({"wrapping"} if around[2] else set())) if pairs is not None else _tolerant(answer, task, text)
     return Parsed(pairs) if pairs is not None else _decoded(value, answer, task, text)
-
-
-def parse_plain(output: str, task: Task) -> list[Pair] | None:
-    """Returns the pairs of an answer that equals the trained one byte for byte, with known labels; None for any other answer, which `parse` reads."""
-    if output == "[]":
-        return []
-    if not output.startswith("[{"):
-        return None
-    fields, text_first = task.answer, task.answer.text_first
-    pattern, around = _plain_pattern(*(fields.text, fields.label) if text_first else (fields.label, fields.text))
-    spellings, sentinels, pairs, length = task.spellings, task.sentinels, [], 0
-    for label, text in pattern.findall(output, 1):
-        length += around + len(label) + len(text)
-        if text_first:
-            label, text = text, label
-        hit = spellings.get(label)
-        if not hit or hit[1] or may_be_nothing(text, sentinels):
-            return None
-        pairs.append((hit[0], text))
-    # Objects that lie one behind the other from the second character to the last leave no room for anything else.
-    return pairs if length == len(output) else None
-
-
-@lru_cache(maxsize=64)
-def _plain_pattern(first: str, second: str) -> tuple[re.Pattern[str], int]:
-    """Returns a pattern of an object of these two fields and the separator behind it, and the length of both without the two strings."""
-    string = r'([^"\\\x00-\x1f]*+)'
-    before, between = (f'{json.dumps(field, ensure_ascii=False)}: "' for field in (first, second))
-    before, between = "{" + before, '", ' + between
-    return re.compile(f'{re.escape(before)}{string}{re.escape(between)}{string}"}}(?:, (?={{)|\\]\\Z)'), len(before) + len(between) + 4
-
-
-def _strict(value: Any, task: Task) -> list[Pair] | None:
-    """Returns the pairs of an answer in exactly the trained format; None where any rule is needed."""
-    if type(value) is not list:
-        return None
-    label_field, text_field, spellings, sentinels = task.answer.label, task.answer.text, task.spellings, task.sentinels
-    pairs = []
-    for item in value:
-        if type(item) is not tuple or len(item) != 2:
-            return None
-        (first, label), (second, text) = item
-        if first == text_field:
-            first, label, second, text = second, text, first, label
-        if first != label_field or second != text_field or type(label) is not str or type(text) is not str:
-            return None
-        if may_be_nothing(text, sentinels):
-            return None
-        hit = spellings.get(label)
-        if hit and not hit[1]:
-            pairs.append((hit[0], text))
-        elif _is_template(label) or is_rejected(label) or label[1:2] in "-_" or label in ("O", "o"):
-            return None  # the prompt's own example, or a tag
-        elif label != label.strip() or fold(label) in sentinels or Reading(task, None).known(label):
-            return None
-        else:
-            pairs.append((label, text))
-    return list(dict.fromkeys(pairs))
 
 
 def _decoded(value: Any, answer: str, task: Task, text: str | None) -> Parsed:
@@ -191,7 +124,7 @@ def _tolerant(answer: str, task: Task, text: str | None) -> Parsed:
 
 def _read(body: str, task: Task, text: str | None) -> Parsed:
     """Reads one text: by the values that stand in it, by marks, by its words."""
-    if _CODE.search(body):
+    if is_program(body):
         return _in_code(body, task, text)
     found = scan(body)
     parsed = _by_values(found, body, task, text)
@@ -199,7 +132,7 @@ def _read(body: str, task: Task, text: str | None) -> Parsed:
         found = scan(unescape(body).replace('\\"', '"'))
         again = _by_values(found, body, task, text)
         parsed = named(again.pairs, {*again.rules, "wrapping"}, again.cut) if again else parsed
-    if (parsed is None or not parsed.pairs) and "(" in body and (calls := _as_objects(body, task)) != body:
+    if (parsed is None or not parsed.pairs) and "(" in body and (calls := as_objects(body, Reading(task, None).known)) != body:
         parsed = _by_values(scan(calls), calls, task, text) or parsed
     if parsed is None or not parsed.pairs:
         words = _words(found, body)
@@ -213,16 +146,6 @@ def _in_code(code: str, task: Task, text: str | None) -> Parsed:
     parsed = _by_values(scan(code), code, task, text)
     pairs = [pair for pair in parsed.pairs or [] if text is not None and pair[1] in text] if parsed else []
     return named(pairs or None, set(parsed.rules) if parsed and pairs else set())
-
-
-def _as_objects(text: str, task: Task) -> str:
-    """Returns a text with calls as objects: Entity(text="张三", label="name"), dict(name=["张三"]); a call by a label's name is an object under it: Name(span="张三")."""
-
-    def as_object(call: re.Match[str]) -> str:
-        inside = "{" + _ARGUMENT.sub(r'"\1": ', call[2]) + "}"
-        return f'{{"{call[1]}": {inside}}}' if Reading(task, None).known(call[1]) else inside
-
-    return _CALL.sub(as_object, text)
 
 
 def _by_values(found: Scanned, answer: str, task: Task, text: str | None) -> Parsed | None:
@@ -257,11 +180,6 @@ def _by_values(found: Scanned, answer: str, task: Task, text: str | None) -> Par
     return named(pairs, rules, found.cut)
 
 
-def _is_template(label: str) -> bool:
-    """Returns whether a label is the prompt's own: the name of its field, or a placeholder such as <entity type>."""
-    return fold(label.strip("<>{}[]【】 ")) in LABEL_FIELDS or (label[:1] in "<{" and label[-1:] in ">}") or not label.strip(". …")
-
-
 def _words(found: Scanned, text: str) -> str:
     """Returns the words of an answer whose values hold no pairs: an object that wasn't read holds no words, a list of strings has one on each line."""
     if any(map(_has_object, found.values)):
@@ -286,7 +204,7 @@ def _drop_restated(reading: Reading, parts: list[tuple[int, int, bool]], cut: bo
     dropped: set[int] = set()
     for number, (first, last, several) in enumerate(parts):
         pairs = [pair for item in reading.items[first:last] if (pair := reading.decided(item))]
-        if pairs and all(fold(text) in _TEMPLATES or (not reading.known(label) and _is_template(label)) for label, text in pairs):
+        if pairs and all(fold(text) in _TEMPLATES or (not reading.known(label) and is_template(label)) for label, text in pairs):
             dropped.update(range(first, last))
             continue
         strings = {string for _, string in pairs}

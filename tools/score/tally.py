@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
-from tools.answers.parse import parse_plain
+from tools.answers.trained import parse_plain
 from tools.conf.task import Task
 from tools.errors import WANTING, ToolError
 from tools.example import Example, as_example, several_labels
