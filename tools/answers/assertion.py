@@ -45,7 +45,7 @@ _REJECTED = re.compile(
 )
 _DOUBTED = re.compile(r"possibl|potential|maybe|可能")
 _HEDGED = re.compile(
-    r"可能|也许|或许|似乎|好像|大概|疑似|不确定|存疑|待定|[?？]|\b(?:may|might|maybe|perhaps|possibl[ey]|could|seems?|unsure|uncertain|unclear|probably)\b"
+    r"可能|也许|或许|似乎|好像|大概|疑似|不确定|存疑|待定|如果|假如|假设|倘若|[?？]|\b(?:if|may|might|maybe|perhaps|possibl[ey]|could|seems?|unsure|uncertain|unclear|probably)\b"
 )
 _DENIED = re.compile(
     r"(?:并)?不(?:是|算|属于|应|该|予|需|提取|计入|列入|符合|作为|能算|能作为|包括|做)|并非|而非|(?<!是)非实体|未(?:被)?(?:提取|列入|计入|采纳|选)|(?:已|被|应|予以|需)(?:排除|剔除|忽略|删除|去掉|过滤)|排除|剔除|误(?:判|报|认)"
