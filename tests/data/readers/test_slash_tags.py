@@ -47,6 +47,12 @@ def test_parts_of_speech_are_named(tmp_path: Path) -> None:
     assert "parts of speech" in row.reason
 
 
+def test_two_tags_behind_each_word_are_named(tmp_path: Path) -> None:
+    [row] = read(tmp_path, "李四/nr/B-PER 从/p/O 广州/ns/B-LOC 来/v/O\n" * 2)
+    assert isinstance(row, BadRow)
+    assert "two tags behind it: '李四/nr/B-PER'" in row.reason
+
+
 @pytest.mark.parametrize(
     "data", ["李四/PER\n从/O\n", "李 B-PER\n四 I-PER\n", "B_PER I_PER O O\n", "今天 2020/01/02 是 周四\n", "a/b c/d e/f\n", "text⇥and/or both/one\n"]
 )

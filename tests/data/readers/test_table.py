@@ -149,6 +149,8 @@ def test_a_header_without_a_name_for_the_rows_names_is_one_as_r_writes_it(read: 
         ("text,category,sentiment\n好球,体育,正\n涨了,财经,正\n输了,体育,负\n", "which column has the class? If none has it"),
         ("text,aspect,polarity\n好吃但贵,味道,正\n好吃但贵,价格,负\n还行,味道,正\n", "'aspect' is the second"),
         ('text,label\n"他说\\"好, 对\\"",正\n"她说\\"坏, 错\\"",负\n', "written with a backslash"),
+        ("text,ner\n李雷在家,\"{'PER': ['李雷']}\"\n韩梅出门,\"{'PER': ['韩梅']}\"\n", "the cells of 'ner' hold JSON"),
+        ("好球\t体育\n涨了\t财经\n输了\t体育\t足球\n", "but line 3 has 3: each must have as many"),
         ('text,spans\n好,"[{""start"": 0}]"\n坏,"[{""start"": 1}]"\n', "the cells of 'spans' hold JSON"),
         ("text,人名,地名\n" + "李雷在北京,李雷,北京\n韩梅在上海,韩梅,上海\n" * 4, "stands in the text"),
         ("INSERT INTO a (b, c) VALUES\n('好', '正'),\n('坏', '负'),\n", "the file is SQL"),

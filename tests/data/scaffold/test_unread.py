@@ -54,6 +54,12 @@ def test_the_real_news_are_recognised_and_without_answers_refused(checkout: Path
         ("今天天气很好。\n".encode() * 20, "'今天天气很好。'"),
         ("今天天气很好。\n".encode() * 20, "texts without annotation, one a line"),
         ("".join(f"{'体育娱乐'[n % 2 * 2 :][:2]} 今天的第{n}条消息\n" for n in range(12)).encode(), "Its lines begin with few words, such as '体育'"),
+        (
+            "".join(f"今天的第{n}条消息，{'体育娱乐'[n % 2 * 2 :][:2]}\n" for n in range(12)).encode(),
+            "Its lines end with few words, such as '体育', and '，'",
+        ),
+        (("李 B-PER\n四 I-PER\n来 X\n\n" * 9).encode(), "columns of tokens and tags, but:"),
+        (("李 B-PER B-PER\n四 I-PER I-PER\n来 O O\n\n" * 9).encode(), "In this command: --set fields.tags=2 (make"),
         ("- 在[北京](city)的天气\n".encode() * 9, "as in Rasa's Markdown"),
         ("李雷 NR (PER*)\n在 P *\n北京 NR (LOC*\n市 NN *)\n\n".encode() * 9, "as in OntoNotes (CoNLL-2012)"),
         (json.dumps({f"今天的第{n}条消息": "体育" for n in range(12)}, indent=1).encode(), "It looks like a string for each key"),
@@ -114,3 +120,17 @@ def test_what_begins_like_json_is_judged_by_the_readers_of_json_and_the_first_th
     _, verdict, *rest = str(error.value).splitlines()
     assert said in verdict
     assert rest == ["The known formats: docs/own-data.md"]
+
+
+def test_strings_of_the_text_by_label_are_named_and_not_called_unannotated(checkout: Path, give: Callable[..., Path]) -> None:
+    rows = [{"id": str(n), "text": f"林晓在第{n}天去了杭州", "人名": ["林晓"], "地名": ["杭州"]} for n in range(3)]
+    with pytest.raises(ToolError) as error:
+        made(give(lines(*rows)))
+    assert "strings of the text in a field for each label" in str(error.value)
+
+
+def test_a_reader_that_finds_no_annotation_is_not_proposed(checkout: Path, give: Callable[..., Path]) -> None:
+    rows = [{"text": f"林晓在第{n}天", "entities": [] if n % 2 else [{"position": "0,2", "label": "PER"}]} for n in range(8)]
+    with pytest.raises(ToolError) as error:
+        made(give(lines(*rows)))
+    assert "takes them" not in str(error.value)

@@ -47,6 +47,12 @@ def _mark(sentences: Sequence[Sequence[str]]) -> str:
         tags = [tag for word in words for before, _, tag in [word.rpartition(mark)] if before and tag]
         if len(tags) < 0.95 * len(words) or len(words) < 2 * len(sentences):
             continue
+        if sum(mark in word.rpartition(mark)[0][1:-1] for word in words) >= 0.8 * len(words):
+            raise Unusable(
+                f"each word has two tags behind it: {shown(words[0])}. Where the last is the entity's, take the first off:"
+                f" sed -E 's#{re.escape(mark)}[A-Za-z]+({re.escape(mark)}[^ ]+)#\\1#g' FILE > NEW",
+                "named",
+            )
         if any(is_tag(tag) or tag in OUTSIDE for tag in tags):
             return mark
         if sum(bool(_PART_OF_SPEECH.fullmatch(tag)) for tag in tags) >= 0.8 * len(tags):

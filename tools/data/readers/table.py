@@ -32,7 +32,7 @@ ABOVE = 5  # rows that may stand above the header
 _SPLITS = {"train", "training", "dev", "valid", "validation", "val", "eval", "test"}
 _ENTITIES = {"entity", "entitytext", "entityname", "mention", "实体", "实体名", "实体名称", "实体文本"}
 _STARTS = {"start", "begin", "startidx", "startindex", "startoffset", "startpos", "startposition", "offset", "开始", "起始", "开始位置", "起始位置"}
-_JSON = re.compile(r"\s*[\[{]\s*[{\"\[]")
+_JSON = re.compile(r"\s*(?:\[\s*[{\"\[]|\{\s*[{\"'\[])")
 
 
 @dataclass(frozen=True)

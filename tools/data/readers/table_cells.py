@@ -29,7 +29,7 @@ from tools.errors import ToolError
 from tools.files import need_file
 
 HEAD = 1000
-MOST = 0.9  # of the first rows have one number of cells
+MOST, HALF = 0.9, 0.5  # of the first rows have one number of cells
 SEPARATORS = ("\t", ",", ";", "|")
 _LONGEST = 1 << 24  # characters of a cell; a quote that isn't closed would run to the end of the file
 _RULE = re.compile(r"[\s|]*:?-{3,}:?\s*\|[-:|\s]*")
@@ -105,6 +105,12 @@ def _form(path: Path, codec: str, reading: Reading) -> Form:
             None,
         ):
             raise Unusable(f"the table has a header, {shown(header.cells)}, and no rows below it.", "named")
+        if (best := tried[0]).share >= HALF:  # only tabs are never part of a text
+            other = next(row for row in best.head if isinstance(row, Cells) and len(row.cells) != best.width)
+            raise Unusable(
+                f"most lines have {best.width} cells with tabs between, but line {other.line} has {len(other.cells)}: each must have as many: {shown(other.cells)}",
+                "named",
+            )
         raise Unusable("no table: its lines have no separator (comma, tab, semicolon or bar), or differ in the number of cells.")
     if any(form.separator == "|" and isinstance(row, Cells) and _RULE.fullmatch("|".join(row.cells)) for form in forms for row in form.head[1:3]):
         raise Unusable(f"a table in Markdown. To convert it: {_FROM_MARKDOWN}", "named")
@@ -148,7 +154,7 @@ def _tried(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -> Fo
     if has_names:  # a header tells the width, even if many rows have a separator too many
         width, count = len(first), fitting
     share = count / len(rows) if width > 1 and len(rows) > 1 else 0.0
-    return Form(separator, quoting, width, share, share >= (0.5 if has_names else MOST), head)
+    return Form(separator, quoting, width, share, share >= (HALF if has_names else MOST), head)
 
 
 def _fitted(row: Cells, width: int) -> Cells:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.data.raw.json_list import first_objects
-from tools.data.raw.lines import Line, open_raw, text_lines
+from tools.data.raw.lines import open_raw
 from tools.data.raw.roles import NAMES, key_of
 from tools.data.raw.row import shown
 
@@ -22,7 +21,7 @@ LARGEST = 1 << 26  # bytes of a JSON object that is read to name it
 _TO_EXAMPLES = 'write a text and its entities a row: {"text": "…", "entities": [{"label": "…", "text": "…", "start": 0, "end": 3}]}'
 _TO_CLASSES = '{"text": "…", "label": "…"}'
 _CHINESE = re.compile("[\u3400-\u9fff]")
-_NAME = re.compile(r"[^\W_][\w-]*")
+_NAME = re.compile(r"\d{1,3}|[^\W\d_][\w-]{0,19}")
 _MARKED = re.compile(r"[\t,;|{}<>\[\]]|\b[BIMES]-\w|__|/\w")
 Row = Mapping[str, Any]
 
@@ -120,16 +119,23 @@ OBJECTS = (
 )
 
 
-def begun_by_class(lines: Sequence[str]) -> str:
-    """Returns what to do with lines that begin with one of a few words and a space; empty for others."""
-    words = [line.partition(" ")[0] for line in lines]
-    few = len(words) >= 6 and 3 * len(set(words)) <= len(words) and max(map(len, words)) <= 20 and all(map(_NAME.fullmatch, words))
-    if not few or any("\t" in line or len(line) < len(word) + 4 for line, word in zip(lines, words, strict=True)):
-        return ""
-    return (
-        f"Its lines begin with few words, such as {shown(words[0])}, and a space. If they are the texts' classes, put a tab behind each, and `table` reads it:"
-        " sed 's/ /\\t/' FILE > FILE.tsv."
-    )
+def parted_by_class(lines: Sequence[str]) -> str:
+    """Returns what to do with lines that begin or end with one of a few words and a mark that isn't a tab; empty for others."""
+    for mark in (" ", "：", ":", "，"):
+        begins, ends = [line.partition(mark)[0] for line in lines], [line.rpartition(mark)[2] for line in lines]
+        for words, where, command in (begins, "begin", f"s/{mark}/\\t/"), (ends, "end", f"s/\\(.*\\){mark}/\\1\\t/"):
+            are_names = all(mark in line and "\t" not in line and _NAME.fullmatch(word) for word, line in zip(words, lines, strict=True))
+            if (
+                len(words) > 5
+                and are_names
+                and 1 < len(set(words)) <= len(words) / 3
+                and sum(map(len, lines)) > 4 * len(lines) + sum(map(len, words))
+            ):
+                return (
+                    f"Its lines {where} with few words, such as {shown(words[0])}, and {shown(mark)}. If they are the texts' classes, put a tab between,"
+                    f" and `table` reads it: sed '{command}' FILE > FILE.tsv."
+                )
+    return ""
 
 
 def kind_of_value(path: Path) -> str:
@@ -153,11 +159,10 @@ def is_unannotated(path: Path) -> bool:
     return has_text and not has_class and all(_is_plain(value) for row in rows for value in row.values())
 
 
-def is_plain_text(path: Path) -> bool:
+def is_plain_text(lines: Sequence[str]) -> bool:
     """Returns whether a file's first lines are mostly Chinese sentences, without a tab, a mark or a tag."""
-    lines = [line.text for line in islice(text_lines(path), 10 * FEW) if isinstance(line, Line)]
     chinese = sum(len(_CHINESE.findall(line)) > max(3, len(line) / 2) for line in lines)
-    return 2 * chinese > len(lines) and not any(_MARKED.search(line) for line in lines)
+    return 2 * chinese > len(lines) and not any(map(_MARKED.search, lines))
 
 
 def _sentence(kind: Kind) -> str:

@@ -17,13 +17,15 @@ from tools.data.raw.binary import is_workbook, what_binary, what_text
 from tools.data.raw.json_faults import LIKE_JSON
 from tools.data.raw.lines import Line, open_raw, text_lines
 from tools.data.raw.row import SEVERAL, BadRow, shown
-from tools.data.scaffold.kinds import begun_by_class, is_plain_text, is_unannotated, kind_of_value
+from tools.data.scaffold.kinds import is_plain_text, is_unannotated, kind_of_value, parted_by_class
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.scaffold.trials import FORMS, Trial, heads
 from tools.text import one_line
 
 PAGE = "docs/own-data.md"
-_ANSWER = re.compile(r"\b(?:fields\.\w+=[^\s(]+|numbers=\[[^\]]*\])")  # as a reader's question spells it
+FEW = 200  # lines
+_TAGGED = re.compile(r"\s[BIMESLUW][-_]\w\S*$")
+_ANSWER = re.compile(r"\b(?:fields\.\w+=[^\s(]*[^\s(.,;]|numbers=\[[^\]]*\])")  # as a reader's question spells it
 
 
 def explain(path: Path, name: str, reader: str | None, said: Said = NOTHING) -> str:
@@ -61,7 +63,7 @@ def _verdicts(path: Path, tried: list[Trial]) -> list[str]:
     """Returns what readers say about the whole file. Of one that was meant to be JSON, only the readers of JSON say it: that it is broken, or all the same."""
     first = next(text_lines(path), None) if path.is_file() else None
     complaints = [(FORMS[trial.reader].is_json, trial.first_bad) for trial in tried if trial.first_bad]
-    named = [(is_json, bad.reason) for is_json, bad in complaints if bad.kind in ("named", SEVERAL)]
+    named = [(is_json, bad.reason) for is_json, bad in complaints if bad.kind == "named"]
     if isinstance(first, Line) and LIKE_JSON.match(first.text):
         of_json = [reason for is_json, reason in named if is_json] or [
             bad.reason for is_json, bad in complaints if is_json and bad.kind in ("json", "truncated")
@@ -69,7 +71,7 @@ def _verdicts(path: Path, tried: list[Trial]) -> list[str]:
         same = {bad.reason for is_json, bad in complaints if is_json}
         if of_json or (len(same) == 1 and len(tried) > 1):
             return of_json or [*same]
-    return [reason for _, reason in named]
+    return [reason for _, reason in named] or [bad.reason for _, bad in complaints if bad.kind == SEVERAL]
 
 
 def _answer(verdicts: list[str]) -> list[str]:
@@ -84,14 +86,18 @@ def _answer(verdicts: list[str]) -> list[str]:
 
 def _formats(path: Path, tried: list[Trial]) -> list[str]:
     """Returns the first line of a file, and each known format with its reader's first complaint."""
-    line = next(text_lines(path), None) if path.is_file() else None
-    lines = [f"Its line {line.line}: {one_line(line.reason if isinstance(line, BadRow) else shown(line.text))}"] if line else []
+    head = list(islice(text_lines(path), FEW)) if path.is_file() else []
+    texts = [line.text for line in head if isinstance(line, Line)]
+    lines = [f"Its line {line.line}: {one_line(line.reason if isinstance(line, BadRow) else shown(line.text))}" for line in head[:1]]
     if path.is_file() and is_unannotated(path):
         lines.append("It has no annotation to learn from: annotate it first, or rename the field that holds the annotation.")
-    if path.is_file() and is_plain_text(path):
-        lines.append("It looks like texts without annotation, one a line: annotate them first, or give the file that has their annotation.")
-    if path.is_file() and (what := begun_by_class([row.text for row in islice(text_lines(path), 200) if isinstance(row, Line)])):
+    if sum(_TAGGED.search(text) is not None for text in texts) > 2:
+        lines.append("It looks like columns of tokens and tags, but:")
+        tried = [trial for trial in tried if trial.reader == "bio"]
+    elif what := parted_by_class(texts):
         return [*lines, what]
+    elif texts and is_plain_text(texts):
+        lines.append("It looks like texts without annotation, one a line: annotate them first, or give the file that has their annotation.")
     for trial in tried:
         lines += [f"  {trial.reader:14}  {FORMS[trial.reader].example}", *(" " * 18 + complaint for complaint in _complaints(trial))]
     return lines
