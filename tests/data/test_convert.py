@@ -422,6 +422,23 @@ def test_a_doubt_about_offsets_is_printed_and_stops_nothing(write_task: Callable
     assert (done.returncode, "look: " in done.stdout, "write offsets: code-points or offsets: utf-16" in done.stdout) == (0, True, True)
 
 
+def test_rows_that_their_annotator_took_out_stop_nothing_and_are_listed(write_task: Callable[..., Path], tmp_path: Path, tool: Callable) -> None:
+    rows = [{"text": "林晓来了", "spans": [{"start": 0, "end": 2, "label": "name"}], "answer": answer} for answer in ("accept", "reject")]
+    done = tool("data", write_task(rows, reader="spans"), "--out", tmp_path / "out")
+    assert (done.returncode, "1 taken out by their annotator" in done.stdout) == (0, True), done.stderr
+    assert skipped(tmp_path / "out") == [(2, "its 'answer' is 'reject' (Prodigy's): the annotator took the row out.")]
+
+
+def test_files_that_count_offsets_in_different_ways_are_refused_together(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    plain = [{"text": row["text"], "label": [[start - 1, end - 1, label] for start, end, label in row["label"]]} for row in WIDE]
+    raw = {name: tmp_path / f"{name}.raw" for name in ("train", "dev")}
+    for name, rows in zip(raw, (WIDE, plain), strict=True):
+        raw[name].write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    path = write_task(reader="doccano", raw={name: str(file) for name, file in raw.items()})
+    with pytest.raises(ToolError, match="The files count offsets in different ways, and a task has one"):
+        convert(load_task(path), tmp_path / "out")
+
+
 def test_the_files_of_a_split_that_is_gone_are_named_with_the_command_that_removes_them(
     write_task: Callable[..., Path], tmp_path: Path, tool: Callable
 ) -> None:

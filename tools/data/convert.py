@@ -25,6 +25,7 @@ from tools.conf.task import DATASET, Task
 from tools.data.excerpts import Excerpts
 from tools.data.faults import errors
 from tools.data.offsets.evidence import Evidence
+from tools.data.offsets.verdict import ONE_EACH, disagree
 from tools.data.raw.row import TURNED_DOWN, BadRow, RawRow, Reader, place_of
 from tools.data.repeats import annotation, digest
 from tools.data.sources import Source, command, in_turn, keep_raw, of_kind, sources_of, split_of
@@ -209,6 +210,8 @@ def _heed(evidence: dict[Path, Evidence], task: Task, sources: dict[str, Source]
             source.reading.doubt(f"{source.path}: {doubt}")
     if speaking := {path: verdict for path, verdict in verdicts.items() if verdict.stops}:
         lines = [line for path, verdict in speaking.items() for line in verdict.lines(path)]
+        if disagree(verdicts.values()):
+            raise ToolError("\n".join([*lines, f"Nothing was written. {ONE_EACH}."]), WANTING)
         first = next(iter(speaking.values()))
         copy = f" For a copy that is read so: {command('check', task, ['--fix'])}." if first.take else ""
         raise ToolError("\n".join([*lines, f"Nothing was written. {first.advice(task.path)}.{copy}"]), WANTING)

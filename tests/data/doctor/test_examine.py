@@ -76,6 +76,8 @@ def test_a_good_file_has_no_errors(task_of: Callable, examine: Callable) -> None
         (LINE.encode() + b'\n{"text": }\n', "json", "not JSON"),
         (LINE.encode() + b'\n{"text": 1}\n', "type", "must be a string"),
         (LINE.encode() + '\n{"text": "甲"}\n'.encode(), "unannotated", "isn't annotated"),
+        (LINE.encode() + '\n{"text": "甲", "accept": ["乙", "丙"], "answer": "accept"}\n'.encode(), "several", "several classes in 'accept'"),
+        (LINE.encode() + '\n{"text": "甲", "spans": [1], "answer": "accept", "_view_id": "ner"}\n'.encode(), "named", "ner.manual"),
         (b"", "no-rows", "no readable row"),
     ],
 )

@@ -296,6 +296,13 @@ def test_rows_whose_offsets_could_be_read_in_two_ways_are_left_out(fix: Callable
     assert [one["line"] for one in missing["train"]] == [2, 3]
 
 
+def test_rows_of_a_file_whose_spans_are_cut_in_every_reading_are_left_out_and_not_emptied(fix: Callable) -> None:
+    cut = [{"text": f"他说：，{name}来了", "label": [[2, 4, "name"]]} for name in ("林晓", "何远", "方舟")]
+    mended, missing = fix({"train": [{"text": "无人", "label": []}, *cut]}, reader="doccano")
+    assert [one["text"] for one in mended["train"]] == ["无人"]
+    assert "its offsets aren't clear" in missing["train"][0]["reason"]
+
+
 def test_a_copy_of_an_earlier_call_is_gone_when_nothing_is_left(write_task: Callable, examine: Callable, tmp_path: Path) -> None:
     path = write_task([CELTIC, CELTIC])
     examine(path, fix=True)

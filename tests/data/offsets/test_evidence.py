@@ -9,7 +9,7 @@ import pytest
 
 from tools.data.offsets.evidence import Evidence, weigh
 from tools.data.offsets.units import BOTH, CRLF, FROM_ONE, FROM_ONE_INCLUSIVE, INCLUSIVE, OWN, UTF16
-from tools.data.offsets.verdict import Verdict
+from tools.data.offsets.verdict import Verdict, disagree
 from tools.data.raw.row import RawRow, Reading
 from tools.data.readers.doccano import read_doccano
 from tools.example import Entity
@@ -140,7 +140,7 @@ def test_some_spans_that_are_cut_in_every_reading_are_doubted() -> None:
 
 
 def test_whole_sentences_and_a_space_at_one_edge_are_no_cut_spans() -> None:
-    assert weighed(*[("他来了。我走了。", 0, 4)] * 12) == Verdict()
+    assert weighed(*[("他来了。我走了。", 0, 4)] * 12).sentences == ()
     assert weighed(*[("见到 林晓，他在", 2, 5)] * 12).sentences == ()
 
 
@@ -195,3 +195,12 @@ def test_a_whole_file_is_weighed(tmp_path: Path) -> None:
     path = tmp_path / "raw.jsonl"
     path.write_text('{"text": "😀，林晓，来了", "label": [[3, 5, "x"]]}\n' * 3 + "{\n", encoding="utf-8")
     assert weigh(path, read_doccano, Reading()).take == UTF16
+
+
+def test_files_of_one_task_that_count_differently_disagree() -> None:
+    units = weighed(*[("😀：林晓，在", 3, 5)] * 3)
+    plain = weighed(*[("😀：林晓，在", 2, 4)] * 3)
+    silent = weighed(("林晓在", 0, 2))
+    assert (units.take, UTF16 in plain.against) == (UTF16, True)
+    assert disagree([units, plain])
+    assert not disagree([units, silent])

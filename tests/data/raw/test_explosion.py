@@ -37,3 +37,14 @@ def test_a_row_that_was_turned_down_or_has_several_classes_is_named(value: Any, 
     with pytest.raises(Unusable, match=reason) as error:
         unpacked(value)
     assert [*error.value.args[1:]] == kind
+
+
+def test_a_yes_or_no_to_one_suggested_span_is_no_annotation_of_its_text() -> None:
+    with pytest.raises(Unusable, match=r"ner.teach") as error:
+        unpacked({"text": "林晓在杭州", "spans": [{"start": 0, "end": 2, "label": "PER"}], "answer": "accept", "_view_id": "ner"})
+    assert error.value.args[1] == "named"
+
+
+def test_a_choice_by_number_is_the_options_text() -> None:
+    row = unpacked({"text": "好看", "options": [{"id": 0, "text": "影评"}, {"id": 1, "text": "体育"}], "accept": [1], "answer": "accept"})
+    assert row["label"] == "体育"

@@ -143,3 +143,12 @@ def test_other_rows_are_refused(tmp_path: Path, rows: list[Any], reason: str) ->
     found, _ = read(tmp_path, rows)
     assert all(isinstance(row, BadRow) for row in found)
     assert reason in reasons(found)[0]
+
+
+@pytest.mark.parametrize(
+    ("classes", "says"),
+    [(["体育", "财经", "体育、财经"] * 4, "several classes in an answer"), (["文中有一个人名。", "文中没有人名。"] * 6, "are sentences")],
+)
+def test_answers_of_several_classes_or_sentences_are_no_classes(tmp_path: Path, classes: list[str], says: str) -> None:
+    rows, _ = read(tmp_path, news(*classes))
+    assert says in reasons(rows)[0]

@@ -191,3 +191,16 @@ def test_a_row_of_label_studios_is_left_to_its_own_reader(tmp_path: Path) -> Non
     [row] = read_spans(path, Reading())
     assert isinstance(row, BadRow)
     assert "--reader label_studio" in row.reason
+
+
+def test_a_raw_text_beside_the_cleaned_one_is_a_question(tmp_path: Path) -> None:
+    (row,) = read(tmp_path / "a.jsonl", {"text": "林晓来了", "raw_text": "林晓，来了", "entities": [[0, 2, "PER"]]})
+    assert isinstance(row, BadRow)
+    assert (row.kind, "fields.text=raw_text or fields.text=text" in row.reason) == ("named", True)
+    (same,) = read(tmp_path / "b.jsonl", {"text": "林晓来了", "raw_text": "林晓来了", "entities": [[0, 2, "PER"]]})
+    assert isinstance(same, RawRow)
+
+
+def test_a_spans_own_string_is_never_proposed_as_its_label(tmp_path: Path) -> None:
+    (row,) = read(tmp_path / "a.jsonl", {"text": "林晓来了", "entities": [{"start": 0, "end": 2, "text": "林晓"}]})
+    assert "fields.label=NAME" in row.reason

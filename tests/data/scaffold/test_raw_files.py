@@ -264,6 +264,33 @@ def test_offsets_that_a_file_speaks_for_are_shown_and_written_into_the_task(
     assert all(split.rows for split in convert(find_task("toy"), checkout / "out"))
 
 
+def test_a_file_of_cut_spans_is_to_be_corrected(checkout: Path, give: Callable[..., Path]) -> None:
+    with pytest.raises(ToolError, match=r"Correct the file. Where its offsets are right all the same: --set offsets=code-points"):
+        made(give(lines(*[{"text": f"第{n}天：，我们从北京出发", "label": [[3, 5, "LOC"]]} for n in range(9)])))
+
+
+def test_two_files_that_count_offsets_in_different_ways_make_no_task(checkout: Path, give: Callable[..., Path], tmp_path: Path) -> None:
+    texts = [f"😀第{n}天，我们从北京出发，去了{city}。" for n, city in enumerate(["成都市", "重庆市", "西安市", "广州市"] * 4)]
+    wide = give(lines(*[{"text": text, "label": utf16(text, "北京", text[-4:-1])} for text in texts]))
+    dev = tmp_path / "dev.jsonl"
+    spans = [{"text": text, "label": [[text.index("我们"), text.index("从"), "LOC"]]} for text in texts]
+    dev.write_bytes(lines(*spans))
+    with pytest.raises(ToolError, match="The files count offsets in different ways"):
+        made(wide, dev=dev)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([{"text": f"第{n}句", "label": ["体育", "财经"][: 1 + n % 2]} for n in range(12)], "6 of its rows have several classes"),
+        ([{"text": f"{n}林晓", "label": [[1, 2, "B-PER"], [2, 3, "I-PER"]]} for n in range(12)], "its labels are tags of tokens"),
+    ],
+)
+def test_several_classes_and_tags_as_labels_make_no_task_unasked(checkout: Path, give: Callable[..., Path], rows: list[dict], says: str) -> None:
+    with pytest.raises(ToolError, match=says):
+        made(give(lines(*rows)))
+
+
 def test_offsets_that_a_file_leaves_open_are_a_question_that_set_answers(
     checkout: Path, give: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,10 @@ class Evidence:
         for reading in UNITS[1:]:
             if all(self._differ[reading, other] for other in (OWN, *rivals)):
                 rivals.append(reading)
+        refused = frozenset(reading for reading in (*rivals, *SHIFTS) if _clear(votes, OWN, reading))
+        return self._judged(votes, rivals)._replace(against=refused)
+
+    def _judged(self, votes: Counter[Pair], rivals: list[str]) -> Verdict:
         for reading in rivals:
             others = [other for other in rivals if other != reading]
             if _clear(votes, reading, OWN) and not any(_stands_against(votes, other, reading) for other in others):

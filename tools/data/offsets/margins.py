@@ -23,7 +23,7 @@ VARIED = 20  # different characters
 
 
 class Side:
-    """One side of a file's spans: how many stand at a break, which is a text's edge, a space or punctuation, and how many one character from it."""
+    """One side of a file's spans: how many stand at a break, which is a text's edge, a space, a digit or punctuation, and how many one character from it."""
 
     def __init__(self) -> None:
         self.spans = self.at_break = self.near = 0
@@ -33,7 +33,7 @@ class Side:
     def add(self, one: str, two: str) -> None:
         """Counts a span by the character next to it and the one next to that; empty strings at the text's edge."""
         self.spans += 1
-        if not one.isalnum():
+        if not one.isalnum() or one.isdecimal():
             self.at_break += 1
             return
         if len(self._next) <= OFTEN:

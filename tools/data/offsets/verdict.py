@@ -1,10 +1,11 @@
 """Holds what a file says about its offsets, and how a message puts it.
 
-In: the readings that the file speaks for, the reasons and some spans. Out: lines, and the words that answer.
+In: the readings that the file speaks for, the reasons and some spans. Out: lines, and the words that answer; whether a task's files can have one answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ class Verdict(NamedTuple):
     """What a file says about its offsets: `take` is the reading that it speaks for one-sidedly, `readings` are those that it speaks for at all.
 
     Where it speaks for several, or not clearly, `take` is empty and the user has to choose. `sentences` are the reasons, without which the reading in force stands;
-    `cases` are spans with what a message says of them; `doubt` is a sentence on offsets that stand.
+    `cases` are spans with what a message says of them; `doubt` is a sentence on offsets that stand, and `against` has the readings that the file clearly refuses.
     """
 
     take: str = ""
@@ -23,6 +24,7 @@ class Verdict(NamedTuple):
     sentences: tuple[str, ...] = ()
     cases: tuple[tuple[Case, str], ...] = ()
     doubt: str = ""
+    against: frozenset[str] = frozenset()
 
     @property
     def stops(self) -> bool:
@@ -46,3 +48,12 @@ class Verdict(NamedTuple):
         written, words = (" or ".join(f"offsets{sign}{answer}" for answer in self.answers) for sign in (": ", "="))
         first = "Write" if self.readings else "Correct the offsets in the file. Where they are right all the same, write"
         return f"{first} {written} in {task}, or lay it over this once: {words} (make: ARGS=offsets={self.answers[0]})"
+
+
+ONE_EACH = "The files count offsets in different ways, and a task has one. Make a task of one of them, mend it with make check TASK=… ARGS=--fix, and name its copy here"
+
+
+def disagree(verdicts: Collection[Verdict]) -> bool:
+    """Returns whether one file refuses the reading that another speaks for, or two speak for different ones."""
+    taken = {verdict.take for verdict in verdicts if verdict.take}
+    return len(taken) > 1 or any(taken & verdict.against for verdict in verdicts)

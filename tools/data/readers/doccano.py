@@ -24,8 +24,8 @@ def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
     text = string(row, key)
     need_no_other(row, key)
     labels = next((row[key] for key in ("label", "labels") if row.get(key) is not None), None)
-    if row.get("entities") and labels:
-        raise Unusable("both 'entities' and 'label' hold annotation; only one of them can be read.")
+    if len(full := [key for key in ("entities", "label", "labels") if row.get(key)]) > 1:
+        raise Unusable(f"both '{full[0]}' and '{full[1]}' hold annotation; only one of them can be read.")
     if row.get("entities") is not None and not labels:
         found = [(offset(item, "start_offset"), offset(item, "end_offset"), string(item, "label")) for item in objects(row, "entities")]
         return RawRow(line, text, _entities(text, found), sliced=True)

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.raw.class_names import class_of
+from tools.data.raw.class_names import class_of, separator_of
 from tools.data.raw.fields import Unusable
 from tools.data.raw.json_list import json_rows
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
@@ -30,6 +30,7 @@ _NO_CLASSES = (
     (re.compile(r"<[^<>]+>.*</|\[@|\{\{"), "texts with marked entities"),
     (re.compile(r"(?:\S+[ ,，])*[BIESMO](?:-\S+)?(?:[ ,，]+(?:O|[BIESM]-\S+))+"), "tags, one a token"),
     (re.compile(r"[(（].+[,，;；].+[,，;；].+[)）]"), "triples, relations between entities"),
+    (re.compile(r"[。！？；]|[，,：:].*[，,]"), "sentences"),
 )
 _PARTS = re.compile(r"[、,，;；\s]+")
 HEAD = 200  # rows that are looked at first
@@ -121,6 +122,8 @@ def _are_classes(rows: list[Turns], frame: Frame, reading: Reading) -> bool:
     some = ", ".join(map(shown, [*words][:3]))
     if what := _no_classes(bare):
         raise Unusable(f"the answers ({some}, …) are {what}; answers that name entities with their labels are read, and classes.")
+    if separator := separator_of([*words]):
+        raise Unusable(f"several classes in an answer, parted by {shown(separator)} ({some}, …): a row of this project has one class.")
     if 2 <= len(words) <= MOST_CLASSES and 2 * len(words) <= words.total():
         return True
     raise Unusable(

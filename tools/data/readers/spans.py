@@ -176,7 +176,7 @@ def _list_of(row: dict[str, Any], reading: Reading) -> str:
     if named:
         raise Unusable(f"'{named}' must be a list of spans, it is {shown(row[named])}.")
     if places := _with_places(row):
-        raise Unusable(f"which field has the spans? If it is so, say it: fields.entities={places[0]}", "named")
+        raise Unusable(f"which field has the spans? If it is so, say it: {' or '.join(f'fields.entities={key}' for key in places)}", "named")
     raise Unusable(
         f"none of {', '.join(_LISTS[:6])} in the row: it isn't annotated, or another field has its spans: fields.entities=NAME", "unannotated"
     )

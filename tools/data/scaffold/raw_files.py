@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.conf.task import DATASET, Shares
+from tools.data.offsets.verdict import ONE_EACH, disagree
 from tools.data.raw.encodings import encoding_of, write_as_utf8
 from tools.data.raw.lines import files_of
 from tools.data.raw.row import RawRow
@@ -75,6 +76,8 @@ def heed_offsets(raws: list[Raw], said: Said) -> Said:
     lines = [line for path, verdict in verdicts.items() if verdict.stops for line in verdict.lines(path)]
     if not answers:
         return said
+    if disagree(verdicts.values()):
+        raise ToolError("\n".join([*lines, f"{ONE_EACH}."]))
     if not any(verdict.readings for verdict in verdicts.values()):
         raise ToolError(
             "\n".join(
