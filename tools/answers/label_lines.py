@@ -158,7 +158,7 @@ class _Lines(Tables):
         return (
             bool(colon or not self.reading.in_sentence(self.reading.string(head)))
             and len(head) <= 20
-            and not set(head) & set("（(，,")
+            and not set(head) & set("（(" if colon else "（(，,")
             and is_rejected(head)
             and not self.reading.in_sentence(head)
         )

@@ -13,13 +13,12 @@ from typing import Any
 from tools.answers.assertion import is_doubted, is_rejected, is_switched_off
 from tools.answers.field_names import BESIDE, LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
 from tools.answers.places import Places
+from tools.answers.programs import arguments
 from tools.answers.scan import MAX_DEPTH, scan
 from tools.conf.task import Task
 from tools.text import fold
 
 _SCHEMA_TYPES = ("object", "array", "string")
-_ARGUMENTS = ("arguments", "parameters", "input", "params", "args", "action_input")  # of a call of a function, whose name is no entity
-_CALLED = ("name", "function", "action", "tool", "tool_name", "tool_use", "type")
 _FINAL = re.compile(r"final|corrected|revised|最终|修正|更正")
 
 
@@ -96,17 +95,9 @@ class Reading(Places):
         if not pairs:
             self.silent = True
             self.rules.add("nothing")
-        names = [key for key, _ in pairs]
-        call = tuple(
-            (key, value)
-            for key, value in pairs
-            if key in _ARGUMENTS
-            and (type(value) in (tuple, list) or (isinstance(value, str) and self._is_quoted(value)))
-            and (key in _ARGUMENTS[:2] or (any(name in _CALLED for name in names) and not any(fold(name) in WRAPPERS for name in names)))
-        )
-        for _, value in call:
-            self.read(value, label, depth)
-        if call:
+        if call := arguments(pairs):
+            for value in call:
+                self.read(value, label, depth)
             return
         asserted = self._asserted(pairs)
         if len(asserted) < len(pairs):

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tools.answers.escapes import unescape
+
 MAX_DEPTH = 64  # no answer is nested so deeply, unless the model repeats an opening bracket without end
 
 _QUOTES = "\"'“”‘’「『"
@@ -46,9 +48,6 @@ _BREAKS = re.compile(r"\n[ \t\r]*+(?:[\n\"'“\[\]{}]|\Z)")
 _NEXT_OBJECT, _COMMA = re.compile(r"[}\]]\s*,\s*[{\[]\s*\Z"), re.compile(r"[,，]\s*\Z")
 _KEY = re.compile(r"[^\"'“”\n]{1,30}[\"'”]\s*+[:：]")
 _BODIES = {quote: re.compile(rf"(?:[^{closers}\\\n]++|\\.)*+", re.DOTALL) for quote, closers in _CLOSERS.items()}
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"', "'": "'", "\n": ""}
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _NUMBER = re.compile(r"[-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,5})?%?'?")
 _WORDS: dict[str, bool | None] = {"null": None, "None": None, "NaN": None, "true": True, "false": False, "True": True, "False": False}
 _decode = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=int).raw_decode  # the fast way for JSON; it refuses NaN
@@ -275,11 +274,11 @@ class _Value:
                     self.rules.add("repaired")
                     return at
             elif _ENDS.match(text, at + 1):
-                self._value(_unescape(text[start:at], self.rules))
+                self._value(unescape(text[start:at], self.rules))
                 return at + 1
             elif (lost := self._lost_quote(start, at)) is not None:
                 self.rules.add("repaired")
-                self._value(_unescape(text[start:lost].rstrip(), self.rules))
+                self._value(unescape(text[start:lost].rstrip(), self.rules))
                 return lost
             self.rules.add("repaired")
             at += 1
@@ -298,19 +297,3 @@ def _number(word: str) -> int | float:
         return float(word) if not word.lstrip("+-").isdecimal() else int(word[:18])
     except ValueError:
         return 0  # such as 1.2.3
-
-
-def _unescape(raw: str, rules: set[str]) -> str:
-    if "\\" not in raw:
-        return raw
-
-    def character(found: re.Match[str]) -> str:
-        if code := found[1] or found[2]:
-            return chr(int(code, 16))
-        if found[3] not in _ESCAPED:
-            rules.add("repaired")
-        return _ESCAPED.get(found[3], found[0])
-
-    text = _ESCAPE.sub(character, raw)
-    # Two \u escapes may be one character; one that stands alone stays as it is.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass") if _SURROGATE.search(text) else text
