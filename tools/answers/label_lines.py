@@ -36,6 +36,7 @@ _PLAIN = re.compile(r"[ \t]*(?:[-*•][ \t]+)?(\w{1,40})[:：][ \t]*(\w{2,60})")
 _TITLE = re.compile(r"[【\[]([^【】\[\]]{1,40})[】\]]([^【】\[\]]{1,300})")  # 【人名】张三【地址】长春
 _TITLED = re.compile(rf"(?:{_TITLE.pattern})+")
 _WORD = re.compile(r"\w")
+_NONE = re.compile(r"\s*(?:没有?|无|未|其[他它余])")  # 没有电影、书名
 _RULE = re.compile(r"[-:=+|\s]+")
 _WORDS = re.compile(r"\[([^\[\]{}\"'\n]{1,500})\]")
 _GROUP = re.compile(r"([^\s\[\]{}(),，;；:：=\"'*]{1,40})[\"'*`]{0,3}[ \t]*[:：=][ \t]*[*`]{0,2}[ \t]*(?=[\[{])")
@@ -200,9 +201,11 @@ class _Lines(Tables):
         position = 0
         for between in [*(one for one in places(_BETWEEN, body) if one[0].strip() or self._opens(body, one)), None]:
             part = body[position : between.start() if between else len(body)]
+            part = part[bullet.end() :] if behind and (bullet := _BULLET.match(part)) else part  # "；2）公司：腾讯"
             position = between.end() if between else position
             if len(part) > LONGEST_PART:
                 continue
+            label = None if _NONE.match(part) and not self.reading.in_sentence(bare(part)) else label
             if self._field(part):
                 label, found = None, True
             elif self.records and not self.fields:

@@ -25,7 +25,7 @@ _AND = re.compile(r"(?<=..)(?:和|以及|及|与| and )(?=..)")
 LONGEST_AROUND = 60  # characters of a label with words around it
 _TWO_NAMES = re.compile(r"(?:\w\w和\w\w|\w{3}和\w{3})")
 _TITLES = re.compile(r"(?<=》)\s*(?:和|以及|及|与)?\s*(?=《)")
-_COUNT = re.compile(r"(?:.{0,12}?\d{1,3}\s*)?(?:个|家|位|处|部|本|款|项|条)\s*|.{0,12}?\d{1,3}\s*")
+_COUNT = re.compile(r"(?:.{0,12}?(?:\d{1,3}|[一二两三四五六七八九十])\s*)?(?:个|家|位|处|部|本|款|项|条)\s*|.{0,12}?\d{1,3}\s*")
 _COUNTED = re.compile(r"\d+\s*(?:个|家|名|位|处|部|本|款|项|条)?|[一二三四五六七八九十两]\s*(?:个|家|名|位|处|部|本|款|项|条)")
 _KIND = re.compile(r"(?:类)?(?:实体|类型|类)?(?:有|包括|包含|如下|分别[是为]|[是为])?\Z")
 _OF = re.compile(r"[^，,。]{0,10}[的中]|(?:the|an?) ", re.IGNORECASE)
@@ -248,6 +248,7 @@ def may_be_label(word: str, reading: Reading) -> bool:
         and not _NO_LABEL.search(word)
         and not is_other
         and not reading.in_sentence(word)
+        and not any(map(reading.known, word.split()))
         and not reading.is_nothing(word)
         and not is_denied(word)
         and not is_rejected(word)
