@@ -42,7 +42,7 @@ def test_the_real_news_are_recognised_and_without_answers_refused(checkout: Path
         (b"<!DOCTYPE html>\n<html><body>x</body></html>\n", "It looks like a web page or table in HTML"),
         (b"<?xml version='1.0'?>\n<corpus><s>x</s></corpus>\n", "It looks like XML"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
-        (lines(*[{"text": TEXT, "spo_list": [{"subject": "张三", "predicate": "住", "object": "北京"}]}] * 3), "relations aren't trained here"),
+        (lines(*[{"text": TEXT, "spo_list": [{"subject": "张三", "predicate": "住", "object": "北京"}]}] * 3), "they aren't trained here"),
         (
             lines(*[{"context": "张 三 在 北 京", "query": "人名", "start_position": [0], "end_position": [1], "entity_label": "PER"}] * 2),
             "BERT-MRC's rows",

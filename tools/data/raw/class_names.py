@@ -17,7 +17,6 @@ from tools.data.raw.row import Reading, shown
 MOST = 1000  # numbers that can have names
 _SEPARATORS = ("#", "|", ";", "；", "、", ",", "，", "/", "+", "&", " ")
 _OF_NAMES = {"/", "+", "&", " "}  # part of many a class's own name
-_LISTS = ("class.txt", "classes.txt", "label.txt", "labels.txt")  # THUCNews and others: a name a line, in the numbers' order
 
 
 def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: Reading) -> None:
@@ -32,7 +31,7 @@ def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: Reading)
     last = int(numbers[-1])
     names, beside = names_beside(path, name)
     if len(names) != last + 1:
-        names, beside = _list_beside(path, last + 1)
+        names, beside = [], ""
     found = f" {beside} beside the file has as many names." if beside else ""
     answer = ",".join(names or (f"NAME{number}" for number in range(min(last + 1, 20)))) + ",…" * (not names and last >= 20)
     same = ",".join(map(str, range(min(last + 1, 3)))) + ",…" * (last > 2)
@@ -75,14 +74,3 @@ def _whole(cell: str) -> str:
 def _come_back(joined: list[list[str]], parts: Counter[str]) -> bool:
     """Returns whether most parts stand in several cells: a|b, b|c, a|c."""
     return len(joined) > 2 and sum(count > 1 for count in parts.values()) * 2 > len(parts)
-
-
-def _list_beside(path: Path, number: int) -> tuple[list[str], str]:
-    """Returns so many names from a list of classes beside the file, one a line, and the list's name; no names where there is none."""
-    for name in _LISTS:
-        beside = path.parent / name
-        if beside.is_file() and beside != path and beside.stat().st_size < 1 << 16:
-            names = [line.strip() for line in beside.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-            if len(names) == number:
-                return names, name
-    return [], ""

@@ -2,7 +2,7 @@
 
 In: the raw file's path and the field that holds the numbers. Out: the names in the order of their numbers, and the file that has them.
 
-Sources: huggingface.co/docs/datasets (ClassLabel in dataset_infos.json, dataset_info.json and the front matter of README.md).
+Source: huggingface.co/docs/datasets (ClassLabel in dataset_infos.json, dataset_info.json and the front matter of README.md).
 """
 
 from __future__ import annotations
@@ -14,32 +14,41 @@ from typing import Any
 
 _FEATURES = ("dataset_infos.json", "dataset_info.json", "README.md")
 _MAPS = ("label2id.json", "tag2id.json", "label_map.json", "labels.json", "id2label.json", "config.json")
+_LISTS = ("class.txt", "classes.txt", "label.txt", "labels.txt")  # THUCNews and others: a name a line, in the numbers' order
 _LARGEST = 1 << 24  # bytes of a description
 
 
 def names_beside(path: Path, key: str) -> tuple[list[str], str]:
     """Returns the names of the numbers in a field, and the file's name; no names where no file beside `path` tells them."""
-    for name in (*_FEATURES, *_MAPS):
-        value = _content(path.parent / name)
-        found = _features(value, key) if name in _FEATURES else _of_map(value)
-        if names := next(filter(None, found), None):
+    for name in (*_FEATURES, *_MAPS, *_LISTS):
+        text = _text(path.parent / name) if name != path.name else ""
+        if name in _LISTS:
+            names = [line.strip() for line in text.splitlines() if line.strip()]
+        else:
+            value = _value(text)
+            names = next(filter(None, _features(value, key) if name in _FEATURES else _of_map(value)), None) or []
+        if names:
             return names, name
     return [], ""
 
 
-def _content(path: Path) -> Any:
-    """Returns a JSON file's value, or that of a page's front matter; None for a file that isn't there or can't be read."""
+def _text(path: Path) -> str:
+    """Returns what a small file says; nothing for one that isn't there or can't be read."""
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
-            return None
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix != ".md":
+        return path.read_text(encoding="utf-8-sig") if path.is_file() and path.stat().st_size < _LARGEST else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _value(text: str) -> Any:
+    """Returns a JSON file's value, or that of a page's front matter; None for anything else."""
+    try:
+        if not text.startswith("---\n"):
             return json.loads(text)
         import yaml
 
-        _, opened, matter = text.partition("---\n")
-        return yaml.safe_load(matter.partition("\n---")[0]) if opened and text.startswith("---") else None
-    except (OSError, ValueError, RecursionError):
+        return yaml.safe_load(text[4:].partition("\n---")[0])
+    except (ValueError, RecursionError):
         return None
     except Exception as error:
         if type(error).__module__.startswith("yaml"):

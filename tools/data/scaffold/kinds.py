@@ -45,14 +45,9 @@ def _any(*keys: str) -> Callable[[Row], bool]:
 # The first that all rows pass names the file.
 ROWS = (
     Kind(
-        _any("spo_list", "relation_list", "triples", "triple_list"),
-        "relations between entities (DuIE's `spo_list` and the like)",
-        f"relations aren't trained here. For their subjects and objects as entities, {_TO_EXAMPLES}",
-    ),
-    Kind(
-        _any("event_list", "event_mentions"),
-        "events (DuEE's `event_list` and the like)",
-        f"events aren't trained here. For their arguments as entities, {_TO_EXAMPLES}",
+        _any("spo_list", "relation_list", "triples", "triple_list", "event_list", "event_mentions"),
+        "relations or events (DuIE's `spo_list`, DuEE's `event_list` and the like)",
+        f"they aren't trained here. For their subjects, objects and arguments as entities, {_TO_EXAMPLES}",
     ),
     Kind(
         _has("context", "start_position", "end_position"),
@@ -75,22 +70,12 @@ ROWS = (
         f"take the paragraphs apart: {_TO_EXAMPLES}",
     ),
     Kind(
-        _has("chosen", "rejected"),
-        "preferences (chosen, rejected)",
-        "they train neither entities nor classes: take the data that they were made from",
+        lambda row: any(
+            keys <= row.keys() for keys in ({"prompt", "predict", "label"}, {"id", "output", "finish_reason"}, {"custom_id", "response"})
+        ),
+        "a model's predictions (LLaMA-Factory's generated_predictions.jsonl, this project's, or OpenAI's batch API's)",
+        "answers are no annotation: take the raw file that was predicted",
     ),
-    Kind(
-        _has("prompt", "predict", "label"),
-        "LLaMA-Factory's generated_predictions.jsonl",
-        "a model's answers are no annotation: take the raw file that was predicted",
-    ),
-    Kind(
-        _has("id", "output", "finish_reason"),
-        "this project's predictions",
-        "a model's answers are no annotation: `./ner score --help` says how they are scored",
-    ),
-    Kind(_has("custom_id", "response"), "answers of OpenAI's batch API", "a model's answers are no annotation, until someone has looked at them"),
-    Kind(_has("custom_id", "body"), "requests for OpenAI's batch API", "take the annotated data that they were made from"),
 )
 _CLASSES = ("label", "labels", "output", "class", "category", "target", "sentiment", "intent")
 # The same for a file that is one JSON object.
@@ -114,8 +99,6 @@ OBJECTS = (
         "a list of strings for each key",
         f"if they are texts by their class, write a row for each: {_TO_CLASSES}",
     ),
-    Kind(_has("cells", "nbformat"), "a notebook", "it has no rows"),
-    Kind(_has("images", "annotations"), "COCO's annotation of images", "this project trains on texts"),
 )
 
 

@@ -34,7 +34,6 @@ LOWER_PREFIX = re.compile(rf"(?P<letter>[{_LETTERS.lower()}])[-_:.]{_LABEL}")
 LOWER_SUFFIX = re.compile(rf"{_LABEL}[-_:](?P<letter>[{_LETTERS.lower()}])")
 # What has a letter's place but isn't one of the forms above (B, B-) is no label.
 _NAME = re.compile(rf"(?![{_LETTERS}]?(?:[-_].*)?$|.*[-_][{_LETTERS}]$)[^\W\d_][^\s|*()=\"]*", re.IGNORECASE)
-_BRACKETS = re.compile(r"\*\)*|\(\S+\*\)*|\([\w.-]+\)")
 # Several tags in one cell: B-ORG|B-LOC, ORG-B,LOC-B.
 _SEVERAL = re.compile(rf"[^\w\s-][{_LETTERS}][-_]|[-_][{_LETTERS}][^\w\s-]|^O[^\w\s-]")
 _MANY = 10_000  # tags that are remembered
@@ -167,8 +166,6 @@ def _form(counts: Counter[str]) -> re.Pattern[str] | None:
             f"the tags {', '.join(sorted(names))} have no label: write one behind each (B-NAME, I-NAME). If they part a text into words, there are no entities here.",
             "named",
         )
-    if sum(counts[tag] for tag in counts if _BRACKETS.fullmatch(tag)) > counts.total() / 2 and any("(" in tag for tag in counts):
-        raise Unusable("the tags are brackets, (LABEL* … *), as in OntoNotes (CoNLL-2012): write them as B-LABEL, I-LABEL and O.", "named")
     if glued := next((name for name in names if name.startswith("B") and f"I{name[1:]}" in names), ""):
         raise Unusable(f"the tags {glued} and I{glued[1:]} have nothing between letter and label: write B-{glued[1:]}.", "named")
     return None if _are_labels(counts) else PREFIX

@@ -34,7 +34,7 @@ _TAG = re.compile(r"[BIMELSUW][-_:.].|[bimelsuw][-_:.][a-z]")
 _MISC = re.compile(r"(?:^|\|)(NER|ner)=([^|]*)")
 _QUOTED = re.compile(r'".*"(?:O|[BIMELSUW][-_][^"]+)"')
 _UNQUOTE = """.venv/train/bin/python -c "import csv, sys; [print('\\t'.join(row)) for row in csv.reader(open(sys.argv[1], encoding='utf-8-sig'))]\""""
-_BRACKET = re.compile(r"\*\)*")
+_BRACKET = re.compile(r"(?:\([\w.-]+)?\*\)*")
 _RANGE = re.compile(r"\d+[-.]\d+")
 _HEADER = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "ne", "bio", "entity", "标签", "标注", "实体"}
 
