@@ -78,7 +78,7 @@ class Collected:
         return self.canonical(label), text
 
     def _joined(self, items: list[Pair]) -> list[Pair]:
-        """Returns the items without what is outside (O), with the tokens of BIO tags joined, and without a nothing-word under several labels or within another item."""
+        """Returns the items without what is outside (O), and with the tokens of BIO tags joined."""
         joined: list[tuple[str, list[str], str]] = []  # label, strings, the last tag
         for label, text in items:
             prefixed = _PREFIXED.fullmatch(label) if not self.known(label) else None
@@ -92,15 +92,7 @@ class Collected:
                     joined[-1] = (name, [*joined[-1][1], text], kind)
                 else:
                     joined.append((name, [text], kind))
-        pairs = [(label, self._together(texts)) for label, texts, _ in joined if texts]
-        words = dict.fromkeys(text for _, text in pairs if is_nothing(text, self.task.sentinels)) if self.rules & {"layout", "lines"} else ()
-        nothing = {
-            word
-            for word in list(words)[:50]
-            if len({one for one, text in pairs if text == word}) > 1 or any(word in text != word for _, text in pairs)
-        }
-        self.silent |= bool(nothing)
-        return [(label, text) for label, text in pairs if text not in nothing]
+        return [(label, self._together(texts)) for label, texts, _ in joined if texts]
 
     def _together(self, texts: list[str]) -> str:
         whole = "".join(texts)
