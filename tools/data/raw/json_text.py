@@ -118,4 +118,4 @@ def cut_off(line: int, file: Whole, error: ValueError | RecursionError) -> BadRo
     found = broken(line, file.text, error, f" at line {error.lineno}, column {error.colno}", ended=False)
     if found.kind == "truncated":
         return BadRow(line, file.fault.reason, file.fault.kind) if file.fault else found
-    return BadRow(error.lineno if error.msg == NO_COMMA else line, found.reason, found.kind)
+    return BadRow(error.lineno if error.msg == NO_COMMA else line, f"{found.reason} No row behind it is read.", found.kind)
