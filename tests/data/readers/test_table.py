@@ -166,6 +166,14 @@ def test_a_slash_in_a_class_is_part_of_its_name_unless_both_sides_are_classes(re
     assert "several classes" in question(read("text,label\n一,新闻/体育\n二,新闻\n三,体育\n"))
 
 
+def test_a_mark_of_the_encoding_where_files_were_joined_is_no_text(read: Read) -> None:
+    assert pairs(read("\ufefftext,label\n好,体育\n\ufefftext,label\n坏,财经\n")) == [(2, "好", "体育"), (4, "坏", "财经")]
+
+
+def test_a_first_text_that_is_a_known_name_is_lost_by_no_header(read: Read) -> None:
+    assert pairs(read("新闻\t体育\n" + "".join(f"又一条很长的新闻{n}\t{['体育', '财经'][n % 2]}\n" for n in range(9))))[0] == (1, "新闻", "体育")
+
+
 def test_space_around_a_cell_is_no_part_of_it(read: Read) -> None:
     assert pairs(read("text,label\n好球\t, 体育\t\n涨了\t, 财经\t\n"))[0] == (2, "好球", "体育")
 

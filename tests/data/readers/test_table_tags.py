@@ -35,6 +35,7 @@ def found(rows: list[RawRow | BadRow]) -> list[tuple[int, str, list[tuple[str, s
         ('["a", "b"]', ["a", "b"]),
         ("['a' 'b']", ["a", "b"]),
         ("[1, 0]", ["1", "0"]),
+        ("[1 0]", ["1", "0"]),
         ("[sic]", ["[sic]"]),
         ("", []),
     ],

@@ -67,6 +67,7 @@ def test_tags_that_hold_two_layers_or_a_space_are_no_tags() -> None:
     assert "several" in no_tag("B-ORG|B-LOC")
     assert "'|'" in no_tag("B-ORG|x")
     assert "several" in no_tag("O|B-LOC")
+    assert "several" in no_tag("B-LOC|O")
     assert "a whole sentence" in no_tag("B-ORG I-ORG O")
     assert "a space" in no_tag("B-临床 表现")
     assert no_tag("X") == ""

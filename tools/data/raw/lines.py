@@ -1,7 +1,7 @@
 """Reads the lines of a raw file, whatever bytes it holds, and the rows of a JSON Lines file. In: bytes. Out: numbered text, or a BadRow.
 
 A line ends at LF, and a CR before it belongs to the end; in a file without LF it ends at CR, as on old Macs. U+2028 and similar characters are text. A UTF-8
-byte-order mark at the start is dropped. Blank lines (nothing but ASCII whitespace) are passed over, and count in the numbers of the others.
+byte-order mark before a line is dropped. Blank lines (nothing but ASCII whitespace) are passed over, and count in the numbers of the others.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ def text_lines(path: Path) -> Iterator[Line | BadRow]:
         return
     with open_raw(path) as handle:
         for number, raw in enumerate(_ended(handle), 1):
-            if number == 1:
-                if wide := wide_encoding(raw):
-                    yield BadRow(1, f"the whole file is {wide}; convert it with `iconv -f {wide} -t UTF-8`.", "encoding")
-                    return
+            if number == 1 and (wide := wide_encoding(raw)):
+                yield BadRow(1, f"the whole file is {wide}; convert it with `iconv -f {wide} -t UTF-8`.", "encoding")
+                return
+            if number == 1 or not raw[3:4].isspace():  # a mark stands where files were joined, too; but it may be a token
                 raw = raw.removeprefix(codecs.BOM_UTF8)
             if raw.strip():
                 yield _decode(number, raw.rstrip(b"\r\n"), raw.endswith((b"\n", b"\r")))

@@ -123,7 +123,8 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
     rest = [[cells[place] for place in full] for cells in rest]
     below = [[cells[place] for cells in rest] for place in range(len(full))]
     again = [first not in rest and cell in cells for cell, cells in zip(first, below, strict=True)]
-    if names & {*first} or any(is_known(cell) and not is_again for cell, is_again in zip(first, again, strict=True)):
+    known = sum(is_known(cell) and not is_again for cell, is_again in zip(first, again, strict=True))
+    if names & {*first} or known > any(again):  # one known name beside a class that stands below is a text
         return True
     if any(again) or "" in first[1:] or len(set(first)) < len(first) or not rest or any(map(is_tag, first)) or any(map(str.isdecimal, first)):
         return False

@@ -196,7 +196,7 @@ def _text_rows(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -
             if any(map(_NOT_TEXT.search, cells)):
                 yield BadRow(line, "bytes that aren't UTF-8, or NUL characters, in this row.", "encoding")
             else:
-                yield Cells(line, cells)
+                yield Cells(line, [cell.removeprefix("\ufeff") for cell in cells[:1]] + cells[1:])
 
 
 def _csv_fault(error: str) -> str:

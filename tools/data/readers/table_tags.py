@@ -59,7 +59,8 @@ def parts_of(cell: str) -> list[str]:
             continue
         if isinstance(values, list) and all(isinstance(value, str | int) for value in values) and ("," in cell or len(_QUOTED.findall(cell)) < 2):
             return [str(value) for value in values]
-    return [one or other for one, other in _QUOTED.findall(cell)] or cell.split()
+    quoted, numbers = _QUOTED.findall(cell), cell[1:-1].split()
+    return [one or other for one, other in quoted] or (numbers if all(map(str.isdecimal, numbers)) else cell.split())
 
 
 def _tags_of(cell: str) -> list[str]:

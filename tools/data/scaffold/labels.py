@@ -25,7 +25,7 @@ MOST_NUMBERS = 20  # that a question names
 _TAG = r"(?:[BIEMSLUW][-_]\S+|O)"
 _TAGS = re.compile(rf"{_TAG}(?:[\s,\x02]+{_TAG})*")
 _LETTERS = "ABCDEFGH"
-_NUMBER = re.compile(r"-?\d{1,9}")
+_NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{1,9})?")
 
 
 def kind_of(trials: list[Trial], asked: str | None, name: str) -> str:
@@ -75,9 +75,9 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
         if len(labels) > 2 and "".join(sorted(labels)) == _LETTERS[: len(labels)]:
             return f"its classes are the letters of a multiple choice ({_few(labels)}), and what they stand for isn't in the text"
         if not said.numbers and all(map(_NUMBER.fullmatch, labels)):
-            what, most = f"its classes are numbers ({_few(labels)}), which say nothing to a model", max(map(int, labels))
-            if "0" in labels and min(map(int, labels)) == 0 and most < MOST_NUMBERS:
-                names = ",".join(f"NAME{number}" for number in range(most + 1))
+            what = f"its classes are numbers ({_few(labels)}), which say nothing to a model"
+            if "0" in labels and labels.keys() <= {str(number) for number in range(MOST_NUMBERS)}:
+                names = ",".join(f"NAME{number}" for number in range(max(map(int, labels)) + 1))
                 return f"{what}. Their names, from 0 on: {option('--set', f'numbers=[{names}]')}"
             return f"{what}: the task file's `labels` can give each a name"
     if kind == "ner" and any(f"I{label[1:]}" in labels for label in labels if label.startswith(("B-", "B_"))):

@@ -25,7 +25,7 @@ from tools.text import one_line
 PAGE = "docs/own-data.md"
 FEW = 200  # lines
 _TAGGED = re.compile(r"\s[BIMESLUW][-_]\w\S*$")
-_ANSWER = re.compile(r"\b(?:fields\.\w+=[^\s(]*[^\s(.,;]|numbers=\[[^\]]*\])")  # as a reader's question spells it
+_ANSWER = re.compile(r"\b(?:fields\.\w+=[^\s(]*[^\s(.,;…]|numbers=\[[^\]]*\])")  # as a reader's question spells it
 
 
 def explain(path: Path, name: str, reader: str | None, said: Said = NOTHING) -> str:

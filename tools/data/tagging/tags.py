@@ -35,7 +35,7 @@ LOWER_SUFFIX = re.compile(rf"{_LABEL}[-_:](?P<letter>[{_LETTERS.lower()}])")
 # What has a letter's place but isn't one of the forms above (B, B-) is no label.
 _NAME = re.compile(rf"(?![{_LETTERS}]?(?:[-_].*)?$|.*[-_][{_LETTERS}]$)[^\W\d_][^\s|*()=\"]*", re.IGNORECASE)
 # Several tags in one cell: B-ORG|B-LOC, ORG-B,LOC-B.
-_SEVERAL = re.compile(rf"[^\w\s-][{_LETTERS}][-_]|[-_][{_LETTERS}][^\w\s-]|^O[^\w\s-]")
+_SEVERAL = re.compile(rf"[^\w\s-][{_LETTERS}][-_]|[-_][{_LETTERS}][^\w\s-]|^O[^\w\s-]|\|O$")
 _MANY = 10_000  # tags that are remembered
 
 
