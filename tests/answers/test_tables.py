@@ -26,6 +26,10 @@ ANSWERS = [
     ("| name | company |\n|---|---|\n| 陈晓楠 | 腾讯 |", [NAME, COMPANY]),
     ("text;label\n陈晓楠;name\n腾讯;company", [NAME, COMPANY]),
     ("text\tlabel\n陈晓楠\tname\n腾讯\tcompany", [NAME, COMPANY]),
+    ("| 实体 | 类型 |\n|---|---|\n| 陈晓楠 | name |\n| 昨晚 | name（不确定） |", [NAME]),
+    ("| 实体 | 类型 | 说明 |\n|---|---|---|\n| 陈晓楠 | name | 记者 |\n| 汾阳 | scene | 不是景点，是地址 |", [NAME]),
+    ("| 实体 | 类型 |\n|---|---|\n| 陈晓楠 | name |\n| 昨晚 | - |\n| - | company |", [NAME]),
+    ("| 类型 | 实体 |\n|---|---|\n| name | 陈晓楠、贾樟柯 |", [NAME, ("name", "贾樟柯")]),
 ]
 
 

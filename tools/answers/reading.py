@@ -83,9 +83,7 @@ class Reading(Places):
             self.rules.add("rejected")
             return True
         first, second = map(self.known, words)
-        if first and second and self.in_sentence(words[0]) != self.in_sentence(words[1]):
-            self.add(*words if self.in_sentence(words[1]) else reversed(words))
-        elif first or second or any(map(self.in_sentence, words)) or (self.sentence is not None and self.is_nothing(words[0])):
+        if first or second or any(map(self.in_sentence, words)) or (self.sentence is not None and self.is_nothing(words[0])):
             self.either(words[0], words[1], "list")
         else:
             return False

@@ -244,17 +244,14 @@ def may_be_label(word: str, reading: Reading) -> bool:
     is_other = folded in OTHER_FIELDS or folded in LABEL_FIELDS or folded in TEXT_FIELDS or folded in WRAPPERS
     return (
         0 < len(word) <= LONGEST_LABEL
-        and not reading.known(word)
         and not _NO_LABEL.search(word)
         and not is_other
         and not reading.in_sentence(word)
         and not any(map(reading.known, word.split()))
         and not reading.is_nothing(word)
-        and not is_denied(word)
         and not is_rejected(word)
         and not _EXPLAINS.search(word)
         and re.fullmatch(r"[\w /-]+", word) is not None
-        and not word.isdecimal()
     )
 
 
