@@ -89,35 +89,37 @@ def _form(path: Path, codec: str, reading: Reading) -> Form:
     """Returns the form in which nearly all of a file's first rows have the same number of cells, two or more. Raises Unusable if there is none."""
     tried = [_quotes(path, codec, separator) for separator in SEPARATORS]
     forms = [form for form in tried if form.is_table]
-    if (
-        not forms
-        and (bad := [row for row in tried[0].head if isinstance(row, BadRow) and row.kind == "encoding"])
-        and 2 * len(bad) >= len(tried[0].head)
-    ):
-        raise Unusable(bad[0].reason, "encoding")
     if not forms:
-        if header := next(
-            (
-                form.head[0]
-                for form in tried
-                if len(form.head) == 1 and isinstance(form.head[0], Cells) and len(form.head[0].cells) > 1 and _knows_names(form)
-            ),
-            None,
-        ):
-            raise Unusable(f"the table has a header, {shown(header.cells)}, and no rows below it.", "named")
-        if (best := tried[0]).share >= HALF:  # only tabs are never part of a text
-            other = next(row for row in best.head if isinstance(row, Cells) and len(row.cells) != best.width)
-            raise Unusable(
-                f"most lines have {best.width} cells with tabs between, but line {other.line} has {len(other.cells)}: each must have as many: {shown(other.cells)}",
-                "named",
-            )
-        raise Unusable("no table: its lines have no separator (comma, tab, semicolon or bar), or differ in the number of cells.")
+        raise _no_table(tried)
     if any(form.separator == "|" and isinstance(row, Cells) and _RULE.fullmatch("|".join(row.cells)) for form in forms for row in form.head[1:3]):
         raise Unusable(f"a table in Markdown. To convert it: {_FROM_MARKDOWN}", "named")
     form = max(forms, key=lambda form: (_knows_names(form), form.share, -SEPARATORS.index(form.separator)))
     if form.quoting == csv.QUOTE_NONE and any(cell.startswith('"') for row in form.head if isinstance(row, Cells) for cell in row.cells):
         reading.apply("quotes are characters of the text, since they don't enclose cells")
     return form
+
+
+def _no_table(tried: list[Form]) -> Unusable:
+    """Returns why none of the forms is a table's."""
+    best = tried[0]  # only tabs are never part of a text
+    bad = [row for row in best.head if isinstance(row, BadRow) and row.kind == "encoding"]
+    if bad and 2 * len(bad) >= len(best.head):
+        return Unusable(bad[0].reason, "encoding")
+    if header := next(
+        (
+            row.cells
+            for form in tried
+            for row in form.head[:1]
+            if isinstance(row, Cells) and form.head[1:] == [] and form.width > 1 and _knows_names(form)
+        ),
+        None,
+    ):
+        return Unusable(f"the table has a header, {shown(header)}, and no rows below it.", "named")
+    if best.share >= HALF:
+        line, cells = next(row for row in best.head if isinstance(row, Cells) and len(row.cells) != best.width)
+        counts = f"most lines have {best.width} cells with tabs between, but line {line} has {len(cells)}"
+        return Unusable(f"{counts}: each must have as many: {shown(cells)}", "named")
+    return Unusable("no table: its lines have no separator (comma, tab, semicolon or bar), or differ in the number of cells.")
 
 
 def _knows_names(form: Form) -> bool:

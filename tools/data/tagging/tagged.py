@@ -103,26 +103,28 @@ def _head(sentences: Iterator[Sentence | BadRow]) -> list[Sentence | BadRow]:
 
 def _rules(head: Sequence[Sentence], reading: Reading) -> _Rules:
     layers = [layer for sentence in head for layer in sentence.layers]
-    tokens = [sentence.tokens for sentence in head]
-    if all(tag.isdecimal() for layer in layers for tag in layer) and _are_texts([token for sentence in tokens for token in sentence]):
+    tokens = [token for sentence in head for token in sentence.tokens]
+    are_texts = _are_texts(tokens)
+    if are_texts and all(tag.isdecimal() for layer in layers for tag in layer):
         raise Unusable("lines of text with a number each: classes, not tags.")
     notation = notation_of(layers, reading)
-    if any(token.startswith("##") and len(token) > 2 for sentence in tokens for token in sentence):
+    if any(token.startswith("##") and len(token) > 2 for token in tokens):
         raise Unusable(
             "tokens such as '##ing' are a BERT tokenizer's pieces, and the text can't be had from them: take the file before it was tokenized.",
             "named",
         )
-    letters = {tag.letter for layer in layers for tag in notation.tags(layer) if tag}
-    if len(tokens) > FEW and letters & {"I", "E"} and all(len(sentence) == 1 == len(sentence[0]) for sentence in tokens):
+    tags = [tag for layer in layers for tag in notation.tags(layer) if tag]
+    if (
+        len(head) > FEW
+        and {tag.letter for tag in tags} & {"I", "E"}
+        and all(len(sentence.tokens) == 1 == len(sentence.tokens[0]) for sentence in head)
+    ):
         raise Unusable("a blank line behind each token: every row would be one character. Take them out, but for those between sentences.", "named")
-    spaced = sum(" " in token for sentence in tokens for token in sentence) / max(1, sum(map(len, tokens)))
-    has_entities = any(tag.label for layer in layers for tag in notation.tags(layer) if tag)
-    are_rows = notation.form is None or (len(tokens) == 1 and len(tokens[0]) > FEW)
-    are_texts = are_rows and _are_texts([token for sentence in tokens for token in sentence])
-    if are_texts or (notation.form is None and spaced > 0.05) or (spaced > 0.5 and not has_entities):
+    are_rows = notation.form is None or (len(head) == 1 and len(tokens) > FEW) or not any(tag.label for tag in tags)
+    if (are_texts and are_rows) or (notation.form is None and 20 * sum(" " in token for token in tokens) > len(tokens)):
         raise Unusable("lines of text, or columns of which the last is no tag.")
     _doubts(head, notation, reading)
-    return _Rules(notation, joint_of(tokens, reading), reading)
+    return _Rules(notation, joint_of([sentence.tokens for sentence in head], reading), reading)
 
 
 def _are_texts(tokens: Sequence[str]) -> bool:
