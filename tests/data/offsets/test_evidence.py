@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.offsets.evidence import Evidence, weigh
+from tools.data.offsets.evidence import Evidence
 from tools.data.offsets.units import BOTH, CRLF, FROM_ONE, FROM_ONE_INCLUSIVE, INCLUSIVE, OWN, UTF16
 from tools.data.offsets.verdict import Verdict, disagree
-from tools.data.raw.row import RawRow, Reading
-from tools.data.readers.doccano import read_doccano
+from tools.data.raw.row import RawRow
 from tools.example import Entity
 
 NAMES = ["林晓", "何远山", "方舟", "杭州", "苏州市", "Kite Lab", "𠮷田", "《秋水》", "7号楼", "Nova 9"]
@@ -189,12 +188,6 @@ def test_any_offsets_are_weighed(text: str, span: tuple[int, int]) -> None:
     evidence = Evidence()
     evidence.add(RawRow(1, text, [Entity("x", "", *span)], sliced=True))
     assert not evidence.verdict().take
-
-
-def test_a_whole_file_is_weighed(tmp_path: Path) -> None:
-    path = tmp_path / "raw.jsonl"
-    path.write_text('{"text": "😀，林晓，来了", "label": [[3, 5, "x"]]}\n' * 3 + "{\n", encoding="utf-8")
-    assert weigh(path, read_doccano, Reading()).take == UTF16
 
 
 def test_files_of_one_task_that_count_differently_disagree() -> None:

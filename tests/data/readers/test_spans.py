@@ -103,12 +103,6 @@ def test_the_strings_of_places_count_too(tmp_path: Path) -> None:
     assert read(tmp_path / "a.jsonl", {"content": TEXT, "annotation": points}) == [RawRow(1, TEXT, FOUND)]
 
 
-def test_indexes_without_strings_are_doubted(tmp_path: Path) -> None:
-    reading = Reading()
-    read(tmp_path / "a.jsonl", {"text": TEXT, "entities": [{"start_idx": 0, "end_idx": 2, "type": "人名"}]}, reading=reading)
-    assert "write offsets: inclusive" in next(iter(reading.doubts))
-
-
 def test_a_string_at_several_places_is_an_entity_at_each(tmp_path: Path) -> None:
     text = "苏州人爱苏州"
     row = {"text": text, "entities": [{"entity": "苏州", "type": "地点", "positions": [[0, 2], [4, 6]]}]}

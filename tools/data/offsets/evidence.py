@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from itertools import permutations
-from pathlib import Path
 
 from tools.data.offsets.margins import Margins, Side
 from tools.data.offsets.units import (
@@ -38,7 +37,7 @@ from tools.data.offsets.units import (
     span_of,
 )
 from tools.data.offsets.verdict import Verdict
-from tools.data.raw.row import RawRow, Reader, Reading
+from tools.data.raw.row import RawRow
 from tools.text import one_line, quoted
 
 KEPT = 50_000
@@ -260,15 +259,6 @@ def _is_nested(row: RawRow, start: int, end: int) -> bool:
 def _trimmed(text: str, start: int, end: int) -> Span:
     string = text[start:end]
     return start + len(string) - len(string.lstrip()), end - len(string) + len(string.rstrip())
-
-
-def weigh(path: Path, read: Reader, reading: Reading) -> Verdict:
-    """Returns what a whole file says about its offsets."""
-    evidence = Evidence()
-    for row in read(path, reading):
-        if isinstance(row, RawRow):
-            evidence.add(row)
-    return evidence.verdict()
 
 
 def _stands_against(votes: Counter[Pair], other: str, reading: str) -> bool:

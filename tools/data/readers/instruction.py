@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tools.data.raw.class_names import class_of, separator_of
 from tools.data.raw.fields import Unusable
-from tools.data.raw.json_list import json_rows
+from tools.data.raw.json_list import first_objects, json_rows
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.instruction_frame import Frame, find_frame
 from tools.data.readers.instruction_turns import Turns, canonical, turns_of
@@ -93,13 +93,9 @@ def _turns(row: dict[str, Any]) -> Turns:
 
 def _first_rows(path: Path) -> list[Turns]:
     rows: list[Turns] = []
-
-    def look(line: int, row: dict[str, Any], _: Reading) -> RawRow:
-        rows.append(_turns(row))
-        return RawRow(line, "", [])
-
-    for _ in islice(json_rows(look)(path, Reading()), HEAD):
-        pass
+    for row in first_objects(path, HEAD):
+        with suppress(Unusable):
+            rows.append(_turns(row))
     return rows
 
 

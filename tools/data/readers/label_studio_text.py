@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import islice
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tools.data.raw.fields import Unusable, from_utf16, is_offset, slice_of
-from tools.data.raw.json_list import json_rows
+from tools.data.raw.json_list import first_objects
 from tools.data.raw.row import RawRow, Reading, misplaced, shown
 
 HEAD = 200  # tasks that are looked at
@@ -81,13 +81,9 @@ def check_address(row: RawRow, reading: Reading) -> None:
 
 def _first_tasks(path: Path, parts: Parts) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     tasks = []
-
-    def look(line: int, task: dict[str, Any], _: Reading) -> RawRow:
-        tasks.append(parts(task))
-        return RawRow(line, "", [])
-
-    for _ in islice(json_rows(look)(path, Reading()), HEAD):
-        pass
+    for task in first_objects(path, HEAD):
+        with suppress(Unusable):
+            tasks.append(parts(task))
     return tasks
 
 

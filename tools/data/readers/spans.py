@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache, partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tools.data.raw.fields import Unusable, in_string, is_offset, slice_of
-from tools.data.raw.json_list import json_rows
+from tools.data.raw.json_list import first_objects, json_rows
 from tools.data.raw.roles import NAMES, OF_JSON, key_of, need_no_other
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
 from tools.data.readers.span_mentions import Mention, mentions, spelling
@@ -54,37 +54,27 @@ def read_spans(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     ends: Counter[int] = Counter()
     # The roles of a row's fields aren't those of a span's.
     parts = Reading({part: name for part, name in reading.fields.items() if part not in ("text", "entities")}, reading.numbers)
-    for _ in islice(json_rows(partial(_survey, ends, parts))(path, Reading(reading.fields, reading.numbers)), HEAD):
-        pass
+    for row in first_objects(path, HEAD):
+        with suppress(Unusable):
+            ends.update(_ends(*_annotation(row, Reading(reading.fields), parts)))
     to_end = int(ends[1] > 0 and ends[1] >= 20 * ends[0])
     if to_end:
         reading.apply(f"ends are inclusive: {ends[1]:,} of the first {ends.total():,} strings stand at their places so")
     return json_rows(partial(_row, to_end, parts))(path, reading)
 
 
-def _survey(ends: Counter[int], parts: Reading, line: int, row: dict[str, Any], reading: Reading) -> RawRow:
-    """Counts the spans whose string tells where they end: 0 for an exclusive end, 1 for an inclusive one."""
-    text, found = _annotation(row, reading, parts)
+def _ends(text: str, found: list[Mention]) -> Iterator[int]:
+    """Yields 0 for each span whose string says that its end is exclusive, 1 for an inclusive one."""
     for one in found:
         if one.start is not None and one.end is not None and one.string and one.start >= 0:
-            ends.update(more for more in (0, 1) if text[one.start : one.end + more] == one.string)
-    return RawRow(line, "", [])
+            yield from (more for more in (0, 1) if text[one.start : one.end + more] == one.string)
 
 
 def _row(to_end: int, parts: Reading, line: int, row: dict[str, Any], reading: Reading) -> RawRow:
     text, found = _annotation(row, reading, parts)
     entities = [_entity(text, one, to_end) for one in found if one.start is not None]
     lost = [one for one in found if one.start is None]
-    sliced = any(one.string is None for one in found)
-    if sliced and to_end == 0 and _are_indexes(row.get("entities")):
-        reading.doubt(
-            "spans have start_idx and end_idx without a string; in CMeEE's, ends are inside the span: if so, write offsets: inclusive", line
-        )
-    return RawRow(line, text, [*entities, *_located(text, lost, reading, line)], sliced=sliced)
-
-
-def _are_indexes(value: Any) -> bool:
-    return isinstance(value, list) and any("start_idx" in one and "end_idx" in one for one in value if isinstance(one, dict))
+    return RawRow(line, text, [*entities, *_located(text, lost, reading, line)], sliced=any(one.string is None for one in found))
 
 
 def _entity(text: str, one: Mention, to_end: int) -> Entity:
