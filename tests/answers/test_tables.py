@@ -29,6 +29,7 @@ ANSWERS = [
     ("| 实体 | 类型 |\n|---|---|\n| 陈晓楠 | name |\n| 昨晚 | name（不确定） |", [NAME]),
     ("| 实体 | 类型 | 说明 |\n|---|---|---|\n| 陈晓楠 | name | 记者 |\n| 汾阳 | scene | 不是景点，是地址 |", [NAME]),
     ("| 实体 | 类型 |\n|---|---|\n| 陈晓楠 | name |\n| 昨晚 | - |\n| - | company |", [NAME]),
+    ("True | 陈晓楠 | name\nTrue | 腾讯 | company", [NAME, COMPANY]),
     ("| 类型 | 实体 |\n|---|---|\n| name | 陈晓楠、贾樟柯 |", [NAME, ("name", "贾樟柯")]),
 ]
 

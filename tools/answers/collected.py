@@ -96,7 +96,7 @@ class Collected:
 
     def _together(self, texts: list[str]) -> str:
         whole = "".join(texts)
-        return whole if len(texts) == 1 or self.sentence is None or whole in self.sentence else " ".join(texts)
+        return whole if len(texts) == 1 or self.may_stand(whole) else " ".join(texts)
 
     def count(self, shape: str, first: bool) -> None:
         """Counts an item of a shape whose label is the first of its two words, or the other."""

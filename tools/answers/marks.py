@@ -80,7 +80,7 @@ def _marked(text: str, reading: Reading) -> None:
     """Reads [张三|name], [张三](name), 【name：张三】, [@张三#name*] and 张三/name: marks of one kind, one of which has a known label."""
     for pattern in _MARKS:
         marks = [(reading.string(one), reading.string(other)) for one, other in pattern.findall(text)]
-        if any(reading.known(one) != reading.known(other) and reading.may_stand(other if reading.known(one) else one) for one, other in marks):
+        if any(reading.known(one) != reading.known(other) for one, other in marks):
             for one, other in marks:
                 if reading.may_stand(one) or reading.may_stand(other):
                     reading.either(one, other, "mark")

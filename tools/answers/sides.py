@@ -77,8 +77,6 @@ class Sides:
                 body = mark.join(words[:2])  # "张三 – 人名 – 主席"
             left, _, right = body.rpartition(mark)
             label, text = self._as_label(_behind_colon(right)), (trimmed if mark in _PROSE else self.reading.string)(_subject(left))
-            if mark not in _PROSE and not self.reading.in_sentence(text):
-                text = self.reading.string(_behind_colon(left))
             if label and text and self._asserted(mark, text, label, part) and not is_field(text):
                 return text, label, False
         return None
