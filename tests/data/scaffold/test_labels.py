@@ -31,10 +31,14 @@ def texts(*classes: Any, count: int = 24, text: str = "第{}场比赛结束了")
             "24 of its 24 classes repeat a string of their text",
         ),
         (texts("A", "B", "C", "D"), "its classes are the letters of a multiple choice ('A', 'B', 'C')"),
-        (texts("-1", "0", "1"), "its classes are numbers ('-1', '0', '1'), which say nothing to a model: the task file's `labels` can give each a name"),
+        (
+            texts("-1", "0", "1"),
+            "its classes are numbers ('-1', '0', '1'), which say nothing to a model: the task file's `labels` can give each a name",
+        ),
         (texts("1.5", "2.0"), "its classes are numbers ('1.5', '2.0'), which say nothing to a model: the task file's"),
         (texts("0", "1", "2"), "its classes are numbers ('0', '1', '2')"),
         (texts(*(f"类{n}" for n in range(101)), count=202), "101 labels, e.g. '类0', '类1', '类2'"),
+        (texts(*(f"0.{n}1" for n in range(24))), "24 labels, e.g. '0.01', '0.11', '0.21' in 24 annotations"),
         (texts(*(f"标题{n}" for n in range(24))), "24 labels, e.g. '标题0', '标题1', '标题2' in 24 annotations"),
     ],
 )

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tools.data.raw.fields import Unusable
 from tools.data.raw.number_names import names_beside
-from tools.data.raw.roles import are_numbers
 from tools.data.raw.row import Reading, shown
 
 MOST = 1000  # numbers that can have names
@@ -20,15 +19,11 @@ _OF_NAMES = {"/", "+", "&", " "}  # part of many a class's own name
 
 
 def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: Reading) -> None:
-    """Raises Unusable, a question, where the classes of the column `name` are numbers from 0 on. Other numbers are taken as they are, and doubted."""
+    """Raises Unusable, a question, where the classes of the column `name` are numbers from 0 on. Other numbers are taken as they are."""
     numbers = sorted({_whole(cell) for cell in cells if cell}, key=lambda cell: (len(cell), cell))
-    if reading.numbers or not numbers or not are_numbers(numbers):
+    if reading.numbers or numbers[:1] != ["0"] or not all(map(str.isdecimal, numbers)) or int(numbers[-1]) >= MOST:
         return
-    seen = ", ".join(numbers[:12]) + ", …" * (len(numbers) > 12)
-    if numbers[0] != "0" or not all(map(str.isdecimal, numbers)) or int(numbers[-1]) >= MOST:
-        reading.doubt(f"the classes are numbers, {seen}: a model learns names better, which the task's `labels` can give them")
-        return
-    last = int(numbers[-1])
+    seen, last = ", ".join(numbers[:12]) + ", …" * (len(numbers) > 12), int(numbers[-1])
     names, beside = names_beside(path, name)
     if len(names) != last + 1:
         names, beside = [], ""

@@ -36,7 +36,7 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
         _words("target tag type cat score rating 类型 栏目 频道 领域 评分 星级 等级"),
     ),
     "tokens": (_words("token tokens word words char chars character 字 词 字符 单词 词语"),),
-    "tags": (_words("tag tags ner nertag nertags bio iob bioes entitytag label labels 标签 标注 实体标签 实体标注"),),
+    "tags": (_words("tag tags ne ner nertag nertags entity 实体 bio iob bioes entitytag label labels 标签 标注 实体标签 实体标注"),),
     "sentence": (_words("sentence sentenceid sentenceno sentenceidx sentid sid sentnum 句子 句子编号 句子id 句号 句id docid"),),
 }
 # What the text of a JSON row is called beside the first two tiers: CCKS, doccano of old, MRC sets.

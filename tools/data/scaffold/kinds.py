@@ -77,7 +77,6 @@ ROWS = (
         "answers are no annotation: take the raw file that was predicted",
     ),
 )
-_CLASSES = ("label", "labels", "output", "class", "category", "target", "sentiment", "intent")
 # The same for a file that is one JSON object.
 OBJECTS = (
     Kind(
@@ -138,7 +137,8 @@ def is_unannotated(path: Path) -> bool:
     """Returns whether a file is of JSON rows that have nothing but plain values, and no class."""
     rows = first_objects(path, FEW)
     has_text = any(key_of(key) in tier for row in rows for key in row for tier in NAMES["text"])
-    has_class = any(isinstance(row.get(key), str | int) and row[key] != "" for row in rows for key in _CLASSES)
+    labels = frozenset(["output"]).union(*NAMES["label"])
+    has_class = any(isinstance(value, str | int) and value != "" and key_of(key) in labels for row in rows for key, value in row.items())
     return has_text and not has_class and all(_is_plain(value) for row in rows for value in row.values())
 
 
@@ -156,7 +156,7 @@ def _are_strings_by_label(row: Row) -> bool:
     """Returns whether a row has nothing but a text, its name, and lists of strings of the text."""
     texts = [value for value in row.values() if isinstance(value, str)]
     lists = [value for value in row.values() if isinstance(value, list)]
-    return bool(texts and lists) and all(isinstance(one, str) and one in max(texts, key=len) for value in lists for one in value)
+    return bool(texts) and (len(lists) > 1 or any(lists)) and all(isinstance(one, str) and one in max(texts, key=len) for value in lists for one in value)
 
 
 def _object(path: Path) -> Any:

@@ -22,6 +22,7 @@ from itertools import pairwise
 
 from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import Line
+from tools.data.raw.roles import NAMES, key_of
 from tools.data.raw.row import Reading, shown
 from tools.data.tagging.tags import is_tag, no_tag
 from tools.data.tagging.token_roles import INDEX, PLAIN, SENTENCE, Roles, roles_of
@@ -36,7 +37,6 @@ _QUOTED = re.compile(r'".*"(?:O|[BIMELSUW][-_][^"]+)"')
 _UNQUOTE = """.venv/train/bin/python -c "import csv, sys; [print('\\t'.join(row)) for row in csv.reader(open(sys.argv[1], encoding='utf-8-sig'))]\""""
 _BRACKET = re.compile(r"(?:\([\w.-]+)?\*\)*")
 _RANGE = re.compile(r"\d+[-.]\d+")
-_HEADER = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "ne", "bio", "entity", "标签", "标注", "实体"}
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ def _end(lines: Sequence[Line], columns: Columns) -> str:
 
 def _names_columns(first: str, second: str) -> bool:
     """Returns whether a first line names columns, the last of them that of the tags."""
-    words = re.split(r"[\s,;|]+", first.strip().lower())
-    return len(words) > 1 and words[-1] in _HEADER and second.split()[-1:] != first.split()[-1:]
+    words = re.split(r"[\s,;|]+", first.strip())
+    return len(words) > 1 and key_of(words[-1]) in NAMES["tags"][0] and second.split()[-1:] != first.split()[-1:]
 
 
 def _from_the_right(line: str, columns: int) -> list[str]:
