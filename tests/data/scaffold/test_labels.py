@@ -35,6 +35,7 @@ def texts(*classes: Any, count: int = 24, text: str = "第{}场比赛结束了")
             texts("-1", "0", "1"),
             "its classes are numbers ('-1', '0', '1'), which say nothing to a model: the task file's `labels` can give each a name",
         ),
+        (texts("OOBIOO", "BIOOO"), "its classes look like tags of tokens"),
         (texts("1.5", "2.0"), "its classes are numbers ('1.5', '2.0'), which say nothing to a model: the task file's"),
         (texts("0", "1", "2"), "its classes are numbers ('0', '1', '2')"),
         (texts(*(f"类{n}" for n in range(101)), count=202), "101 labels, e.g. '类0', '类1', '类2'"),

@@ -23,7 +23,7 @@ MANY = 100  # labels; a prompt with more is long, and more often than not the fi
 ENOUGH = 20  # annotations, from which it tells something that nearly all have a label of their own
 MOST_NUMBERS = 20  # that a question names
 _TAG = r"(?:[BIEMSLUW][-_]\S+|O)"
-_TAGS = re.compile(rf"{_TAG}(?:[\s,\x02]+{_TAG})*")
+_TAGS = re.compile(rf"{_TAG}(?:[\s,\x02]+{_TAG})*|[BIEMSO]{{5,}}")
 _LETTERS = "ABCDEFGH"
 _NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{1,9})?")
 
@@ -78,18 +78,14 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
         return f"{_many(labels)}: they make a long prompt, and more often than not it is another field"
     if total >= ENOUGH and len(labels) > 0.8 * total:
         return f"{_many(labels)} in {total:,} annotations: nearly each has one of its own, as a field of free text has"
-    if kind == "classification" and labels and not said.numbers and all(map(_NUMBER.fullmatch, labels)):
-        what = f"its classes are numbers ({_few(labels)}), which say nothing to a model"
-        if "0" in labels and labels.keys() <= {str(number) for number in range(MOST_NUMBERS)}:
+    if labels and not said.numbers and all(map(_NUMBER.fullmatch, labels)):
+        what = f"its {'classes' if kind == 'classification' else 'labels'} are numbers ({_few(labels)}), which say nothing to a model"
+        if kind == "classification" and "0" in labels and labels.keys() <= {str(number) for number in range(MOST_NUMBERS)}:
             names = ",".join(f"NAME{number}" for number in range(max(map(int, labels)) + 1))
             return f"{what}. Their names, from 0 on: {option('--set', f'numbers=[{names}]')}"
         return f"{what}: the task file's `labels` can give each a name"
-
-
-if kind == "ner" and labels and all(map(_NUMBER.fullmatch, labels)):
-    return f"its labels are numbers ({_few(labels)}), which say nothing to a model: the task file's `labels` can give each a name"
-if kind == "ner" and any(f"I{label[1:]}" in labels for label in labels if label.startswith(("B-", "B_"))):
-    return f"its labels are tags of tokens ({_few(labels)}): each span is a token of an entity. Join them, or write the tags as columns or lists of tokens"
+    if kind == "ner" and any(f"I{label[1:]}" in labels for label in labels if label.startswith(("B-", "B_"))):
+        return f"its labels are tags of tokens ({_few(labels)}): each span is a token of an entity. Join them, or write the tags as columns or lists of tokens"
     return ""
 
 
