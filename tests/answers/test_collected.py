@@ -49,6 +49,17 @@ def test_strings_are_what_the_sentence_has(sentence: str, output: str, pairs: li
         ('{"label": "scene", "text": null}', []),
         ("海城大桥\n类型：景点\n宋家庄\n类型：地址", [("scene", "海城大桥"), ("address", "宋家庄")]),
         ("❌ 宋家庄：地址\n✅ 海城大桥：景点", [("scene", "海城大桥")]),
+        ('[]  # 不含 {"label": "scene", "text": "海城大桥"}', []),
+        ("剔除：\nscene：海城大桥", None),
+        ("排除：\n- 宋家庄（address）\n景点：海城大桥", [("scene", "海城大桥")]),
+        ("scene：海城大桥（否）\n地址：宋家庄（泛指，不计）", None),
+        ("如果从宽，海城大桥是景点；从严则没有实体。", None),
+        ("景点：海城大桥\n宋家庄是泛称", [("scene", "海城大桥")]),
+        (
+            '句子：李晓去了泉州。\n答案：[{"label": "name", "text": "李晓"}]\n\n句子：宋家庄的海城大桥通车。\n'
+            '答案：[{"label": "scene", "text": "海城大桥"}]\n\n句子：周通在家。\n答案：[{"label": "name", "text": "周通"}]',
+            [("scene", "海城大桥")],
+        ),
         ("景点：海城大桥\n景点：2个", [("scene", "海城大桥")]),
         ("1. 海城大桥: scene (a bridge)\n2. 宋家庄: address", [("scene", "海城大桥"), ("address", "宋家庄")]),
         ("海城大桥 - scene - 主语\n宋家庄 - address - 地点", [("scene", "海城大桥"), ("address", "宋家庄")]),

@@ -48,7 +48,7 @@ _HEDGED = re.compile(
     r"可能|也许|或许|似乎|好像|大概|疑似|不确定|存疑|待定|如果|假如|假设|倘若|[?？]|\b(?:if|may|might|maybe|perhaps|possibl[ey]|could|seems?|unsure|uncertain|unclear|probably)\b"
 )
 _DENIED = re.compile(
-    r"(?:并)?不(?:是|算|属于|应|该|予|需|提取|计入|列入|符合|作为|能算|能作为|包括|做)|并非|而非|(?<!是)非实体|未(?:被)?(?:提取|列入|计入|采纳|选)|(?:已|被|应|予以|需)(?:排除|剔除|忽略|删除|去掉|过滤)|排除|剔除|误(?:判|报|认)"
+    r"(?:并)?不(?:是|算|属于|应|该|予|需|提取|计|标|采|取|保留|纳入|视|列入|符合|作为|能算|能作为|包括|做)|并非|而非|(?<!是)非实体|未(?:被)?(?:提取|列入|计入|采纳|选)|(?:已|被|应|予以|需)(?:排除|剔除|忽略|删除|去掉|过滤)|排除|剔除|误(?:判|报|认)|[(（]\s?(?:否|不|×|✗|no|false)\s?[)）]"
     r"|\b(?:not|isn't|aren't|wasn't|excluded|rejected|ignored|discarded|removed|skipped|wrong|incorrect)\b|n't\b"
 )
 # What is denied before what is asserted: 不是公司，而是景点; "not a scene but a company".
@@ -60,6 +60,7 @@ _CONTRAST = re.compile(
 _RATHER = re.compile(
     r"[，,(（]?\s{0,3}(?:而非|而不是|并非|\brather than\b|\binstead of\b)[^，,。；;：:()（）\n]{1,20}[)）]?(?=[，,。；;\n]|\Z)", re.IGNORECASE
 )
+_CONDITION = re.compile(r"\W{0,3}(?:如果|假如|假设|倘若|if\b)", re.IGNORECASE)
 _FLAG = re.compile(
     r"(?:is|are|should|was)[_ ]?\w*|valid|keep|kept|include[ds]?|accept(?:ed)?|confirm(?:ed)?|select(?:ed)?|extract(?:ed)?|correct|real|entity\?|是否.*|有效|保留|采纳|提取|确认|是实体|判断"
 )
@@ -135,6 +136,11 @@ def is_denied(clause: str) -> bool:
 def without_contrast(clause: str) -> str:
     """Returns a clause with what it asserts alone: "不是公司，而是景点" becomes 是景点, "公司，而非景点" becomes 公司."""
     return _RATHER.sub("", _CONTRAST.sub(lambda found: " is a " if found[0][-1:] == " " else "是", clause))
+
+
+def is_condition(sentence: str) -> bool:
+    """Returns whether a sentence begins with a condition, so that nothing in it is asserted."""
+    return _CONDITION.match(sentence) is not None
 
 
 def is_false(value: Any) -> bool:

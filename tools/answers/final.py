@@ -112,8 +112,8 @@ class Final:
     cut: bool = False
 
 
-def final_answer(output: str) -> Final:
-    """Returns the final answer in an output. Never raises; the time is linear in the output's length.
+def final_answer(output: str, sentence: str | None = None) -> Final:
+    """Returns the final answer in an output to a sentence, if that is known. Never raises; the time is linear in the output's length.
 
     Thoughts of every kind are left out; a closing tag without an opening one ends a thought that the prompt began. Of an `<answer>`, a `\\boxed{}` or a solution only the inside
     is kept. What follows an end-of-turn token or an invented turn is cut off, announced examples are left out. What is stated last (最终答案：, 更正：, "Final
@@ -123,7 +123,7 @@ def final_answer(output: str) -> Final:
     body, cut = _behind_thoughts(output.strip(BLANK), rules)
     if body is None:
         return Final(None, (), frozenset(rules), cut)
-    unwrapped = _one_turn(_unwrapped(body))
+    unwrapped = _one_turn(_unwrapped(body), sentence)
     if unwrapped != body:
         rules.add("wrapping")
     asserted = _without_examples(unwrapped)
@@ -200,12 +200,15 @@ def _in_braces(text: str, start: int) -> str:
     return text[start:]
 
 
-def _one_turn(text: str) -> str:
-    """Returns the first turn that says something: without role names and special tokens, and without the turns that the model invented behind it."""
+def _one_turn(text: str, sentence: str | None) -> str:
+    """Returns the turn that answers the sentence, or the first that says something: without role names and special tokens, and without the turns that the model invented behind it."""
     pieces = [piece for piece in _SPECIAL.split(text) if piece.strip(BLANK) and not _ROLE.fullmatch(piece)]
     text = pieces[0].strip(BLANK) if pieces else ""
     if (role := re.match(r"(?:assistant|助手)[ \t]*(?:[:：]|\n)\s*", text, re.IGNORECASE)) and len(text) > role.end():
         text = text[role.end() :]
+    if sentence and (place := text.rfind(sentence)) >= 0 and (own := _ANSWERED.search(text, place)):
+        behind = _ASKED.search(text, own.end())
+        return text[own.end() : behind.start() if behind else len(text)].strip(BLANK)
     asked = _ASKED.search(text)
     answered = deque(_ANSWERED.finditer(text, asked.end()), maxlen=1) if asked else None
     if asked and answered:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tools.answers.assertion import is_denied, is_rejected, without_contrast
+from tools.answers.assertion import is_condition, is_denied, is_rejected, without_contrast
 from tools.answers.collected import SEPARATORS, places, split
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import Reading
@@ -56,7 +56,8 @@ def read_lines(text: str, reading: Reading) -> None:
         for sentence in _SENTENCE.split(line.translate(_TICKS)) if line.strip() else [line]:
             asserted = without_contrast(sentence)
             reading.rules |= {"rejected"} if asserted != sentence else set()
-            lines.line(asserted)
+            if not is_condition(asserted):
+                lines.line(asserted)
     lines.end()
 
 
@@ -67,6 +68,7 @@ class _Lines(Tables):
         super().__init__(reading)
         self.heading: str | None = None
         self.is_rejected = False  # what follows is listed as no entity
+        self.rejects_lines = False  # without bullets, too
         self.fields: dict[str, str] = {}
         self.is_loose = False  # strings stand on lines of their own: before a label or behind it?
         self.candidate = ""  # a string alone on its line, whose label may follow
@@ -124,9 +126,10 @@ class _Lines(Tables):
         if (label := self._heading(word)) and not self.fields and not is_item:
             self.heading, self.is_rejected = label, False
         elif self._is_rejected_heading(body):
-            self.heading, self.is_rejected = None, True
-        elif self.is_rejected and bullet:
+            self.heading, self.is_rejected, self.rejects_lines = None, True, at_colon(body)[2].strip(" *") == ""
+        elif self.is_rejected and (bullet or self.rejects_lines):
             self.reading.rules.add("rejected")
+            self.rejects_lines &= not bullet
         elif unknown := self._unknown_heading(line, word):
             self.heading, self.is_rejected = unknown, False
         elif self._under_heading(body, bool(bullet)):

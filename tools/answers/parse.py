@@ -58,7 +58,10 @@ _STRUCK = re.compile(
 )
 _DELIMITER = re.compile(r"<\|[^\w|<>]?\|?>")  # LightRAG's and GraphRAG's, between cells
 _BREAK = re.compile(r"<br ?/?>(?=[^<>|\n]{1,20}[:：])|(?<=\S)<br ?/?><br ?/?>")  # before another label
-_IF = re.compile(r"(?:如果|假如|假设|倘若|\bif )[^。\n]{0,40}\Z", re.IGNORECASE)  # a value behind it is no answer
+# A value behind these is no answer.
+_IF = re.compile(
+    r"(?:如果|假如|假设|倘若|\bif )[^。\n]{0,40}\Z|(?:不含|不包[含括]|不是|而非|排除|\b(?:not|without|excluding|instead of))\s{0,3}\Z", re.IGNORECASE
+)
 _SIDED = re.compile(r"\w\W+\w")  # a string that may be a clause
 
 
@@ -106,7 +109,7 @@ def _decoded(value: Any, answer: str, task: Task, text: str | None) -> Parsed:
 
 def _tolerant(answer: str, task: Task, text: str | None) -> Parsed:
     """Reads an answer that is not JSON as a whole: its final part alone."""
-    final = final_answer(asserted := _STRUCK.sub("", answer) if "~~" in answer or "</" in answer else answer)
+    final = final_answer(asserted := _STRUCK.sub("", answer) if "~~" in answer or "</" in answer else answer, text)
     if final.body is None:
         return named(None, set(final.rules), final.cut)
     struck = {"rejected"} if len(asserted) < len(answer) else set()

@@ -95,7 +95,7 @@ class Sides:
                 and may_be_label(label, self.reading)
                 and not self._as_label(label)
                 and mark not in label
-                and not (mark == "是" and label == one)
+                and (mark != "是" or (label == other and body[:1] in '“"「『《'))
             ):
                 self._add_unknown(label, text)
                 return label if label == one else ""
