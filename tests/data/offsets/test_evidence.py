@@ -197,3 +197,13 @@ def test_files_of_one_task_that_count_differently_disagree() -> None:
     assert (units.take, UTF16 in plain.against) == (UTF16, True)
     assert disagree([units, plain])
     assert not disagree([units, silent])
+
+
+def test_spans_behind_an_emoji_that_are_cut_in_all_units_count_too() -> None:
+    found = weighed(*[("😀见：，林晓，他说：来", 2, 4)] * 6)
+    assert (found.stops, found.answers) == (True, [OWN])
+
+
+def test_a_space_before_half_a_string_hides_nothing() -> None:
+    found = weighed(*[row for name in ("林晓", "何远", "方舟") for row in ((f"见 {name}来了", 2, 4), (f"见 {name}来了", 1, 3))])
+    assert "annotated with and without" in found.sentences[0]

@@ -136,3 +136,11 @@ def test_names_that_are_no_tags_name_no_tags(tmp_path: Path) -> None:
     [bad] = read(tmp_path / "a.jsonl", {"tokens": list(TEXT), "ner_tags": NUMBERS})
     assert isinstance(bad, BadRow)
     assert "TAG0" in bad.reason
+
+
+def test_spans_that_count_characters_are_weighed_with_the_files_other_evidence(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[{"tokenized_text": ["林", "晓", "来"], "ner": [[0, 1, "人名"]]}]', encoding="utf-8")
+    (row,) = read_token_lists(path, Reading())
+    assert isinstance(row, RawRow)
+    assert (row.entities[0].text, row.sliced) == ("林晓", True)

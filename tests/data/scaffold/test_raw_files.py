@@ -112,7 +112,7 @@ def test_every_reader_has_a_form_that_it_reads_itself(give: Callable[..., Path])
 def test_readers_that_give_the_same_rows_are_no_question(give: Callable[..., Path]) -> None:
     path = give(CLASSES["a class"][0])
     same = {trial.reader for trial in heads(path) if trial.digest == read(path, "classification").digest}
-    assert same == {"classification", "doccano", "jsonl", "label_studio"}
+    assert same == {"classification", "doccano", "jsonl"}
     assert guess(path).reader == "classification"
 
 
@@ -284,6 +284,7 @@ def test_two_files_that_count_offsets_in_different_ways_make_no_task(checkout: P
     [
         ([{"text": f"第{n}句", "label": ["体育", "财经"][: 1 + n % 2]} for n in range(12)], "6 of its rows have several classes"),
         ([{"text": f"{n}林晓", "label": [[1, 2, "B-PER"], [2, 3, "I-PER"]]} for n in range(12)], "its labels are tags of tokens"),
+        ([{"text": f"林晓第{n}天", "label": [[0, 2, str(1 + n % 3)]]} for n in range(12)], "its labels are numbers"),
     ],
 )
 def test_several_classes_and_tags_as_labels_make_no_task_unasked(checkout: Path, give: Callable[..., Path], rows: list[dict], says: str) -> None:

@@ -100,8 +100,8 @@ class Evidence:
         self._weighed += 1
         spans = {reading: span_of(text, start, end, reading) for reading in SHIFTS}
         if (own := spans[OWN]) and start < end:
-            if not _is_nested(row, start, end):
-                self._margins.add(row, start, end)
+            if not _is_nested(row, start, end) and text[start:end].strip():
+                self._margins.add(row, *_trimmed(text, start, end))
             self._leading += text[start].isspace()
             self._trailing += text[end - 1].isspace()
         cut = {reading: is_cut(text, span) for reading, span in spans.items()}
@@ -123,6 +123,9 @@ class Evidence:
         """Weighs a span that isn't the same in all units."""
         cut = {span: is_cut(row.text, span) for span in set(spans.values())}
         self._vote(row, spans, {reading: cut[span] for reading, span in spans.items()})
+        self._weighed += 1
+        if all(cut.values()) and not is_sentence(row.text, spans[OWN]):
+            self._cut[OWN] += 1
         for better, worse in permutations(UNITS, 2):
             one, other = spans[better], spans[worse]
             if one != other:
@@ -172,7 +175,7 @@ class Evidence:
         against = [reading for reading in rivals if votes[reading, OWN] and votes[reading, OWN] * LIKELY > votes[OWN, reading]]
         if against:
             return self._verdict(votes, *against)._replace(take="")
-        return self._untold(votes, rivals) or self._shifted(votes) or Verdict(doubt=self._doubt(votes, rivals))
+        return self._shifted(votes) or self._untold(votes, rivals) or Verdict(doubt=self._doubt(votes, rivals))
 
     def _untold(self, votes: Counter[Pair], rivals: list[str]) -> Verdict | None:
         """Returns the question where one in a hundred spans, or more, is another one in other units, and nothing in the file tells."""

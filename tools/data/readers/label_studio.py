@@ -80,7 +80,7 @@ class _Export:
         is_sure = task.get("annotation_id") is not None
         if not names and not is_sure:
             raise Unusable(f"no annotation in the row; its keys are {shown(list(task))}.")
-        if not is_sure and "text" not in data and any(isinstance(task[name], str) for name in names):
+        if not is_sure and any(isinstance(task[name], str) for name in names):
             raise Unusable(f"a text and a class, without the 'annotation_id' that JSON-MIN has; its keys are {shown(list(task))}.")
         others = [key for key, value in data.items() if isinstance(value, str) and value != text]
         if not names and others and not self._text.annotated:

@@ -143,7 +143,7 @@ def _span_row(line: int, row: dict[str, Any], tokens: list[str], key: str, readi
     ends = "inclusive" if key == "ner" else "as their strings say, or exclusive as SpERT's"
     reading.apply(f"the spans in {shown(key)} count tokens; their ends are {ends}", line)
     # Ends that no string confirms are weighed with the file's other evidence; where a token is a character, they are as good as offsets into the text.
-    is_open = key != "ner" and all(len(token) == 1 for token in tokens) and any("index" not in one and "text" not in one for one in row[key])
+    is_open = all(len(token) == 1 for token in tokens) and any("index" not in one and "text" not in one for one in row[key])
     return _TokenRow(line, "", [], tokens=tokens, spans=found, sliced=is_open)
 
 
