@@ -35,6 +35,10 @@ def texts(*classes: Any, count: int = 24, text: str = "第{}场比赛结束了")
             texts("-1", "0", "1"),
             "its classes are numbers ('-1', '0', '1'), which say nothing to a model: the task file's `labels` can give each a name",
         ),
+        (
+            lines(*[{"text": f"{name}晓第{n}次来了", "label": f"{name}晓"} for n, name in enumerate("林何方秦赵钱孙李周吴郑王" * 3)]),
+            "36 of its 36 classes repeat a string",
+        ),
         (texts("OOBIOO", "BIOOO"), "its classes look like tags of tokens"),
         (texts("1.5", "2.0"), "its classes are numbers ('1.5', '2.0'), which say nothing to a model: the task file's"),
         (texts("0", "1", "2"), "its classes are numbers ('0', '1', '2')"),

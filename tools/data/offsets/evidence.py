@@ -247,6 +247,8 @@ class Evidence:
             return f"{self._asked_of(self._margins.before)} begins at a text's start or behind punctuation, as if offsets were counted from 1; if so, write offsets: {FROM_ONE} or offsets: {FROM_ONE_INCLUSIVE}"
         if self._margins.behind.is_odd and not self._margins.free:
             return f"{self._asked_of(self._margins.behind)} ends before punctuation or at a text's end, as if ends were inside the span; if so, write offsets: {INCLUSIVE}"
+        if (spaced := max(self._leading, self._trailing)) * 20 >= self._weighed > 0:
+            return f"{spaced:,} of {self._weighed:,} spans have a space at one edge, which a mended copy leaves out"
         if self._touching * 3 > min(self.spans, KEPT):
             return f"{self._touching:,} of {self.spans:,} spans begin where another of their label ends, as the characters of one entity would"
         if self._cut[OWN] >= FEWEST and self._cut[OWN] * 20 >= self._weighed:

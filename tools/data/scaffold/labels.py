@@ -21,6 +21,7 @@ from tools.text import LONGEST_LABEL, one_line, quoted
 MOST = 1000
 MANY = 100  # labels; a prompt with more is long, and more often than not the field is no label
 ENOUGH = 20  # annotations, from which it tells something that nearly all have a label of their own
+FEW = 10  # classes; a topic may stand in most of its texts
 MOST_NUMBERS = 20  # that a question names
 _TAG = r"(?:[BIEMSLUW][-_]\S+|O)"
 _TAGS = re.compile(rf"{_TAG}(?:[\s,\x02]+{_TAG})*|[BIEMSO]{{5,}}")
@@ -70,8 +71,11 @@ def doubt(trials: list[Trial], kind: str, labels: Counter[str], said: Said) -> s
             return f"its classes look like tags of tokens ({_few(labels)}), not like classes of texts"
         if tokens * 2 > total >= ENOUGH:
             return f"{tokens:,} of its {total:,} texts are one character or one word: it looks like columns of tokens, and their classes ({_few(labels)}) like tags"
-        if (quoting := sum(trial.quoting for trial in trials)) * 2 > total:
-            return f"{quoting:,} of its {total:,} classes repeat a string of their text ({_few(labels)}), as entities do, and classes don't"
+        quoting, quoted = (sum(getattr(trial, count) for trial in trials) for count in ("quoting", "quoted"))
+        if quoting * 2 > total or (len(labels) > FEW and quoted > 0.8 * total):
+            return (
+                f"{max(quoting, quoted):,} of its {total:,} classes repeat a string of their text ({_few(labels)}), as entities do, and classes don't"
+            )
         if len(labels) > 2 and "".join(sorted(labels)) == _LETTERS[: len(labels)]:
             return f"its classes are the letters of a multiple choice ({_few(labels)}), and what they stand for isn't in the text"
     if len(labels) > MANY:

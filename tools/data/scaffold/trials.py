@@ -110,6 +110,7 @@ class Trial:
     digest: bytes = b""  # of the readable rows
     tokens: int = 0  # rows with a class whose text is one character or one Latin word
     quoting: int = 0  # rows with a class, of several parts, that repeats a string of the text: 'PER:张三'
+    quoted: int = 0  # rows with a class that is a string of the text
     reading: Reading = field(default_factory=Reading)
     evidence: Evidence = field(default_factory=Evidence)  # what the offsets say of themselves
 
@@ -159,6 +160,7 @@ class Trial:
         if row.label is not None:
             self.classes[row.label] += 1
             self.tokens += len(row.text) == 1 or bool(_LATIN_WORD.fullmatch(row.text))
+            self.quoted += len(row.label) > 1 and row.label in row.text
             parts = _BETWEEN_PARTS.split(row.label) if len(row.label) <= LONGEST_LABEL else []
             self.quoting += len(parts) > 1 and any(len(part) > 1 and part in row.text for part in parts)
         if row.options is not None:
