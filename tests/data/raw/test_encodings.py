@@ -4,8 +4,8 @@ from zipfile import ZipFile
 import pytest
 
 from tests.conftest import real
-from tools.data.raw.encodings import encoding_of, write_as_utf8
 from tools.data.raw import encodings
+from tools.data.raw.encodings import encoding_of, write_as_utf8
 from tools.errors import ToolError
 
 TEXT = '{"text": "凯尔特人在苏格兰赛场连胜7场，《招商银行》。"}\n菲 B-GPE\n'

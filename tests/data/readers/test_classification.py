@@ -133,6 +133,7 @@ def test_classes_that_look_like_several_in_one_are_doubted(tmp_path: Path) -> No
     ("row", "said"),
     [
         ({"text_a": "好", "text_b": "坏", "label": "是"}, "two texts a row"),
+        ({"text": "好吃但贵", "aspect": "价格", "label": "负"}, "'aspect' is the second"),
         ({"text": "张三", "class": "news", "mentions": [{"a": 1}]}, "if it is: fields.label=class"),
         ({"text": "张三", "type": "news"}, "isn't annotated"),
         ({"input": "张三", "instruction": "x", "output": "y"}, "no 'text'"),

@@ -26,7 +26,7 @@ def names_beside(path: Path, key: str) -> tuple[list[str], str]:
             names = [line.strip() for line in text.splitlines() if line.strip()]
         else:
             value = _value(text)
-            names = next(filter(None, _features(value, key) if name in _FEATURES else _of_map(value)), None) or []
+            names = next(filter(None, _features(value, key) if name in _FEATURES else _of_map(value)), [])
         if names:
             return names, name
     return [], ""

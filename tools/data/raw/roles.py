@@ -33,7 +33,7 @@ NAMES: dict[str, tuple[frozenset[str], ...]] = {
             "labels class classes category categories sentiment intent topic polarity emotion 标签 类别 分类 情感 意图 主题 情绪 分类标签 类别标签 情感标签 情感倾向"
         ),
         _words("labeldesc labeldes labelname labeltext classname categoryname classdesc 标签名 标签名称 类别名 类别名称 分类名称"),
-        _words("target tag type cat score rating 类型 栏目 频道 领域 评分 星级 等级"),
+        _words("target tag type cat score rating star stars 类型 栏目 频道 领域 评分 星级 等级"),
     ),
     "tokens": (_words("token tokens word words char chars character 字 词 字符 单词 词语"),),
     "tags": (_words("tag tags ne ner nertag nertags entity 实体 bio iob bioes entitytag label labels 标签 标注 实体标签 实体标注"),),
@@ -95,6 +95,12 @@ def named(role: str, columns: Sequence[Column], reading: Reading, tiers: int | N
 
 def text_of(columns: Sequence[Column], reading: Reading) -> Column | None:
     """Returns the column that the task or its own name makes the text; None if there is none. Raises Unusable where there are two texts a row, or it isn't clear which."""
+    need_one_text(columns, reading)
+    return named("text", columns, reading)
+
+
+def need_one_text(columns: Sequence[Column], reading: Reading) -> None:
+    """Raises Unusable where a row has a second text, or a part of the text that its class is about, by a column's name."""
     if "text" not in reading.fields and (
         second := next((column for column in columns if key_of(column.name) in _SECOND and any(column.cells)), None)
     ):
@@ -102,7 +108,6 @@ def text_of(columns: Sequence[Column], reading: Reading) -> Column | None:
             f"two texts a row, of which {shown(second.name)} is the second: a row of this project has one. Write both into one column. {samples(columns)}",
             "named",
         )
-    return named("text", columns, reading)
 
 
 def text_and_label(columns: Sequence[Column], reading: Reading) -> tuple[Column, Column]:

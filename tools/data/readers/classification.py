@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from tools.data.raw.class_names import ask_for_names, class_of, separator_of
 from tools.data.raw.fields import Unusable, in_string, is_offset, only_class, string, strings
 from tools.data.raw.json_list import first_objects, json_rows
-from tools.data.raw.roles import Column, are_numbers, described, named, text_of
+from tools.data.raw.roles import Column, are_numbers, described, named, need_one_text, text_of
 from tools.data.raw.row import BadRow, RawRow, Reading, shown
 
 HEAD = 200
@@ -45,7 +45,7 @@ def read_classification(path: Path, reading: Reading) -> Iterator[RawRow | BadRo
 def _row(line: int, row: dict[str, Any], reading: Reading, keys: _Keys) -> RawRow:
     text = string(row, keys.text)
     options = strings(row, "category") if row.get("category") is not None and "category" not in keys.label else None
-    gold = next((key for key in keys.label if row.get(key) is not None), None)
+    gold = next((key for key in keys.label if row.get(key) not in (None, "")), None)
     if gold is None:
         fields = "neither 'output' nor 'label'" if keys.label == _GOLD else f"no {shown(keys.label[0])}"
         raise Unusable(f"{fields}: the row isn't annotated.", "unannotated")
@@ -86,6 +86,7 @@ def _keys(rows: Sequence[dict[str, Any]], path: Path, reading: Reading) -> _Keys
 
 
 def _text(columns: Sequence[Column], reading: Reading) -> str:
+    need_one_text(columns, reading)
     usual = _Keys().text
     if "text" not in reading.fields and any(column.name == usual for column in columns):
         return usual

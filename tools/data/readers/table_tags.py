@@ -33,7 +33,7 @@ def sentences_of(columns: Sequence[Column], has_header: bool, has_blanks: bool, 
     found = [column for column in columns if _has_tags(column, has_tokens)]
     if not found or "label" in reading.fields:
         return None
-    lengths = [len(tags) for column in found for cell in column.cells if (tags := _tags_of(cell))]
+    lengths = [len(_tags_of(cell)) for column in found for cell in column.cells if cell]
     is_sequence = sum(length > 1 for length in lengths) * 2 > len(lengths)
     if not is_sequence and not has_header:
         raise Unusable("columns of tokens and tags without a header aren't read as a table.")
