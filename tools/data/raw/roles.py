@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tools.data.raw.fields import Unusable
@@ -74,8 +75,13 @@ def has_role(column: Column, role: str) -> bool:
 
 def need_no_other(row: Mapping[str, Any], key: str) -> None:
     """Raises Unusable, a question, where a row has a raw text beside the one in `key`, and it differs: offsets may count in either."""
-    if raw := next((other for other, value in row.items() if key_of(other) in RAW and isinstance(value, str) and value != row[key]), ""):
+    if raw := next((other for other in _raw_keys(tuple(row)) if isinstance(row[other], str) and row[other] != row[key]), ""):
         raise Unusable(f"in which text do the offsets count? Choose one: fields.text={raw} or fields.text={key}", "named")
+
+
+@lru_cache(maxsize=256)  # rows of a file have the same keys
+def _raw_keys(keys: tuple[str, ...]) -> list[str]:
+    return [key for key in keys if key_of(key) in RAW]
 
 
 def named(role: str, columns: Sequence[Column], reading: Reading, tiers: int | None = None) -> Column | None:
