@@ -123,6 +123,6 @@ def test_a_bad_row_spoils_the_sentences_that_it_may_belong_to_and_no_other(read:
 
 
 def test_a_space_in_a_label_makes_no_sentence_of_a_token(read: Read) -> None:
-    [row] = read("来\tO\n了\tO\n吗\tO\n李\tB-PER SON\n四\tI-PER SON\n")
+    [row] = read("李\tB-PER SON\n四\tI-PER SON\n来\tO\n了\tO\n。\tO\n")
     assert isinstance(row, BadRow)
     assert row.kind == "type"

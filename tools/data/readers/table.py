@@ -126,7 +126,14 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
     known = sum(is_known(cell) and not is_again for cell, is_again in zip(first, again, strict=True))
     if names & {*first} or known > any(again):  # one known name beside a class that stands below is a text
         return True
-    if any(again) or "" in first[1:] or len(set(first)) < len(first) or not rest or any(map(is_tag, first)) or any(map(str.isdecimal, first)):
+    if (
+        any(again)
+        or "" in first[1:]
+        or len(set(first)) < len(first)
+        or not rest
+        or any(is_tag(cell.partition(" ")[0]) for cell in first)
+        or any(map(str.isdecimal, first))
+    ):
         return False
     if any(all(map(str.isdecimal, cells)) or (len(cells) > 3 and min(Counter(cells).values()) > 1) for cells in below) and max(map(len, first)) <= 20:
         return True
