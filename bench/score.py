@@ -38,8 +38,8 @@ from make import sample
 
 from bench.chain import machine
 from tools.conf.task import Task, find_task
-from tools.data.readers.cluener import read_cluener
 from tools.data.raw.row import RawRow
+from tools.data.readers.cluener import read_cluener
 from tools.errors import WANTING, ToolError
 from tools.errors import run as run_tool
 from tools.example import Entity, Example, read_examples

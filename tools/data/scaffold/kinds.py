@@ -156,7 +156,11 @@ def _are_strings_by_label(row: Row) -> bool:
     """Returns whether a row has nothing but a text, its name, and lists of strings of the text."""
     texts = [value for value in row.values() if isinstance(value, str)]
     lists = [value for value in row.values() if isinstance(value, list)]
-    return bool(texts) and (len(lists) > 1 or any(lists)) and all(isinstance(one, str) and one in max(texts, key=len) for value in lists for one in value)
+    return (
+        bool(texts)
+        and (len(lists) > 1 or any(lists))
+        and all(isinstance(one, str) and one in max(texts, key=len) for value in lists for one in value)
+    )
 
 
 def _object(path: Path) -> Any:
