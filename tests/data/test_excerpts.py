@@ -8,7 +8,7 @@ import pytest
 
 from tools.conf.task import load_task
 from tools.data.excerpts import EACH, LABELS, MARKS, Excerpts
-from tools.data.raw.row import RawRow, Reading
+from tools.data.raw.row import FileReading, RawRow
 from tools.example import Entity
 from tools.text import columns
 
@@ -21,7 +21,7 @@ def of(write_task: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("COLUMNS", "100")
     (tmp_path / "asked.txt").write_text(PROMPT)
 
-    def call(*rows: RawRow, words: tuple[str, ...] = (), readings: tuple[Reading, ...] = ()) -> list[str]:
+    def call(*rows: RawRow, words: tuple[str, ...] = (), readings: tuple[FileReading, ...] = ()) -> list[str]:
         excerpts = Excerpts(load_task(write_task(), [f"prompt={tmp_path / 'asked.txt'}", *words]), readings)
         for row in rows:
             excerpts.add(row)
@@ -102,7 +102,7 @@ def test_nothing_is_shown_of_nothing_and_no_prompt_is_no_fault(of: Callable[...,
 
 
 def test_rules_that_a_reader_applied_are_said_once(of: Callable[..., list[str]]) -> None:
-    first, second = Reading(), Reading()
+    first, second = FileReading(), FileReading()
     first.apply("the first column counts tokens and was passed over")
     second.apply("the first column counts tokens and was passed over", 9)
     assert of(readings=(first, second)) == ["read as: the first column counts tokens and was passed over"]

@@ -7,7 +7,7 @@ An answer goes this way:
 
     trained.py       is it the trained form? Then that is all.
     final.py         the final answer in what a model wrote: behind thoughts, drafts, echoes
-    scan.py          the JSON-like values in it (escapes.py; programs.py makes calls values) → reading.py, places.py
+    scan.py          the JSON-like values in it (escapes.py; programs.py makes calls values) → reading.py, given_places.py
     marks.py         without values: marks in the text
     label_lines.py   without marks: lines and sentences, with their two sides (sides.py) or cells (tables.py)
     collected.py     all of them add pairs here, which settles what is the label and what is no entity

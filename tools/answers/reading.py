@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.answers.assertion import is_doubted, is_rejected, is_switched_off
 from tools.answers.field_names import BESIDE, LABEL_FIELDS, OTHER_FIELDS, TEXT_FIELDS, WRAPPERS
-from tools.answers.places import Places
+from tools.answers.given_places import Places
 from tools.answers.programs import arguments
 from tools.answers.scan import MAX_DEPTH, scan
 from tools.conf.task import Task

@@ -39,7 +39,7 @@ _NO_LABEL = re.compile(r"是|以下|如下|结果|实体|提取|识别|分析|�
 _PLACE = re.compile(r"[\s\[(（]*\d+\s*[-,，~:：至到]\s*\d+[\s\])）]*")
 
 
-class Sides:
+class LabelSides:
     """Reads clauses, and adds what they assert to `reading`."""
 
     def __init__(self, reading: Reading) -> None:

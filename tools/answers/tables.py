@@ -12,7 +12,7 @@ from tools.answers.assertion import is_denied, is_false, is_flag_word, is_switch
 from tools.answers.collected import SEPARATORS, split
 from tools.answers.field_names import LABEL_FIELDS, TEXT_FIELDS
 from tools.answers.reading import Reading
-from tools.answers.sides import Sides, at_colon, bare, is_field
+from tools.answers.sides import LabelSides, at_colon, bare, is_field
 from tools.text import fold
 
 _CELL_MARKS = ("|", "\t", ",", ";")
@@ -20,7 +20,7 @@ _REMARK = re.compile(r"[(（]([^()（）]{1,40})[)）]\W*\Z")
 _RULE = re.compile(r"[-:=+|\s]+")
 
 
-class Tables(Sides):
+class Tables(LabelSides):
     """Reads rows, and keeps the places of the columns that a header names."""
 
     def __init__(self, reading: Reading) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tools.chat import prompt
 from tools.conf.task import Task
-from tools.data.raw.row import RawRow, Reading
+from tools.data.raw.row import FileReading, RawRow
 from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.text import clipped, columns, one_line, padded, paint
@@ -78,7 +78,7 @@ class _Seen:
 class Excerpts:
     """Some entities of each label of a task, or texts of each class, and the first annotated row. `readings` are those with which the task's files are read."""
 
-    def __init__(self, task: Task, readings: Iterable[Reading] = ()) -> None:
+    def __init__(self, task: Task, readings: Iterable[FileReading] = ()) -> None:
         self.task, self.readings = task, [*readings]
         self._first: RawRow | None = None
         self._seen: dict[str, _Seen] = {}

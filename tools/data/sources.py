@@ -21,7 +21,7 @@ from tools.conf.run import Run
 from tools.conf.task import TASKS, Shares, Task, load_task
 from tools.data.offsets.units import OWN, read_as
 from tools.data.raw.lines import files_of
-from tools.data.raw.row import BadRow, RawRow, Reader, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow, Reader
 from tools.data.readers import READERS
 from tools.data.repeats import digest
 from tools.errors import ToolError, all_at_once, choices, disk_problem
@@ -43,7 +43,7 @@ class Source:
     start: int | None = None
     stop: int | None = None
     offsets: str | None = None
-    reading: Reading = field(default_factory=Reading)
+    reading: FileReading = field(default_factory=FileReading)
 
     @classmethod
     def parse(cls, value: str) -> Source:
@@ -134,7 +134,7 @@ def _is_here(task: Task) -> bool:
 def sources_of(task: Task) -> tuple[Reader, dict[str, Source]]:
     """Returns the task's reader and each split's source. Raises one ToolError with everything that is missing or wrong."""
     sources = {
-        split: replace(Source.parse(value), offsets=task.offsets, reading=Reading(task.fields, task.numbers)) for split, value in task.raw.items()
+        split: replace(Source.parse(value), offsets=task.offsets, reading=FileReading(task.fields, task.numbers)) for split, value in task.raw.items()
     }
     problems = []
     if task.reader not in READERS:

@@ -8,7 +8,7 @@ from zipfile import ZIP_STORED, ZipFile
 import pytest
 
 from tools.data.raw.binary import is_workbook, what_binary, what_text
-from tools.data.raw.row import BadRow, Reading
+from tools.data.raw.row import BadRow, FileReading
 from tools.data.readers import READERS
 
 
@@ -21,7 +21,7 @@ def archive(path: Path, *names: str) -> Path:
 
 @pytest.mark.parametrize("reader", sorted(READERS.keys() - {"brat"}))  # brat's are pairs of files
 def test_rows_in_a_stored_zip_are_not_read_as_rows(tmp_path: Path, reader: str) -> None:
-    rows = list(READERS[reader](archive(tmp_path / "a.jsonl", "rows.jsonl"), Reading()))
+    rows = list(READERS[reader](archive(tmp_path / "a.jsonl", "rows.jsonl"), FileReading()))
     assert [isinstance(row, BadRow) and "a zip archive with rows.jsonl: unpack it" in row.reason for row in rows] == [True]
 
 

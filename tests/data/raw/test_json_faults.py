@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 
 
-def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+def parse(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
     return RawRow(line, json.dumps(row, ensure_ascii=False), [])
 
 
-def last(tmp_path: Path, data: str, reading: Reading | None = None) -> BadRow | RawRow:
+def last(tmp_path: Path, data: str, reading: FileReading | None = None) -> BadRow | RawRow:
     path = tmp_path / "a.json"
     path.write_text(data, encoding="utf-8")
-    return list(json_rows(parse)(path, reading or Reading()))[-1]
+    return list(json_rows(parse)(path, reading or FileReading()))[-1]
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -51,7 +51,7 @@ def test_a_file_that_never_was_json_isnt_called_cut_off(tmp_path: Path, row: str
 
 
 def test_a_comma_behind_each_line_is_passed_over_and_said(tmp_path: Path) -> None:
-    reading = Reading()
+    reading = FileReading()
     path = tmp_path / "a.json"
     path.write_text('{"a": 1},\n{"a": 2} ,\n{"a": 3}', encoding="utf-8")
     rows = list(json_rows(parse)(path, reading))
@@ -62,7 +62,7 @@ def test_a_comma_behind_each_line_is_passed_over_and_said(tmp_path: Path) -> Non
 def test_the_elements_before_a_lists_last_comma_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('[\n{"a": 1},\n{"a": 2},\n]\n', encoding="utf-8")
-    *good, bad = json_rows(parse)(path, Reading())
+    *good, bad = json_rows(parse)(path, FileReading())
     assert len(good) == 2
     assert isinstance(bad, BadRow)
     assert "delete the comma before ']'" in bad.reason

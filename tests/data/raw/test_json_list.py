@@ -8,12 +8,12 @@ import pytest
 
 from tools.data.raw.fields import Unusable
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import RawRow, Reading, place_of
+from tools.data.raw.row import FileReading, RawRow, place_of
 
 ROWS = [{"text": "甲"}, {}, {"text": "乙]"}]
 
 
-def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+def parse(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
     if "text" not in row:
         raise Unusable("no text")
     return RawRow(line, row["text"], [])
@@ -22,7 +22,7 @@ def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
 def places(tmp_path: Path, data: str) -> list[str]:
     path = tmp_path / "a.json"
     path.write_text(data, encoding="utf-8")
-    return [place_of("a.json", row.line, row.item) for row in json_rows(parse)(path, Reading())]
+    return [place_of("a.json", row.line, row.item) for row in json_rows(parse)(path, FileReading())]
 
 
 def test_rows_of_one_line_are_told_apart_by_their_numbers(tmp_path: Path) -> None:

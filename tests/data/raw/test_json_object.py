@@ -8,22 +8,22 @@ import pytest
 
 from tools.data.raw.fields import Unusable
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import BadRow, RawRow, Reading, place_of
+from tools.data.raw.row import BadRow, FileReading, RawRow, place_of
 
 ROWS = [{"text": "甲"}, {"text": "乙]"}, {"text": "丙"}]
 GOOD = ["甲", "乙]", "丙"]
 
 
-def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+def parse(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
     if "text" not in row:
         raise Unusable("no text")
     return RawRow(line, row["text"], [])
 
 
-def read(tmp_path: Path, data: str, reading: Reading | None = None) -> list[RawRow | BadRow]:
+def read(tmp_path: Path, data: str, reading: FileReading | None = None) -> list[RawRow | BadRow]:
     path = tmp_path / "a.json"
     path.write_text(data, encoding="utf-8")
-    return list(json_rows(parse)(path, reading or Reading()))
+    return list(json_rows(parse)(path, reading or FileReading()))
 
 
 def texts(rows: list[RawRow | BadRow]) -> list[str]:
@@ -50,7 +50,7 @@ def test_objects_over_several_lines_are_rows_that_begin_where_they_do(tmp_path: 
 )
 @pytest.mark.parametrize("indent", [None, 2])
 def test_rows_under_a_key_are_found_and_the_key_is_said(tmp_path: Path, value: Any, indent: int | None) -> None:
-    reading = Reading()
+    reading = FileReading()
     rows = read(tmp_path, json.dumps(value, ensure_ascii=False, indent=indent), reading)
     assert texts(rows) == GOOD
     assert len({place_of("a", row.line, row.item) for row in rows}) == 3
@@ -71,13 +71,13 @@ def test_rows_under_a_key_are_found_and_the_key_is_said(tmp_path: Path, value: A
 def test_a_file_of_one_row_is_that_row(tmp_path: Path, row: Any, indent: int | None) -> None:
     seen: list[Any] = []
 
-    def keep(line: int, value: dict[str, Any], _: Reading) -> RawRow:
+    def keep(line: int, value: dict[str, Any], _: FileReading) -> RawRow:
         seen.append(value)
         return RawRow(line, "", [])
 
     path = tmp_path / "a.json"
     path.write_text(json.dumps(row, indent=indent), encoding="utf-8")
-    list(json_rows(keep)(path, Reading()))
+    list(json_rows(keep)(path, FileReading()))
     assert seen == [row]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools.data.raw.lines import Line, json_lines, text_lines
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.errors import ToolError
 
 
@@ -19,7 +19,7 @@ def lines(tmp_path: Path, data: bytes) -> list[Line | BadRow]:
 def rows(tmp_path: Path, data: bytes) -> list[RawRow | BadRow]:
     path = tmp_path / "a.jsonl"
     path.write_bytes(data)
-    return list(json_lines(lambda line, row, _: RawRow(line, json.dumps(row), []))(path, Reading()))
+    return list(json_lines(lambda line, row, _: RawRow(line, json.dumps(row), []))(path, FileReading()))
 
 
 def bad(tmp_path: Path, data: bytes) -> BadRow:

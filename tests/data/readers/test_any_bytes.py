@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers import READERS
 from tools.example import Entity
 
@@ -91,7 +91,7 @@ def file() -> Iterator[Path]:
 
 def check(reader: str, file: Path, data: bytes) -> list[RawRow | BadRow]:
     file.write_bytes(data)
-    rows = list(READERS[reader](file, Reading()))
+    rows = list(READERS[reader](file, FileReading()))
     last = (data.count(b"\n") or data.count(b"\r")) + 1
     lines = [row.line for row in rows]
     assert all(1 <= line <= last for line in lines)

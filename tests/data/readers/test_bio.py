@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import real
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers.bio import read_bio
 from tools.example import Entity
 
@@ -13,7 +13,7 @@ from tools.example import Entity
 def read(tmp_path: Path, data: str) -> list[RawRow | BadRow]:
     path = tmp_path / "a.txt"
     path.write_bytes(data.encode())
-    return list(read_bio(path, Reading()))
+    return list(read_bio(path, FileReading()))
 
 
 def tagged(*tags: str, separator: str = " ") -> str:
@@ -180,7 +180,7 @@ def test_a_file_cut_in_the_middle_of_a_tag_is_truncated(tmp_path: Path) -> None:
 def test_a_line_that_is_not_utf8_makes_its_sentence_bad_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("甲 O\n\n乙 O\n".encode() + "丙 O\n".encode("gb18030") + "丁 O\n\n戊 O".encode())
-    first, second, third = read_bio(path, Reading())
+    first, second, third = read_bio(path, FileReading())
     assert (first, third) == (RawRow(1, "甲", []), RawRow(7, "戊", []))
     assert isinstance(second, BadRow)
     assert (second.line, second.kind) == (4, "encoding")
@@ -202,7 +202,7 @@ def test_a_file_of_something_else_is_bad_rows(tmp_path: Path) -> None:
 def test_the_notation_is_told_by_the_first_lines_and_the_rest_is_streamed(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("甲 B-X\n乙 I-X\n\n".encode() * 2000 + "乙 I-X\n".encode())
-    rows = read_bio(path, Reading())
+    rows = read_bio(path, FileReading())
     assert list(islice(rows, 2)) == [RawRow(1, "甲乙", [Entity("X", "甲乙", 0, 2)]), RawRow(4, "甲乙", [Entity("X", "甲乙", 0, 2)])]
     *_, last = rows
     assert last == RawRow(6001, "乙", [Entity("X", "乙", 0, 1)], repairs=("line 6001: I-X continues nothing; taken as B-X",))
@@ -222,7 +222,7 @@ def test_a_long_line_of_punctuation_takes_no_long_time(tmp_path: Path) -> None:
     ],
 )
 def test_the_real_files_have_the_known_counts(name: str, sentences: int, entities: int, labels: int, ideographic_spaces: int) -> None:
-    rows = list(read_bio(real(name), Reading()))
+    rows = list(read_bio(real(name), FileReading()))
     good = [row for row in rows if isinstance(row, RawRow)]
     assert (len(rows), len(good)) == (sentences, sentences)
     assert sum(len(row.entities) for row in good) == entities

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers.brat import read_brat
 from tools.example import Entity
 
@@ -17,7 +17,7 @@ def read(folder: Path, text: str, notes: str, name: str = "a") -> tuple[list[Raw
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.txt").write_bytes(text.encode())
     (folder / f"{name}.ann").write_bytes(notes.encode())
-    reading = Reading()
+    reading = FileReading()
     return list(read_brat(folder / f"{name}.ann", reading)), list(reading.applied)
 
 
@@ -28,7 +28,7 @@ def test_each_line_of_a_text_is_a_row_with_its_entities(tmp_path: Path) -> None:
         RawRow(3, "李四来了", [Entity("人名", "李四", 0, 2)]),
     ]
     assert rules == []
-    assert list(read_brat(tmp_path / "a.txt", Reading())) == rows
+    assert list(read_brat(tmp_path / "a.txt", FileReading())) == rows
 
 
 def test_all_but_entities_is_passed_over_and_said(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_folder_is_all_pairs_in_it_and_a_row_is_named_by_its_file(tmp_path: Pa
     read(tmp_path / "docs", "张三", "T1\tPER 0 2\t张三\n", "b")
     read(tmp_path / "docs", "甲\n乙", "", "a")
     (tmp_path / "docs" / "c.ann").write_text("")
-    first, second, third, missing = read_brat(tmp_path / "docs", Reading())
+    first, second, third, missing = read_brat(tmp_path / "docs", FileReading())
     assert [row.item for row in (first, second, third, missing)] == ["a.txt, line 1", "a.txt, line 2", "b.txt, line 1", "c.txt, line 1"]
     assert third == RawRow(1, "张三", [Entity("PER", "张三", 0, 2)])
     assert isinstance(missing, BadRow)
@@ -101,7 +101,7 @@ def test_a_folder_is_all_pairs_in_it_and_a_row_is_named_by_its_file(tmp_path: Pa
 def test_a_file_that_is_not_one_of_a_pair_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.ann").write_text("T1\tPER 0 2\t张三\n")
     for path in (tmp_path / "a.ann", tmp_path):
-        [row] = read_brat(path, Reading())
+        [row] = read_brat(path, FileReading())
         assert isinstance(row, BadRow)
         assert ".txt" in row.reason
 
@@ -113,10 +113,10 @@ def test_any_bytes_are_rows_and_bad_rows(text: bytes, notes: bytes) -> None:
         path = Path(folder) / "a.txt"
         path.write_bytes(text)
         path.with_suffix(".ann").write_bytes(notes)
-        for row in read_brat(path, Reading()):
+        for row in read_brat(path, FileReading()):
             assert isinstance(row, RawRow | BadRow)
 
 
 def test_annotation_without_its_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.ann").write_text("T1\tPER 0 2\t李雷\n", encoding="utf-8")
-    assert [*read_brat(tmp_path / "a.ann", Reading())] == [BadRow(1, "brat's annotation, but no a.txt with its text is beside it.", "named")]
+    assert [*read_brat(tmp_path / "a.ann", FileReading())] == [BadRow(1, "brat's annotation, but no a.txt with its text is beside it.", "named")]

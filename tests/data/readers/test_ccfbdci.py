@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import real
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers.ccfbdci import read_ccfbdci
 from tools.example import Entity
 
@@ -15,7 +15,7 @@ PERSON = {"start_idx": 0, "end_idx": 2, "entity_text": "张三", "entity_label":
 
 def read(path: Path, *rows: Any) -> list[RawRow | BadRow]:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return list(read_ccfbdci(path, Reading()))
+    return list(read_ccfbdci(path, FileReading()))
 
 
 def test_ends_are_exclusive_already_and_other_fields_are_passed_over(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_offsets_that_disagree_with_the_text_pass_for_the_caller_to_check(tmp_pa
 
 
 def test_the_real_file_has_the_known_counts() -> None:
-    rows = list(read_ccfbdci(real("ccfbdci/ccfbdci.jsonl"), Reading()))
+    rows = list(read_ccfbdci(real("ccfbdci/ccfbdci.jsonl"), FileReading()))
     good = [row for row in rows if isinstance(row, RawRow)]
     assert (len(rows), len(good)) == (15_724, 15_724)
     assert Counter(e.label for row in good for e in row.entities) == {"GPE": 4586, "PER": 3995, "ORG": 3085, "LOC": 915}

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from tests.conftest import real
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.classification import read_classification
 
 
 def read(path: Path, *rows: Any) -> list[RawRow | BadRow]:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return list(read_classification(path, Reading()))
+    return list(read_classification(path, FileReading()))
 
 
 def test_the_options_are_the_rows_own_in_its_order(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_bad_row_is_named_and_the_next_one_is_still_read(tmp_path: Path, row: 
 
 
 def test_the_real_rows_have_no_gold_answer() -> None:
-    rows = list(read_classification(real("fudan_news/argonautz_notebook_10_rows.jsonl"), Reading()))
+    rows = list(read_classification(real("fudan_news/argonautz_notebook_10_rows.jsonl"), FileReading()))
     assert [(row.line, row.kind) for row in rows if isinstance(row, BadRow)] == [(line, "unannotated") for line in range(1, 11)]
     assert len(rows) == 10
 
@@ -72,58 +72,58 @@ def test_json_is_no_class_and_prompts_are_no_texts(tmp_path: Path) -> None:
         ({"instruction": "找", "input": "张三", "output": "张三"}, {"text": "input"}),
     ):
         path.write_text(json.dumps(row), encoding="utf-8")
-        [found] = read_classification(path, Reading(fields))
+        [found] = read_classification(path, FileReading(fields))
         assert isinstance(found, BadRow)
 
 
-def classes(path: Path, reading: Reading, *rows: Any) -> list[Any]:
+def classes(path: Path, reading: FileReading, *rows: Any) -> list[Any]:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return [(row.text, row.label) if isinstance(row, RawRow) else (row.kind, row.reason) for row in read_classification(path, reading)]
 
 
 @pytest.mark.parametrize("row", [{"sentence": "好看", "label": "正面"}, {"content": "好看", "category": "正面"}, {"评论": "好看", "情感": "正面"}])
 def test_the_only_field_of_another_usual_name_is_taken_and_said(tmp_path: Path, row: Any) -> None:
-    reading = Reading()
+    reading = FileReading()
     assert classes(tmp_path / "a.jsonl", reading, row) == [("好看", "正面")]
     text, label = row
     assert [*reading.applied] == [f"the text is the field '{text}', the class the field '{label}'"]
 
 
 def test_fields_name_the_text_and_the_class(tmp_path: Path) -> None:
-    reading = Reading(fields={"text": "甲", "label": "乙"})
+    reading = FileReading(fields={"text": "甲", "label": "乙"})
     assert classes(tmp_path / "a.jsonl", reading, {"text": "x", "label": "y", "甲": "好看", "乙": "正面"}) == [("好看", "正面")]
 
 
 def test_whole_numbers_are_asked_about_until_they_have_names(tmp_path: Path) -> None:
     rows = [{"text": "好看", "label": 1}, {"text": "难看", "label": 0}]
-    ((kind, reason),) = classes(tmp_path / "a.jsonl", Reading(), *rows)
+    ((kind, reason),) = classes(tmp_path / "a.jsonl", FileReading(), *rows)
     assert (kind, "the numbers 0, 1: name them from 0 on. Say it: numbers=[NAME0,NAME1]" in reason) == ("named", True)
-    assert classes(tmp_path / "a.jsonl", Reading(numbers=("负面", "正面")), *rows) == [("好看", "正面"), ("难看", "负面")]
+    assert classes(tmp_path / "a.jsonl", FileReading(numbers=("负面", "正面")), *rows) == [("好看", "正面"), ("难看", "负面")]
 
 
 def test_a_list_of_names_beside_the_file_is_proposed(tmp_path: Path) -> None:
     (tmp_path / "class.txt").write_text("负面\n正面\n", encoding="utf-8")
-    ((_, reason),) = classes(tmp_path / "a.jsonl", Reading(), {"text": "好看", "label": 1}, {"text": "难看", "label": 0})
+    ((_, reason),) = classes(tmp_path / "a.jsonl", FileReading(), {"text": "好看", "label": 1}, {"text": "难看", "label": 0})
     assert "class.txt beside the file has as many names. Say it: numbers=[负面,正面]" in reason
 
 
 def test_numbers_that_do_not_begin_at_0_are_classes(tmp_path: Path) -> None:
-    assert classes(tmp_path / "a.jsonl", Reading(), {"text": "好看", "label": 5}, {"text": "难看", "label": 1}) == [("好看", "5"), ("难看", "1")]
+    assert classes(tmp_path / "a.jsonl", FileReading(), {"text": "好看", "label": 5}, {"text": "难看", "label": 1}) == [("好看", "5"), ("难看", "1")]
 
 
 def test_a_description_of_each_number_is_the_class(tmp_path: Path) -> None:
     rows = [{"label": "104", "label_desc": "finance", "sentence": "涨了"}, {"label": "102", "label_desc": "sports", "sentence": "赢了"}]
-    assert classes(tmp_path / "a.jsonl", Reading(), *rows) == [("涨了", "finance"), ("赢了", "sports")]
+    assert classes(tmp_path / "a.jsonl", FileReading(), *rows) == [("涨了", "finance"), ("赢了", "sports")]
 
 
 def test_several_classes_a_row_are_named_and_the_row_refused(tmp_path: Path) -> None:
-    ((kind, reason),) = classes(tmp_path / "a.jsonl", Reading(), {"text": "好看", "label": ["电影", "娱乐"]})
+    ((kind, reason),) = classes(tmp_path / "a.jsonl", FileReading(), {"text": "好看", "label": ["电影", "娱乐"]})
     assert kind == "several"
     assert "several" in reason
 
 
 def test_classes_that_look_like_several_in_one_are_doubted(tmp_path: Path) -> None:
-    reading = Reading()
+    reading = FileReading()
     rows = [{"text": f"第{n}句", "label": label} for n, label in enumerate(["体育", "财经", "体育,财经"])]
     assert len(classes(tmp_path / "a.jsonl", reading, *rows)) == 3
     assert "'体育,财经' look like several in one" in "".join(reading.doubts)
@@ -140,5 +140,5 @@ def test_classes_that_look_like_several_in_one_are_doubted(tmp_path: Path) -> No
     ],
 )
 def test_what_is_no_text_with_its_class_is_named(tmp_path: Path, row: Any, said: str) -> None:
-    ((_, reason),) = classes(tmp_path / "a.jsonl", Reading(), row)
+    ((_, reason),) = classes(tmp_path / "a.jsonl", FileReading(), row)
     assert said in reason

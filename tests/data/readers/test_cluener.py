@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from tests.conftest import CELTIC, CELTIC_TEXT, real
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers.cluener import read_cluener
 from tools.example import Entity
 
 
 def read(path: Path, *rows: Any) -> list[RawRow | BadRow]:
     path.write_text("".join(row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return list(read_cluener(path, Reading()))
+    return list(read_cluener(path, FileReading()))
 
 
 def test_inclusive_ends_become_exclusive_and_order_is_the_files(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_offsets_that_disagree_with_the_text_pass_for_the_caller_to_check(tmp_pa
 
 
 def test_the_real_training_split_has_the_official_counts() -> None:
-    rows = list(read_cluener(real("cluener/train.jsonl"), Reading()))
+    rows = list(read_cluener(real("cluener/train.jsonl"), FileReading()))
     good = [row for row in rows if isinstance(row, RawRow)]
     assert (len(rows), len(good)) == (10_748, 10_748)
     assert sum(len(row.entities) for row in good) == 23_971

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers.doccano import read_doccano
 from tools.example import Entity
 
 
 def read(path: Path, *rows: Any) -> list[RawRow | BadRow]:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return list(read_doccano(path, Reading()))
+    return list(read_doccano(path, FileReading()))
 
 
 WITH_RELATIONS = [{"id": 9, "label": "GPE", "start_offset": 3, "end_offset": 5}, {"id": 8, "label": "PER", "start_offset": 0, "end_offset": 2}]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.examples import read_canonical
 from tools.example import Entity, Example
 
@@ -13,7 +13,7 @@ PERSON = {"label": "name", "text": "张三", "start": 0, "end": 2}
 
 def read(path: Path, *lines: str) -> list[RawRow | BadRow]:
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return list(read_canonical(path, Reading()))
+    return list(read_canonical(path, FileReading()))
 
 
 @pytest.mark.parametrize(

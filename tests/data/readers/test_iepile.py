@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.iepile import read_iepile
 
 
@@ -19,8 +19,8 @@ def asked(text: str, found: dict[str, Any], **more: str) -> dict[str, Any]:
     }
 
 
-def read(tmp_path: Path, rows: list[Any]) -> tuple[list[RawRow | BadRow], Reading]:
-    path, reading = tmp_path / "a.json", Reading()
+def read(tmp_path: Path, rows: list[Any]) -> tuple[list[RawRow | BadRow], FileReading]:
+    path, reading = tmp_path / "a.json", FileReading()
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
     return list(read_iepile(path, reading)), reading
 

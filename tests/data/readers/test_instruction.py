@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.instruction import read_instruction
 from tools.example import Entity
 
 PEOPLE = {"张三在北京": ["张三"], "明天李四来": ["李四"], "会议取消了": []}
 
 
-def read(tmp_path: Path, rows: list[Any], **fields: str) -> tuple[list[RawRow | BadRow], Reading]:
-    path, reading = tmp_path / "a.json", Reading(fields)
+def read(tmp_path: Path, rows: list[Any], **fields: str) -> tuple[list[RawRow | BadRow], FileReading]:
+    path, reading = tmp_path / "a.json", FileReading(fields)
     path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
     return list(read_instruction(path, reading)), reading
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers.label_studio import read_label_studio
 from tools.errors import ToolError
 from tools.example import Entity
@@ -26,7 +26,7 @@ def task(text: Any, *result: Any, **more: Any) -> dict[str, Any]:
 def read(tmp_path: Path, data: Any) -> list[RawRow | BadRow]:
     path = tmp_path / "a.json"
     path.write_bytes(data if isinstance(data, bytes) else json.dumps(data, ensure_ascii=False).encode())
-    return list(read_label_studio(path, Reading()))
+    return list(read_label_studio(path, FileReading()))
 
 
 def one(tmp_path: Path, row: Any) -> RawRow | BadRow:
@@ -213,12 +213,12 @@ def test_a_utf16_export_is_one_bad_row(tmp_path: Path) -> None:
 
 def test_a_missing_export_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="no such file"):
-        list(read_label_studio(tmp_path / "none.json", Reading()))
+        list(read_label_studio(tmp_path / "none.json", FileReading()))
 
 
-def spoken(tmp_path: Path, rows: list[Any], **fields: str) -> tuple[list[RawRow | BadRow], Reading]:
+def spoken(tmp_path: Path, rows: list[Any], **fields: str) -> tuple[list[RawRow | BadRow], FileReading]:
     """The rows of an export on one line, and what the reader has to say about it."""
-    path, reading = tmp_path / "a.json", Reading(fields)
+    path, reading = tmp_path / "a.json", FileReading(fields)
     path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     return list(read_label_studio(path, reading)), reading
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers.marked import read_marked
 from tools.example import Entity
 
@@ -11,7 +11,7 @@ def read(tmp_path: Path, data: str) -> tuple[list[RawRow | BadRow], list[str]]:
     """The rows of a file, and the rules that were applied."""
     path = tmp_path / "a.txt"
     path.write_bytes(data.encode())
-    reading = Reading()
+    reading = FileReading()
     return list(read_marked(path, reading)), list(reading.applied)
 
 

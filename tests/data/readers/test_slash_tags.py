@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.slash_tags import read_slash_tags
 from tools.example import Entity
 
@@ -10,7 +10,7 @@ from tools.example import Entity
 def read(tmp_path: Path, data: str) -> list[RawRow | BadRow]:
     path = tmp_path / "a.txt"
     path.write_bytes(data.encode())
-    return list(read_slash_tags(path, Reading()))
+    return list(read_slash_tags(path, FileReading()))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
 from tools.data.raw.fields import Unusable
-from tools.data.raw.row import Reading
+from tools.data.raw.row import FileReading
 from tools.data.readers.span_mentions import PARTS, Mention, Spelling, mentions, spelling
 
 TEXT = "赵小云住在无锡"
@@ -34,12 +34,12 @@ def test_the_tasks_words_come_before_the_table() -> None:
 
 
 def test_a_span_of_several_labels_is_several_mentions() -> None:
-    found = mentions({"start": 0, "end": 3, "labels": ["人名", "员工"]}, TEXT, Reading())
+    found = mentions({"start": 0, "end": 3, "labels": ["人名", "员工"]}, TEXT, FileReading())
     assert found == [Mention("人名", 0, 3, None), Mention("员工", 0, 3, None)]
 
 
 def test_a_number_is_a_label_only_where_the_task_names_it() -> None:
-    reading = Reading(numbers=["人名", "地点"])
+    reading = FileReading(numbers=["人名", "地点"])
     assert mentions([0, 3, 1], TEXT, reading) == mentions({"start": 0, "end": 3, "label": 1}, TEXT, reading) == [Mention("地点", 0, 3, None)]
     for value in ({"start": 0, "end": 3, "label": 2}, {"start": 0, "end": 3, "label": True}, {"start": 0, "end": 3, "label": None}):
         with pytest.raises(Unusable):

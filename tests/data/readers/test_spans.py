@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
 from tools.data.readers.spans import read_spans
 from tools.example import Entity
 
@@ -12,9 +12,9 @@ TEXT = "陈小芳在苏州上班"
 FOUND = [Entity("人名", "陈小芳", 0, 3), Entity("地点", "苏州", 4, 6)]
 
 
-def read(path: Path, *rows: Any, reading: Reading | None = None) -> list[RawRow | BadRow]:
+def read(path: Path, *rows: Any, reading: FileReading | None = None) -> list[RawRow | BadRow]:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return list(read_spans(path, reading or Reading()))
+    return list(read_spans(path, reading or FileReading()))
 
 
 SHAPES: dict[str, Any] = {
@@ -89,7 +89,7 @@ def test_every_spelling_gives_the_same_entities(shape: str, tmp_path: Path) -> N
 
 def test_the_strings_of_the_whole_file_tell_that_ends_are_inclusive(tmp_path: Path) -> None:
     entities = [{"start_idx": 0, "end_idx": 2, "type": "人名", "entity": "陈小芳"}, {"start_idx": 4, "end_idx": 5, "type": "地点", "entity": "苏州"}]
-    reading = Reading()
+    reading = FileReading()
     rows = read(tmp_path / "a.jsonl", {"text": TEXT, "entities": entities}, {"text": "无", "entities": []}, reading=reading)
     assert rows == [RawRow(1, TEXT, FOUND), RawRow(2, "无", [])]
     assert [*reading.applied] == ["ends are inclusive: 2 of the first 2 strings stand at their places so"]
@@ -124,7 +124,7 @@ def test_only_strings_that_were_taken_from_the_text_are_marked_as_such(tmp_path:
 
 
 def test_a_string_without_a_place_takes_its_first_place_and_the_doubt_is_said(tmp_path: Path) -> None:
-    reading = Reading()
+    reading = FileReading()
     text = "苏州人爱苏州"
     [row] = read(tmp_path / "a.jsonl", {"text": text, "entities": [{"type": "地点", "value": "苏州"}]}, reading=reading)
     assert row == RawRow(1, text, [Entity("地点", "苏州", 0, 2)])
@@ -134,7 +134,7 @@ def test_a_string_without_a_place_takes_its_first_place_and_the_doubt_is_said(tm
 
 
 def test_the_tasks_fields_and_numbers_name_what_has_another_name(tmp_path: Path) -> None:
-    reading = Reading(fields={"text": "正文", "entities": "标记", "start": "从", "end": "到", "label": "种"}, numbers=["人名", "地点"])
+    reading = FileReading(fields={"text": "正文", "entities": "标记", "start": "从", "end": "到", "label": "种"}, numbers=["人名", "地点"])
     row = {"正文": TEXT, "text": "标题", "标记": [{"从": 0, "到": 3, "种": 0}, {"从": 4, "到": 6, "种": 1}]}
     assert read(tmp_path / "a.jsonl", row, reading=reading) == [RawRow(1, TEXT, FOUND)]
 
@@ -182,7 +182,7 @@ def test_a_row_that_isnt_clear_is_named_with_the_words_that_answer(tmp_path: Pat
 def test_a_row_of_label_studios_is_left_to_its_own_reader(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps([{"text": "张三", "label": [{"start": 0, "end": 2, "labels": ["PER"]}], "annotation_id": 1}]), encoding="utf-8")
-    [row] = read_spans(path, Reading())
+    [row] = read_spans(path, FileReading())
     assert isinstance(row, BadRow)
     assert "--reader label_studio" in row.reason
 

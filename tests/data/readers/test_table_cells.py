@@ -9,13 +9,13 @@ import pandas
 import pytest
 
 from tools.data.raw.fields import Unusable
-from tools.data.raw.row import BadRow, Reading
+from tools.data.raw.row import BadRow, FileReading
 from tools.data.readers.table_cells import Cells, open_table
 
 
-def cells(path: Path, data: str | bytes, reading: Reading | None = None) -> list[Any]:
+def cells(path: Path, data: str | bytes, reading: FileReading | None = None) -> list[Any]:
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    _, rows = open_table(path, reading or Reading())
+    _, rows = open_table(path, reading or FileReading())
     return [(row.line, row.cells) if isinstance(row, Cells) else row for row in rows()]
 
 
@@ -40,7 +40,7 @@ def test_quotes_hold_separators_line_ends_and_quotes_and_lines_are_the_file_s(tm
     ],
 )
 def test_quotes_of_a_table_that_does_not_quote_are_characters_of_the_text(tmp_path: Path, rows: list[str]) -> None:
-    reading = Reading()
+    reading = FileReading()
     assert [row[1] for row in cells(tmp_path / "a", "\n".join(["text\tlabel", *rows]), reading)] == [
         ["text", "label"],
         *(row.split("\t") for row in rows),
@@ -84,7 +84,7 @@ def workbook(path: Path, **sheets: list[list[Any]]) -> Path:
 
 def test_a_workbook_s_only_sheet_with_data_is_read_as_strings_with_its_rows(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.data", Sheet1=[["text", "label", "n"], ["好", "NA", 7], ["两\n行", None, 1.5]], Sheet2=[])
-    width, rows = open_table(path, Reading())
+    width, rows = open_table(path, FileReading())
     assert width == 3
     assert [*rows()] == [Cells(1, ["text", "label", "n"]), Cells(2, ["好", "NA", "7"]), Cells(3, ["两\n行", "", "1.5"])]
 
@@ -92,8 +92,8 @@ def test_a_workbook_s_only_sheet_with_data_is_read_as_strings_with_its_rows(tmp_
 def test_several_sheets_with_data_are_a_question_that_the_task_answers(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", train=[["text", "label"], ["好", "体育"]], notes=[["x"]])
     with pytest.raises(Unusable, match=r"'train', 'notes'. Say it: fields.sheet=SHEET"):
-        open_table(path, Reading())
-    assert next(open_table(path, Reading(fields={"sheet": "notes"}))[1]()) == Cells(1, ["x"])
+        open_table(path, FileReading())
+    assert next(open_table(path, FileReading(fields={"sheet": "notes"}))[1]()) == Cells(1, ["x"])
 
 
 def test_merged_cells_have_their_value_in_each_row(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_merged_cells_have_their_value_in_each_row(tmp_path: Path) -> None:
         book.active.append(row)
     book.active.merge_cells("B2:B3")
     book.save(tmp_path / "a.xlsx")
-    reading = Reading()
+    reading = FileReading()
     assert [row.cells[1] for row in open_table(tmp_path / "a.xlsx", reading)[1]() if isinstance(row, Cells)] == ["label", "体育", "体育", "财经"]
     assert "each row of merged cells has their value" in reading.applied
 
@@ -113,16 +113,16 @@ def test_a_damaged_workbook_is_named(tmp_path: Path) -> None:
     start = data.index(b"xl/worksheets/sheet1.xml") + 24
     path.write_bytes(data[:start] + b"\xff" * 40 + data[start + 40 :])
     with pytest.raises(Unusable, match="the workbook can't be read"):
-        open_table(path, Reading())
+        open_table(path, FileReading())
 
 
 def test_the_command_for_a_table_in_markdown_makes_one_that_is_read(tmp_path: Path) -> None:
     path = tmp_path / "FILE"
     path.write_text("| text | label |\n| --- | :---: |\n| 好 的 | 体育 |\n", encoding="utf-8")
     with pytest.raises(Unusable, match="Markdown") as error:
-        open_table(path, Reading())
+        open_table(path, FileReading())
     subprocess.run(error.value.args[0].partition("convert it: ")[2], shell=True, check=True, cwd=tmp_path)
-    assert [row.cells for row in open_table(tmp_path / "FILE.tsv", Reading())[1]() if isinstance(row, Cells)] == [
+    assert [row.cells for row in open_table(tmp_path / "FILE.tsv", FileReading())[1]() if isinstance(row, Cells)] == [
         ["text", "label"],
         ["好 的", "体育"],
     ]

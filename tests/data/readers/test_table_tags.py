@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
-from tools.data.readers.table import read_table
+from tools.data.raw.row import BadRow, FileReading, RawRow
+from tools.data.readers.table_rows import read_table
 from tools.data.readers.table_tags import parts_of
 
 Read = Callable[..., list[RawRow | BadRow]]
@@ -16,7 +16,7 @@ Read = Callable[..., list[RawRow | BadRow]]
 def read(tmp_path: Path) -> Read:
     def read_text(text: str, **said: object) -> list[RawRow | BadRow]:
         (tmp_path / "raw").write_text(text, encoding="utf-8")
-        return list(read_table(tmp_path / "raw", Reading(**said)))  # type: ignore[arg-type]
+        return list(read_table(tmp_path / "raw", FileReading(**said)))  # type: ignore[arg-type]
 
     return read_text
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.token_lists import read_token_lists
 from tools.example import Entity
 
@@ -15,9 +15,9 @@ NUMBERS = [1, 2, 2, 0, 3, 4, 0, 0]
 NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
-def read(path: Path, *rows: Any, reading: Reading | None = None) -> list[RawRow | BadRow]:
+def read(path: Path, *rows: Any, reading: FileReading | None = None) -> list[RawRow | BadRow]:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return list(read_token_lists(path, reading or Reading()))
+    return list(read_token_lists(path, reading or FileReading()))
 
 
 SHAPES: dict[str, Any] = {
@@ -57,14 +57,14 @@ def test_words_of_latin_letters_get_spaces_and_their_spans_follow(tmp_path: Path
 
 
 def test_what_was_passed_over_beside_the_tags_is_said(tmp_path: Path) -> None:
-    reading = Reading()
+    reading = FileReading()
     read(tmp_path / "a.jsonl", {"tokens": list(TEXT), "ner_tags": TAGS, "pos_tags": ["N"] * 8, "label": "简历"}, reading=reading)
     assert [*reading.applied] == ["the tags are 'ner_tags'; 'pos_tags' was passed over", "the tags are 'ner_tags'; 'label' was passed over"]
 
 
 def test_numbers_are_the_tasks_names_and_are_never_guessed(tmp_path: Path) -> None:
     row = {"tokens": list(TEXT), "ner_tags": NUMBERS}
-    assert read(tmp_path / "a.jsonl", row, reading=Reading(numbers=NAMES)) == [RawRow(1, TEXT, FOUND)]
+    assert read(tmp_path / "a.jsonl", row, reading=FileReading(numbers=NAMES)) == [RawRow(1, TEXT, FOUND)]
     [bad] = read(tmp_path / "a.jsonl", row)
     assert isinstance(bad, BadRow)
     assert bad.kind == "named"
@@ -85,7 +85,7 @@ def test_numbers_are_the_tasks_names_and_are_never_guessed(tmp_path: Path) -> No
 )
 def test_a_description_beside_the_file_names_its_numbers_and_that_is_said(tmp_path: Path, name: str, content: Any) -> None:
     (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
-    reading = Reading()
+    reading = FileReading()
     assert read(tmp_path / "a.jsonl", {"tokens": list(TEXT), "ner_tags": NUMBERS}, reading=reading) == [RawRow(1, TEXT, FOUND)]
     assert f"the numbers in 'ner_tags' stand for the names in {name}: O, B-PER, I-PER, B-LOC, I-LOC" in reading.applied
     assert reading.numbers == NAMES
@@ -141,6 +141,6 @@ def test_names_that_are_no_tags_name_no_tags(tmp_path: Path) -> None:
 def test_spans_that_count_characters_are_weighed_with_the_files_other_evidence(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('[{"tokenized_text": ["林", "晓", "来"], "ner": [[0, 1, "人名"]]}]', encoding="utf-8")
-    (row,) = read_token_lists(path, Reading())
+    (row,) = read_token_lists(path, FileReading())
     assert isinstance(row, RawRow)
     assert (row.entities[0].text, row.sliced) == ("林晓", True)

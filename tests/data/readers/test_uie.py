@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.uie import read_uie
 
 TEXT = "张三在北京大学工作"
@@ -20,8 +20,8 @@ def asked(prompt: str, *found: str, text: str = TEXT) -> dict[str, Any]:
     }
 
 
-def read(tmp_path: Path, rows: list[Any]) -> tuple[list[RawRow | BadRow], Reading]:
-    path, reading = tmp_path / "a.txt", Reading()
+def read(tmp_path: Path, rows: list[Any]) -> tuple[list[RawRow | BadRow], FileReading]:
+    path, reading = tmp_path / "a.txt", FileReading()
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
     return list(read_uie(path, reading)), reading
 
@@ -39,7 +39,7 @@ def test_the_rows_of_a_text_are_joined(tmp_path: Path) -> None:
 def test_a_text_of_a_list_on_one_line_is_named_by_its_first_row(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps([asked("人名", text="下雨了"), asked("人名", "张三"), asked("机构", "北京大学")]), encoding="utf-8")
-    assert [row.item for row in read_uie(path, Reading())] == ["row 1", "row 2"]
+    assert [row.item for row in read_uie(path, FileReading())] == ["row 1", "row 2"]
 
 
 def test_a_prompt_about_an_entity_of_the_text_asks_for_a_relation(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tools.data.raw.lines import Line
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.tagging.tagged import Sentence, tagged_rows
 from tools.example import Entity
 
@@ -17,8 +17,8 @@ def sentences(*lines: str) -> Iterator[Sentence]:
         yield Sentence([token for token, _ in pairs], [[tag for _, tag in pairs]], [Line(number, line, True)], f"row {number}")
 
 
-def rows_of(*lines: str) -> tuple[list[RawRow | BadRow], Reading]:
-    reading = Reading()
+def rows_of(*lines: str) -> tuple[list[RawRow | BadRow], FileReading]:
+    reading = FileReading()
     return list(tagged_rows(sentences(*lines), reading)), reading
 
 
@@ -69,4 +69,4 @@ def test_usual_tags_are_not_doubted(line: str) -> None:
 
 
 def test_a_file_without_sentences_has_no_rows() -> None:
-    assert rows_of() == ([], Reading())
+    assert rows_of() == ([], FileReading())

@@ -1,13 +1,13 @@
 import pytest
 
 from tools.data.raw.fields import Unusable
-from tools.data.raw.row import Reading
+from tools.data.raw.row import FileReading
 from tools.data.tagging.tags import Tag, no_tag, notation_of
 
 
 def tags(written: str, numbers: tuple[str, ...] = ()) -> tuple[list[Tag | None], list[str]]:
     """The parts of a sentence's tags, and the rules that were applied."""
-    reading = Reading(numbers=numbers)
+    reading = FileReading(numbers=numbers)
     return notation_of([written.split()], reading).tags(written.split()), list(reading.applied)
 
 
@@ -62,7 +62,7 @@ def test_what_is_no_tag_is_none_and_nothing_is_guessed(written: str) -> None:
 
 
 def test_tags_that_hold_two_layers_or_a_space_are_no_tags() -> None:
-    notation = notation_of([["B-PER", "O"]], Reading())
+    notation = notation_of([["B-PER", "O"]], FileReading())
     assert notation.tags(["B-ORG|B-LOC", "B-临床 表现", "B-A,B-B", "B-A/I-B", "O/B-A", "A-B,C-B"]) == [None] * 6
     assert "several" in no_tag("B-ORG|B-LOC")
     assert "'|'" in no_tag("B-ORG|x")
@@ -74,9 +74,9 @@ def test_tags_that_hold_two_layers_or_a_space_are_no_tags() -> None:
 
 
 def test_an_empty_cell_is_no_tag() -> None:
-    assert notation_of([["", "O"], ["B", ""]], Reading()).tags(["", "O"]) == [None, Tag("O", "", "O")]
+    assert notation_of([["", "O"], ["B", ""]], FileReading()).tags(["", "O"]) == [None, Tag("O", "", "O")]
 
 
 def test_a_space_in_a_label_is_named_though_most_tags_are_o() -> None:
     with pytest.raises(Unusable, match="the label of 'B-GEO AREA' has a space"):
-        notation_of([["O"] * 200 + ["B-PER"] * 9 + ["B-GEO AREA"]], Reading())
+        notation_of([["O"] * 200 + ["B-PER"] * 9 + ["B-GEO AREA"]], FileReading())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.bio import read_bio
 from tools.example import Entity
 
@@ -15,7 +15,7 @@ def read(tmp_path: Path, data: str, **fields: str) -> tuple[list[RawRow | BadRow
     """The rows of a file, and the rules that were applied."""
     path = tmp_path / "a.txt"
     path.write_bytes(data.encode())
-    reading = Reading(fields)
+    reading = FileReading(fields)
     return list(read_bio(path, reading)), "; ".join(reading.applied)
 
 
@@ -108,6 +108,6 @@ def test_other_text_has_no_rows(tmp_path: Path, data: str) -> None:
 def test_a_short_file_without_a_blank_line_is_doubted(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("李 B-PER\n四 I-PER\n来 O\n" * 10)
-    reading = Reading()
+    reading = FileReading()
     assert len(list(read_bio(path, reading))) == 1
     assert [*reading.doubts] == ["no blank line: all 30 lines are one row"]

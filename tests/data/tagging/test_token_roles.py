@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.bio import read_bio
 from tools.example import Entity
 
@@ -16,7 +16,7 @@ def read(tmp_path: Path, data: str, **fields: str) -> tuple[list[RawRow | BadRow
     """The rows of a file, and the rules that were applied."""
     path = tmp_path / "a.txt"
     path.write_bytes(data.encode())
-    reading = Reading(fields)
+    reading = FileReading(fields)
     return list(read_bio(path, reading)), "; ".join(reading.applied)
 
 

@@ -1,12 +1,12 @@
 import pytest
 
-from tools.data.raw.row import Reading
+from tools.data.raw.row import FileReading
 from tools.data.tagging.tokens import NUMBERED, SENTENCES, WORDS, joint_of, unnumbered
 
 
 def joined(*sentences: list[str]) -> tuple[str, list[str], list[str]]:
     """The first sentence's text, its tokens at their places in it, and the rules that were applied."""
-    reading = Reading()
+    reading = FileReading()
     text, starts = joint_of(sentences, reading).text(sentences[0])
     return text, [text[start : start + len(token)] for start, token in zip(starts, sentences[0], strict=False)], list(reading.applied)
 
@@ -54,7 +54,7 @@ def test_one_rule_holds_for_a_file_words_or_characters() -> None:
 
 
 def test_words_that_come_late_are_spaced_and_said() -> None:
-    reading = Reading()
+    reading = FileReading()
     joint = joint_of([["看", "书"]], reading)
     assert joint.text(["看", "A", "B"])[0] == "看AB"
     assert reading.applied == {}
@@ -63,7 +63,7 @@ def test_words_that_come_late_are_spaced_and_said() -> None:
 
 
 def test_a_file_with_words_and_single_letters_is_doubted() -> None:
-    reading = Reading()
+    reading = FileReading()
     joint_of([["Apple", "Watch", "i", "P"], ["Apple", "Watch"]], reading)
     assert len(reading.doubts) == 1
 
@@ -73,12 +73,12 @@ def test_a_file_of_words_says_that_punctuation_is_joined_too() -> None:
 
 
 def test_numbers_of_places_in_words_are_taken_off() -> None:
-    reading = Reading()
+    reading = FileReading()
     joint = joint_of([["科0", "技1", "园0", "i0", "P1"], ["在0"]], reading)
     assert (joint.numbered, joint.spaces, list(reading.applied)) == (True, "none", [NUMBERED])
     assert unnumbered(["科0", "技1", "园0", "i0", "P1"]) == ["科", "技", "园", "i", "P"]
     alone = [f"{character}0" for character in "李四昨天去了广州找王五。"]
-    assert joint_of([alone], Reading()).numbered  # each character is a word
+    assert joint_of([alone], FileReading()).numbered  # each character is a word
     long = [f"长{place}" for place in range(12)]
     assert unnumbered(long) == ["长"] * 12
     assert unnumbered(["10", "21"]) == ["1", "2"]
@@ -88,9 +88,9 @@ def test_numbers_of_places_in_words_are_taken_off() -> None:
 
 @pytest.mark.parametrize("tokens", [["第0", "第0"], ["10", "21"], ["科0", "技1", "园"], ["用", "iPhone15", "看"]])
 def test_numbers_that_are_text_stay(tokens: list[str]) -> None:
-    assert not joint_of([tokens], Reading()).numbered
+    assert not joint_of([tokens], FileReading()).numbered
 
 
 @pytest.mark.parametrize("sentences", [[["a"], []], [["We", "met"], []], [["科0", "技1"], []], [[]]])
 def test_a_sentence_without_a_token_has_an_empty_text(sentences: list[list[str]]) -> None:
-    assert joint_of(sentences, Reading()).text([]) == ("", range(0))
+    assert joint_of(sentences, FileReading()).text([]) == ("", range(0))

@@ -24,7 +24,7 @@ from tools.data.excerpts import Excerpts
 from tools.data.offsets.evidence import Evidence
 from tools.data.offsets.verdict import Verdict
 from tools.data.raw.encodings import encoding_of, write_as_utf8
-from tools.data.raw.row import BadRow, RawRow, Reader, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow, Reader
 from tools.data.readers import DECODING
 from tools.data.repeats import Repeats
 from tools.data.sources import Source, of_kind, sources_of, split_of
@@ -65,7 +65,7 @@ def raw_paths(splits: Splits, files: list[OpenSource]) -> dict[str, Path]:
 class Diagnosis:
     """All that is found in a task's raw files: `findings`, the counts of `splits`, and for each file a survey of its offsets or, without strings, a verdict on them."""
 
-    def __init__(self, task: Task, readings: list[Reading]) -> None:
+    def __init__(self, task: Task, readings: list[FileReading]) -> None:
         self.task = task
         self.findings = Findings()
         self.splits = Splits(task)

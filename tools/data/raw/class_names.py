@@ -11,14 +11,14 @@ from pathlib import Path
 
 from tools.data.raw.fields import Unusable
 from tools.data.raw.number_names import names_beside
-from tools.data.raw.row import Reading, shown
+from tools.data.raw.row import FileReading, shown
 
 MOST = 1000  # numbers that can have names
 _SEPARATORS = ("#", "|", ";", "；", "、", ",", "，", "/", "+", "&", " ")
 _OF_NAMES = {"/", "+", "&", " "}  # part of many a class's own name
 
 
-def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: Reading) -> None:
+def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: FileReading) -> None:
     """Raises Unusable, a question, where the classes of the column `name` are numbers from 0 on. Other numbers are taken as they are."""
     numbers = sorted({_whole(cell) for cell in cells if cell}, key=lambda cell: (len(cell), cell))
     if reading.numbers or numbers[:1] != ["0"] or not all(map(str.isdecimal, numbers)) or int(numbers[-1]) >= MOST:
@@ -36,7 +36,7 @@ def ask_for_names(cells: Sequence[str], name: str, path: Path, reading: Reading)
     )
 
 
-def class_of(cell: str, reading: Reading) -> str:
+def class_of(cell: str, reading: FileReading) -> str:
     """Returns the class that a cell stands for: a number's name where the task has `numbers`. Raises Unusable for a number without a name."""
     if not reading.numbers or (cell in reading.numbers and not cell.isdecimal()):
         return cell

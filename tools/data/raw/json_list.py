@@ -14,13 +14,13 @@ from typing import Any
 from tools.data.raw.json_object import is_object, object_rows
 from tools.data.raw.json_text import BOM, elements, whole
 from tools.data.raw.lines import Parse, json_lines, named, open_raw, row_of
-from tools.data.raw.row import BadRow, RawRow, Reader, Reading
+from tools.data.raw.row import BadRow, FileReading, RawRow, Reader
 
 
 def json_rows(parse: Parse) -> Reader:
     """Returns the reader of a JSON file: `parse(line, object, reading)` makes a row of each object, or raises Unusable with the reason why it can't."""
 
-    def read(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+    def read(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
         if is_list(path):
             return _list_rows(path, parse, reading)
         return object_rows(path, parse, reading) if is_object(path) else json_lines(parse)(path, reading)
@@ -32,11 +32,11 @@ def first_objects(path: Path, number: int) -> list[dict[str, Any]]:
     """Returns the first JSON objects of a file of either form; none for a file of neither."""
     found: list[dict[str, Any]] = []
 
-    def keep(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+    def keep(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
         found.append(row)
         return RawRow(line, "", [])
 
-    for _ in islice(json_rows(keep)(path, Reading()), number):
+    for _ in islice(json_rows(keep)(path, FileReading()), number):
         pass
     return found
 
@@ -55,7 +55,7 @@ def is_list(path: Path) -> bool:
     return False
 
 
-def _list_rows(path: Path, parse: Parse, reading: Reading) -> Iterator[RawRow | BadRow]:
+def _list_rows(path: Path, parse: Parse, reading: FileReading) -> Iterator[RawRow | BadRow]:
     file = whole(path)
     for element in elements(file, file.text.index("[")):
         if isinstance(element, BadRow):

@@ -16,7 +16,7 @@ from tools.data.raw.fields import Unusable
 from tools.data.raw.json_text import ANY, BOM, Member, Whole, cut_off, elements, line_of, members, skip, whole
 from tools.data.raw.lines import DECODER, Parse, named, open_raw, row_of
 from tools.data.raw.roles import NAMES, OF_JSON, key_of
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 
 # Behind a first line that ends so, the rest of an object stands in the next line.
 _OPEN = re.compile(rb'(?:[{,]\s*\n\s*["}]|[\[:]\s*\n)')
@@ -37,7 +37,7 @@ def is_object(path: Path) -> bool:
     return _OPEN.fullmatch(first.rstrip()[-1:] + b"\n" + (rest.lstrip()[:1] if first.rstrip().endswith((b"{", b",")) else b"")) is not None
 
 
-def object_rows(path: Path, parse: Parse, reading: Reading) -> Iterator[RawRow | BadRow]:
+def object_rows(path: Path, parse: Parse, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields the rows of the only object's list, or one row an object."""
     file = whole(path)
     position = skip(file.text, 0)
@@ -54,7 +54,7 @@ def object_rows(path: Path, parse: Parse, reading: Reading) -> Iterator[RawRow |
     yield from _objects(file, position, parse, reading)
 
 
-def _objects(file: Whole, position: int, parse: Parse, reading: Reading) -> Iterator[RawRow | BadRow]:
+def _objects(file: Whole, position: int, parse: Parse, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one row an object; a comma between two is passed over. A fault ends them."""
     text = file.text
     line, counted = 1, 0
@@ -95,7 +95,7 @@ def _is_table(found: list[Member]) -> bool:
     return all(isinstance(one.value, dict) and one.value and one.value.keys() == found[0].value.keys() and "0" in one.value for one in found)
 
 
-def _rows_under(file: Whole, wrapped: list[Member], parse: Parse, reading: Reading) -> Iterator[RawRow | BadRow]:
+def _rows_under(file: Whole, wrapped: list[Member], parse: Parse, reading: FileReading) -> Iterator[RawRow | BadRow]:
     line = line_of(file.text, wrapped[0].start)
     keys = ", ".join(shown(one.key) for one in wrapped[:5])
     if _is_table(wrapped):
@@ -112,7 +112,7 @@ def _rows_under(file: Whole, wrapped: list[Member], parse: Parse, reading: Readi
             yield named(row, f"row {shown(one.key)}")
 
 
-def _object_at(text: str, start: int, line: int, parse: Parse, reading: Reading) -> tuple[RawRow | BadRow, int]:
+def _object_at(text: str, start: int, line: int, parse: Parse, reading: FileReading) -> tuple[RawRow | BadRow, int]:
     """Returns the row of the object at `start`, and where it ends. Raises ValueError or RecursionError for what isn't JSON."""
     try:
         value, end = DECODER.raw_decode(text, start)

@@ -20,13 +20,13 @@ from tools.data.raw.binary import what_binary
 from tools.data.raw.explosion import unpacked
 from tools.data.raw.fields import Unusable
 from tools.data.raw.json_faults import CUT, broken
-from tools.data.raw.row import BadRow, RawRow, Reader, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, Reader, shown
 from tools.errors import WANTING, ToolError
 from tools.files import encoding_problem, need_file
 
 # UTF-32's little-endian mark begins with UTF-16's, so it stands first.
 _WIDE = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-Parse = Callable[[int, dict[str, Any], Reading], RawRow]
+Parse = Callable[[int, dict[str, Any], FileReading], RawRow]
 
 
 PAIR = (".ann", ".txt")  # brat's files of one text
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 
 
 class _Unpacked(io.RawIOBase):
-    """What a file that is compressed with gzip holds. Reading raises ToolError where it is damaged or incomplete."""
+    """What a file that is compressed with gzip holds. FileReading raises ToolError where it is damaged or incomplete."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._file = path, gzip.open(path, "rb")  # noqa: SIM115 - closed by close
@@ -118,7 +118,7 @@ def json_lines(parse: Parse) -> Reader:
     return lambda path, reading: (line if isinstance(line, BadRow) else _json_row(line, parse, reading) for line in text_lines(path))
 
 
-def row_of(line: int, value: Any, parse: Parse, reading: Reading) -> RawRow | BadRow:
+def row_of(line: int, value: Any, parse: Parse, reading: FileReading) -> RawRow | BadRow:
     """Returns the row that `parse(line, value, reading)` makes of a decoded value, or a BadRow with the reason why it can't."""
     try:
         value = unpacked(value)
@@ -151,7 +151,7 @@ def _decode(number: int, raw: bytes, ended: bool) -> Line | BadRow:
     return Line(number, text, ended)
 
 
-def _json_row(line: Line, parse: Parse, reading: Reading) -> RawRow | BadRow:
+def _json_row(line: Line, parse: Parse, reading: FileReading) -> RawRow | BadRow:
     try:
         value = DECODER.decode(line.text)
     except Unusable as fault:

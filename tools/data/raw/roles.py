@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tools.data.raw.fields import Unusable
-from tools.data.raw.row import Reading, shown
+from tools.data.raw.row import FileReading, shown
 
 
 def _words(names: str) -> frozenset[str]:
@@ -84,14 +84,14 @@ def _raw_keys(keys: tuple[str, ...]) -> list[str]:
     return [key for key in keys if key_of(key) in RAW]
 
 
-def named(role: str, columns: Sequence[Column], reading: Reading, tiers: int | None = None) -> Column | None:
+def named(role: str, columns: Sequence[Column], reading: FileReading, tiers: int | None = None) -> Column | None:
     """Returns the column that the task or its own name, of the first `tiers`, makes a role's; None if there is none. Raises Unusable where two names are equally good."""
     if column := _asked(role, columns, reading):
         return column
     for tier in NAMES[role][:tiers]:
         found = [column for column in columns if key_of(column.name) in tier and any(column.cells)]
         if len(found) > 1 and role == "label":  # of a number and its name, described() takes the name
-            found = [column for column in found if described(column, columns, Reading()) is not column][:1] or found
+            found = [column for column in found if described(column, columns, FileReading()) is not column][:1] or found
         if len(found) > 1:
             raise question(role, columns)
         if found:
@@ -99,13 +99,13 @@ def named(role: str, columns: Sequence[Column], reading: Reading, tiers: int | N
     return None
 
 
-def text_of(columns: Sequence[Column], reading: Reading) -> Column | None:
+def text_of(columns: Sequence[Column], reading: FileReading) -> Column | None:
     """Returns the column that the task or its own name makes the text; None if there is none. Raises Unusable where there are two texts a row, or it isn't clear which."""
     need_one_text(columns, reading)
     return named("text", columns, reading)
 
 
-def need_one_text(columns: Sequence[Column], reading: Reading) -> None:
+def need_one_text(columns: Sequence[Column], reading: FileReading) -> None:
     """Raises Unusable where a row has a second text, or a part of the text that its class is about, by a column's name."""
     if "text" not in reading.fields and (
         second := next((column for column in columns if key_of(column.name) in _SECOND and any(column.cells)), None)
@@ -116,7 +116,7 @@ def need_one_text(columns: Sequence[Column], reading: Reading) -> None:
         )
 
 
-def text_and_label(columns: Sequence[Column], reading: Reading) -> tuple[Column, Column]:
+def text_and_label(columns: Sequence[Column], reading: FileReading) -> tuple[Column, Column]:
     """Returns the columns of the text and of the class: by the task, by their names, or else by what stands in them. Raises Unusable with a question."""
     text = text_of(columns, reading)
     label = named("label", [column for column in columns if column is not text], reading)
@@ -133,7 +133,7 @@ def text_and_label(columns: Sequence[Column], reading: Reading) -> tuple[Column,
     return text, label
 
 
-def described(label: Column, columns: Sequence[Column], reading: Reading) -> Column:
+def described(label: Column, columns: Sequence[Column], reading: FileReading) -> Column:
     """Returns the column that has the classes' names where `label` has their numbers: label_desc, one name a number. Else `label`."""
     if reading.numbers or "label" in reading.fields or not are_numbers(label.cells):
         return label
@@ -178,7 +178,7 @@ def repeats(cells: Sequence[str]) -> bool:
     return len(values) > 1 and few and not all(map(_DATE.match, values)) and max(map(len, values)) <= LONGEST_CLASS
 
 
-def _asked(role: str, columns: Sequence[Column], reading: Reading) -> Column | None:
+def _asked(role: str, columns: Sequence[Column], reading: FileReading) -> Column | None:
     """Returns the column that the task names for a role: by its name, or else by its number from 1. Raises Unusable for one that isn't there."""
     if not (wanted := reading.fields.get(role, "").strip()):
         return None

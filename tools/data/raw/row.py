@@ -50,7 +50,7 @@ class BadRow:
 
 
 @dataclass(slots=True)
-class Reading:
+class FileReading:
     """What a task says about one raw file beyond its reader, and what the reader has to say about it.
 
     `fields` maps a role ('text', 'label', …) to the field or column of the file that has it; `numbers` are the labels or tags that the file's numbers 0, 1, 2, …
@@ -71,7 +71,7 @@ class Reading:
         self.doubts.setdefault(doubt, line)
 
 
-Reader = Callable[[Path, Reading], Iterator[RawRow | BadRow]]
+Reader = Callable[[Path, FileReading], Iterator[RawRow | BadRow]]
 
 
 def place_of(file: object, line: int, item: str = "") -> str:

@@ -20,7 +20,7 @@ from tools.data.readers.label_studio import read_label_studio
 from tools.data.readers.marked import read_marked
 from tools.data.readers.slash_tags import read_slash_tags
 from tools.data.readers.spans import read_spans
-from tools.data.readers.table import read_table
+from tools.data.readers.table_rows import read_table
 from tools.data.readers.token_lists import read_token_lists
 from tools.data.readers.uie import read_uie
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from tools.data.raw.fields import Unusable
 from tools.data.raw.json_faults import CUT
 from tools.data.raw.lines import Line, text_lines
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.tagging.tagged import HEAD, Sentence, tagged_rows
 from tools.data.tagging.token_columns import Columns, columns_of
 
 
-def read_bio(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_bio(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each sentence of a file of tagged tokens; a single BadRow for a file that has no such columns."""
     lines = _lines(path)
     head = [*islice(lines, HEAD)]
@@ -66,7 +66,7 @@ def _grouped(lines: Iterator[Line | BadRow], columns: Columns) -> Iterator[list[
         yield group
 
 
-def _sentence(group: list[Line | BadRow], columns: Columns, reading: Reading) -> Sentence | BadRow | None:
+def _sentence(group: list[Line | BadRow], columns: Columns, reading: FileReading) -> Sentence | BadRow | None:
     """Returns the tokens and tags of a group of lines, the BadRow of the first that has none, or None where all are comments."""
     lines: list[Line] = []
     table: list[list[str]] = []

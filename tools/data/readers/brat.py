@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from tools.data.raw.fields import from_utf16, slice_of
 from tools.data.raw.lines import PAIR, Line, files_of, text_lines
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.example import Entity
 from tools.files import encoding_problem
 
@@ -38,7 +38,7 @@ class _Span(NamedTuple):
     text: str | None
 
 
-def read_brat(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_brat(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each line of the texts that brat annotated; a single BadRow for a file that isn't one of a pair."""
     if path.is_dir():
         found = sorted(path.rglob("*.ann"))
@@ -54,7 +54,7 @@ def read_brat(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
         yield BadRow(1, "not one of brat's pairs: an .ann file with entities, and its text in a .txt file of the same name beside it.")
 
 
-def _document(ann: Path, reading: Reading, item: str) -> Iterator[RawRow | BadRow]:
+def _document(ann: Path, reading: FileReading, item: str) -> Iterator[RawRow | BadRow]:
     """Yields the rows of one text. `item` begins the name of a row in a folder."""
     try:
         text, notes = (_text(ann.with_suffix(suffix)) for suffix in (".txt", ".ann"))
@@ -88,7 +88,7 @@ def _span(number: int, line: str) -> _Span | None:
     return _Span(number, found["label"], offsets, found["text"])
 
 
-def _shift(text: str, spans: Sequence[_Span], reading: Reading) -> Shift:
+def _shift(text: str, spans: Sequence[_Span], reading: FileReading) -> Shift:
     """Returns how offsets become code points: as they are, unless all strings agree with the text in another reading."""
     told = [(*span.offsets[0], span.text) for span in spans if span.text is not None and len(span.offsets) == 1]
     ways: dict[str, Shift] = {

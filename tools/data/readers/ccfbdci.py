@@ -11,10 +11,10 @@ from typing import Any
 
 from tools.data.raw.fields import Unusable, entity, objects, string
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import RawRow, Reading
+from tools.data.raw.row import FileReading, RawRow
 
 
-def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
     text = string(row, "text")
     if row.get("entities") is None:
         raise Unusable("no 'entities': the row isn't annotated.", "unannotated")

@@ -17,7 +17,7 @@ from tools.data.raw.class_names import ask_for_names, class_of, separator_of
 from tools.data.raw.fields import Unusable, in_string, is_offset, only_class, string, strings
 from tools.data.raw.json_list import first_objects, json_rows
 from tools.data.raw.roles import Column, are_numbers, described, named, need_one_text, text_of
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 
 HEAD = 200
 _GOLD = ("output", "label")
@@ -32,7 +32,7 @@ class _Keys(NamedTuple):
     numbers: bool = False
 
 
-def read_classification(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_classification(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each object of the file; a single BadRow with a question where its fields aren't clear."""
     try:
         keys = _keys(first_objects(path, HEAD), path, reading)
@@ -42,7 +42,7 @@ def read_classification(path: Path, reading: Reading) -> Iterator[RawRow | BadRo
     yield from json_rows(partial(_row, keys=keys))(path, reading)
 
 
-def _row(line: int, row: dict[str, Any], reading: Reading, keys: _Keys) -> RawRow:
+def _row(line: int, row: dict[str, Any], reading: FileReading, keys: _Keys) -> RawRow:
     text = string(row, keys.text)
     options = strings(row, "category") if row.get("category") is not None and "category" not in keys.label else None
     gold = next((key for key in keys.label if row.get(key) not in (None, "")), None)
@@ -58,7 +58,7 @@ def _row(line: int, row: dict[str, Any], reading: Reading, keys: _Keys) -> RawRo
     return RawRow(line, text, [], class_of(label, reading), options)
 
 
-def _keys(rows: Sequence[dict[str, Any]], path: Path, reading: Reading) -> _Keys:
+def _keys(rows: Sequence[dict[str, Any]], path: Path, reading: FileReading) -> _Keys:
     """Returns the fields of a file, by its first rows. Raises Unusable with a question where they aren't clear, or where classes are numbers without names."""
     if "label" not in reading.fields and any(key in row for row in rows for key in _OTHERS):
         return _Keys()
@@ -85,7 +85,7 @@ def _keys(rows: Sequence[dict[str, Any]], path: Path, reading: Reading) -> _Keys
     return _Keys(text, _GOLD if label.name in _GOLD and "label" not in reading.fields else (label.name,), has_numbers)
 
 
-def _text(columns: Sequence[Column], reading: Reading) -> str:
+def _text(columns: Sequence[Column], reading: FileReading) -> str:
     need_one_text(columns, reading)
     usual = _Keys().text
     if "text" not in reading.fields and any(column.name == usual for column in columns):

@@ -10,11 +10,11 @@ from typing import Any
 
 from tools.data.raw.fields import Unusable, is_offset, string
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import RawRow, Reading, shown
+from tools.data.raw.row import FileReading, RawRow, shown
 from tools.example import Entity
 
 
-def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
     text = string(row, "text")
     if row.get("label") is None:
         raise Unusable("no 'label': the row isn't annotated (CLUENER's test split has none).", "unannotated")

@@ -15,11 +15,11 @@ from typing import Any
 from tools.data.raw.fields import Unusable, in_string, is_offset, objects, offset, only_class, slice_of, string
 from tools.data.raw.json_list import json_rows
 from tools.data.raw.roles import need_no_other
-from tools.data.raw.row import RawRow, Reading, shown
+from tools.data.raw.row import FileReading, RawRow, shown
 from tools.example import Entity
 
 
-def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
     key = "data" if "text" not in row and "data" in row else "text"
     text = string(row, key)
     need_no_other(row, key)

@@ -12,10 +12,10 @@ from typing import Any
 
 from tools.data.raw.fields import Unusable, entity, in_string, objects, string, strings
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import RawRow, Reading, shown
+from tools.data.raw.row import FileReading, RawRow, shown
 
 
-def _row(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+def _row(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
     text, label, options = string(row, "text"), None, None
     if row.get("label") is None and row.get("entities") is None:
         raise Unusable("neither 'entities' nor 'label': the row isn't annotated.", "unannotated")

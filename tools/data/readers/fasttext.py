@@ -12,18 +12,18 @@ from pathlib import Path
 from tools.data.raw.class_names import class_of
 from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import Line, text_lines
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 
 MARK = "__label__"
 _LABEL = re.compile(rf"(?<!\S){MARK}(\S*)")
 
 
-def read_fasttext(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_fasttext(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each line of a file for fastText's supervised training."""
     return (line if isinstance(line, BadRow) else _row(line, reading) for line in text_lines(path))
 
 
-def _row(line: Line, reading: Reading) -> RawRow | BadRow:
+def _row(line: Line, reading: FileReading) -> RawRow | BadRow:
     labels = _LABEL.findall(line.text)
     if len(labels) > 1:
         return BadRow(line.line, f"several classes, {shown(labels)}: a row of this project has one class.")

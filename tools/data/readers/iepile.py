@@ -15,7 +15,7 @@ from typing import Any
 from tools.data.raw.fields import Unusable, string, strings
 from tools.data.raw.json_list import json_rows
 from tools.data.raw.lines import DECODER
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.readers.instruction_turns import turns_of
 from tools.data.readers.joined_rows import Texts, take
 from tools.data.readers.written_answers import placed, read_written
@@ -24,13 +24,13 @@ JOINED = "the rows of one text, each with some of the labels, are one row"
 PLACED = "each string of an answer, which has no offsets, is placed where it stands first in the text"
 
 
-def read_iepile(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_iepile(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one row for each text."""
     notes: list[tuple[list[str], str]] = []
     parts: list[tuple[RawRow, tuple[list[str], str]]] = []
     bad: list[BadRow] = []
 
-    def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+    def parse(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
         schema, text, answer = _question(row)
         part, fault = RawRow(line, text, []), ""
         try:
@@ -48,7 +48,7 @@ def read_iepile(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     yield from texts.rows(bad)
 
 
-def _say(texts: Texts, parts: int, reading: Reading) -> None:
+def _say(texts: Texts, parts: int, reading: FileReading) -> None:
     if parts:
         reading.apply(PLACED)
     if parts > len(texts.texts):

@@ -20,7 +20,7 @@ from typing import Any
 from tools.data.raw.class_names import class_of, separator_of
 from tools.data.raw.fields import Unusable
 from tools.data.raw.json_list import first_objects, json_rows
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.readers.instruction_frame import Frame, find_frame
 from tools.data.readers.instruction_turns import Turns, canonical, turns_of
 from tools.data.readers.written_answers import Written, is_word, placed, read_written
@@ -37,7 +37,7 @@ HEAD = 200  # rows that are looked at first
 MOST_CLASSES = 100
 
 
-def read_instruction(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_instruction(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one row for each question with its answer."""
     file = _File(path, reading)
     return json_rows(file.row)(path, reading)
@@ -46,7 +46,7 @@ def read_instruction(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
 class _File:
     """One file: where its rows have their text, and whether their answers are classes. `refusal` says why no row can be read, if so."""
 
-    def __init__(self, path: Path, reading: Reading) -> None:
+    def __init__(self, path: Path, reading: FileReading) -> None:
         rows = _first_rows(path)
         asked = canonical(reading.fields.get("text", ""))
         self.refusal, self.frame, self.has_classes = "", Frame(asked), "label" in reading.fields
@@ -59,7 +59,7 @@ class _File:
             self.refusal = fault.args[0]
         self._reading = reading
 
-    def row(self, line: int, row: dict[str, Any], _: Reading) -> RawRow:
+    def row(self, line: int, row: dict[str, Any], _: FileReading) -> RawRow:
         turns = _turns(row)
         if self.refusal:
             raise Unusable(self.refusal, "named")
@@ -99,7 +99,7 @@ def _first_rows(path: Path) -> list[Turns]:
     return rows
 
 
-def _are_classes(rows: list[Turns], frame: Frame, reading: Reading) -> bool:
+def _are_classes(rows: list[Turns], frame: Frame, reading: FileReading) -> bool:
     """Returns whether the answers are classes. Raises Unusable where they are neither entities nor one word out of few."""
     read, faults = [], []
     for row in rows:
@@ -127,7 +127,7 @@ def _are_classes(rows: list[Turns], frame: Frame, reading: Reading) -> bool:
     )
 
 
-def _doubt_labels_in_texts(read: list[tuple[Written, str]], reading: Reading) -> None:
+def _doubt_labels_in_texts(read: list[tuple[Written, str]], reading: FileReading) -> None:
     """Doubts texts that name the labels of their own entities: the list of labels, which differs from row to row, may be a part of them."""
     labels = [({label for label, _ in written.pairs or ()}, text) for written, text in read]
     named = [all(label in text for label in own) for own, text in labels if len(own) > 1]

@@ -21,7 +21,7 @@ from typing import Any
 
 from tools.data.raw.fields import Unusable, from_utf16, in_string, offset, slice_of, string, strings
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import SEVERAL, BadRow, RawRow, Reading, shown
+from tools.data.raw.row import SEVERAL, BadRow, FileReading, RawRow, shown
 from tools.data.readers.label_studio_annotators import Annotators, annotations_of, name_of
 from tools.data.readers.label_studio_text import TextField, check_address
 from tools.example import Entity
@@ -37,7 +37,7 @@ _ELSEWHERE = {
 }
 
 
-def read_label_studio(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_label_studio(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one row for each task of an export."""
     export = _Export(path, reading)
     yield from export.annotators.joined(json_rows(export.row)(path, reading))
@@ -46,13 +46,13 @@ def read_label_studio(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]
 class _Export:
     """One export: the field of its texts, its annotators, and the names of its controls."""
 
-    def __init__(self, path: Path, reading: Reading) -> None:
+    def __init__(self, path: Path, reading: FileReading) -> None:
         self.annotators = Annotators(reading)
         self._choice = reading.fields.get("label", "")
         self._reading = reading
         self._text = TextField(path, reading, self._parts)
 
-    def row(self, line: int, task: dict[str, Any], _: Reading) -> RawRow:
+    def row(self, line: int, task: dict[str, Any], _: FileReading) -> RawRow:
         item = _item(task)
         try:
             if isinstance(task.get("data"), dict):

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from tools.data.raw.fields import Unusable, is_offset, objects
-from tools.data.raw.row import TURNED_DOWN, BadRow, RawRow, Reading, shown
+from tools.data.raw.row import TURNED_DOWN, BadRow, FileReading, RawRow, shown
 
 PREDICTIONS = "predictions"
 NOBODY = "?"  # an export without the annotators
 SEVERAL = "Tasks with several annotations"
 
 
-class Said(NamedTuple):
+class OneAnnotation(NamedTuple):
     """One annotation: its annotator, whether it is marked as the truth, and its results."""
 
     annotator: str
@@ -28,10 +28,10 @@ class Said(NamedTuple):
     results: list[dict[str, Any]]
 
 
-Outcome = tuple[Said, "RawRow | Unusable"]
+Outcome = tuple[OneAnnotation, "RawRow | Unusable"]
 
 
-def annotations_of(task: dict[str, Any], wanted: str) -> list[Said]:
+def annotations_of(task: dict[str, Any], wanted: str) -> list[OneAnnotation]:
     """Returns a task's annotations that count. Raises Unusable where there is none."""
     key = "annotations" if task.get("annotations") is not None else "completions"
     annotations = objects(task, key) if task.get(key) is not None else []
@@ -42,7 +42,7 @@ def annotations_of(task: dict[str, Any], wanted: str) -> list[Said]:
     if not kept:
         kind = TURNED_DOWN if annotations else "named" if predictions else "unannotated"
         raise Unusable(f"the task has no annotation{_instead(task, len(annotations), bool(predictions))}.", kind)
-    return [Said(_annotator(one.get("completed_by")), one.get("ground_truth") is True, objects(one, "result")) for one in kept]
+    return [OneAnnotation(_annotator(one.get("completed_by")), one.get("ground_truth") is True, objects(one, "result")) for one in kept]
 
 
 def _instead(task: dict[str, Any], cancelled: int, has_predictions: bool) -> str:
@@ -69,7 +69,7 @@ def _annotator(value: Any) -> str:
 class Annotators:
     """The annotators of one export, and how they agree; what they disagree on is a doubt of the file's reading."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: FileReading) -> None:
         self.wanted = reading.fields.get("annotator", "")
         self._reading = reading
         self._tasks: Counter[str] = Counter()  # by annotator, of tasks that have several annotations
@@ -95,7 +95,7 @@ class Annotators:
 
     def minimal(self, row: RawRow, task: dict[str, Any]) -> None:
         """Takes the annotator of a JSON-MIN row, which `joined` meets next."""
-        whose = Said(_annotator(task.get("annotator")), False, [])
+        whose = OneAnnotation(_annotator(task.get("annotator")), False, [])
         key = (task.get("id"), row.text) if row.item and task.get("annotation_id") is not None else None
         self._minimal = (key, (whose, row))
 

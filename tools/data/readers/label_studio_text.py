@@ -17,7 +17,7 @@ from typing import Any
 
 from tools.data.raw.fields import Unusable, from_utf16, is_offset, slice_of
 from tools.data.raw.json_list import first_objects
-from tools.data.raw.row import RawRow, Reading, misplaced, shown
+from tools.data.raw.row import FileReading, RawRow, misplaced, shown
 
 HEAD = 200  # tasks that are looked at
 # A text that stands elsewhere: a project with `valueType="url"` exports only where.
@@ -28,7 +28,7 @@ Parts = Callable[[dict[str, Any]], tuple[dict[str, Any], list[dict[str, Any]]]]
 class TextField:
     """The field of an export's texts. `annotated`: whether one of the first tasks has a result; `labelled`: whether one has an entity or a class."""
 
-    def __init__(self, path: Path, reading: Reading, parts: Parts) -> None:
+    def __init__(self, path: Path, reading: FileReading, parts: Parts) -> None:
         self._asked = reading.fields.get("text", "").removeprefix("data.")
         self._reading = reading
         tasks = _first_tasks(path, parts)
@@ -67,7 +67,7 @@ class TextField:
         return str(data[key])
 
 
-def check_address(row: RawRow, reading: Reading) -> None:
+def check_address(row: RawRow, reading: FileReading) -> None:
     """Raises Unusable where the text is the address of a file and the offsets count in that file; doubts a class of an address."""
     text = row.text
     if _ADDRESS.fullmatch(text):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.data.raw.lines import Line, text_lines
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.example import Entity
 
 HEAD = 1000
@@ -51,7 +51,7 @@ MARKS = (
 )
 
 
-def read_marked(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_marked(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each line of a file with marked entities; a single BadRow for a file without."""
     lines = text_lines(path)
     head = list(islice(lines, HEAD))

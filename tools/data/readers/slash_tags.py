@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import Line, text_lines
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.tagging.tagged import Sentence, tagged_rows
 from tools.data.tagging.tags import OUTSIDE, is_tag
 
@@ -23,7 +23,7 @@ _SPACES = re.compile("[ \t]+")
 _PART_OF_SPEECH = re.compile("[A-Za-z]{1,5}")
 
 
-def read_slash_tags(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_slash_tags(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each line of words with tags; a single BadRow for a file of anything else."""
     lines = text_lines(path)
     head = list(islice(lines, HEAD))

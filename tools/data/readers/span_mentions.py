@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tools.data.raw.fields import Unusable, is_offset
-from tools.data.raw.row import Reading, shown
+from tools.data.raw.row import FileReading, shown
 
 # Each part's names, the likeliest first. Sources: doccano, Prodigy, spaCy, CMeEE (CBLUE), CCKS, Label Studio, LabelBox, brat's converters, Hugging Face's pipelines.
 PARTS = {
@@ -50,7 +50,7 @@ class Spelling(NamedTuple):
     text: str
 
 
-def mentions(value: Any, text: str, reading: Reading) -> list[Mention]:
+def mentions(value: Any, text: str, reading: FileReading) -> list[Mention]:
     """Returns the mentions of one span: one, or one for each of its labels. Raises Unusable for a span that isn't understood."""
     if isinstance(value, dict):
         return _of_object(value, text, reading)
@@ -77,7 +77,7 @@ def spelling(keys: tuple[str, ...], fields: tuple[tuple[str, str], ...] = ()) ->
     return Spelling(start, end, length, span, label, "" if text == label else text)
 
 
-def _of_object(value: dict[str, Any], text: str, reading: Reading) -> list[Mention]:
+def _of_object(value: dict[str, Any], text: str, reading: FileReading) -> list[Mention]:
     keys = spelling(tuple(value), tuple(reading.fields.items()))
     if keys.span and (place := _only_object(value[keys.span])):
         value = {**{key: part for key, part in value.items() if key != keys.span}, **place}
@@ -148,7 +148,7 @@ def _offsets(value: Any, *written: Any) -> tuple[int, int]:
     return start, end
 
 
-def _of_list(value: list[Any], text: str, reading: Reading) -> Mention:
+def _of_list(value: list[Any], text: str, reading: FileReading) -> Mention:
     """Returns the mention of a list: two neighbouring numbers, its label, and perhaps its string, which is the one that stands there."""
     flat = [part for one in value for part in (one if isinstance(one, list) and len(one) == 2 else [one])]
     numbers = [index for index, part in enumerate(flat) if is_offset(part)]
@@ -177,7 +177,7 @@ def _told_apart(strings: list[str], there: list[str], value: Any) -> tuple[str, 
     return there[0], strings[strings[0] == there[0]]
 
 
-def _label(value: Any, reading: Reading) -> str:
+def _label(value: Any, reading: FileReading) -> str:
     if isinstance(value, str):
         return value
     if type(value) is int:

@@ -26,7 +26,7 @@ from typing import Any
 from tools.data.raw.fields import Unusable, in_string, is_offset, slice_of
 from tools.data.raw.json_list import first_objects, json_rows
 from tools.data.raw.roles import NAMES, OF_JSON, key_of, need_no_other
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.readers.span_mentions import Mention, mentions, spelling
 from tools.data.readers.written_answers import placed
 from tools.example import Entity
@@ -49,14 +49,14 @@ _LISTS = (
 )
 
 
-def read_spans(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_spans(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each row of a file of texts and spans."""
     ends: Counter[int] = Counter()
     # The roles of a row's fields aren't those of a span's.
-    parts = Reading({part: name for part, name in reading.fields.items() if part not in ("text", "entities")}, reading.numbers)
+    parts = FileReading({part: name for part, name in reading.fields.items() if part not in ("text", "entities")}, reading.numbers)
     for row in first_objects(path, HEAD):
         with suppress(Unusable):
-            ends.update(_ends(*_annotation(row, Reading(reading.fields), parts)))
+            ends.update(_ends(*_annotation(row, FileReading(reading.fields), parts)))
     to_end = int(ends[1] > 0 and ends[1] >= 20 * ends[0])
     if to_end:
         reading.apply(f"ends are inclusive: {ends[1]:,} of the first {ends.total():,} strings stand at their places so")
@@ -70,7 +70,7 @@ def _ends(text: str, found: list[Mention]) -> Iterator[int]:
             yield from (more for more in (0, 1) if text[one.start : one.end + more] == one.string)
 
 
-def _row(to_end: int, parts: Reading, line: int, row: dict[str, Any], reading: Reading) -> RawRow:
+def _row(to_end: int, parts: FileReading, line: int, row: dict[str, Any], reading: FileReading) -> RawRow:
     text, found = _annotation(row, reading, parts)
     entities = [_entity(text, one, to_end) for one in found if one.start is not None]
     lost = [one for one in found if one.start is None]
@@ -82,7 +82,7 @@ def _entity(text: str, one: Mention, to_end: int) -> Entity:
     return Entity(one.label, slice_of(text, start, end) if one.string is None else one.string, start, end)
 
 
-def _annotation(row: dict[str, Any], reading: Reading, parts: Reading) -> tuple[str, list[Mention]]:
+def _annotation(row: dict[str, Any], reading: FileReading, parts: FileReading) -> tuple[str, list[Mention]]:
     """Returns a row's text and its mentions. Raises Unusable for a row that isn't a text with spans."""
     if "annotation_id" in row:
         raise Unusable("the row is Label Studio's (JSON-MIN), where a text has a row for each annotator: --reader label_studio reads it.")
@@ -100,7 +100,7 @@ def _annotation(row: dict[str, Any], reading: Reading, parts: Reading) -> tuple[
     return text, [mention for one in value for mention in mentions(one, text, parts)]
 
 
-def _text(row: dict[str, Any], reading: Reading) -> str:
+def _text(row: dict[str, Any], reading: FileReading) -> str:
     """Returns the row's text: of the field that the task names, else of the only one with a usual name."""
     told = reading.fields.get("text")
     for keys in [(told,)] if told else _text_keys(tuple(row)):
@@ -145,7 +145,7 @@ def _text_keys(keys: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [tuple(key for key in keys if (key_of(key) if tier is not tiers[0] else key) in tier) for tier in tiers]
 
 
-def _list_of(row: dict[str, Any], reading: Reading) -> str:
+def _list_of(row: dict[str, Any], reading: FileReading) -> str:
     """Returns the key of the row's spans."""
     if key := reading.fields.get("entities"):
         if row.get(key) is None:
@@ -194,7 +194,7 @@ def _under(label: str, found: Any, key: str) -> Iterator[Any]:
             raise Unusable(f"'{key}' must map label → [string, …] or label → [[start, end], …], {shown(label)} has {shown(found)}.")
 
 
-def _located(text: str, found: list[Mention], reading: Reading, line: int) -> list[Entity]:
+def _located(text: str, found: list[Mention], reading: FileReading, line: int) -> list[Entity]:
     """Returns the entities of strings without a place, each at the string's first places in the text. Raises Unusable for a string that isn't there."""
     if not found:
         return []

@@ -24,7 +24,7 @@ from tools.data.raw.encodings import encoding_of
 from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import open_raw
 from tools.data.raw.roles import is_known
-from tools.data.raw.row import BadRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, shown
 from tools.errors import ToolError
 from tools.files import need_file
 
@@ -53,7 +53,7 @@ class Cells(NamedTuple):
 Rows = Iterator[Cells | BadRow]
 
 
-class Form(NamedTuple):
+class CellForm(NamedTuple):
     """How a text file's rows are cut into cells, and its first rows so cut."""
 
     separator: str
@@ -64,7 +64,7 @@ class Form(NamedTuple):
     head: list[Cells | BadRow]
 
 
-def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
+def open_table(path: Path, reading: FileReading) -> tuple[int, Callable[[], Rows]]:
     """Returns the number of a table's columns, and a function that reads its rows from the first. Raises Unusable for a file that is no table."""
     if is_workbook(need_file(path)):
         rows = _sheet(path, reading)
@@ -85,7 +85,7 @@ def open_table(path: Path, reading: Reading) -> tuple[int, Callable[[], Rows]]:
     return form.width, lambda: (row if isinstance(row, BadRow) else _fitted(row, form.width) for row in cut())
 
 
-def _form(path: Path, codec: str, reading: Reading) -> Form:
+def _form(path: Path, codec: str, reading: FileReading) -> CellForm:
     """Returns the form in which nearly all of a file's first rows have the same number of cells, two or more. Raises Unusable if there is none."""
     tried = [_quotes(path, codec, separator) for separator in SEPARATORS]
     forms = [form for form in tried if form.is_table]
@@ -99,7 +99,7 @@ def _form(path: Path, codec: str, reading: Reading) -> Form:
     return form
 
 
-def _no_table(tried: list[Form]) -> Unusable:
+def _no_table(tried: list[CellForm]) -> Unusable:
     """Returns why none of the forms is a table's."""
     best = tried[0]  # only tabs are never part of a text
     bad = [row for row in best.head if isinstance(row, BadRow) and row.kind == "encoding"]
@@ -122,11 +122,11 @@ def _no_table(tried: list[Form]) -> Unusable:
     return Unusable("no table: its lines have no separator (comma, tab, semicolon or bar), or differ in the number of cells.")
 
 
-def _knows_names(form: Form) -> bool:
+def _knows_names(form: CellForm) -> bool:
     return any(is_known(cell) for row in form.head[:3] if isinstance(row, Cells) for cell in row.cells)
 
 
-def _quotes(path: Path, codec: str, separator: str) -> Form:
+def _quotes(path: Path, codec: str, separator: str) -> CellForm:
     """Returns the form with a separator in which quotes are quotes, or the one in which they are characters, whichever fits the rows better.
 
     Where both fit: in CSV quotes are quotes. In other tables they are characters if they would join lines that are whole rows by themselves, or if some cells of a
@@ -145,7 +145,7 @@ def _quotes(path: Path, codec: str, separator: str) -> Form:
     return without if are_text else with_quotes
 
 
-def _tried(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -> Form:
+def _tried(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -> CellForm:
     head = list(islice(_text_rows(path, codec, separator, quoting), HEAD))
     rows = [row for row in head if (row.kind != "encoding" if isinstance(row, BadRow) else not row.is_blank)]
     widths = Counter(len(row.cells) for row in rows if isinstance(row, Cells))
@@ -156,7 +156,7 @@ def _tried(path: Path, codec: str, separator: str, quoting: Literal[0, 3]) -> Fo
     if has_names:  # a header tells the width, even if many rows have a separator too many
         width, count = len(first), fitting
     share = count / len(rows) if width > 1 and len(rows) > 1 else 0.0
-    return Form(separator, quoting, width, share, share >= (HALF if has_names else MOST), head)
+    return CellForm(separator, quoting, width, share, share >= (HALF if has_names else MOST), head)
 
 
 def _fitted(row: Cells, width: int) -> Cells:
@@ -164,7 +164,7 @@ def _fitted(row: Cells, width: int) -> Cells:
     return Cells(row.line, row.cells[:width]) if len(row.cells) > width and not any(map(str.strip, row.cells[width:])) else row
 
 
-def _needless(with_quotes: Form, without: Form) -> bool:
+def _needless(with_quotes: CellForm, without: CellForm) -> bool:
     """Returns whether a column has cells in quotes that hold nothing to quote, and cells without quotes. The first row may be a header."""
     special = re.compile(rf'["\r\n{re.escape(with_quotes.separator)}]')
     bare: set[int] = set()
@@ -209,7 +209,7 @@ def _csv_fault(error: str) -> str:
     return f"the quotes around a cell don't fit ({error})"
 
 
-def _sheet(path: Path, reading: Reading) -> list[Cells]:
+def _sheet(path: Path, reading: FileReading) -> list[Cells]:
     """Returns the rows of a workbook's only sheet with data, or of the one that the task names. Raises Unusable where it isn't clear which, or Excel's file is damaged."""
     import pandas
 

@@ -15,7 +15,7 @@ from functools import partial
 from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import Line
 from tools.data.raw.roles import LONGEST_CLASS, Column, has_role, key_of, named, question
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.readers.table_cells import MOST, Cells, Rows
 from tools.data.tagging.tagged import Sentence, tagged_rows
 from tools.data.tagging.tags import is_tag
@@ -27,7 +27,7 @@ _MARKS = (",", "，", "|", ";")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
-def sentences_of(columns: Sequence[Column], has_header: bool, has_blanks: bool, reading: Reading) -> Read | None:
+def sentences_of(columns: Sequence[Column], has_header: bool, has_blanks: bool, reading: FileReading) -> Read | None:
     """Returns the reader of a table with tags; None for one that has none. Raises Unusable with a question where the tokens or sentences aren't clear."""
     has_tokens = any(has_role(column, "tokens") for column in columns)
     found = [column for column in columns if _has_tags(column, has_tokens)]
@@ -89,7 +89,7 @@ def _has_tags(column: Column, has_tokens: bool) -> bool:
     return is_bare and len(counts) > 1 and counts["O"] > 0 and all(len(tag) <= LONGEST_CLASS for tag in counts)
 
 
-def _sentence_a_row(others: Sequence[Column], tags: Column, reading: Reading) -> Read:
+def _sentence_a_row(others: Sequence[Column], tags: Column, reading: FileReading) -> Read:
     """Returns the reader of rows that hold a sentence and its tags: the text's cells have as many tokens, or characters, as tags."""
     wanted = named("tokens", others, reading) if "tokens" in reading.fields else None
     splits: dict[str, Split] = {"tokens": parts_of, "characters": list, "tokens between commas": lambda cell: cell.split(",")}
@@ -120,7 +120,7 @@ def _cut_rows(rows: Rows, text: Column, tags: Column, split: Split) -> Iterator[
                 yield Sentence(tokens, [own], [_line(row)])
 
 
-def _token_a_row(others: Sequence[Column], tags: Column, has_blanks: bool, reading: Reading) -> Read:
+def _token_a_row(others: Sequence[Column], tags: Column, has_blanks: bool, reading: FileReading) -> Read:
     """Returns the reader of rows that hold a token and its tag. A column tells the sentences apart, or a row without anything."""
     tokens = named("tokens", others, reading)
     if not tokens:

@@ -24,7 +24,7 @@ from tools.data.raw.fields import Unusable, is_offset
 from tools.data.raw.json_list import json_rows
 from tools.data.raw.lines import Line
 from tools.data.raw.number_names import names_beside
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.readers.span_mentions import Spelling, spelling
 from tools.data.tagging.tagged import Sentence, tagged_rows
 from tools.data.tagging.tags import is_tag
@@ -66,7 +66,7 @@ class _TokenRow(RawRow):
     names: list[str] = field(default_factory=list, compare=False)  # of the numbers
 
 
-def read_token_lists(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_token_lists(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each row of a file of token lists."""
     rows = json_rows(_row)(path, reading)
     head = list(islice(rows, HEAD))
@@ -90,7 +90,7 @@ def _sentence(row: RawRow | BadRow) -> Sentence | BadRow:
     return Sentence(row.tokens, [row.tags], [Line(row.line, shown(list(row.tokens)), True)], row.item)
 
 
-def _of_spans(rows: Iterator[RawRow | BadRow], known: list[_TokenRow], reading: Reading) -> Iterator[RawRow | BadRow]:
+def _of_spans(rows: Iterator[RawRow | BadRow], known: list[_TokenRow], reading: FileReading) -> Iterator[RawRow | BadRow]:
     joint = joint_of([row.tokens for row in known], reading)
     for row in rows:
         if not isinstance(row, _TokenRow):
@@ -104,7 +104,7 @@ def _of_spans(rows: Iterator[RawRow | BadRow], known: list[_TokenRow], reading: 
         yield RawRow(row.line, text, [Entity(label, text[start:end], start, end) for label, start, end in places], sliced=row.sliced, item=row.item)
 
 
-def _row(line: int, row: dict[str, Any], reading: Reading) -> RawRow:
+def _row(line: int, row: dict[str, Any], reading: FileReading) -> RawRow:
     if isinstance(sentences := row.get("sentences"), list) and any(isinstance(one, list) for one in sentences):
         raise Unusable(
             "the row is a document of several sentences (as DyGIE++'s and SciERC's): write one sentence, its tokens and its spans a row.", "named"
@@ -138,7 +138,7 @@ def _spans_key(row: dict[str, Any], key: str) -> str:
     return next((name for name in names if name != key and _are_spans(row.get(name))), "")
 
 
-def _span_row(line: int, row: dict[str, Any], tokens: list[str], key: str, reading: Reading) -> _TokenRow:
+def _span_row(line: int, row: dict[str, Any], tokens: list[str], key: str, reading: FileReading) -> _TokenRow:
     found = [_span(one, tokens, key) for one in row[key]]
     ends = "inclusive" if key == "ner" else "as their strings say, or exclusive as SpERT's"
     reading.apply(f"the spans in {shown(key)} count tokens; their ends are {ends}", line)
@@ -147,7 +147,7 @@ def _span_row(line: int, row: dict[str, Any], tokens: list[str], key: str, readi
     return _TokenRow(line, "", [], tokens=tokens, spans=found, sliced=is_open)
 
 
-def _tokens_key(row: dict[str, Any], reading: Reading) -> str:
+def _tokens_key(row: dict[str, Any], reading: FileReading) -> str:
     """Returns the key of the row's list of tokens, else of its text, else an empty string."""
     if asked := reading.fields.get("tokens") or reading.fields.get("text"):
         return asked
@@ -155,7 +155,7 @@ def _tokens_key(row: dict[str, Any], reading: Reading) -> str:
     return next(chain((key for key in lists if row[key]), lists, (key for key in _TEXTS if isinstance(row.get(key), str))), "")
 
 
-def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: Reading) -> tuple[list[str], str, list[Any]]:
+def _tagged(row: dict[str, Any], key: str, tokens: Any, reading: FileReading) -> tuple[list[str], str, list[Any]]:
     """Returns the tokens, the tags' key and the tags. Raises Unusable for a row that hasn't both."""
     asked = reading.fields.get("tags")
     names = [asked] if asked else [name for name in _TAGS if name != key and _as_tags(row.get(name)) is not None]

@@ -17,7 +17,7 @@ from typing import Any
 
 from tools.data.raw.fields import Unusable, entity, objects, string
 from tools.data.raw.json_list import json_rows
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.readers.joined_rows import Texts, take
 
 _OPTIONS = re.compile(r".*\[([^\[\]]+)\]")
@@ -25,13 +25,13 @@ _SEPARATOR = re.compile(r"\s*[,，;；、]\s*")
 _RELATIONS = (re.compile(r"(?P<subject>.+)的(?P<name>.+)"), re.compile(r"(?P<name>.+) of (?P<subject>.+)"))
 
 
-def read_uie(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_uie(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one row for each text."""
     notes: list[str] = []
     parts: list[tuple[RawRow, str]] = []
     bad: list[BadRow] = []
 
-    def parse(line: int, row: dict[str, Any], _: Reading) -> RawRow:
+    def parse(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
         part = _part(line, row)
         notes.append(row["prompt"])
         return part

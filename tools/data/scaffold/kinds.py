@@ -26,7 +26,7 @@ _MARKED = re.compile(r"[\t,;|{}<>\[\]]|\b[BIMES]-\w|__|/\w")
 Row = Mapping[str, Any]
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """A kind of JSON rows: a test of a row, what it looks like, and what to do."""
 
     test: Callable[[Row], bool]
@@ -44,32 +44,32 @@ def _any(*keys: str) -> Callable[[Row], bool]:
 
 # The first that all rows pass names the file.
 ROWS = (
-    Kind(
+    FileKind(
         _any("spo_list", "relation_list", "triples", "triple_list", "event_list", "event_mentions"),
         "relations or events (DuIE's `spo_list`, DuEE's `event_list` and the like)",
         f"they aren't trained here. For their subjects, objects and arguments as entities, {_TO_EXAMPLES}",
     ),
-    Kind(
+    FileKind(
         _has("context", "start_position", "end_position"),
         "BERT-MRC's rows (a question for each label, `start_position` and `end_position` of its answers, ends inclusive, in tokens)",
         f"join the rows of one `context`, and {_TO_EXAMPLES}; the label is `entity_label`",
     ),
-    Kind(
+    FileKind(
         lambda row: _are_strings_by_label(row),
         "strings of the text in a field for each label",
         'put them under one field: {"text": "…", "entities": {"PER": ["…"], "LOC": []}}',
     ),
-    Kind(
+    FileKind(
         lambda row: "question" in row and ("answers" in row or "answer" in row),
         "questions and their answers",
         f"they are neither entities nor classes; else {_TO_EXAMPLES}",
     ),
-    Kind(
+    FileKind(
         _has("paragraphs"),
         "documents in paragraphs (spaCy 2's training data, SQuAD)",
         f"take the paragraphs apart: {_TO_EXAMPLES}",
     ),
-    Kind(
+    FileKind(
         lambda row: any(
             keys <= row.keys() for keys in ({"prompt", "predict", "label"}, {"id", "output", "finish_reason"}, {"custom_id", "response"})
         ),
@@ -79,7 +79,7 @@ ROWS = (
 )
 # The same for a file that is one JSON object.
 OBJECTS = (
-    Kind(
+    FileKind(
         lambda row: (
             bool(row)
             and all(isinstance(value, dict) and {"file_name", "hf_hub_url", "ms_hub_url", "script_url"} & value.keys() for value in row.values())
@@ -87,13 +87,13 @@ OBJECTS = (
         "LLaMA-Factory's dataset_info.json",
         "give the data file that it names",
     ),
-    Kind(
+    FileKind(
         lambda row: "columns" in row and isinstance(row.get("data"), list),
         "a table as pandas' to_json(orient='split') writes it",
         "write its rows: to_json(FILE, orient='records', lines=True, force_ascii=False)",
     ),
-    Kind(lambda row: len(row) > 10 and _are(str, row.values()), "a string for each key", f"write a row for each: {_TO_CLASSES}"),
-    Kind(
+    FileKind(lambda row: len(row) > 10 and _are(str, row.values()), "a string for each key", f"write a row for each: {_TO_CLASSES}"),
+    FileKind(
         lambda row: len(row) > 1 and _are(list, row.values()) and all(_are(str, texts) for texts in row.values()),
         "a list of strings for each key",
         f"if they are texts by their class, write a row for each: {_TO_CLASSES}",
@@ -148,7 +148,7 @@ def is_plain_text(lines: Sequence[str]) -> bool:
     return 2 * chinese > len(lines) and not any(map(_MARKED.search, lines))
 
 
-def _sentence(kind: Kind) -> str:
+def _sentence(kind: FileKind) -> str:
     return f"It looks like {kind.name}: {kind.do}."
 
 

@@ -24,7 +24,7 @@ from tools.conf.run import Run, load_run
 from tools.conf.task import DATASET, KINDS, TASKS, Task, find_task, load_task
 from tools.data.doctor.examine import check
 from tools.data.faults import alike
-from tools.data.raw.row import LONE_SURROGATE, RawRow, Reading
+from tools.data.raw.row import LONE_SURROGATE, FileReading, RawRow
 from tools.data.readers import READERS
 from tools.data.scaffold import new_run
 from tools.data.scaffold.labels import doubt, kind_of, labels_of
@@ -155,7 +155,7 @@ def _alpaca_rows(task: Task, raws: list[Raw]) -> Iterator[prompt.AlpacaRow]:
     """Yields each row as training sees it, but for rows that no tokenizer takes."""
     render = prompt.renderer(task)
     for raw in raws:
-        source = Source(raw.readable, offsets=task.offsets, reading=Reading(task.fields, task.numbers))
+        source = Source(raw.readable, offsets=task.offsets, reading=FileReading(task.fields, task.numbers))
         for _, row in source.rows(READERS[task.reader], f"tokens of {raw.split}"):
             if isinstance(row, RawRow):
                 row = of_kind(row, task)

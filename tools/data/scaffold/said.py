@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from tools.conf.task import load_task
-from tools.data.raw.row import Reading
+from tools.data.raw.row import FileReading
 from tools.errors import ToolError
 
 KEYS = ("fields", "numbers", "offsets")
@@ -32,9 +32,9 @@ class Said(NamedTuple):
     numbers: tuple[str, ...] = ()
     offsets: str | None = None
 
-    def reading(self) -> Reading:
+    def reading(self) -> FileReading:
         """Returns a new reading with it."""
-        return Reading(self.fields, self.numbers)
+        return FileReading(self.fields, self.numbers)
 
 
 NOTHING = Said()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tools.data.offsets.evidence import Evidence
 from tools.data.raw.json_list import first_objects
-from tools.data.raw.row import SEVERAL, TURNED_DOWN, BadRow, RawRow, Reading, misplaced
+from tools.data.raw.row import SEVERAL, TURNED_DOWN, BadRow, FileReading, RawRow, misplaced
 from tools.data.readers import READERS
 from tools.data.scaffold.said import NOTHING, Said
 from tools.data.sources import Source
@@ -111,7 +111,7 @@ class Trial:
     tokens: int = 0  # rows with a class whose text is one character or one Latin word
     quoting: int = 0  # rows with a class, of several parts, that repeats a string of the text: 'PER:张三'
     quoted: int = 0  # rows with a class that is a string of the text
-    reading: Reading = field(default_factory=Reading)
+    reading: FileReading = field(default_factory=FileReading)
     evidence: Evidence = field(default_factory=Evidence)  # what the offsets say of themselves
 
     @property

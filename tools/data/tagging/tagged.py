@@ -20,7 +20,7 @@ from typing import NamedTuple
 from tools.data.raw.fields import Unusable
 from tools.data.raw.json_faults import CUT
 from tools.data.raw.lines import Line
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.tagging.tags import Notation, Tag, no_tag, notation_of
 from tools.data.tagging.tokens import Joint, joint_of, unnumbered
 from tools.example import Entity
@@ -45,7 +45,7 @@ class Sentence(NamedTuple):
         return self.lines[token if len(self.lines) > 1 else 0]
 
 
-def tagged_rows(sentences: Iterable[Sentence | BadRow], reading: Reading) -> Iterator[RawRow | BadRow]:
+def tagged_rows(sentences: Iterable[Sentence | BadRow], reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields a RawRow or BadRow for each sentence; one BadRow for a whole file whose tags can't become entities."""
     rest = iter(sentences)
     head = _head(rest)
@@ -65,7 +65,7 @@ class _Rules:
 
     notation: Notation
     joint: Joint
-    reading: Reading
+    reading: FileReading
 
     def row(self, sentence: Sentence) -> RawRow | BadRow:
         tokens = (unnumbered(sentence.tokens) or ()) if self.joint.numbered else sentence.tokens
@@ -101,7 +101,7 @@ def _head(sentences: Iterator[Sentence | BadRow]) -> list[Sentence | BadRow]:
     return head
 
 
-def _rules(head: Sequence[Sentence], reading: Reading) -> _Rules:
+def _rules(head: Sequence[Sentence], reading: FileReading) -> _Rules:
     layers = [layer for sentence in head for layer in sentence.layers]
     tokens = [token for sentence in head for token in sentence.tokens]
     are_texts = _are_texts(tokens)
@@ -132,7 +132,7 @@ def _are_texts(tokens: Sequence[str]) -> bool:
     return 2 * sum(" " in token for token in tokens) > len(tokens) or sum(map(len, chinese)) > _LONG * max(len(tokens) / 2, len(chinese))
 
 
-def _doubts(head: Sequence[Sentence], notation: Notation, reading: Reading) -> None:
+def _doubts(head: Sequence[Sentence], notation: Notation, reading: FileReading) -> None:
     """Says what looks as if the file had lost something before it came here."""
     tags = [notation.tags(layer) for sentence in head for layer in sentence.layers]
     letters = {tag.letter for sentence in tags for tag in sentence if tag}

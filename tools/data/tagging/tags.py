@@ -22,7 +22,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tools.data.raw.fields import Unusable
-from tools.data.raw.row import Reading, shown
+from tools.data.raw.row import FileReading, shown
 
 OUTSIDE = ("0", "o", "_", "-", "OUT", "out", "OTHER", "Other", "other", "NONE", "None", "none")
 _MEANS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S", "O": "O"}
@@ -96,7 +96,7 @@ class Notation:
         return Tag(_MEANS[found["letter"].upper()], found["label"], name) if found and not _SEVERAL.search(name) else None
 
 
-def notation_of(sentences: Sequence[Sequence[str]], reading: Reading) -> Notation:
+def notation_of(sentences: Sequence[Sequence[str]], reading: FileReading) -> Notation:
     """Returns the notation of these sentences' tags, and says in `reading` what isn't usual about it. Raises Unusable for tags that can't become entities."""
     counts = Counter(tag for sentence in sentences for tag in sentence)
     numbers: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ def no_tag(written: str) -> str:
     return ""
 
 
-def _numbers(counts: Counter[str], reading: Reading) -> tuple[str, ...]:
+def _numbers(counts: Counter[str], reading: FileReading) -> tuple[str, ...]:
     if not reading.numbers:
         # Placeholders, which are no tags: what stands for what is never guessed.
         seen, highest = sorted(map(int, counts)), min(max(map(int, counts)), 30)

@@ -23,7 +23,7 @@ from itertools import pairwise
 from tools.data.raw.fields import Unusable
 from tools.data.raw.lines import Line
 from tools.data.raw.roles import NAMES, key_of
-from tools.data.raw.row import Reading, shown
+from tools.data.raw.row import FileReading, shown
 from tools.data.tagging.tags import is_tag, no_tag
 from tools.data.tagging.token_roles import INDEX, PLAIN, SENTENCE, Roles, roles_of
 
@@ -98,7 +98,7 @@ class Columns:
         return cells[self.begins] if cells else ""
 
 
-def columns_of(lines: Sequence[Line], reading: Reading) -> Columns:
+def columns_of(lines: Sequence[Line], reading: FileReading) -> Columns:
     """Returns the columns of a file by its first lines, and says in `reading` what isn't usual about them. Raises Unusable where it has no sentences or no such columns."""
     plain = [line for line in lines if not line.text.startswith("#")] or lines
     header = plain[0].line if len(plain) > 1 and _names_columns(plain[0].text, plain[1].text) else 0
@@ -122,7 +122,7 @@ def columns_of(lines: Sequence[Line], reading: Reading) -> Columns:
     return _without_blank_lines(columns, plain, table[0][1] if table else [], len(plain) < len(lines), reading)
 
 
-def _without_blank_lines(columns: Columns, lines: Sequence[Line], first: Sequence[str], has_comments: bool, reading: Reading) -> Columns:
+def _without_blank_lines(columns: Columns, lines: Sequence[Line], first: Sequence[str], has_comments: bool, reading: FileReading) -> Columns:
     """Returns the columns with what ends a sentence in place of blank lines, and says so. Raises Unusable where nothing does in a file of more than LONGEST lines."""
     lead = columns.roles.lead
     if SENTENCE in lead:

@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tools.data.raw.fields import Unusable
-from tools.data.raw.row import Reading, shown
+from tools.data.raw.row import FileReading, shown
 from tools.data.tagging.tags import LOWER_PREFIX, LOWER_SUFFIX, OUTSIDE, PREFIX, SUFFIX, is_tag
 
 INDEX, SENTENCE, DOCUMENT, PLACE = "counts the tokens", "numbers the sentences", "is the same within a sentence", "has numbers only"
@@ -38,7 +38,7 @@ class Roles(NamedTuple):
     key: str = ""
     lead: tuple[str, ...] = ()
 
-    def say(self, number: int, reading: Reading) -> None:
+    def say(self, number: int, reading: FileReading) -> None:
         """Says which of `number` columns are read, where it isn't the token before its tag."""
         for column, kind in enumerate(self.lead, 1):
             reading.apply(f"column {column} {kind}, and was passed over")
@@ -54,7 +54,7 @@ class Roles(NamedTuple):
 PLAIN = Roles()  # a token before its tag
 
 
-def roles_of(table: Table, number: int, reading: Reading) -> Roles:
+def roles_of(table: Table, number: int, reading: FileReading) -> Roles:
     """Returns what each of `number` columns is. Raises Unusable where all are tags, where two are gold and predicted, or where the task names one that isn't there."""
     lead = _lead(table, number)
     first, last = len(lead), number - 1
@@ -148,7 +148,7 @@ def _is_number(cell: str) -> bool:
     return cell.isascii() and cell.isdecimal() and len(cell) < 10
 
 
-def _given(role: str, number: int, reading: Reading) -> list[int]:
+def _given(role: str, number: int, reading: FileReading) -> list[int]:
     """Returns the columns that the task gives a role by their numbers, none where it doesn't. Raises Unusable for those that aren't there."""
     words = [word for word in reading.fields.get(role, "").split(",") if word]
     places = [int(word) - 1 if word.strip().isdecimal() else -1 for word in words]

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
-from tools.data.raw.row import Reading
+from tools.data.raw.row import FileReading
 
 # A letter or digit of a script that has spaces between words: not Thai, Lao, Burmese, Khmer, kana, bopomofo, Chinese characters or full-width forms.
 _NO_SPACES = (
@@ -45,7 +45,7 @@ class Joint:
 
     numbered: bool = False
     spaces: str = "unknown"
-    reading: Reading = field(default_factory=Reading, compare=False)
+    reading: FileReading = field(default_factory=FileReading, compare=False)
 
     def text(self, tokens: Sequence[str]) -> tuple[str, Sequence[int]]:
         """Returns the text of the tokens, and where each begins."""
@@ -71,7 +71,7 @@ class Joint:
         return spaced
 
 
-def joint_of(sentences: Sequence[Sequence[str]], reading: Reading) -> Joint:
+def joint_of(sentences: Sequence[Sequence[str]], reading: FileReading) -> Joint:
     """Returns how the tokens of a file are joined, by those of its first sentences, and says so in `reading`."""
     if numbered := _are_numbered(sentences):
         reading.apply(NUMBERED)
@@ -104,7 +104,7 @@ def _are_numbered(sentences: Sequence[Sequence[str]]) -> bool:
     return not all(token.isdecimal() for token in tokens)
 
 
-def _spaces(sentences: Sequence[Sequence[str]], reading: Reading) -> str:
+def _spaces(sentences: Sequence[Sequence[str]], reading: FileReading) -> str:
     """Returns the kind of space between tokens, a value of `Joint.spaces`."""
     words = characters = explicit = 0
     for sentence in sentences:

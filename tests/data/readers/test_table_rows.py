@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from tools.data.raw.row import BadRow, RawRow, Reading
-from tools.data.readers.table import read_table
+from tools.data.raw.row import BadRow, FileReading, RawRow
+from tools.data.readers.table_rows import read_table
 
 Read = Callable[..., list[RawRow | BadRow]]
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    def read_text(text: str, reading: Reading | None = None, name: str = "raw.csv") -> list[RawRow | BadRow]:
+    def read_text(text: str, reading: FileReading | None = None, name: str = "raw.csv") -> list[RawRow | BadRow]:
         (tmp_path / name).write_text(text, encoding="utf-8", newline="")
-        return list(read_table(tmp_path / name, reading or Reading()))
+        return list(read_table(tmp_path / name, reading or FileReading()))
 
     return read_text
 
@@ -41,14 +41,14 @@ def test_columns_are_found_by_their_names(read: Read, header: str) -> None:
 
 
 def test_columns_of_other_names_are_found_by_what_stands_in_them(read: Read) -> None:
-    reading = Reading()
+    reading = FileReading()
     rows = read("编码,顾客怎么说,好坏\n" + "".join(f"A{n},第{n}位顾客说的话,{'好差'[n % 2]}\n" for n in range(8)), reading)
     assert pairs(rows)[:2] == [(2, "第0位顾客说的话", "好"), (3, "第1位顾客说的话", "差")]
     assert [rule for rule in reading.applied if "'好坏' has few values" in rule]
 
 
 def test_a_table_without_a_header_loses_no_row(read: Read) -> None:
-    reading = Reading()
+    reading = FileReading()
     rows = read("体育\t昨天的比赛很好看\n财经\t今天的股市跌了\n体育\t明天没有比赛了\n财经\t后天再看股市吧\n", reading)
     assert pairs(rows)[0] == (1, "昨天的比赛很好看", "体育")
     assert "the first row is no header: its cells are values like those below" in reading.applied
@@ -61,16 +61,16 @@ def test_a_class_that_is_also_a_column_s_usual_name_makes_no_header(read: Read) 
 def test_whether_the_first_row_is_a_header_is_asked_where_nothing_tells(read: Read) -> None:
     text = "甲\t栏目名\n今天股市大涨了\t财经\n昨天比赛赢了\t体育\n明天股市再看吧\t财经\n后天去看电影吧\t娱乐\n大后天股市再看\t财经\n今晚股市收盘了\t财经\n明晚股市收盘吗\t财经\n"
     assert "fields.header=yes or fields.header=no" in question(read(text))
-    assert len(pairs(read(text, Reading(fields={"header": "yes"})))) == 7
-    assert len(pairs(read(text, Reading(fields={"header": "no"})))) == 8
+    assert len(pairs(read(text, FileReading(fields={"header": "yes"})))) == 7
+    assert len(pairs(read(text, FileReading(fields={"header": "no"})))) == 8
 
 
 def test_two_columns_that_may_be_the_text_are_a_question_that_fields_answer_by_name_or_number(read: Read) -> None:
     text = "甲,乙,丙\n" + "".join(f"第{n}个甲方句子,第{n}个乙方句子,{'好差'[n % 2]}\n" for n in range(6))
     assert "甲='第0个甲方句子', 乙='第0个乙方句子', 丙='好'. Say it: fields.text=COLUMN fields.label=COLUMN" in question(read(text))
     for answer in ("乙", "2"):
-        assert pairs(read(text, Reading(fields={"text": answer})))[0] == (2, "第0个乙方句子", "好")
-    assert "fields.text=丁: there is no such column" in question(read(text, Reading(fields={"text": "丁"})))
+        assert pairs(read(text, FileReading(fields={"text": answer})))[0] == (2, "第0个乙方句子", "好")
+    assert "fields.text=丁: there is no such column" in question(read(text, FileReading(fields={"text": "丁"})))
 
 
 def test_what_pandas_takes_for_missing_stays_a_class(read: Read) -> None:
@@ -102,13 +102,13 @@ def test_columns_and_names_that_are_empty_are_no_rows(read: Read) -> None:
 
 
 def test_a_column_that_tells_train_and_dev_apart_is_doubted(read: Read) -> None:
-    reading = Reading()
+    reading = FileReading()
     assert len(pairs(read("text,label,split\n好,体育,train\n坏,财经,test\n", reading))) == 2
     assert "'split' tells rows of train and dev apart" in "".join(reading.doubts)
 
 
 def test_a_header_of_two_rows_is_joined(read: Read) -> None:
-    reading = Reading()
+    reading = FileReading()
     assert pairs(read("序号,标题,标注,\n,,类别,备注\n1,好,体育,\n2,坏,财经,\n", reading))[0] == (3, "好", "体育")
     assert "the header has two rows" in reading.applied
 
@@ -190,7 +190,7 @@ def test_a_few_rows_of_several_classes_among_many_are_named_one_by_one(read: Rea
 
 def test_whole_numbers_are_classes_by_their_names(read: Read) -> None:
     text = "label,review\n1,好\n0,坏\n2,怪\n"
-    rows = read(text, Reading(numbers=("差评", "好评")))
+    rows = read(text, FileReading(numbers=("差评", "好评")))
     assert pairs(rows) == [(2, "好", "好评"), (3, "坏", "差评")]
     assert rows[2] == BadRow(4, "the class '2' is no number from 0 to 1, which the task's `numbers` name.")
 
@@ -198,7 +198,7 @@ def test_whole_numbers_are_classes_by_their_names(read: Read) -> None:
 def test_numbers_that_pandas_made_fractions_are_whole(read: Read) -> None:
     text = "label,review\n1.0,好\n0.0,坏\n"
     assert "numbers 0, 1" in question(read(text))
-    assert pairs(read(text, Reading(numbers=("差评", "好评")))) == [(2, "好", "好评"), (3, "坏", "差评")]
+    assert pairs(read(text, FileReading(numbers=("差评", "好评")))) == [(2, "好", "好评"), (3, "坏", "差评")]
 
 
 def test_a_column_with_a_name_for_each_number_has_the_classes(read: Read) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from tools.data.raw.class_names import ask_for_names, class_of, separator_of
 from tools.data.raw.fields import Unusable
 from tools.data.raw.roles import Column, are_numbers, described, has_role, is_known, key_of, one_hot, repeats, samples, text_and_label, text_of
-from tools.data.raw.row import BadRow, RawRow, Reading, shown
+from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.readers.fasttext import MARK
 from tools.data.readers.table_cells import HEAD, Cells, Rows, open_table
 from tools.data.readers.table_tags import Read, sentences_of
@@ -45,7 +45,7 @@ class Head:
     blanks: int  # rows without anything between the others
 
 
-def read_table(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
+def read_table(path: Path, reading: FileReading) -> Iterator[RawRow | BadRow]:
     """Yields one RawRow or BadRow for each row, or sentence, of a table; a single BadRow for a file that isn't one, or whose columns aren't clear."""
     try:
         width, rows = open_table(path, reading)
@@ -57,7 +57,7 @@ def read_table(path: Path, reading: Reading) -> Iterator[RawRow | BadRow]:
     yield from read(_data(rows(), head, reading))
 
 
-def _data(rows: Rows, head: Head, reading: Reading) -> Rows:
+def _data(rows: Rows, head: Head, reading: FileReading) -> Rows:
     """Yields the rows below the header, each with the columns of the table; a BadRow for one with more or fewer."""
     names, width = [column.name for column in head.columns] if head.has_header else [], len(head.columns)
     for row in rows:
@@ -74,7 +74,7 @@ def _data(rows: Rows, head: Head, reading: Reading) -> Rows:
             )
 
 
-def _head(rows: list[Cells], width: int, reading: Reading) -> Head:
+def _head(rows: list[Cells], width: int, reading: FileReading) -> Head:
     """Returns the head of a table. Raises Unusable for one without rows, or where it isn't clear if its first row is a header."""
     if (
         rows
@@ -113,7 +113,7 @@ def _continues(above: Cells, below: Cells) -> bool:
     return any(is_name) and any(not cell or cell == over for over, cell in pairs) and below.cells != above.cells
 
 
-def _has_header(data: list[Cells], reading: Reading) -> bool:
+def _has_header(data: list[Cells], reading: FileReading) -> bool:
     first, *rest = [[cell.strip() for cell in row.cells] for row in data]
     if "header" in reading.fields:
         return reading.fields["header"].casefold() in ("yes", "true")
@@ -142,7 +142,7 @@ def _has_header(data: list[Cells], reading: Reading) -> bool:
     raise Unusable(f"is the first row a header? It is {shown(first)}. Say it: fields.header=yes or fields.header=no", "named")
 
 
-def _classes(head: Head, reading: Reading, path: Path) -> Read:
+def _classes(head: Head, reading: FileReading, path: Path) -> Read:
     columns = head.columns
     for column in columns:
         if sum(_JSON.match(cell) is not None for cell in column.cells) * 2 > len(column.cells):
@@ -200,7 +200,7 @@ def _refuse_entities(text: Column, label: Column, columns: list[Column]) -> None
         )
 
 
-def _class_rows(rows: Rows, text: Column, label: Column, several: str, reading: Reading) -> Iterator[RawRow | BadRow]:
+def _class_rows(rows: Rows, text: Column, label: Column, several: str, reading: FileReading) -> Iterator[RawRow | BadRow]:
     for row in rows:
         if isinstance(row, BadRow):
             yield row
