@@ -54,7 +54,7 @@ def test_labels_that_look_like_something_else_are_a_question_that_the_kind_answe
     with pytest.raises(ToolError) as error:
         made(path)
     assert said in str(error.value)
-    assert 'If they are the labels all the same: --kind classification (make: ARGS="--kind classification").' in str(error.value)
+    assert 'To take them all the same: --kind classification (make: ARGS="--kind classification").' in str(error.value)
     assert (error.value.exit_code, everything(checkout)) == (2, before)
     made(path, kind="classification")
     assert find_task("toy").kind == "classification"

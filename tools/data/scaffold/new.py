@@ -121,7 +121,7 @@ def _draft(name: str, raws: list[Raw], asked: str | None, order: str, heeded: Sa
     labels = labels_of(trials, kind, order, files)
     if why := doubt(trials, kind, labels, heeded):
         if not asked:
-            raise ToolError(f"{files}: {why}. If they are the labels all the same: {option('--kind', kind)}.")
+            raise ToolError(f"{files}: {why}. To take them all the same: {option('--kind', kind)}.")
         print(f"remark: {why}.")
     share = None if len(raws) > 1 else share_for_dev(raws[0], heeded)
     return Draft(name, kind, trials[0].reader, {raw.split: str(raw.place) for raw in raws}, labels, share, heeded)
