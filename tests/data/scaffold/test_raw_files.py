@@ -305,3 +305,9 @@ def test_offsets_that_a_file_leaves_open_are_a_question_that_set_answers(
     monkeypatch.chdir(checkout)
     made(path, words=["offsets=code-points"])
     assert find_task("toy").offsets == "code-points"
+
+
+def test_classes_that_their_own_reader_names_as_something_else_are_read_by_no_other(give: Callable[..., Path]) -> None:
+    rows = [{"text": f"第{i}家店的汤很香，送餐太慢", "aspect": ["汤", "送餐"][i % 2], "label": ["好", "坏"][i % 2]} for i in range(20)]
+    with pytest.raises(ToolError, match="two texts a row, of which 'aspect' is the second"):
+        guess(give(lines(*rows)))

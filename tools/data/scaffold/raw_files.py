@@ -106,12 +106,18 @@ def guess(path: Path, reader: str | None = None, name: str = "", said: Said = NO
     if reader:
         found = [trial] if (trial := read(path, reader, said=said)).rows else []
     else:
-        tried = heads(path, said)
+        tried = _heeding(heads(path, said))
         hopeful = [head for head in tried if head.rows] or [head for head in tried if head.refusals == HEAD]
         found = [trial for head in hopeful if (trial := read(path, head.reader, said=said)).fits]
     if not found:
         raise ToolError(unread.explain(path, name or str(path), reader, said), WANTING)
     return best_of(found, path, name or str(path), said)
+
+
+def _heeding(tried: list[Trial]) -> list[Trial]:
+    """Returns the trials that count. Where the reader of classes names the rows as something else, readers that look at classes less closely don't count."""
+    is_named = any(head.reader == "classification" and not head.rows and head.refused["named"] for head in tried)
+    return [head for head in tried if head.entities or not head.classes] if is_named else tried
 
 
 def share_for_dev(raw: Raw, said: Said) -> float:
