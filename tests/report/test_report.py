@@ -169,3 +169,14 @@ def test_the_command_writes_the_report_of_a_run_and_imports_nothing_heavy(
     assert lacking.returncode == 2 and "make eval" in lacking.stderr
     heavy = "import sys, tools.report.report; print({'torch', 'transformers', 'pandas', 'numpy', 'openai', 'httpx'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+def test_a_label_has_its_name_in_answers_or_a_chinese_alias_beside_it(task: Task, evaluation: Evaluate) -> None:
+    folder = evaluation(task, GOLD, noisy(GOLD, 0.5, 1))
+    evaluate(task, gold_of(task, folder), folder / FILE, folder, train_of(folder))
+    label = next(iter(task.names))
+    named = task.changed(aliases={label: ["person", "人物"]})
+    _, data = made(named, folder)
+    assert data["names"][label] == (task.names[label] if task.names[label] != label else "人物")
+    clue = find_task("clue")
+    assert report._names_beside(clue) == {label: words[0] for label, words in clue.aliases.items()}

@@ -62,7 +62,7 @@ class Page(TypedDict):
     meta: list[list[str]]  # [dotted key, value] of predictions.meta.json
     labels: list[str]  # in the score's order, which a JavaScript object wouldn't keep
     kinds: dict[str, list[int]]  # kind → false positives, false negatives, rows
-    names: dict[str, str]  # label → its name in answers, where that is another word
+    names: dict[str, str]  # label → another name of it, to be read beside it
     matrix: Matrix
     strings: list[Frequent]
     unknown: Unknown
@@ -94,7 +94,7 @@ def page(
         "meta": _flat({**(asdict(meta) if meta else {}), "predictions_written": written}),
         "labels": list(score["labels"]),
         "kinds": {kind: findings.kinds[kind] for kind in KINDS if kind in findings.kinds},
-        "names": {label: name for label, name in task.names.items() if name != label},
+        "names": _names_beside(task),
         "matrix": confusion,
         "strings": findings.strings.frequent(score["labels"]),
         "unknown": findings.strings.unknown_labels(task),
@@ -107,6 +107,16 @@ def page(
         "wrong": findings.wrong_rows,
         "caps": {"text": TEXT_CHARS, "output": OUTPUT_CHARS},
     }
+
+
+def _names_beside(task: Task) -> dict[str, str]:
+    """Returns a name to show beside each label: its name in answers where that is another word, else the first Chinese alias of a label in Latin letters."""
+    names: dict[str, str] = {}
+    for label, name in task.names.items():
+        chinese = (alias for alias in task.aliases.get(label, []) if label.isascii() and not alias.isascii())
+        if other := name if name != label else next(chinese, ""):
+            names[label] = other
+    return names
 
 
 def _need_same(folder: Path, score: Score, counts: Counts) -> None:
