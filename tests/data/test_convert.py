@@ -447,3 +447,12 @@ def test_the_files_of_a_split_that_is_gone_are_named_with_the_command_that_remov
     done = tool("data", write_task(rows, split={"dev": 0.2}), "--out", tmp_path / "out")
     assert f"rm {tmp_path}/out/examples/toy_test.jsonl {tmp_path}/out/alpaca/alpaca_toy_test.json" in done.stdout
     assert (tmp_path / "out/examples/toy_test.jsonl").exists()
+
+
+def test_a_file_in_another_encoding_is_named_as_a_whole_and_nothing_is_written(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_task([CELTIC])
+    raw = Path(load_task(path).raw["train"])
+    raw.write_bytes("".join(json.dumps({**CELTIC, "text": CELTIC["text"]}, ensure_ascii=False) + "\n" for _ in range(20)).encode("gb18030"))
+    with pytest.raises(ToolError, match=r"the whole file is GB18030; convert it with `iconv -f GB18030 -t UTF-8`\.\nNothing was written\."):
+        convert(load_task(path), tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.json*"))

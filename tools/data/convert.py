@@ -26,7 +26,9 @@ from tools.data.excerpts import Excerpts
 from tools.data.faults import errors
 from tools.data.offsets.evidence import Evidence
 from tools.data.offsets.verdict import ONE_EACH, disagree
+from tools.data.raw.encodings import encoding_of, other_than_utf8
 from tools.data.raw.row import TURNED_DOWN, BadRow, RawRow, Reader, place_of
+from tools.data.readers import DECODING
 from tools.data.repeats import annotation, digest
 from tools.data.sources import Source, command, in_turn, keep_raw, of_kind, sources_of, split_of
 from tools.data.stamp import INFO, left_over, stamp
@@ -136,6 +138,7 @@ def convert(task: Task, out: Path) -> list[SplitWriter]:
             [source.path for source in sources.values()],
             [path for writer in writers.values() for path in (writer.examples, writer.alpaca, writer.skipped)],
         )
+        _need_utf8(task, sources)
         bad: list[str] = []
         evidence: dict[Path, Evidence] = {}
         for name, source in sources.items():
@@ -171,6 +174,14 @@ def _held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _need_utf8(task: Task, sources: dict[str, Source]) -> None:
+    """Raises ToolError (1) for raw files that are in another encoding as a whole: their rows would only say so one by one."""
+    encodings = {source.path: encoding_of(source.path) for source in sources.values() if task.reader not in DECODING}
+    found = [f"{path}: {other_than_utf8(encoding)}" for path, encoding in encodings.items() if not encoding.startswith("utf-8")]
+    if found:
+        raise ToolError("\n".join([*found, f"Nothing was written. For a copy in UTF-8: {command('check', task, ['--fix'])}."]), WANTING)
 
 
 def _pour(task: Task, name: str, source: Source, read: Reader, writers: dict[str, SplitWriter], evidence: Evidence) -> list[str]:

@@ -23,7 +23,7 @@ from tools.data.doctor.survey import Survey
 from tools.data.excerpts import Excerpts
 from tools.data.offsets.evidence import Evidence
 from tools.data.offsets.verdict import Verdict
-from tools.data.raw.encodings import encoding_of, write_as_utf8
+from tools.data.raw.encodings import encoding_of, other_than_utf8, write_as_utf8
 from tools.data.raw.row import BadRow, FileReading, RawRow, Reader
 from tools.data.readers import DECODING
 from tools.data.repeats import Repeats
@@ -147,8 +147,7 @@ def _add_encoding(findings: Findings, file: OpenSource) -> None:
     if encoding == "utf-8-sig":
         findings.add("bom", place, "the file begins with EF BB BF, UTF-8's byte-order mark.")
     elif encoding != "utf-8":
-        name = encoding.upper().replace("16-", "16")  # iconv's
-        findings.add("file-encoding", place, f"the whole file is {name}; convert it with `iconv -f {name} -t UTF-8`.")
+        findings.add("file-encoding", place, other_than_utf8(encoding))
 
 
 def _add_faults_of_all_rows(diagnosis: Diagnosis, files: list[OpenSource]) -> None:

@@ -51,6 +51,12 @@ def encoding_of(path: Path) -> str:
     return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
 
 
+def other_than_utf8(encoding: str) -> str:
+    """Returns the sentence about a whole file that is in another encoding than UTF-8, with the command that converts it."""
+    name = encoding.upper().replace("16-", "16")  # iconv's
+    return f"the whole file is {name}; convert it with `iconv -f {name} -t UTF-8`."
+
+
 def write_as_utf8(path: Path, codec: str, copy: Path) -> None:
     """Writes `path`, which is in `codec`, to `copy` in UTF-8, line for line. Bytes that don't decode become U+FFFD."""
     with open_raw(path) as raw, open(copy, "w", encoding="utf-8", newline="") as out:
