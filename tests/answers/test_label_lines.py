@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.answers.conftest import COMPANY, MOVIE, NAME, OTHER, PLACE, SENTENCE
 from tools.answers.parse import parse
 from tools.conf.task import find_task
-
-SENTENCE = "昨晚陈晓楠在腾讯总部采访了导演贾樟柯，聊到电影《山河故人》和他在汾阳的老家。"
-NAME = ("name", "陈晓楠")
-COMPANY = ("company", "腾讯")
-OTHER = ("name", "贾樟柯")
-MOVIE = ("movie", "《山河故人》")
-PLACE = ("address", "汾阳")
 
 ANSWERS = [
     ("人名：陈晓楠\n公司：腾讯（应为地址，不是公司）", [NAME]),

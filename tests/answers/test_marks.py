@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.answers.conftest import COMPANY, NAME, OTHER, SENTENCE
 from tools.answers.parse import parse
 from tools.conf.task import find_task
-
-SENTENCE = "昨晚陈晓楠在腾讯总部采访了导演贾樟柯，聊到电影《山河故人》和他在汾阳的老家。"
-NAME = ("name", "陈晓楠")
-COMPANY = ("company", "腾讯")
-OTHER = ("name", "贾樟柯")
 
 ANSWERS = [
     ("```xml\n<entities><name>陈晓楠</name><company>腾讯</company></entities>\n```", [NAME, COMPANY]),

@@ -44,8 +44,8 @@ _REJECTED = re.compile(
     r"|排除|候选|备选|非实体|不是|不属于|不算|不提取|未提取|不予|拒绝|剔除|忽略|舍弃|丢弃|未采纳|未选|否定|疑似|待定|待确认|存疑|不确定|草稿|初稿|初步|示例|例子|例如|误判|误报|错误|删除|过滤|不应",
 )
 _DOUBTED = re.compile(r"possibl|potential|maybe|可能")
-_HEDGED = re.compile(
-    r"可能|也许|或许|似乎|好像|大概|疑似|不确定|存疑|待定|如果|假如|假设|倘若|[?？]|\b(?:if|may|might|maybe|perhaps|possibl[ey]|could|seems?|unsure|uncertain|unclear|probably)\b"
+HEDGED = re.compile(
+    r"(?<!最有)(?<!最)可能|也许|或许|似乎|好像|大概|疑似|不确定|难以|无法|存疑|待定|如果|假如|假设|倘若|[?？]|\b(?:if|may|might|maybe|perhaps|possibl[ey]|could|seems?|unsure|uncertain|unclear|probably)\b"
 )
 _DENIED = re.compile(
     r"(?:并)?不(?:是|算|属于|应|该|予|需|提取|计|标|采|取|保留|纳入|视|列入|符合|作为|能算|能作为|包括|做)|并非|而非|(?<!是)非实体|未(?:被)?(?:提取|列入|计入|采纳|选)|(?:已|被|应|予以|需)(?:排除|剔除|忽略|删除|去掉|过滤)|排除|剔除|误(?:判|报|认)|[(（]\s?(?:否|不|×|✗|no|false)\s?[)）]"
@@ -130,7 +130,7 @@ def is_doubted(name: str) -> bool:
 def is_denied(clause: str) -> bool:
     """Returns whether a clause denies or doubts what it is about."""
     folded = clause.casefold()
-    return _DENIED.search(folded) is not None or _HEDGED.search(folded) is not None
+    return _DENIED.search(folded) is not None or HEDGED.search(folded) is not None
 
 
 def without_contrast(clause: str) -> str:

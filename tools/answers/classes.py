@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from tools.answers.assertion import HEDGED
 from tools.answers.field_names import LABEL_FIELDS, WRAPPERS
 from tools.answers.final import BLANK, final_answer
 from tools.answers.parse import Parsed, named
@@ -41,10 +42,6 @@ _DENIED_BEFORE = re.compile(
 )
 _DENIED_BEHIND = re.compile(
     r"[\s\"'”」』】*`]*(?:类别|类型|类)?(?:的可能性|可能性)?[\s则都也并]*(?:不(?!过)|没有|无关|非|被?排除|可以排除|很小|较小|较低|\b(?:is|are|was|does|do|can)(?:n't| ?not)\b|\bis (?:ruled out|excluded|unlikely)\b)",
-    re.IGNORECASE,
-)
-_GUESSED = re.compile(
-    r"(?<!最有)(?<!最)可能|也许|或许|似乎|好像|大概|疑似|不确定|难以|无法|如果|假如|若|\b(?:may|might|maybe|perhaps|possibly|could|seems?|unsure|if|whether)\b",
     re.IGNORECASE,
 )
 # Words behind which a class is asserted, up to quotes and an article.
@@ -185,7 +182,7 @@ def _is_asserted(mention: _Mention, options: re.Pattern[str], is_first: bool) ->
     end = 0
     while (listed := _LISTED.match(behind, end)) and (other := options.match(behind, listed.end())):
         end = other.end()  # "体育和财经都不是"
-    if _DENIED_BEFORE.search(before) or _DENIED_BEHIND.match(behind, end) or _GUESSED.search(before):
+    if _DENIED_BEFORE.search(before) or _DENIED_BEHIND.match(behind, end) or HEDGED.search(before.casefold()):
         return False
     if end or _listed_behind(mention.before, options):
         return True  # with its neighbour, so that the sentence asserts several
@@ -217,7 +214,7 @@ def _other_class(body: str, spellings: Mapping[str, object], task: Task) -> str 
         or not _WORD.search(word)
         or _DENIED_BEFORE.search(word)
         or fold(word) in task.sentinels
-        or _GUESSED.search(word)
+        or HEDGED.search(word.casefold())
         or re.search("是|认为", word)
     ):
         return None

@@ -4,19 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.tagging.conftest import read
 from tools.data.raw.row import BadRow, FileReading, RawRow
 from tools.data.readers.bio import read_bio
 from tools.example import Entity
 
 PERSON = RawRow(1, "李四来", [Entity("PER", "李四", 0, 2)])
-
-
-def read(tmp_path: Path, data: str, **fields: str) -> tuple[list[RawRow | BadRow], str]:
-    """The rows of a file, and the rules that were applied."""
-    path = tmp_path / "a.txt"
-    path.write_bytes(data.encode())
-    reading = FileReading(fields)
-    return list(read_bio(path, reading)), "; ".join(reading.applied)
 
 
 def refusal(tmp_path: Path, data: str) -> str:

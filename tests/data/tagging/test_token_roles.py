@@ -4,20 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tools.data.raw.row import BadRow, FileReading, RawRow
-from tools.data.readers.bio import read_bio
+from tests.data.tagging.conftest import read
+from tools.data.raw.row import BadRow, RawRow
 from tools.example import Entity
 
 NESTED = [Entity("ORG", "北京大学", 0, 4), Entity("LOC", "北京", 0, 2)]
 PERSON = RawRow(1, "李四来", [Entity("PER", "李四", 0, 2)])
-
-
-def read(tmp_path: Path, data: str, **fields: str) -> tuple[list[RawRow | BadRow], str]:
-    """The rows of a file, and the rules that were applied."""
-    path = tmp_path / "a.txt"
-    path.write_bytes(data.encode())
-    reading = FileReading(fields)
-    return list(read_bio(path, reading)), "; ".join(reading.applied)
 
 
 @pytest.mark.parametrize("first", [0, 1])

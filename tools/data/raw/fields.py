@@ -79,15 +79,6 @@ def slice_of(text: str, start: int, end: int) -> str:
     return text[start:end] if 0 <= start < end <= len(text) else ""
 
 
-def from_utf16(text: str, start: int, end: int) -> tuple[int, int]:
-    """Returns offsets that count UTF-16 units as offsets that count code points; as they are if they aren't within the text."""
-    units = text.encode("utf-16-le", "surrogatepass")
-    if not 0 <= 2 * start <= 2 * end <= len(units):
-        return start, end
-    first = len(units[: 2 * start].decode("utf-16-le", "surrogatepass"))
-    return first, first + len(units[2 * start : 2 * end].decode("utf-16-le", "surrogatepass"))
-
-
 def _is_list_of(kind: type, value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, kind) for one in value)
 

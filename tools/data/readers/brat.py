@@ -13,12 +13,13 @@ Source: brat.nlplab.org/standoff.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.data.raw.fields import from_utf16, slice_of
+from tools.data.offsets.units import CRLF, OWN, UTF16, span_of
+from tools.data.raw.fields import slice_of
 from tools.data.raw.lines import PAIR, Line, files_of, text_lines
 from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.example import Entity
@@ -26,7 +27,12 @@ from tools.files import encoding_problem
 
 _ENTITY = re.compile(r"T\S*\t(?P<label>\S+) (?P<spans>\d{1,12} \d{1,12}(?:;\d{1,12} \d{1,12})*)(?:\t(?P<text>.*))?")
 _OTHER = re.compile(r"[REAMN#*]\S*\t")
-Shift = Callable[[str, int, int], tuple[int, int]]
+# The rule that is said → what offsets count.
+_UNITS = {
+    "": OWN,
+    "offsets count CR+LF as one character, as all strings tell": CRLF,
+    "offsets count UTF-16 units, as all strings tell": UTF16,
+}
 
 
 class _Span(NamedTuple):
@@ -73,7 +79,7 @@ def _document(ann: Path, reading: FileReading, item: str) -> Iterator[RawRow | B
         elif line.strip():
             yield BadRow(1, f"{ann.name}:{number}: no annotation of brat's, such as 'T1⇥LABEL 0 3⇥TEXT': {shown(line)}.", item=item and f"{item}1")
             return
-    yield from _rows(text, spans, _shift(text, spans, reading), ann, item)
+    yield from _rows(text, spans, _unit(text, spans, reading), ann, item)
 
 
 def _text(path: Path) -> str:
@@ -88,32 +94,22 @@ def _span(number: int, line: str) -> _Span | None:
     return _Span(number, found["label"], offsets, found["text"])
 
 
-def _shift(text: str, spans: Sequence[_Span], reading: FileReading) -> Shift:
-    """Returns how offsets become code points: as they are, unless all strings agree with the text in another reading."""
+def _unit(text: str, spans: Sequence[_Span], reading: FileReading) -> str:
+    """Returns what the offsets count: code points, unless all strings agree with the text in another unit."""
     told = [(*span.offsets[0], span.text) for span in spans if span.text is not None and len(span.offsets) == 1]
-    ways: dict[str, Shift] = {
-        "": lambda _, start, end: (start, end),
-        "offsets count CR+LF as one character, as all strings tell": _from_lf,
-        "offsets count UTF-16 units, as all strings tell": from_utf16,
-    }
-    for rule, way in ways.items():
-        if all(slice_of(text, *way(text, start, end)) == string for start, end, string in told):
+    for rule, unit in _UNITS.items():
+        if all((place := span_of(text, start, end, unit)) and text[slice(*place)] == string for start, end, string in told):
             if rule:
                 reading.apply(rule)
-            return way
-    return ways[""]
+            return unit
+    return OWN
 
 
-def _from_lf(text: str, start: int, end: int) -> tuple[int, int]:
-    """Returns offsets that count CR+LF as one character as offsets that count both."""
-    ends = [found.start() - before for before, found in enumerate(re.finditer("\r\n", text))]
-    return start + sum(place < start for place in ends), end + sum(place < end for place in ends)
-
-
-def _rows(text: str, spans: Sequence[_Span], shift: Shift, ann: Path, item: str) -> Iterator[RawRow | BadRow]:
+def _rows(text: str, spans: Sequence[_Span], unit: str, ann: Path, item: str) -> Iterator[RawRow | BadRow]:
     """Yields the row of each line that isn't blank."""
     begins = 0
-    placed = [(span, *shift(text, span.offsets[0][0], span.offsets[-1][1])) for span in spans]
+    ends_of = [(span, span.offsets[0][0], span.offsets[-1][1]) for span in spans]
+    placed = [(span, *(span_of(text, start, end, unit) or (start, end))) for span, start, end in ends_of]
     for number, line in enumerate(text.split("\n"), 1):
         ends = begins + len(line) + 1
         own = sorted((start, end, span) for span, start, end in placed if begins <= start < ends)

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.data.raw.fields import Unusable, from_utf16, in_string, offset, slice_of, string, strings
+from tools.data.offsets.units import UTF16, span_of
+from tools.data.raw.fields import Unusable, in_string, offset, slice_of, string, strings
 from tools.data.raw.json_list import json_rows
 from tools.data.raw.row import SEVERAL, BadRow, FileReading, RawRow, shown
 from tools.data.readers.label_studio_annotators import Annotators, annotations_of, name_of
@@ -183,6 +184,6 @@ def _entities(text: str, value: dict[str, Any]) -> list[Entity]:
     if value.get("text") is None:
         return [Entity(label, slice_of(text, start, end), start, end) for label in strings(value, "labels")]
     written = string(value, "text")
-    if text[start:end] != written and slice_of(text, *(units := from_utf16(text, start, end))) == written:
+    if text[start:end] != written and (units := span_of(text, start, end, UTF16)) and text[slice(*units)] == written:
         start, end = units
     return [Entity(label, written, start, end) for label in strings(value, "labels")]

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tools.data.raw.fields import Unusable, from_utf16, is_offset, slice_of
+from tools.data.offsets.units import OWN, UTF16, span_of
+from tools.data.raw.fields import Unusable, is_offset
 from tools.data.raw.json_list import first_objects
 from tools.data.raw.row import FileReading, RawRow, misplaced, shown
 
@@ -111,4 +112,4 @@ def _where_strings_stand(tasks: Iterable[tuple[dict[str, Any], list[dict[str, An
 
 
 def _stands(text: str, string: str, start: int, end: int) -> bool:
-    return bool(string) and string in (slice_of(text, start, end), slice_of(text, *from_utf16(text, start, end)))
+    return bool(string) and any((span := span_of(text, start, end, unit)) and text[slice(*span)] == string for unit in (OWN, UTF16))
