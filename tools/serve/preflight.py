@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.probe import alpaca_rows
+from tools.chat.prompt import ANSWER_TOKENS
 from tools.chat.qwen import is_plain_qwen
 from tools.chat.token_ids import token_counter
 from tools.conf.overlays import container, load_yaml
@@ -24,7 +25,6 @@ from tools.variant import FINISHED, Variant
 
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-ANSWER_TOKENS = 512  # room for the answer behind the longest prompt
 COUNTED = 64  # rows of a file whose tokens are counted: those with the most characters
 REFUSED = (("use_dora", "DoRA adapters"), ("modules_to_save", "adapters with modules_to_save"))
 
