@@ -63,12 +63,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _timed(outcome: Outcome, name: str, *words: str) -> None:
+def verb(*words: str) -> None:
     """Shows and runs one verb. Raises ToolError with its exit code."""
     _show(*words)
-    started = time.monotonic()
     if code := call([sys.executable, "-m", "tools", *words]):
         raise ToolError(f"stopped at: ./ner {shlex.join(words)}", code)
+
+
+def _timed(outcome: Outcome, name: str, *words: str) -> None:
+    started = time.monotonic()
+    verb(*words)
     outcome.seconds[name] = time.monotonic() - started
 
 
