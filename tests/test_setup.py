@@ -50,6 +50,16 @@ def test_a_library_without_which_vllms_cpu_build_dies_is_asked_for(monkeypatch: 
         setup.check_libraries()
 
 
+def test_the_allocator_that_a_cpu_will_use_is_named_with_the_way_to_a_better_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, words in (
+        (None, "no allocator for big blocks.*apt install libtcmalloc-minimal4"),
+        (Path("/x/libjemalloc.so"), "taken from /x/libjemalloc.so.*apt install libtcmalloc-minimal4"),
+        (Path("/x/libtcmalloc_minimal.so.4"), "taken from /x/libtcmalloc_minimal.so.4$"),
+    ):
+        monkeypatch.setattr(setup, "allocator", lambda found=found: found)
+        assert re.search(words, setup.allocator_line())
+
+
 def test_a_second_call_installs_nothing_and_a_new_lock_installs_again(place: list[Path], tmp_path: Path) -> None:
     for _ in range(2):
         setup.make("train", "auto", "")

@@ -24,6 +24,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tools.allocator import BETTER, allocator
 from tools.errors import ToolError, all_at_once, choices
 from tools.files import ROOT
 
@@ -90,6 +91,8 @@ def make(name: str, kind: str, torch_backend: str) -> None:
         install(environment, lock, torch_backend)
         prove(name, environment, on_gpu=gpu and detect_gpu() and torch_backend != "cpu")
         (environment / MARK).write_text(json.dumps(mark) + "\n")
+        if not gpu:
+            print(f"setup: {allocator_line()}", file=sys.stderr)
 
 
 def is_made(environment: Path, kind: str, torch_backend: str) -> bool:
@@ -231,6 +234,19 @@ def check_libraries() -> None:
         raise ToolError(
             "libnuma.so.1 is missing, and vLLM's CPU build can't start without it. On Debian and Ubuntu: apt install libnuma1. On Fedora: dnf install numactl-libs."
         ) from None
+
+
+def allocator_line() -> str:
+    """Returns a line that names the allocator which training and serving on this CPU will use, and how to get a better one."""
+    found = allocator()
+    if found and "tcmalloc" in found.name:
+        return f"on the CPU, memory is taken from {found}"
+    taken = (
+        f"on the CPU, memory is taken from {found}; tcmalloc needs less of it."
+        if found
+        else "no allocator for big blocks is here: a CPU loses a third of its time."
+    )
+    return f"{taken} {BETTER}"
 
 
 def check_room(name: str) -> None:
