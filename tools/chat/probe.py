@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.prompt import AlpacaRow, trained_messages
+from tools.chat.thinking import thinking
 from tools.chat.token_ids import first_difference, trained_ids
 from tools.conf.run import Run, dataset_names
 from tools.errors import WANTING, ToolError
@@ -36,7 +37,7 @@ def probes(run: Run, post: Post, model: str, adapters: Sequence[str]) -> list[st
     if not rows:
         return [f"not probed: no rows of {trained.values.get('dataset')} in {run.dataset / 'alpaca'} (make data)"]
     ids = [trained_ids(trained)(row) for row in rows]
-    found = [prompt_parity(post, adapters[0] if adapters else model, rows, ids)]
+    found = [prompt_parity(post, adapters[0] if adapters else model, rows, ids, thinking(trained).body)]
     return found + [adapter_is_live(post, model, name, ids) for name in adapters]
 
 
@@ -58,10 +59,13 @@ def alpaca_rows(path: Path) -> list[AlpacaRow]:
     return rows
 
 
-def prompt_parity(post: Post, model: str, rows: list[AlpacaRow], ids: Ids) -> str:
-    """Returns a line that says that the server's token ids of each row's chat are the trained ones. Raises ToolError (1) where they differ."""
+def prompt_parity(post: Post, model: str, rows: list[AlpacaRow], ids: Ids, common: dict[str, Any]) -> str:
+    """Returns a line that says that the server's token ids of each row's chat are the trained ones. Raises ToolError (1) where they differ.
+
+    `common` is the part of a request that the run's thinking decides.
+    """
     for row, (trained, _) in zip(rows, ids, strict=True):
-        served = post("/tokenize", {"model": model, "messages": trained_messages(row)})["tokens"]
+        served = post("/tokenize", {"model": model, "messages": trained_messages(row), **common})["tokens"]
         if served != trained:
             place = first_difference(trained, served)
             raise ToolError(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.chat.prompt import AlpacaRow
+from tools.chat.thinking import THOUGHT, empty_thought
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json
@@ -32,10 +33,8 @@ PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p
 SETTINGS = ("add_tokens", "add_special_tokens", "new_special_tokens_config", "split_special_tokens", "default_system")
 TOKENIZERS = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 MODELS = ("qwen2", "qwen2_moe", "qwen3", "qwen3_moe")
-THOUGHT = ("<think>\n", "\n</think>\n\n")
 # template → the system line of a row without one, as in llamafactory/data/template.py (0.9.5), `register_template(name="qwen", …)` and the two below it.
 SYSTEMS = {"qwen": "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "qwen3": "", "qwen3_nothink": ""}
-THINKING = "qwen3"  # the template that gives an answer without a thought an empty one
 
 
 def is_plain_qwen(run: Run) -> bool:
@@ -94,7 +93,7 @@ def _pieces(row: AlpacaRow, template: str, thinking: bool | None) -> tuple[list[
     prompt = [f"<|im_start|>system\n{system}<|im_end|>\n"] if system else []
     # The turn's number is filled in after the text, so that the first {{idx}} of a text becomes one.
     prompt.append(f"<|im_start|>user\n{row['input']}<|im_end|>\n<|im_start|>assistant\n".replace("{{idx}}", "0", 1))
-    if template != THINKING:
+    if not empty_thought(template):
         return prompt, [f"{answer}<|im_end|>\n"]
     if thinking is False:
         answer = re.sub(f"{THOUGHT[0]}(.*?){THOUGHT[1]}", "", answer, flags=re.DOTALL).lstrip("\n")

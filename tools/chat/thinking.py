@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,24 @@ KNOWN = {
     **dict.fromkeys(("qwen3", "qwen3_vl", "qwen3_5", "qwen3_6"), "".join(THOUGHT)),
 }
 CLOSED = "Glm47ReasoningTemplate"  # its empty thought is the closing word alone
+
+
+@dataclass(frozen=True)
+class Thinking:
+    """Both halves of a run's decision: `kwargs` of its requests' chat template, and the `thought` before each of its answers. One of them at least is empty."""
+
+    kwargs: dict[str, bool] = field(default_factory=dict)
+    thought: str = ""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The part of a request's body, for /v1/chat/completions and /tokenize alike."""
+        return {"chat_template_kwargs": self.kwargs} if self.kwargs else {}
+
+
+def thinking(run: Run) -> Thinking:
+    """Returns the decision of a run, as it was trained where it is `run.trained()`. Raises ToolError as `thought` does."""
+    return Thinking(template_kwargs(run), thought(run))
 
 
 def template_kwargs(run: Run) -> dict[str, bool]:

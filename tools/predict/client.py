@@ -51,27 +51,28 @@ def ready(asking: Asking, options: Options) -> Iterator[Engine]:
 
 def engine_of(server: Server, asking: Asking, concurrency: int) -> Engine:
     """Returns the engine of a server, asked `concurrency` rows at a time. Raises ToolError where it serves another model."""
-    name = model_name(server, asking.variant)
-    return Engine(name, server.engine, server.url, lambda asked, keep: ask_all(server, name, asked, asking.sampling, concurrency, keep))
+    name, common = model_name(server, asking.variant), asking.sampling | asking.thinking.body
+    return Engine(name, server.engine, server.url, lambda asked, keep: ask_all(server, name, asked, common, concurrency, keep))
 
 
-def ask_all(server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep) -> None:
+def ask_all(server: Server, model: str, asked: Sequence[Question], common: dict[str, Any], concurrency: int, keep: Keep) -> None:
     """Asks every question, at most `concurrency` at a time, and calls `keep` for each answer; a row that the server refuses has an error instead.
 
+    `common` is what every request has beside its chat: sampling parameters, and the body of the run's Thinking.
     Raises ToolError (1) when the server is gone, or refuses row after row; answers that came before are kept.
     """
-    asyncio.run(asking(server, model, asked, sampling, concurrency, keep))
+    asyncio.run(asking(server, model, asked, common, concurrency, keep))
 
 
 async def asking(
-    server: Server, model: str, asked: Sequence[Question], sampling: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None
+    server: Server, model: str, asked: Sequence[Question], common: dict[str, Any], concurrency: int, keep: Keep, patience: float | None = None
 ) -> None:
     """Asks as `ask_all` does, within an event loop that runs. A cancellation ends every request at once. `patience`, in seconds, replaces PATIENCE_S."""
     import aiohttp
 
     timeout, waiting = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=30), iter(asked)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout, **client_options(server.url)) as session:
-        client = _Client(session, server, {"model": model, **sampling}, concurrency, patience or PATIENCE_S)
+        client = _Client(session, server, {"model": model, **common}, concurrency, patience or PATIENCE_S)
 
         async def work() -> None:
             for question in waiting:

@@ -20,6 +20,7 @@ from tools.files import read_jsonl, read_text, write_json
 
 FILE = "predictions.jsonl"
 META = "predictions.meta.json"
+RARE = ("merged_sha256", "template_kwargs", "thought")  # fields that most runs leave empty
 
 
 @dataclass(slots=True, unsafe_hash=True)  # as if frozen, but faster to make, and millions are made
@@ -51,7 +52,7 @@ class Conditions:
     """The conditions that an answer depends on, beside its question. `model` is its name at the server, `which` the variant's word, `engine` software and version.
 
     `adapter_sha256` is the hash of the adapter that answers or that was merged, `merged_sha256` that of a merged or quantised model's record.
-    Both may be None.
+    Both may be None. `template_kwargs` and `thought` are the run's Thinking (tools.chat.thinking).
     """
 
     run: str
@@ -66,11 +67,13 @@ class Conditions:
     merged_sha256: str | None = None
     sampling: dict[str, Any] = field(default_factory=dict)
     decoding: str = "free"
+    template_kwargs: dict[str, bool] = field(default_factory=dict)
+    thought: str = ""
     engine: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the fields in the file's order; `merged_sha256` only where the model is merged."""
-        return {name: value for name, value in asdict(self).items() if name != "merged_sha256" or value is not None}
+        """Returns the fields in the file's order; those of RARE only where they say something."""
+        return {name: value for name, value in asdict(self).items() if name not in RARE or value}
 
     def digest(self) -> str:
         """Returns twelve hex digits that tell these conditions from others."""
@@ -98,6 +101,12 @@ def read_meta(path: Path) -> PredictionsMeta:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ToolError(f"{path}: no record of predictions: {place + ': ' if place else ''}{first['msg']}. Predict again.", WANTING) from None
+
+
+def thought_of(predictions: Path) -> str:
+    """Returns what training put before each answer in a predictions file, as the record beside it has it; nothing without a record. Raises as `read_meta` does."""
+    record = predictions.with_name(META)
+    return read_meta(record).thought if predictions.name == FILE and record.is_file() else ""
 
 
 def write_meta(path: Path, meta: PredictionsMeta) -> None:

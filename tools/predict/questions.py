@@ -11,11 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tools.chat import prompt
 from tools.chat.decoding import constraint
+from tools.chat.thinking import Thinking, thinking
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.data import stamp
@@ -59,6 +61,11 @@ class Asking:
         """The file that the rows come from."""
         return self.file or self.task.examples(self.split, self.run.dataset)
 
+    @cached_property
+    def thinking(self) -> Thinking:
+        """The run's decision on thoughts, as it was trained: what every request carries, and what stands before each answer."""
+        return thinking(self.run.trained())
+
     @property
     def folder(self) -> Path:
         """The folder of the evaluation."""
@@ -69,7 +76,8 @@ class Asking:
         if self.file:
             read = read_questions(self.file)
         else:
-            read = questions(self.task, read_examples(need_examples(self.run, self.task, self.split)), self.decoding)
+            examples = read_examples(need_examples(self.run, self.task, self.split))
+            read = questions(self.task, examples, self.decoding, self.thinking.thought)
         if found := list(read):
             return found
         raise ToolError(f"{self.source}: no examples in it.", WANTING)
@@ -91,6 +99,8 @@ class Asking:
             merged_sha256=sha256(variant.record) if origin else None,
             sampling=self.sampling,
             decoding=self.decoding,
+            template_kwargs=self.thinking.kwargs,
+            thought=self.thinking.thought,
             engine=engine,
         )
 
@@ -102,13 +112,13 @@ def need_examples(run: Run, task: Task, split: str) -> Path:
     return path
 
 
-def questions(task: Task, examples: Iterable[Example], decoding: str) -> Iterator[Question]:
-    """Yields one question an example, in order."""
+def questions(task: Task, examples: Iterable[Example], decoding: str, thought: str = "") -> Iterator[Question]:
+    """Yields one question an example, in order. `thought` is what training puts before each answer; a constraint must allow it."""
     render = prompt.renderer(task)
-    shared = constraint(task, []) if decoding == "schema" and task.kind == "ner" else None
+    shared = constraint(task, [], thought) if decoding == "schema" and task.kind == "ner" else None
     for example in examples:
         chat = prompt.messages(task, render(example))
-        own = constraint(task, prompt.options(task, example)) if decoding == "schema" and task.kind == "classification" else shared
+        own = constraint(task, prompt.options(task, example), thought) if decoding == "schema" and task.kind == "classification" else shared
         yield Question(example.id, chat, own, _hash(chat, own))
 
 

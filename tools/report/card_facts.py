@@ -29,7 +29,9 @@ from tools.variant import FINISHED, Variant
 LABELS = 200  # of a list or a table
 OPTIONS = "{options}"
 # An evaluation is up to date where these fields of its predictions.meta.json equal the present ones.
-MADE_WITH = ("task_version", "prompt_sha256", "examples_sha256", "base_model", "sampling", "adapter_sha256", "merged_sha256")
+MADE_WITH = (
+    *("task_version", "prompt_sha256", "examples_sha256", "base_model", "sampling", "template_kwargs", "thought", "adapter_sha256", "merged_sha256"),
+)
 Words = tuple[str, str]  # English, Chinese
 
 

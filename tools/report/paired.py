@@ -17,7 +17,7 @@ from tools.answers import Pair
 from tools.conf.task import Task
 from tools.errors import WANTING, ToolError
 from tools.example import Example
-from tools.predict.predictions import read_predictions
+from tools.predict.predictions import read_predictions, thought_of
 from tools.score.bootstrap import LEVEL, interval, resample
 from tools.score.counts import NO_LABEL, Counts
 from tools.score.rows import known_labels, rows
@@ -65,7 +65,7 @@ def count(task: Task, examples: Sequence[Example], predictions: Path) -> Counted
     if strange := next((id for id in answers if id not in known), None):
         raise ToolError(f"{predictions}: the id '{strange}' isn't among the examples: they don't belong together.", WANTING)
     counts, predicted = [], []
-    for row in rows(task, examples, answers):
+    for row in rows(task, examples, answers, thought_of(predictions)):
         by_label: dict[str, Counts] = defaultdict(Counts)
         gold, answer, names = set(row.gold), set(row.predicted), frozenset(known_labels(task, row.example))
         for pair in gold | answer:

@@ -15,7 +15,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -80,7 +79,7 @@ def page(
     task: Task, folder: Path, examples: list[Example], score: Score, meta: PredictionsMeta | None, keep: int = ROWS, against: Against | None = None
 ) -> Page:
     """Returns the facts of an evaluation's report. Raises ToolError (1) where score.json counts something else than the predictions give."""
-    findings = examine(task, rows(task, examples, read_predictions(folder / FILE)), keep)
+    findings = examine(task, rows(task, examples, read_predictions(folder / FILE), meta.thought if meta else ""), keep)
     _need_same(folder, score, findings.whole.counts)
     confusion = matrix(findings.confusion, list(task.labels))
     found = [shown(task, one, confusion) for one in findings.worst]
@@ -91,7 +90,7 @@ def page(
         "kind": task.kind,
         "source": task.source,
         "score": score,
-        "meta": _flat({**(asdict(meta) if meta else {}), "predictions_written": written}),
+        "meta": _flat({**(meta.to_dict() if meta else {}), "predictions_written": written}),
         "labels": list(score["labels"]),
         "kinds": {kind: findings.kinds[kind] for kind in KINDS if kind in findings.kinds},
         "names": _names_beside(task),

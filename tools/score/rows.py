@@ -34,8 +34,11 @@ class Row:
     failures: tuple[str, ...] = ()
 
 
-def rows(task: Task, examples: Iterable[Example], predictions: Mapping[str, Prediction]) -> Iterator[Row]:
-    """Yields a row for every example, in order. Without a readable answer its prediction is empty, and `failures` names the reason."""
+def rows(task: Task, examples: Iterable[Example], predictions: Mapping[str, Prediction], thought: str = "") -> Iterator[Row]:
+    """Yields a row for every example, in order. Without a readable answer its prediction is empty, and `failures` names the reason.
+
+    `thought` is what training put before each answer (tools.chat.thinking): an answer without it isn't in the trained form.
+    """
     for example in examples:
         prediction = predictions.get(example.id)
         gold = [(label, neutralise(text)) for label, text in example.pairs()]
@@ -43,11 +46,11 @@ def rows(task: Task, examples: Iterable[Example], predictions: Mapping[str, Pred
             yield Row(example, prediction, gold, [], failures=("missing",))
             continue
         options = known_labels(task, example)
-        parsed = (
-            parse(prediction.output, task, neutralise(example.text)) if task.kind == "ner" else parse_class(prediction.output, task, list(options))
-        )
+        output = prediction.output.removeprefix(thought)
+        unthought = () if prediction.output.startswith(thought) else ("no_thought",)
+        parsed = parse(output, task, neutralise(example.text)) if task.kind == "ner" else parse_class(output, task, list(options))
         failures = ("truncated",) * (prediction.finish_reason == "length" or parsed.cut) + ("unparsable",) * (parsed.pairs is None)
-        yield Row(example, prediction, gold, parsed.pairs or [], parsed.rules, failures)
+        yield Row(example, prediction, gold, parsed.pairs or [], (*parsed.rules, *unthought), failures)
 
 
 def known_labels(task: Task, example: Example) -> Iterable[str]:

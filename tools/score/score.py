@@ -19,6 +19,7 @@ from typing import Any, cast
 from tools.conf.task import Task, load_task
 from tools.example import read_examples
 from tools.files import sha256, write_text
+from tools.predict.predictions import thought_of
 from tools.score import bootstrap
 from tools.score.counts import NO_LABEL, Counts, Matched, ratio, totals
 from tools.score.gazetteer import Gazetteer, seen_strings
@@ -43,7 +44,7 @@ def evaluate(
 
     `train`, an examples file, adds "unseen", the score on entities whose string is no entity there, and "floor", what a list of its entities reaches.
     `occurrences` places a predicted string at 'all' its places in the text or at the 'first'. `samples` and `seed` are the bootstrap's. Raises ToolError (1) for
-    predictions and examples that don't belong together.
+    predictions and examples that don't belong together. The record beside the predictions tells what training put before each answer.
     """
     train = train if task.kind == "ner" else None  # a class isn't a string that could be unseen
     setting = Setting(
@@ -51,6 +52,7 @@ def evaluate(
         seen=seen_strings(train) if train else None,
         gazetteer=Gazetteer.of(read_examples(train)) if train else None,
         first=occurrences == "first",
+        thought=thought_of(predictions),
     )
     split = examples.stem.removeprefix(f"{task.name}_")
     result = score(tally(setting, examples, predictions), setting, split, samples, seed)

@@ -35,12 +35,16 @@ NO_CLASS = "no_class"  # stands for a rule: a readable answer that no rule makes
 
 @dataclass(frozen=True)
 class Setting:
-    """What to count beside the protocols: `seen` are the training split's entity strings, `gazetteer` its floor. `first` places a predicted string only once."""
+    """What to count beside the protocols: `seen` are the training split's entity strings, `gazetteer` its floor. `first` places a predicted string only once.
+
+    `thought` is what training put before each answer.
+    """
 
     task: Task
     seen: frozenset[str] | None = None
     gazetteer: Gazetteer | None = None
     first: bool = False
+    thought: str = ""
 
     @cached_property
     def outcomes(self) -> Callable[[Sides], tuple[Outcome, ...]]:
@@ -190,7 +194,7 @@ def _plain(gold: bytes, answer: bytes, setting: Setting) -> tuple[Sides, str] | 
         cut = prediction.get("finish_reason") == "length"
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
-    if not regular or cut or "<" in text:
+    if not regular or cut or "<" in text or not output.startswith(setting.thought):
         return None
     known, gold_pairs, gold_spans = setting.task.names, set(), set()
     for label, string, start, end in entities:
@@ -200,7 +204,7 @@ def _plain(gold: bytes, answer: bytes, setting: Setting) -> tuple[Sides, str] | 
             return None
         gold_pairs.add((label, string))
         gold_spans.add((label, start, end))
-    if (pairs := parse_plain(output, setting.task)) is None:
+    if (pairs := parse_plain(output[len(setting.thought) :], setting.task)) is None:
         return None
     predicted = set(pairs)
     spans, nowhere = place(predicted, text, setting.first)
@@ -219,7 +223,7 @@ def _row(line: Joined, setting: Setting, examples: Path, predictions: Path) -> R
             raise ToolError(f"{place}: a line with two ids.", WANTING)
         answers[example.id] = prediction
     task = setting.task
-    row = next(rows(task, (example,), answers))
+    row = next(rows(task, (example,), answers, setting.thought))
     known = setting.known(example)
     if strange := [label for label, _ in row.gold if label not in known]:
         if example.label and len(parts := re.split(r"\s*[,，、;；|/#\s]\s*", example.label)) > 1 and all(part in known for part in parts):

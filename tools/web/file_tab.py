@@ -90,7 +90,7 @@ async def annotated(site: Site, path: str | None, model: str, options: list[str]
                 yield [bar(done, len(asked), language), *nothing]
     except ToolError:
         broken = True
-    made = await asyncio.to_thread(lambda: {id: understood(site.task, asked[id], prediction) for id, prediction in found.items()})
+    made = await asyncio.to_thread(lambda: {id: understood(site.task, asked[id], prediction, site.thinking) for id, prediction in found.items()})
     records = [
         record(text, made.get(str(row)), site.task.kind, None if str(row) in made or str(row) not in asked else say(language, "not_asked"))
         for row, text in enumerate(upload.texts)
@@ -111,7 +111,8 @@ async def _asking(site: Site, model: str, asked: list[Example], found: dict[str,
     def keep(prediction: Prediction) -> None:
         found[prediction.id] = prediction
 
-    task = asyncio.create_task(asking(site.server, model, list(questions(site.task, asked, "free")), SAMPLING, CONCURRENCY, keep, PATIENCE_S))
+    common = SAMPLING | site.thinking.body
+    task = asyncio.create_task(asking(site.server, model, list(questions(site.task, asked, "free")), common, CONCURRENCY, keep, PATIENCE_S))
     halt = asyncio.create_task(stop.wait())
     try:
         while not task.done() and not stop.is_set():

@@ -107,7 +107,7 @@ async def answered(site: Site, text: str, options: list[str], language: str) -> 
     """Returns the outputs for a text: notes, system and user turn, then each model's finding, remarks and raw answer."""
     try:
         asked = _example(site, text, options)
-        found = await asyncio.gather(*(ask(site.server, name, site.task, asked) for name in site.models.values()))
+        found = await asyncio.gather(*(ask(site.server, name, site.task, asked, site.thinking) for name in site.models.values()))
     except Fault as problem:
         return _nothing(site, note(say_fault(language, problem), bad=True))
     except ToolError:
@@ -140,7 +140,7 @@ def _nothing(site: Site, notes: str) -> list[Any]:
 
 async def refusal(site: Site, messages: list[dict[str, str]], prediction: Prediction, language: str) -> str:
     """Returns why the server refused a text: too long for its context, with the figures, or the server's own message."""
-    counted = await asyncio.to_thread(length, site.server, next(iter(site.models.values())), messages)
+    counted = await asyncio.to_thread(length, site.server, next(iter(site.models.values())), messages, site.thinking)
     answer = int(SAMPLING["max_tokens"])
     if counted and counted[0] + answer > counted[1]:
         return say(language, "too_long", tokens=counted[0], limit=counted[1], room=counted[1] - answer, answer=answer)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from colorsys import hls_to_rgb
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any
 
 import gradio as gr
 
+from tools.chat.thinking import Thinking, thinking
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.predict.server import Server
@@ -40,6 +42,11 @@ class Site:
     def is_ner(self) -> bool:
         """Whether the task looks for entities; otherwise it chooses a class."""
         return self.task.kind == "ner"
+
+    @cached_property
+    def thinking(self) -> Thinking:
+        """The run's decision on thoughts, as it was trained."""
+        return thinking(self.run.trained())
 
     @property
     def asks_options(self) -> bool:

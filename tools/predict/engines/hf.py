@@ -12,12 +12,13 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.chat.thinking import template_kwargs
 from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import need_file
@@ -38,8 +39,8 @@ POSITIONS = ("max_position_embeddings", "seq_length")  # a config's key for the 
 class Local:
     """A model that answers in this process.
 
-    `room` is the most tokens that a prompt may have, `end` are the ids that end an answer, and `template` is LLaMA-Factory's, for a tokenizer without a chat
-    template of its own.
+    `room` is the most tokens that a prompt may have, `end` are the ids that end an answer, and `kwargs` are the chat template's arguments. `template` is
+    LLaMA-Factory's, for a tokenizer without a chat template of its own.
     """
 
     model: PreTrainedModel
@@ -47,6 +48,7 @@ class Local:
     room: int
     end: frozenset[int]
     template: Any
+    kwargs: dict[str, bool]
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def load(run: Run, variant: Variant) -> Local:
     ends = _decode_greedily(model, tokenizer)
     positions = next((int(getattr(model.config, key)) for key in POSITIONS if hasattr(model.config, key)), 2**31)
     model, virtual = _adapted(model, variant.folder) if variant.is_adapter else (model, 0)
-    return Local(model.eval(), tokenizer, positions - virtual - SAMPLING["max_tokens"], ends, template)
+    return Local(model.eval(), tokenizer, positions - virtual - SAMPLING["max_tokens"], ends, template, template_kwargs(trained))
 
 
 def _decode_greedily(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -137,7 +139,7 @@ def _trained_template(trained: Run) -> Any:
         raise ToolError(
             f"{trained.path}: neither the tokenizer of {trained.base_model} nor the run (`template`) says how this model is asked.{choices(str(name), TEMPLATES)}"
         )
-    return TEMPLATES[name]
+    return replace(TEMPLATES[name], enable_thinking=not template_kwargs(trained))
 
 
 def _need_model(run: Run, variant: Variant) -> Path:
@@ -180,7 +182,7 @@ def _batches(prompts: Mapping[str, list[int]], size: int, shown: str | None) -> 
 
 def _encode(local: Local, chat: list[dict[str, str]]) -> list[int]:
     if local.template is None:
-        return list(local.tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
+        return list(local.tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False, **local.kwargs))
     system, user = chat
     return list(local.template.encode_oneturn(local.tokenizer, [user, {"role": "assistant", "content": ""}], system["content"])[0])
 

@@ -41,12 +41,15 @@ def ready(asking: Asking, options: Options) -> Iterator[Engine]:
 
 
 def job(asking: Asking) -> dict[str, Any]:
-    """Returns a worker's job without its files: vLLM's engine arguments, the adapter (name and folder, or None), and vLLM's sampling parameters."""
+    """Returns a worker's job without its files: vLLM's engine arguments, the adapter (name and folder, or None), vLLM's sampling parameters, and the
+    chat template's arguments.
+    """
     variant = asking.variant
     return {
         "engine": {key.replace("-", "_"): value for key, value in plan(asking.run, variant, 0).items()},
         "adapter": [variant.served_name, str(variant.folder)] if variant.is_adapter else None,
         "sampling": asking.sampling,
+        "template_kwargs": asking.thinking.kwargs,
     }
 
 

@@ -44,7 +44,8 @@ def offline(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     break
                 question = json.loads(line)
                 try:
-                    ids = tokenizer.apply_chat_template(question["messages"], add_generation_prompt=True, tokenize=True, return_dict=False)
+                    told = {"add_generation_prompt": True, "tokenize": True, "return_dict": False, **job["template_kwargs"]}
+                    ids = tokenizer.apply_chat_template(question["messages"], **told)
                     engine.add_request(question["id"], {"prompt_token_ids": list(ids)}, _sampling(job, question), lora_request=adapter)
                     started[question["id"]] = time.perf_counter()
                 except (VLLMClientError, ValueError, TypeError) as error:  # too long, or not a text
@@ -85,7 +86,7 @@ def over_ray(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         batch_size=BATCH,
         concurrency=max(1, gpus),
         placement_group_config=None if gpus else {"bundles": [{"CPU": 1}]},
-        chat_template_stage=ChatTemplateStageConfig(num_cpus=SMALL_CPU, concurrency=1),
+        chat_template_stage=ChatTemplateStageConfig(num_cpus=SMALL_CPU, concurrency=1, chat_template_kwargs=job["template_kwargs"]),
         tokenize_stage=TokenizerStageConfig(num_cpus=SMALL_CPU, concurrency=1),
         detokenize_stage=False,
         should_continue_on_error=True,
