@@ -11,12 +11,14 @@ import os
 import re
 from pathlib import Path
 
+from tools.allocator import preload
 from tools.errors import ToolError
 from tools.files import ROOT
 
 PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
 OURS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
 CPU_CACHE_GIB = "1"  # of KV cache; vLLM's default takes most of the memory
+FEW_CORES = 4  # vLLM keeps one core for its scheduler, which is idle while the others compute; below this, that is a third or half of the machine
 
 
 def need_vllm() -> None:
@@ -42,13 +44,14 @@ def has_amx_fp8() -> bool:
 
 
 def environment() -> dict[str, str]:
-    """Returns environment variables for vLLM. A variable that the user has set keeps its value; PATH and PYTHONPATH are extended."""
-    ours = {**OURS, **({"VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB} if on_cpu() else {})}
+    """Returns environment variables for vLLM. A variable that the user has set keeps its value; PATH, PYTHONPATH and LD_PRELOAD are extended."""
+    ours = {**OURS, **(_for_cpu() if on_cpu() else {})}
     paths = {
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),  # for the guard and the workers
         "PATH": f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', '')}",  # vLLM compiles and finds its tools through it
     }
-    return {**{key: value for key, value in ours.items() if key not in os.environ}, **paths}
+    kept = {key: value for key, value in ours.items() if key not in os.environ}
+    return {**kept, **paths, **(preload() if on_cpu() else {})}
 
 
 def reason(log_path: Path) -> str:
@@ -58,6 +61,11 @@ def reason(log_path: Path) -> str:
     first = next((number for number, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), None)
     shown = lines[-3:] if first is None else [line for line in lines[first : first + 2] if line == lines[first] or line.startswith(" ")]
     return "\n".join([*(line.strip()[:500] for line in shown), f"The whole log: {log_path}"])
+
+
+def _for_cpu() -> dict[str, str]:
+    no_reserve = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0"} if len(os.sched_getaffinity(0)) < FEW_CORES else {}
+    return {"VLLM_CPU_KVCACHE_SPACE": CPU_CACHE_GIB, **no_reserve}
 
 
 def _packages(pattern: str) -> list[Path]:

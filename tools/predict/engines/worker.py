@@ -21,7 +21,8 @@ WAITING = 4  # questions handed to vLLM for each one that it works on: vLLM neve
 BATCH = 64  # rows that travel together over Ray
 SMALL_CPU = 0.1  # of a core, for Ray's stages beside the engine: they would otherwise wait for cores that it holds
 ANSWERED = ("id", "generated_text", "num_input_tokens", "num_generated_tokens")  # columns of Ray's rows
-SHARED = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "PATH")  # environment variables for Ray's processes
+# Environment variables for Ray's processes.
+SHARED = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_NUM_OF_RESERVED_CPU", "LD_PRELOAD", "MALLOC_CONF", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "PATH")
 
 
 def offline(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
