@@ -23,9 +23,10 @@ def run_(tmp_path: Path) -> Run:
     return Run(tmp_path / "run.yaml", {"model_name_or_path": "models/tiny-qwen2", "output_dir": str(folder), "cutoff_len": 512})
 
 
-def write_weights(folder: Path, width: int) -> None:
-    """Write an adapter of rank 8 for a model of that width."""
-    save_file({"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": numpy.zeros((8, width), "f")}, folder / "adapter_model.safetensors")
+def write_weights(folder: Path, width: int, layer: str = "model.layers.0.self_attn.q_proj", b: float = 0.5) -> None:
+    """Write an adapter of rank 8 for one layer of a model of that width, whose B holds one value."""
+    matrices = {"lora_A": numpy.ones((8, width), "f"), "lora_B": numpy.full((width, 8), b, "f")}
+    save_file({f"base_model.model.{layer}.{name}.weight": matrix for name, matrix in matrices.items()}, folder / "adapter_model.safetensors")
 
 
 def write_config(folder: Path, **values: object) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.serve.conftest import write_config, write_weights
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import write_json
+from tools.serve import preflight
 from tools.serve.installed import on_cpu
 from tools.serve.preflight import ANSWER_TOKENS, max_lora_rank, plan
 
@@ -113,10 +115,32 @@ def test_the_base_model_is_served_alone_and_needs_no_training(run_: Run) -> None
 def test_an_adapter_of_another_base_model_is_refused(run_: Run) -> None:
     write_config(run_.output_dir)
     write_weights(run_.output_dir, 3584)
-    with pytest.raises(ToolError, match=r"trained on a model 3,584 wide, and models/tiny-qwen2 is 256 wide"):
+    with pytest.raises(ToolError, match=r"q_proj takes 3,584 values and gives 3,584, in models/tiny-qwen2 it takes 256 and gives 256"):
         plan(run_, run_.variant("adapter"), 8000)
     (run_.output_dir / "adapter_model.safetensors").write_bytes(b"torn")
-    with pytest.raises(ToolError, match="not a whole safetensors file"):
+    with pytest.raises(ToolError, match="torn, or not a safetensors file"):
+        plan(run_, run_.variant("adapter"), 8000)
+
+
+def test_an_adapter_of_which_vllm_would_apply_nothing_is_refused_with_the_way_out(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(run_.output_dir)
+    write_weights(run_.output_dir, 256, "model.language_model.layers.0.self_attn.q_proj")
+    asked: list[str] = []
+
+    def names(python: Path, architecture: str, names: Iterable[str]) -> dict[str, str]:
+        asked.append(architecture)
+        return {name: name.replace("model.language_model.", prefix) for name in names}
+
+    monkeypatch.setattr(preflight, "vllm_names", names)
+    prefix = "language_model.model."  # as vLLM holds the vision-language form
+    with pytest.raises(ToolError, match=r"1 of the 1 layers .* aren't in models/tiny-qwen2.*model\.language_model\.layers\.0.*WHICH=merged") as error:
+        plan(run_, run_.variant("adapter"), 8000)
+    assert error.value.exit_code == 1
+    prefix = "model."  # as it holds the text-only form, which takes both layouts
+    assert plan(run_, run_.variant("adapter"), 8000)["max-lora-rank"] == 8
+    assert asked == ["Qwen2ForCausalLM"] * 2
+    write_weights(run_.output_dir, 256, b=0.0)
+    with pytest.raises(ToolError, match="changes nothing"):
         plan(run_, run_.variant("adapter"), 8000)
 
 

@@ -8,6 +8,7 @@ In: a trained run and one of its models. Out: flags as vLLM's --config file take
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from heapq import nlargest
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from tools.chat.qwen import is_plain_qwen
 from tools.chat.token_ids import token_counter
 from tools.conf.overlays import container, load_yaml
 from tools.conf.run import DATASET_NAME, Run, dataset_names
-from tools.errors import WANTING, ToolError
+from tools.errors import ToolError
 from tools.files import ROOT, need_file, read_json
-from tools.serve.installed import has_amx_fp8, on_cpu
+from tools.serve.installed import PYTHON, has_amx_fp8, on_cpu
+from tools.serve.renaming import vllm_names
+from tools.train.adapter import need_applied
 from tools.variant import FINISHED, Variant
 
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
@@ -74,7 +77,7 @@ def longest_prompt(trained: Run) -> int:
 def max_lora_rank(run: Run, folder: Path, base: Path) -> int:
     """Returns the smallest --max-lora-rank that takes an adapter, read from its adapter_config.json.
 
-    Raises ToolError for an adapter that vLLM refuses, and for one that was trained on another base model.
+    Raises ToolError for an adapter that vLLM refuses, and for one of which it would apply nothing or a part, such as one of another base model.
     """
     path = need_file(folder / "adapter_config.json", run.variant("adapter").made_by)
     config = read_json(path)
@@ -85,29 +88,12 @@ def max_lora_rank(run: Run, folder: Path, base: Path) -> int:
     for key, what in REFUSED:
         if config.get(key):
             raise ToolError(f"{path}: vLLM doesn't take {what}. {instead}")
-    _need_fitting(folder, base)
+    architecture = next(iter(read_json(base / "config.json").get("architectures") or []), "")
+    need_applied(folder, base, instead, partial(vllm_names, PYTHON, architecture))
     rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
     if rank > RANKS[-1]:
         raise ToolError(f"{path}: rank {rank}; vLLM takes {RANKS[-1]} at most. {instead}")
     return next(known for known in RANKS if known >= rank)
-
-
-def _need_fitting(folder: Path, base: Path) -> None:
-    """Raises ToolError where the adapter's matrices don't have the base model's width: vLLM would stop, or serve something else."""
-    from safetensors import SafetensorError, safe_open
-
-    width = read_json(base / "config.json").get("hidden_size")
-    path = need_file(folder / "adapter_model.safetensors")
-    try:
-        with safe_open(path, "np") as weights:
-            name = next((name for name in weights.keys() if name.endswith("q_proj.lora_A.weight")), None)  # noqa: SIM118 - no mapping
-            shape = weights.get_slice(name).get_shape() if name else None
-    except SafetensorError as error:
-        raise ToolError(f"{path}: not a whole safetensors file ({error}). Train again.", WANTING) from None
-    if shape and width and shape[1] != width:
-        raise ToolError(
-            f"{path}: trained on a model {shape[1]:,} wide, and {base} is {width:,} wide: another base model. Name the one it was trained on."
-        )
 
 
 def _all_adapters(run: Run) -> list[Variant]:
