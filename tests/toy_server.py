@@ -13,6 +13,7 @@ import pytest
 from tools.conf.run import Run
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert
+from tools.serve.gate import STARTING
 
 ADAPTER = {"id": "toy-run", "parent": "base", "root": "elsewhere"}
 
@@ -24,6 +25,7 @@ class Faulty(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.cards, self.reply, self.requests = cards, reply, list[dict[str, Any]]()
         self.started: float | None = None
+        self.starting = False  # its probes aren't through
         self.cards_fail = False  # from now on nothing is said about the models
         self.others: Callable[[str, dict[str, Any]], Any] | None = None  # answers a POST to any path but the chat's
 
@@ -71,7 +73,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, body: Any) -> None:
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
-        self.send_response(status)
+        self.send_response(503 if self.server.starting else status)
+        if self.server.starting:
+            self.send_header(STARTING, "1")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

@@ -85,6 +85,27 @@ def test_every_row_is_answered_exactly_once_through_a_faulty_network(
     assert [file.name for file in path.parent.glob("answers-*")] == []
 
 
+def test_one_row_goes_ahead_so_that_the_common_prompt_is_computed_once(
+    start: Callable[..., Faulty], run_: Run, many: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def reply(user: str) -> tuple[int, str]:
+        if len(server.requests) == 1:
+            time.sleep(0.3)  # the others would be here by then
+        seen.append(len(server.requests))
+        return 200, user.rpartition("\n")[2]
+
+    server = start([ADAPTER], reply)
+    assert answered(predict_train(run_, many, found(server.url), tmp_path / "out", 16)) == EXPECTED
+    assert seen[0] == 1
+    monkeypatch.setattr("tools.predict.client.HEAD_START_S", 0.05)  # one that takes too long doesn't hold the others up
+    seen.clear()
+    server.requests.clear()
+    predict_train(run_, many, found(server.url), tmp_path / "slow", 16)
+    assert len(seen) == ROWS and seen[0] > 1
+
+
 def test_a_server_that_is_killed_and_started_again_is_waited_for(start: Callable[..., Faulty], run_: Run, many: Task, tmp_path: Path) -> None:
     def reply(user: str) -> tuple[int, str]:
         if len(server.requests) == ROWS // 2:

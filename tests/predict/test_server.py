@@ -9,7 +9,6 @@ from tests.toy_server import ADAPTER, Faulty
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.predict.server import Server, find, find_ready, model_name, serving
-from tools.serve import serve
 
 
 def found(server: Faulty) -> Server:
@@ -58,15 +57,17 @@ def test_a_named_server_that_doesnt_answer_is_not_replaced_by_one_of_ours(run_: 
         pass
 
 
-def test_whoever_looks_for_a_server_waits_until_its_probes_are_done(start: Callable[..., Faulty]) -> None:
-    """An evaluation that asked at once would keep the probes waiting until they gave up."""
+def test_whoever_looks_for_a_server_waits_until_its_probes_are_through(
+    start: Callable[..., Faulty], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation that asked at once would keep the probes waiting until they gave up. The server says so itself, on whichever machine it is."""
+    monkeypatch.setattr("tools.predict.server.PAUSE_S", 0.01)
     server = start([ADAPTER])
-    assert find_ready(server.url)
-    claim = serve._hold(server.server_port)
-    assert serve.is_starting(server.server_port)
+    server.starting = True
     with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(find_ready, server.url)
+        looking = pool.submit(find_ready, server.url)
         with pytest.raises(TimeoutError):
-            found.result(1)
-        claim.close()
-        assert found.result(10)
+            looking.result(0.5)
+        server.starting = False
+        assert looking.result(10)
+    assert capsys.readouterr().out.splitlines() == [f"{server.url}: the server is starting; waiting until its probes are through …"]

@@ -1,12 +1,16 @@
 """The helper that asks a server once."""
 
+import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.toy_server import Faulty
 from tools.errors import ToolError
-from tools.serve.http import client_options, fetch, poster, root_of
+from tools.serve import http
+from tools.serve.http import Patience, client_options, fetch, poster, root_of
+
+PATIENCE = Patience(1, 1)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,20 @@ def test_no_proxy_stands_before_this_machine_and_the_key_goes_along(monkeypatch:
 def test_a_refused_probe_says_why(start: Callable[..., Faulty]) -> None:
     server = start([])
     with pytest.raises(ToolError, match="/tokenize: the server refuses the probe with HTTP 404"):
-        poster(server.url.removesuffix("/v1"))("/tokenize", {})
+        poster(server.url.removesuffix("/v1"), PATIENCE)("/tokenize", {})
     with pytest.raises(ToolError, match="/tokenize: the server doesn't answer the probe"):
-        poster("http://127.0.0.1:9")("/tokenize", {})
+        poster("http://127.0.0.1:9", PATIENCE)("/tokenize", {})
+
+
+def test_a_probes_patience_follows_tokens_and_weights_and_its_end_says_what_it_waited_for(
+    start: Callable[..., Faulty], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Patience(10**9, 2e9).seconds(250) - Patience(10**9, 2e9).seconds(0) == 125
+    monkeypatch.setattr(http, "START_S", 0.2)
+    server = start([])
+    server.others = lambda path, body: time.sleep(1)
+    with pytest.raises(
+        ToolError, match=r"/v1/completions: the probe waited 0 s for 3 tokens of mine, 0\.0 GB of weights, and no answer came"
+    ) as error:
+        poster(server.url.removesuffix("/v1"), Patience(0, 1))("/v1/completions", {"model": "mine", "prompt": [1, 2, 3]})
+    assert error.value.exit_code == 1

@@ -13,7 +13,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from tools.predict.engines import Engine, Options
 from tools.predict.predictions import Keep, Prediction
 from tools.predict.questions import Asking, Question
 from tools.predict.server import Server, model_name, serving
+from tools.serve.gate import is_refusal
 from tools.serve.http import client_options
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 600.0  # for one answer
 TRIES = 6  # of a row that the server answers with 429 or 5xx, or not to the end
 PATIENCE_S = 120.0  # without any answer from anywhere, before the server counts as gone: long enough to start a small model anew
+HEAD_START_S = 30.0  # for the first row's answer, before the others are asked
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0  # between tries: doubled each time, and shortened by chance, so that not all come back at once
 REFUSED_ROWS = 8  # rows given up one after another, at least, before the server counts as broken
 
@@ -77,10 +79,15 @@ async def asking(
         async def work() -> None:
             for question in waiting:
                 keep(await client.ask(question))
+            client.tried.set()  # also where no row could be sent
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(concurrency, len(asked))):
+                group.create_task(work())
+                # One row goes ahead: the server computes the part of the prompt that all rows share, and keeps it. Rows that came together would each compute it.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(client.tried.wait(), HEAD_START_S)
+                for _ in range(min(concurrency, len(asked)) - 1):
                     group.create_task(work())
         except* ToolError as problems:
             raise problems.exceptions[0] from None
@@ -88,7 +95,10 @@ async def asking(
 
 @dataclass
 class _Client:
-    """Asks one question at a time; `body` is what every request has. `given_up` counts the rows that were refused since the last answer."""
+    """Asks one question at a time; `body` is what every request has. `given_up` counts the rows that were refused since the last answer.
+
+    `tried` is set when the first request has ended, well or not.
+    """
 
     session: aiohttp.ClientSession
     server: Server
@@ -96,6 +106,7 @@ class _Client:
     concurrency: int
     patience: float
     last_answer: float = field(default_factory=time.monotonic)
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
     given_up: int = 0
 
     async def ask(self, question: Question) -> Prediction:
@@ -110,7 +121,10 @@ class _Client:
         while True:
             tries += 1
             try:
-                prediction = await self._once(question.id, encoded)
+                try:
+                    prediction = await self._once(question.id, encoded)
+                finally:
+                    self.tried.set()
                 self.last_answer, self.given_up = time.monotonic(), 0
                 return prediction
             except Again as problem:
@@ -132,6 +146,7 @@ class _Client:
         try:
             async with self.session.post(f"{self.server.url}/chat/completions", data=data, headers={"Content-Type": "application/json"}) as answer:
                 status, after, text = answer.status, answer.headers.get("Retry-After", ""), await answer.read()
+                starting = is_refusal(status, answer.headers)
         except aiohttp.ClientPayloadError:
             raise Again("the answer broke off") from None
         except TimeoutError:
@@ -139,7 +154,7 @@ class _Client:
         except (aiohttp.ClientConnectionError, OSError) as error:
             raise Again(str(error) or type(error).__name__, lost=True) from None
         if status == 429 or status >= 500:
-            raise Again(f"HTTP {status}: {_message(text)}", after=float(after) if after.isdigit() else 0.0)
+            raise Again(f"HTTP {status}: {_message(text)}", lost=starting, after=float(after) if after.isdigit() else 0.0)
         if status != 200:
             return Prediction(id, None, error=f"HTTP {status}: {_message(text)}")
         return _prediction(id, text, round(time.perf_counter() - started, 4))

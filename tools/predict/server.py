@@ -20,13 +20,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.process import Child
-from tools.serve.http import LOOPBACK, fetch
-from tools.serve.serve import PAUSE_S, is_starting
+from tools.serve.gate import is_refusal
+from tools.serve.http import fetch
+from tools.serve.serve import PAUSE_S
 from tools.variant import Variant
 
 
@@ -42,6 +42,10 @@ class Server:
     engine: str
     started: float | None = None
     process: subprocess.Popen[bytes] | None = None
+
+
+class StillStarting(Exception):
+    """A server that `serve` started hasn't been through its probes yet."""
 
 
 @contextmanager
@@ -68,24 +72,31 @@ def serving(run: Run, variant: Variant, url: str | None, port: int, checkpoints:
 
 
 def find_ready(url: str) -> Server | None:
-    """Returns the server at `url` when a `serve` on this machine has done its probes, or None when nothing listens there. Raises ToolError as `find` does.
+    """Returns the server at `url` as soon as its own probes are through, or None when nothing listens there. Raises ToolError as `find` does.
 
-    A probe that waited behind the rows of an evaluation would take the server for dead.
+    A server that `serve` started refuses everybody else until then, wherever it runs.
     """
-    parts = urlsplit(url)
-    while (server := find(url)) and parts.hostname in LOOPBACK and is_starting(parts.port or 80):
-        time.sleep(PAUSE_S)
-    return server
+    told = False
+    while True:
+        try:
+            return find(url)
+        except StillStarting:
+            if not told:
+                print(f"{url}: the server is starting; waiting until its probes are through …", flush=True)
+            told = True
+            time.sleep(PAUSE_S)
 
 
 def find(url: str) -> Server | None:
-    """Returns the server at `url`, or None when nothing listens there. Raises ToolError for an answer that isn't an OpenAI-compatible server's."""
+    """Returns the server at `url`, or None when nothing listens there. Raises StillStarting, and ToolError for an answer that isn't an OpenAI-compatible server's."""
     root = url.removesuffix("/v1")
     try:
         models = json.loads(fetch(f"{url}/models"))["data"]
         version, metrics = _optional(f"{root}/version"), _optional(f"{root}/metrics")
         engine = f"vllm {json.loads(version)['version']}" if version else "unknown"
     except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, HTTPError) and is_refusal(error.code, dict(error.headers)):
+            raise StillStarting from None
         if isinstance(error, HTTPError) and error.code in (401, 403):
             raise ToolError(f"{url}: the server wants an API key; export VLLM_API_KEY=<its key>.") from None
         cause = error.reason if type(error) is URLError else error

@@ -11,6 +11,8 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +20,8 @@ from tools.chat.probe import Post
 from tools.errors import WANTING, ToolError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-TIMEOUT_S, PROBE_TIMEOUT_S = 10.0, 600.0  # a slow model answers a probe after minutes
+TIMEOUT_S = 10.0
+START_S = 300.0  # a probe's patience beside what its tokens take
 
 
 def client_options(url: str) -> dict[str, Any]:
@@ -27,11 +30,11 @@ def client_options(url: str) -> dict[str, Any]:
     return {"trust_env": urlsplit(url).hostname not in LOOPBACK, "headers": {"Authorization": f"Bearer {key}"} if key else {}}
 
 
-def fetch(url: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S) -> bytes:
+def fetch(url: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S, headers: Mapping[str, str] = {}) -> bytes:
     """Returns the answer to a GET, or to a POST of `body` as JSON. Raises urllib's OSErrors, http.client's HTTPException, and ValueError for a broken URL."""
     options = client_options(url)
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **options["headers"]})
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **options["headers"], **headers})
     opener = urllib.request.build_opener(*([] if options["trust_env"] else [urllib.request.ProxyHandler({})]))
     with opener.open(request, timeout=timeout_s) as answer:
         return bytes(answer.read())
@@ -43,16 +46,38 @@ def root_of(host: str, port: int) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
 
-def poster(root: str) -> Post:
-    """Returns a function (path, body) → answer that posts JSON to the server at `root`. It raises ToolError (1) where the server refuses."""
+@dataclass(frozen=True)
+class Patience:
+    """How long a probe may take: the first request of a GPU compiles kernels, and each token costs as many operations as the weights have bytes in 16 bits.
+
+    `size` is the weights' bytes; `speed`, in operations a second, is far below what any machine of the kind does.
+    """
+
+    size: int
+    speed: float
+
+    def seconds(self, tokens: int) -> float:
+        """Returns the seconds for a request that computes so many tokens."""
+        return START_S + tokens * self.size / self.speed
+
+
+def poster(root: str, patience: Patience, headers: Mapping[str, str] = {}) -> Post:
+    """Returns a function (path, body) → answer that posts JSON to the server at `root`. It raises ToolError (1) where the server refuses, or takes too long."""
 
     def post(path: str, body: dict[str, Any]) -> Any:
+        tokens = len(body.get("prompt", ()))
+        limit = patience.seconds(tokens)
         try:
-            return json.loads(fetch(root + path, body, PROBE_TIMEOUT_S))
+            return json.loads(fetch(root + path, body, limit, headers))
         except urllib.error.HTTPError as error:
             words = error.read()[:300].decode(errors="replace")
             raise ToolError(f"{path}: the server refuses the probe with HTTP {error.code}: {words}", WANTING) from None
         except OSError as error:
+            if isinstance(getattr(error, "reason", error), TimeoutError):
+                asked = f"{tokens:,} tokens of {body.get('model')}, {patience.size / 1e9:.1f} GB of weights"
+                raise ToolError(
+                    f"{path}: the probe waited {limit:,.0f} s for {asked}, and no answer came. Is the machine busy, or short of memory?", WANTING
+                ) from None
             raise ToolError(f"{path}: the server doesn't answer the probe ({error}).", WANTING) from None
 
     return post

@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ from tools.conf.run import Run, load_run, run_from
 from tools.errors import WANTING, ToolError
 from tools.files import write_text
 from tools.process import Child
-from tools.serve.http import LOOPBACK, fetch, poster, root_of
-from tools.serve.installed import PYTHON, environment, need_vllm, reason
+from tools.serve.gate import CLAIM, PORT, PROBE, WORD
+from tools.serve.http import LOOPBACK, Patience, fetch, poster, root_of
+from tools.serve.installed import PYTHON, environment, need_vllm, on_cpu, reason
 from tools.serve.preflight import plan
 
 SERVER = "vllm.entrypoints.openai.api_server"
-GUARD = "tools.serve.guard.Guard"
+GATE, GUARD = "tools.serve.gate.Gate", "tools.serve.guard.Guard"
 AGAIN = "make serve … PORT"
 PAUSE_S = 0.5  # between two looks at the server
-STARTING = "ner-factory-{}-starting"  # an abstract socket's name, one a port; the socket is gone with its process
+CPU_SPEED, GPU_SPEED = 2e9, 1e12  # operations a second that a probe counts on; two cores of a server were seen to do 135e9, an H200 does 1e15
 
 
 def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Sequence[Run] = ()) -> None:
@@ -45,22 +47,18 @@ def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Se
         need_free(host, port, AGAIN)
         need_vllm()
         command, log_path = _command(run, flags, extra), run.output_dir / f"serve-{port}.log"
-        root, started = root_of(host, port), time.monotonic()
+        root, started, word = root_of(host, port), time.monotonic(), secrets.token_urlsafe()
         print(f"starting vLLM for {run.name} (log: {log_path}) …", flush=True)
-        with open(log_path, "w", encoding="utf-8") as log, Child(command, environment(), log) as server:
-            _wait(server, root, log_path)
+        with open(log_path, "w", encoding="utf-8") as log, Child(command, {**environment(), PORT: str(port), PROBE: word}, log) as server:
+            _wait(server, root, log_path, {WORD: word})
+            print(f"loaded in {time.monotonic() - started:.0f} s; asking it what it was trained for …", flush=True)
+            _probe((run, *others), flags, root, {WORD: word})
+            claim.close()
             names = [model["id"] for model in json.loads(fetch(f"{root}/v1/models"))["data"]]
             print(f"ready in {time.monotonic() - started:.0f} s: {root}/v1  models: {', '.join(names)}")
-            _probe((run, *others), flags, root)
-            claim.close()
             print(f"try: curl {root}/v1/models    evaluate: make eval CONF={run.path}    stop: Ctrl-C", flush=True)
             code = server.wait()
     raise ToolError(f"vLLM ended by itself with exit code {code}.\n{reason(log_path)}", WANTING)
-
-
-def is_starting(port: int) -> bool:
-    """Returns whether a `serve` on this machine is still loading or probing its server at a port: rows that are asked now would delay its probes."""
-    return any(line.endswith(f" @{STARTING.format(port)}") for line in Path("/proc/net/unix").read_text().splitlines())
 
 
 def need_free(host: str, port: int, again: str) -> None:
@@ -84,15 +82,15 @@ def _command(run: Run, flags: dict[str, Any], extra: Sequence[str]) -> list[str]
     """Writes vLLM's --config file and returns the command that reads it."""
     config = run.output_dir / f"serve-{flags['port']}.yaml"
     write_text(config, "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in flags.items()))
-    guard = [f"--middleware={GUARD}"] if os.environ.get("VLLM_API_KEY") else []
-    return [str(PYTHON), "-m", SERVER, "--config", str(config), *guard, *extra]
+    guard = [f"--middleware={GUARD}"] if os.environ.get("VLLM_API_KEY") else []  # the last one is asked first
+    return [str(PYTHON), "-m", SERVER, "--config", str(config), f"--middleware={GATE}", *guard, *extra]
 
 
 def _hold(port: int) -> socket.socket:
     """Returns a claim on a port. vLLM opens ports with SO_REUSEPORT: two servers that start together would both get one, and share the requests."""
     claim = socket.socket(socket.AF_UNIX)
     try:
-        claim.bind(f"\0{STARTING.format(port)}")
+        claim.bind(f"\0{CLAIM.format(port)}")
     except OSError:
         claim.close()
         raise _taken("127.0.0.1", port, "another server is starting there", AGAIN) from None
@@ -103,8 +101,8 @@ def _taken(host: str, port: int, reason: str, again: str) -> ToolError:
     return ToolError(f"{host}:{port}: {reason}. Take another port: {again}={port + 1 if 0 < port < 65535 else 8001}")
 
 
-def _wait(server: subprocess.Popen[bytes], root: str, log_path: Path) -> None:
-    """Returns when /health answers, however long that takes: a 7B model may need minutes. Raises ToolError when the process ends before."""
+def _wait(server: subprocess.Popen[bytes], root: str, log_path: Path, headers: Mapping[str, str]) -> None:
+    """Returns when /health answers a probe, however long that takes: a 7B model may need minutes. Raises ToolError when the process ends before."""
     from tqdm import tqdm
 
     with tqdm(desc="loading", bar_format="{desc}: {elapsed}", disable=None, leave=False) as clock:
@@ -112,19 +110,21 @@ def _wait(server: subprocess.Popen[bytes], root: str, log_path: Path) -> None:
             if (code := server.poll()) is not None:
                 raise ToolError(f"vLLM stopped before it was ready (exit code {code}).\n{reason(log_path)}")
             try:
-                fetch(f"{root}/health")
+                fetch(f"{root}/health", headers=headers)
                 return
             except OSError:
                 clock.update()
                 time.sleep(PAUSE_S)
 
 
-def _probe(runs: Sequence[Run], flags: dict[str, Any], root: str) -> None:
+def _probe(runs: Sequence[Run], flags: dict[str, Any], root: str, headers: Mapping[str, str]) -> None:
     """Prints what the probes found for each run that is served."""
+    size = sum(path.stat().st_size for path in Path(flags["model"]).glob("*.safetensors"))
+    post = poster(root, Patience(size, CPU_SPEED if on_cpu() else GPU_SPEED), headers)
     names = [word.partition("=")[0] for word in flags.get("lora-modules", [])]
     for run in runs:
         own = [name for name in names if name.partition("@")[0] == run.name]
-        print("\n".join(probe.probes(run, poster(root), flags["served-model-name"], own)))
+        print("\n".join(probe.probes(run, post, flags["served-model-name"], own)))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
