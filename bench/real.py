@@ -27,7 +27,7 @@ from tools.conf.run import Run, load_run
 from tools.conf.task import TASKS
 from tools.data.scaffold.new_run import ChosenBase, base_model, run_path, template_of
 from tools.demo import free_port, verb
-from tools.errors import ToolError, all_at_once
+from tools.errors import ToolError
 from tools.errors import run as run_tool
 from tools.files import one_at_a_time, read_json, write_json, write_text
 from tools.predict.predictions import FILE, META, read_meta, read_predictions
@@ -81,17 +81,18 @@ class Record:
             self.steps[name] = Step(key)
         step, started, stop = self.steps[name], time.monotonic(), threading.Event()
         step.done, step.parts, before = False, step.parts + 1, step.seconds
+        self._write()
+
+        def look() -> None:
+            step.memory, step.seconds = max(step.memory, memory()), before + time.monotonic() - started
 
         def watch() -> None:
             written = started
-            while True:
-                step.memory, now = max(step.memory, memory()), time.monotonic()
-                step.seconds = before + now - started
-                if now - written > WRITE_S:  # a kill loses no more than this
+            while not stop.wait(SAMPLE_S):
+                look()
+                if time.monotonic() - written > WRITE_S:  # a kill loses no more than this
                     self._write()
-                    written = now
-                if stop.wait(SAMPLE_S):
-                    return
+                    written = time.monotonic()
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -101,6 +102,7 @@ class Record:
         finally:
             stop.set()
             watcher.join()
+            look()
             self._write()
 
     def _write(self) -> None:
@@ -123,22 +125,36 @@ def write_run(base: ChosenBase, work: Path, rows: int | None, passes: float, ove
     source = next(file for file in (own, *SOURCES) if file.is_file())
     ours = {
         "model_name_or_path": str(base.folder),
-        **({} if source == own else {"template": template_of(base)}),
-        **{"lora_rank": 16, "lora_alpha": 32, "lora_dropout": 0.0},
-        **{
-            "dataset_dir": str(work / "dataset/alpaca"),
-            "dataset": f"alpaca_{TASK}_train",
-            "eval_dataset": None,
-            "max_samples": rows,
-            "val_size": 0.0,
-        },
-        **{"preprocessing_num_workers": os.cpu_count(), "dataloader_num_workers": 0},
-        **{"output_dir": str(work / path.stem), "logging_steps": 4, "report_to": "none"},
-        **{"save_strategy": "steps", "save_steps": 16, "save_total_limit": 2, "save_only_model": False, "load_best_model_at_end": False},
-        **{"per_device_train_batch_size": 16, "gradient_accumulation_steps": 1, "num_train_epochs": passes, "eval_strategy": "no"},
-        **{"learning_rate": 4e-4, "lr_scheduler_type": "cosine", "disable_gradient_checkpointing": True},
-        **{"bf16": bool(gpus()) or "bf16" in Path("/proc/cpuinfo").read_text(), "use_cpu": not gpus()},
+        "dataset_dir": str(work / "dataset/alpaca"),
+        "dataset": f"alpaca_{TASK}_train",
+        "eval_dataset": None,
+        "eval_strategy": "no",
+        "val_size": 0.0,
+        "load_best_model_at_end": False,
+        "max_samples": rows,
+        "num_train_epochs": passes,
+        "lora_rank": 16,
+        "lora_alpha": 32,
+        "lora_dropout": 0.0,
+        "learning_rate": 4e-4,
+        "lr_scheduler_type": "cosine",
+        "per_device_train_batch_size": 16,
+        "gradient_accumulation_steps": 1,
+        "disable_gradient_checkpointing": True,
+        "bf16": bool(gpus()) or "bf16" in Path("/proc/cpuinfo").read_text(),
+        "use_cpu": not gpus(),
+        "preprocessing_num_workers": os.cpu_count(),
+        "dataloader_num_workers": 0,
+        "output_dir": str(work / path.stem),
+        "logging_steps": 4,
+        "report_to": "none",
+        "save_strategy": "steps",
+        "save_steps": 16,  # a stop loses at most so many
+        "save_total_limit": 2,
+        "save_only_model": False,
     }
+    if source != own:
+        ours["template"] = template_of(base)
     overlay = work / "real.yaml"
     write_text(overlay, to_yaml(ours))
     values = container(merge(source, [str(overlay), *overrides]), source)
@@ -247,7 +263,7 @@ def condition_lines(run: Run, plan: Plan, train_words: Sequence[str], engine: st
     versions = [f"{name} {version}" for name, version in begun.versions.items() if version]
     rows = [
         ["condition", "value"],
-        ["rows trained", f"{trained_rows(plan):,}: {plan.rows:,} rows, {plan.epochs:.3g} passes, {plan.tokens:,} tokens a pass"],
+        ["rows trained", f"{trained_rows(plan):,} = {plan.rows:,} × {plan.epochs:.3g} passes; {plan.tokens:,} tokens a pass"],
         ["batch", f"{plan.batch} a device × {plan.accumulation} accumulated × {plan.processes} processes, {plan.steps:,} steps"],
         *([key, str(run.values[key])] for key in CONDITIONS if key in run.values),
         ["words behind `./ner train`", " ".join(train_words) or "none"],
@@ -265,7 +281,7 @@ def step_lines(chain: Chain, plan: Plan) -> list[str]:
     rows = [["step", "parts", "s", "rows", "rows/s", "tokens/s", "answers' tokens/s", "peak memory"]]
     for name, step in chain.record.steps.items():
         counts = work.get(name, (0, 0, 0))
-        speeds = [f"{count / step.seconds:,.3g}" if count and step.seconds else "" for count in counts]
+        speeds = [speed(count / step.seconds) if count and step.seconds else "" for count in counts]
         rows.append([name, str(step.parts), f"{step.seconds:,.0f}", f"{counts[0]:,}" if counts[0] else "", *speeds, f"{step.memory / 1e9:.2f} GB"])
     rows.append(["all", "", f"{sum(step.seconds for step in chain.record.steps.values()):,.0f}", "", "", "", "", ""])
     return [
@@ -292,6 +308,11 @@ def asked_of(folder: Path) -> tuple[int, int, int]:
     predictions = read_predictions(folder / FILE).values()
     answered = sum(one.completion_tokens or 0 for one in predictions)
     return len(predictions), answered + sum(one.prompt_tokens or 0 for one in predictions), answered
+
+
+def speed(value: float) -> str:
+    """Returns a number with three digits or more."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def table(rows: list[list[str]]) -> list[str]:
