@@ -13,9 +13,9 @@ from tools.conf.task import Task, find_task, load_task
 from tools.example import Entity, Example
 
 
-def as_regex(task: Task) -> re.Pattern[str]:
+def as_regex(task: Task, thought: str = "") -> re.Pattern[str]:
     """The grammar as a regular expression: its rules put into one another. Literals are Python's own, too."""
-    rules = dict(line.split(" ::= ", 1) for line in grammar(task).splitlines())
+    rules = dict(line.split(" ::= ", 1) for line in grammar(task, thought).splitlines())
     parts = {name: re.findall(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[a-z]+|\S', body) for name, body in rules.items()}
 
     def pattern(name: str) -> str:
@@ -70,3 +70,11 @@ def test_what_training_never_writes_is_not(write_task: Callable[..., Path], outp
 def test_a_class_is_one_of_the_rows_options() -> None:
     assert constraint(find_task("topics"), ["体育", "财经"]) == {"choice": ["体育", "财经"]}
     assert list(constraint(find_task("sample"), [])) == ["grammar"]
+
+
+def test_a_trained_thought_stands_before_every_answer_and_is_demanded(task: Task) -> None:
+    thought, written = "<think>\n\n</think>\n\n", answer(task, Example("x", "叶老桂", [Entity("a", "叶老桂", 0, 3)]))
+    for one in (written, "[]"):
+        assert as_regex(task, thought).fullmatch(thought + one)
+        assert not as_regex(task, thought).fullmatch(one) and not as_regex(task).fullmatch(thought + one)
+    assert constraint(find_task("topics"), ["体育", "财经"], thought) == {"choice": [f"{thought}体育", f"{thought}财经"]}

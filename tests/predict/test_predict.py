@@ -13,6 +13,7 @@ from tools.conf.run import Run
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
+from tools.files import write_text
 from tools.predict.client import engine_of
 from tools.predict.engines import ENGINES, Engine, Options
 from tools.predict.predict import collect, finished
@@ -145,3 +146,51 @@ def test_a_model_that_no_run_has_is_refused_with_the_choices(tool: Callable, tmp
     for engine in ENGINES:
         done = tool("predict", "conf/tiny-qwen2-sample-ner-lora-sft.yaml", "--which", "mergd", "--engine", engine, "--out", tmp_path)
         assert (done.returncode, "Did you mean 'merged'?" in done.stderr) == (2, True), done.stderr
+
+
+THOUGHT = "<think>\n\n</think>\n\n"
+
+
+def test_every_request_carries_what_the_run_says_of_thinking_and_a_change_asks_anew(
+    start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path
+) -> None:
+    def run(**values: Any) -> Run:
+        return Run(run_.path, {**run_.values, "template": "qwen3", **values})
+
+    server, out = start([ADAPTER]), tmp_path / "out"
+    for values, kwargs, thought in (
+        ({"enable_thinking": False}, {"enable_thinking": False}, ""),
+        ({}, None, THOUGHT),
+        ({"template": "qwen"}, None, ""),
+    ):
+        server.requests.clear()
+        predict_train(run(**values), task, found(server), out)
+        assert [request.get("chat_template_kwargs") for request in server.requests] == [kwargs] * 7
+        meta = json.loads((out / "predictions.meta.json").read_text())
+        assert (meta.get("template_kwargs"), meta.get("thought", "")) == (kwargs, thought)
+        assert finished(asking(run(**values), task), out)
+        assert not finished(asking(run(template="qwen3", enable_thinking=not values.get("enable_thinking", True)), task), out)
+
+
+def test_what_was_trained_counts_and_not_what_the_conf_says_now(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    write_text(run_.resolved, json.dumps({**run_.values, "template": "qwen3", "enable_thinking": False}))
+    server = start([ADAPTER])
+    predict_train(Run(run_.path, {**run_.values, "template": "qwen3_nothink"}), task, found(server), tmp_path / "out")
+    assert {json.dumps(request["chat_template_kwargs"]) for request in server.requests} == {'{"enable_thinking": false}'}
+
+
+def test_a_constraint_allows_the_thought_that_was_trained(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    server, run = start([ADAPTER]), Run(run_.path, {**run_.values, "template": "qwen3"})
+    asked = Asking(run, task, "train", run.variant("adapter"), "schema")
+    collect(asked, tmp_path / "out", engine_of(found(server), asked, 2), Options())
+    roots = {request["structured_outputs"]["grammar"].splitlines()[0] for request in server.requests}
+    assert roots == {r'root ::= "<think>\n\n</think>\n\n[" (object (", " object)*)? "]"'}
+
+
+def test_questions_of_ones_own_carry_it_too(start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path) -> None:
+    own = tmp_path / "mine.jsonl"
+    own.write_text(json.dumps({"id": "a", "messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "y"}]}) + "\n")
+    server, run = start([ADAPTER]), Run(run_.path, {**run_.values, "template": "qwen3_5", "enable_thinking": False})
+    asked = Asking(run, task, own.stem, run.variant("adapter"), file=own, sampling={"temperature": 1})
+    collect(asked, tmp_path / "out", engine_of(found(server), asked, 2), Options())
+    assert [(request["chat_template_kwargs"], request["temperature"]) for request in server.requests] == [({"enable_thinking": False}, 1)]

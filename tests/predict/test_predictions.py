@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools.errors import ToolError
-from tools.predict.predictions import PredictionsMeta, read_meta, write_meta
+from tools.predict.predictions import PredictionsMeta, read_meta, thought_of, write_meta
 
 
 def test_what_is_written_is_read_and_unknown_keys_are_left_aside(tmp_path: Path) -> None:
@@ -36,3 +36,10 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path, values: str, what: st
     (tmp_path / "meta.json").write_text(values)
     with pytest.raises(ToolError, match=rf"meta\.json: no record of predictions: {what}"):
         read_meta(tmp_path / "meta.json")
+
+
+def test_a_record_tells_the_thought_of_the_predictions_beside_it_only(tmp_path: Path) -> None:
+    assert thought_of(tmp_path / "predictions.jsonl") == ""
+    write_meta(tmp_path / "predictions.meta.json", PredictionsMeta("r", "t", 1, "dev", thought="<think></think>"))
+    assert thought_of(tmp_path / "predictions.jsonl") == "<think></think>"
+    assert thought_of(tmp_path / "others.jsonl") == ""

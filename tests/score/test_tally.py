@@ -10,9 +10,9 @@ from tests.score.conftest import answer, counted, example, result, toy
 from tools.conf.task import find_task, load_task
 from tools.errors import ToolError
 from tools.example import Example
-from tools.predict.predictions import Prediction
+from tools.predict.predictions import FILE, META, Prediction, PredictionsMeta, write_meta
 from tools.score.counts import NO_LABEL
-from tools.score.score import score
+from tools.score.score import evaluate, score
 from tools.score.table import show
 from tools.score.tally import Setting, tally
 
@@ -137,3 +137,31 @@ def test_rows_read_from_files_by_the_short_way_are_counted_as_any_other_row_is(
     assert tally(Setting(task, frozenset("甲")), *files) == one_by_one
     assert one_by_one.trained > 250, "none takes the short way"
     assert min(one_by_one.failures[name] for name in ("ungrounded", "truncated", "missing", "unparsable", "unknown_label")) > 0
+
+
+THOUGHT = "<think>\n\n</think>\n\n"
+
+
+@pytest.mark.parametrize("kind", ["ner", "classification"])
+def test_a_thought_that_training_put_before_each_answer_is_part_of_the_trained_form(
+    write_task: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    if kind == "ner":
+        task, right, examples = toy(write_task, ["a"]), answer([("a", "甲")]), [example(str(n), "甲", ("a", "甲", 0)) for n in range(4)]
+    else:
+        task, right = load_task(write_task([{"text": "甲", "label": "a"}], kind=kind, labels=["a", "b"], reader="labelled")), "a"
+        examples = [Example(str(n), "甲", [], "a") for n in range(4)]
+    outputs = [THOUGHT + right, right, f"<think>\n想\n</think>\n\n{right}", THOUGHT.rstrip() + right]
+    gold, folder = tmp_path / "toy_dev.jsonl", tmp_path / "eval"
+    folder.mkdir()
+    gold.write_text("".join(one.to_json() + "\n" for one in examples))
+    (folder / FILE).write_text("".join(Prediction(one.id, output).to_json() + "\n" for one, output in zip(examples, outputs, strict=True)))
+    for thought, trained in ((THOUGHT, 1), ("", 1), (None, 1)):
+        if thought is not None:
+            write_meta(folder / META, PredictionsMeta("r", "toy", 1, "dev", thought=thought))
+        else:
+            (folder / META).unlink()
+        scored = evaluate(task, gold, folder / FILE, folder)
+        assert (scored["micro"]["tp"], scored["answers"]["trained"], scored["strict"]["micro"]["tp"]) == (4, trained, 1)
+        assert scored["parsing"].get("no_thought", 0) == (3 if thought else 0)
+        assert scored["parsing"]["thinking"] == (2 if thought else 3)

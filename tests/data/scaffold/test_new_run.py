@@ -35,29 +35,19 @@ def test_a_base_model_is_a_folder_or_a_name_and_the_default_says_so(
             new_run.base_model(word)
 
 
-@pytest.mark.parametrize(
-    ("name", "template"),
-    [
-        ("Qwen2.5-7B-Instruct", "qwen"),
-        ("Qwen1.5-14B-Chat", "qwen"),
-        ("Qwen3-8B", "qwen3"),
-        ("Qwen3-4B-Instruct-2507", "qwen3_nothink"),
-        ("tiny-qwen2", "qwen"),
-    ],
-)
-def test_the_chat_format_follows_from_the_name(name: str, template: str) -> None:
-    assert new_run.template_of(new_run.ChosenBase(Path("models") / name)) == template
-
-
-@pytest.mark.parametrize("name", ["glm-4-9b-chat", "Qwen2-VL-7B-Instruct", "my-model"])
-def test_a_chat_format_that_doesnt_follow_must_be_said(name: str) -> None:
-    with pytest.raises(ToolError, match="which chat format"):
-        new_run.template_of(new_run.ChosenBase(Path("models") / name))
-
-
 def test_a_chat_format_that_is_said_is_taken(checkout: Path, give: Callable[..., Path]) -> None:
     assert made(give(different(CLUENER)), model="THUDM/glm-4-9b-chat", template="glm4") == 0
     assert load_run(Path("conf/glm-4-9b-chat-toy-ner-lora-sft.yaml")).values["template"] == "glm4"
+
+
+@pytest.mark.parametrize(
+    ("model", "template", "off"),
+    [("Qwen/Qwen3-8B", "qwen3_nothink", None), ("Qwen/Qwen3.5-4B", "qwen3_5", False), ("Qwen/Qwen3.6-27B", "qwen3_6", False)],
+)
+def test_a_run_says_once_whether_its_model_thinks(checkout: Path, give: Callable[..., Path], model: str, template: str, off: bool | None) -> None:
+    assert made(give(different(CLUENER)), model=model) == 0
+    values = load_run(Path(f"conf/{Path(model).name}-toy-ner-lora-sft.yaml")).values
+    assert (values["template"], values.get("enable_thinking")) == (template, off)
 
 
 def test_no_row_is_cut_and_none_is_let_grow_beyond_the_model(checkout: Path, give: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +64,7 @@ def parser() -> Any:
     return importlib.import_module("llamafactory.hparams.parser")
 
 
-@pytest.mark.parametrize("model", ["tiny-qwen2", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-0.5B-Instruct", "Qwen/Qwen3-4B-Instruct-2507"])
+@pytest.mark.parametrize("model", ["tiny-qwen2", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-0.5B-Instruct", "Qwen/Qwen3.5-4B"])
 @pytest.mark.parametrize("kind", ["ner", "classification"])
 def test_llamafactorys_own_parser_takes_the_run_and_the_task_converts(
     checkout: Path, give: Callable[..., Path], parser: Any, kind: str, model: str

@@ -261,3 +261,19 @@ def test_a_prefix_is_trained_and_evaluated_without_a_server(
     assert "predicted, not scored" in capsys.readouterr().out
     assert len((run.output_dir / "eval/sample_dev-first-2/predictions.jsonl").read_text().splitlines()) == 2
     assert len((run.output_dir / "eval/sample_dev/predictions.jsonl").read_text().splitlines()) == ROWS
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its own chat template", "LLaMA-Factory's"])
+def test_thinking_that_is_turned_off_stands_in_the_prompt(run_: Callable[..., Run], task: Task, tmp_path: Path, own: bool) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(BASE, base)
+    jinja = base / "chat_template.jinja"
+    end = "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}"
+    jinja.write_text(jinja.read_text() + end) if own else jinja.unlink()
+    run, messages = run_(base=base), prompt.messages(task, "甲")
+    texts = []
+    for values in ({"template": "qwen3", "enable_thinking": False}, {"template": "qwen3"}):
+        there = Run(run.path, {**run.values, **values})
+        local = hf.load(there, there.variant("base"))
+        texts.append(local.tokenizer.decode(hf._encode(local, messages)))
+    assert texts[0] == texts[1] + "<think>\n\n</think>\n\n"

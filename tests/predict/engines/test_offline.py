@@ -71,7 +71,10 @@ def test_the_named_adapter_answers_and_no_other(
 
 
 def test_the_base_model_answers_without_an_adapter(trained: Run, task: Task) -> None:
-    assert offline.job(asking(trained, task, "base"))["adapter"] is None
+    told = offline.job(asking(trained, task, "base"))
+    assert (told["adapter"], told["template_kwargs"]) == (None, {})
+    off = Run(trained.path, {**trained.values, "template": "qwen3", "enable_thinking": False})
+    assert offline.job(asking(off, task, "base"))["template_kwargs"] == {"enable_thinking": False}
 
 
 @pytest.mark.parametrize("engine", ["offline", "ray"])

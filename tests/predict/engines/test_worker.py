@@ -28,7 +28,8 @@ class Engine:
         self.waiting: list[tuple[str, int]] = []
 
     def get_tokenizer(self) -> Any:
-        return SimpleNamespace(apply_chat_template=lambda chat, **_: list(chat[0]["content"]))
+        # Thinking that is turned off makes a prompt one token longer, as in Qwen3's own template.
+        return SimpleNamespace(apply_chat_template=lambda chat, **told: list(chat[0]["content"]) + [0] * (told.get("enable_thinking") is False))
 
     def add_request(self, id: str, prompt: dict[str, Any], *_: Any, **__: Any) -> None:
         if len(prompt["prompt_token_ids"]) > 3:
@@ -44,7 +45,10 @@ class Engine:
         return [SimpleNamespace(finished=True, request_id=id, prompt_token_ids=[0] * length, outputs=[answer])]
 
 
-def test_a_question_that_vllm_refuses_has_an_error_and_the_others_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kwargs", "more"), [({}, 0), ({"enable_thinking": False}, 1)])
+def test_a_question_that_vllm_refuses_has_an_error_and_the_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kwargs: dict[str, bool], more: int
+) -> None:
     modules = {
         "vllm": {"EngineArgs": EngineArgs},
         "vllm.exceptions": {"VLLMClientError": VLLMClientError},
@@ -58,12 +62,41 @@ def test_a_question_that_vllm_refuses_has_an_error_and_the_others_are_answered(t
     questions.write_text(
         "".join(json.dumps({"id": text, "messages": [{"content": text}], "constraint": None}) + "\n" for text in ("a", "aaaa", "bb"))
     )
-    job = {"engine": {"model": "m", "port": 0}, "adapter": None, "sampling": {}, "questions": str(questions), "answers": str(answers)}
-    path.write_text(json.dumps(job))
+    job = {"engine": {"model": "m", "port": 0}, "adapter": None, "sampling": {}, "template_kwargs": kwargs}
+    path.write_text(json.dumps({**job, "questions": str(questions), "answers": str(answers)}))
     worker.main("offline", str(path))
     found = {row["id"]: row for row in map(json.loads, answers.read_text().splitlines())}
-    assert {id: (row["output"], row.get("error")) for id, row in found.items()} == {"a": ("1", None), "aaaa": (None, "too long"), "bb": ("2", None)}
-    assert (found["bb"]["prompt_tokens"], found["bb"]["completion_tokens"], found["bb"]["finish_reason"]) == (2, 1, "stop")
+    assert {id: (row["output"], row.get("error")) for id, row in found.items()} == {
+        "a": (str(1 + more), None),
+        "aaaa": (None, "too long"),
+        "bb": (str(2 + more), None),
+    }
+    assert (found["bb"]["prompt_tokens"], found["bb"]["completion_tokens"], found["bb"]["finish_reason"]) == (2 + more, 1, "stop")
+
+
+@pytest.mark.parametrize(("change", "live"), [(0.0, False), (float("nan"), False), (0.1, True)])
+def test_an_adapter_that_changes_no_probability_ends_it(monkeypatch: pytest.MonkeyPatch, change: float, live: bool) -> None:
+    class Probed:
+        """An engine that gives each prompt token -1, and the adapter's `change` more."""
+
+        def add_request(self, id: str, prompt: dict[str, Any], sampling: Any, lora_request: Any) -> None:
+            self.ids, self.value, self.steps = prompt["prompt_token_ids"], -1.0 + (change if lora_request else 0.0), 2
+
+        def has_unfinished_requests(self) -> bool:
+            return self.steps > 0
+
+        def step(self) -> list[Any]:
+            self.steps -= 1
+            places = [None, *({token: SimpleNamespace(logprob=self.value)} for token in self.ids[1:])]
+            return [SimpleNamespace(prompt_logprobs=places)] if not self.steps else []
+
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(SamplingParams=lambda **_: None))
+    adapter = SimpleNamespace(lora_name="mine")
+    if live:
+        worker._need_live(Probed(), [1, 2, 3], adapter)
+    else:
+        with pytest.raises(RuntimeError, match="mine: the adapter isn't live"):
+            worker._need_live(Probed(), [1, 2, 3], adapter)
 
 
 def test_a_row_of_rays_is_an_answer_cut_or_whole_or_an_error() -> None:

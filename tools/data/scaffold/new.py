@@ -27,6 +27,7 @@ from tools.data.faults import alike
 from tools.data.raw.row import LONE_SURROGATE, FileReading, RawRow
 from tools.data.readers import READERS
 from tools.data.scaffold import new_run
+from tools.data.scaffold.chat_format import chat_format, said_format
 from tools.data.scaffold.labels import doubt, kind_of, labels_of
 from tools.data.scaffold.new_run import ChosenBase
 from tools.data.scaffold.new_task import Draft, prompt_text, task_text
@@ -82,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
             f"task {quoted(name)}: a task's name is letters, digits, '-' and '_' (a to z, 60 at most), and begins with a letter or digit."
         )
     base = new_run.base_model(args.model)
-    template = args.template or new_run.template_of(base)
+    form = said_format(args.template) if args.template else chat_format(base.folder)
     files = {split: path.expanduser() for split, path in (("train", args.source), ("dev", args.dev)) if path}
     with TemporaryDirectory(prefix="ner-new-") as folder:
         asked = said(args.words)
@@ -93,13 +94,13 @@ def main(args: argparse.Namespace) -> int:
         draft = _draft(name, raws, args.kind, args.label_order, heeded)
         path = new_run.run_path(base, name, draft.kind)
         task = _staged(draft, Path(folder))
-        measured = Run(path, {"model_name_or_path": str(base.folder), "template": template, "output_dir": f"data/outputs/{path.stem}"})
+        measured = Run(path, {"model_name_or_path": str(base.folder), **form.values, "output_dir": f"data/outputs/{path.stem}"})
         longest = _longest(task, measured, raws) if base.has_tokenizer else None
         copied = [raw for raw in raws if raw.copies]
         texts = {
             TASKS / f"{name}.yaml": task_text(draft),
             Path(draft.prompt): prompt_text(draft),
-            path: new_run.run_text(base, template, name, draft.kind, longest),
+            path: new_run.run_text(base, form, name, draft.kind, longest),
         }
         _write(raws, texts)
     print(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.conf.overlays import RUNS, SERVE
+from tools.data.scaffold.chat_format import ChatFormat
 from tools.errors import ToolError, choices
 from tools.files import read_json, read_text
 
@@ -23,14 +24,8 @@ TINY_RUN = RUNS / "tiny-qwen2-sample-ner-lora-sft.yaml"
 SMALL_NER_RUN = RUNS / "Qwen2.5-1.5B-Instruct-ccfbdci-ner-lora-sft.yaml"
 LARGE_NER_RUN = RUNS / "Qwen2-7B-Instruct-medical-ner-lora-sft.yaml"
 CLASS_RUN = RUNS / "Qwen2.5-1.5B-Instruct-fudan-cls-lora-sft.yaml"
+THINKING_OFF = "enable_thinking: false          # the prompt ends with an empty thought; every request carries it as chat_template_kwargs\n"
 SMALL = 3  # thousand million parameters up to which a batch of 8 fits a GPU with 16 GB
-# The chat formats of Qwen's text models, as llamafactory/extras/constants.py (0.9.5) gives them.
-TEMPLATES = {
-    r"qwen(1\.5|2|2\.5)?-(?!.*(vl|audio|omni|math-rm))": "qwen",
-    r"qwen3-.*instruct-2507": "qwen3_nothink",
-    r"qwen3-\d": "qwen3",
-    r"tiny-qwen2": "qwen",
-}
 
 
 @dataclass(frozen=True)
@@ -81,17 +76,6 @@ def base_model(word: str | None) -> ChosenBase:
     raise ToolError(f"base model '{word}': neither a folder with a config.json nor owner/name on a hub, as {USUAL}.{choices(word, here)}")
 
 
-def template_of(base: ChosenBase) -> str:
-    """Returns LLaMA-Factory's name for the base model's chat format. Raises ToolError where the model's name doesn't tell it."""
-    for pattern, template in TEMPLATES.items():
-        if re.match(pattern, base.name.casefold()):
-            return template
-    raise ToolError(
-        f"base model {base.folder}: which chat format? Its name isn't one of Qwen's text models. Give it with --template NAME (make: ARGS=\"--template NAME\"), NAME as"
-        " in the list of models in LLaMA-Factory's README."
-    )
-
-
 def run_path(base: ChosenBase, task: str, kind: str) -> Path:
     """Returns the run's file. Raises ToolError for a model whose name can't begin a run's name."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", base.name, re.ASCII) or base.name.startswith(SERVE):
@@ -99,7 +83,7 @@ def run_path(base: ChosenBase, task: str, kind: str) -> Path:
     return RUNS / f"{base.name}-{task}-{METHOD[kind]}.yaml"
 
 
-def run_text(base: ChosenBase, template: str, task: str, kind: str, longest: int | None) -> str:
+def run_text(base: ChosenBase, form: ChatFormat, task: str, kind: str, longest: int | None) -> str:
     """Returns the text of the run. `longest` is the longest row's number of tokens, or None where it wasn't measured."""
     source, path = _source(base, kind), run_path(base, task, kind)
     cutoff, rows = None, f": `make check TASK={task} CONF=…` counts such rows"
@@ -108,7 +92,7 @@ def run_text(base: ChosenBase, template: str, task: str, kind: str, longest: int
     # key → (value, comment); None keeps the source's
     changes: dict[str, tuple[str | None, str | None]] = {
         "model_name_or_path": (str(base.folder), None),
-        "template": (template, "the chat format; must be the base model's own"),
+        "template": (form.template, "the chat format; must be the base model's own"),
         "dataset": (f"alpaca_{task}_train", None),
         "output_dir": (f"data/outputs/{path.stem}", None),
         "warmup_steps": (None, "below 1: the share of all steps in which the rate rises"),
@@ -124,6 +108,8 @@ def run_text(base: ChosenBase, template: str, task: str, kind: str, longest: int
     text = text[text.index("### model") :]
     for key, (value, comment) in changes.items():
         text = _replaced(text, source, key, value, comment)
+    if form.thinking_off:
+        text = re.sub(r"^template:.*\n", lambda line: line[0] + THINKING_OFF, text, flags=re.MULTILINE)
     return _header(base, task, path, source) + text
 
 
