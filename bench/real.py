@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,7 +27,8 @@ from tools.chat.token_ids import token_counter
 from tools.conf.overlays import container, merge
 from tools.conf.run import Run, load_run
 from tools.conf.task import TASKS
-from tools.data.scaffold.new_run import ChosenBase, base_model, run_path, template_of
+from tools.data.scaffold.chat_format import chat_format
+from tools.data.scaffold.new_run import ChosenBase, base_model, run_path
 from tools.demo import free_port, verb
 from tools.errors import ToolError
 from tools.errors import run as run_tool
@@ -49,7 +52,10 @@ SOURCES = (Path("conf/Qwen2.5-0.5B-Instruct-clue-ner-lora-sft.yaml"), Path("conf
 MODELS = ("base", "adapter", "merged")
 DECODINGS = ("free", "schema")
 SAMPLE_S, WRITE_S = 0.5, 10.0  # seconds between two looks at the memory, and between two writes of the record
-CONDITIONS = ("lora_rank", "lora_alpha", "lora_target", "learning_rate", "lr_scheduler_type", "warmup_steps", "bf16", "template", "cutoff_len")
+CONDITIONS = (
+    *("lora_rank", "lora_alpha", "lora_target", "lora_dropout", "learning_rate", "lr_scheduler_type", "warmup_steps", "bf16", "use_cpu"),
+    *("train_sampling_strategy", "template", "enable_thinking", "cutoff_len"),
+)
 
 
 @dataclass
@@ -123,7 +129,7 @@ def write_run(base: ChosenBase, work: Path, rows: int | None, passes: float, ove
     path = work / run_path(base, TASK, "ner").name
     own = run_path(base, TASK, "ner")
     source = next(file for file in (own, *SOURCES) if file.is_file())
-    ours = {
+    ours: dict[str, Any] = {
         "model_name_or_path": str(base.folder),
         "dataset_dir": str(work / "dataset/alpaca"),
         "dataset": f"alpaca_{TASK}_train",
@@ -153,8 +159,8 @@ def write_run(base: ChosenBase, work: Path, rows: int | None, passes: float, ove
         "save_total_limit": 2,
         "save_only_model": False,
     }
-    if source != own:
-        ours["template"] = template_of(base)
+    if source != own and not any(word.startswith("template=") for word in overrides):
+        ours |= chat_format(base.folder).values
     overlay = work / "real.yaml"
     write_text(overlay, to_yaml(ours))
     values = container(merge(source, [str(overlay), *overrides]), source)
@@ -266,6 +272,7 @@ def condition_lines(run: Run, plan: Plan, train_words: Sequence[str], engine: st
         ["rows trained", f"{trained_rows(plan):,} = {plan.rows:,} × {plan.epochs:.3g} passes; {plan.tokens:,} tokens a pass"],
         ["batch", f"{plan.batch} a device × {plan.accumulation} accumulated × {plan.processes} processes, {plan.steps:,} steps"],
         *([key, str(run.values[key])] for key in CONDITIONS if key in run.values),
+        ["trained by", " ".join(Path(word).name for word in shlex.split(begun.command) if word != str(run.resolved))],
         ["words behind `./ner train`", " ".join(train_words) or "none"],
         ["versions", ", ".join([*versions, engine])],
         ["commit", begun.commit or "unknown"],
