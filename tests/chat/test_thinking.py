@@ -12,9 +12,10 @@ from tests.conftest import real
 from tools.chat import thinking as module
 from tools.chat.decoding import constraint
 from tools.chat.prompt import trained_messages
-from tools.chat.qwen import is_plain_qwen, load_tokenizer, plain_ids
+from tools.chat.qwen import is_plain_qwen, load_tokenizer
 from tools.chat.template import chat_template
 from tools.chat.thinking import KNOWN, Thinking, empty_thought, registered, template_kwargs, thinking, thought
+from tools.chat.token_ids import trained_ids
 from tools.conf.run import Run
 from tools.conf.task import find_task
 from tools.errors import ToolError
@@ -97,7 +98,7 @@ def served(folder: Path, messages: list[dict[str, str]], kwargs: dict[str, bool]
 def test_with_qwen3_the_trained_tokens_are_the_served_ones(qwen3: Path, template: str, values: dict[str, Any]) -> None:
     run = a_run(template, qwen3, **values)
     assert is_plain_qwen(run)
-    ids, tokenizer, decided = plain_ids(run), load_tokenizer(run), thinking(run)
+    ids, tokenizer, decided = trained_ids(run), load_tokenizer(run), thinking(run)
     encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids  # noqa: E731
     for user in ("请识别实体：\n叶老桂在浙商银行。", "  两端 有空格  \n\n", "/no_think 与 /think"):
         chat = row(user, ANSWER)
@@ -112,7 +113,7 @@ def test_with_qwen3_the_trained_tokens_are_the_served_ones(qwen3: Path, template
 
 def test_with_qwen3_other_pairs_differ(qwen3: Path) -> None:
     chat = row("叶老桂", ANSWER)
-    prompt, _ = plain_ids(a_run("qwen3_nothink", qwen3, enable_thinking=False))(chat)
+    prompt, _ = trained_ids(a_run("qwen3_nothink", qwen3, enable_thinking=False))(chat)
     text = served(qwen3, trained_messages(chat), template_kwargs(a_run("qwen3_nothink", qwen3, enable_thinking=False)))
     assert text.endswith(EMPTY)
     assert prompt != load_tokenizer(a_run("qwen3", qwen3)).encode(text, add_special_tokens=False).ids
@@ -125,11 +126,11 @@ def test_with_qwen3_5s_generation_prompt_only_the_closed_thought_in_the_prompt_f
     own = own.replace(ENDS, ENDS.replace("\n    {%- endif %}", f"\n    {change}{{%- endif %}}", 1))
     chat, run = row("叶老桂", ANSWER), a_run("qwen3", qwen3, enable_thinking=False)  # qwen3_5 registers the same words
     asked = served(qwen3, trained_messages(chat), thinking(run).kwargs, own=own)
-    assert plain_ids(run)(chat)[0] == load_tokenizer(run).encode(asked, add_special_tokens=False).ids
+    assert trained_ids(run)(chat)[0] == load_tokenizer(run).encode(asked, add_special_tokens=False).ids
     plain = a_run("qwen3", qwen3)
     asked = served(qwen3, trained_messages(chat), thinking(plain).kwargs, own=own)
     assert asked.endswith(default)
-    assert plain_ids(plain)(chat)[0] != load_tokenizer(plain).encode(asked, add_special_tokens=False).ids
+    assert trained_ids(plain)(chat)[0] != load_tokenizer(plain).encode(asked, add_special_tokens=False).ids
 
 
 def test_a_decision_holds_one_half_at_most() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import real
 from tools.chat.template import chat_template
-from tools.data.scaffold.chat_format import ChatFormat, chat_format, said_format
+from tools.data.scaffold.chat_format import ChosenFormat, chat_format, said_format
 from tools.errors import ToolError
 from tools.files import ROOT
 
@@ -37,7 +37,7 @@ OTHER = CHATML.replace("<|im_end|>", "<|end|>")
     ],
 )
 def test_without_its_folder_a_models_name_decides(name: str, template: str, off: bool) -> None:
-    assert chat_format(Path("models") / name) == ChatFormat(template, off)
+    assert chat_format(Path("models") / name) == ChosenFormat(template, off)
 
 
 @pytest.mark.parametrize("name", ["Qwen3-4B-Thinking-2507", "Qwen3-Next-80B-A3B-Thinking", "QwQ-32B"])
@@ -64,19 +64,19 @@ def folder(path: Path, kind: str, own: str, *files: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "own", "files", "found"),
     [
-        ("qwen2", CHATML, (), ChatFormat("qwen")),
-        ("qwen3", CHATML, (), ChatFormat("qwen3_nothink")),
-        ("qwen3", HYBRID, (), ChatFormat("qwen3_nothink")),
-        ("qwen3_moe", OPENS, (), ChatFormat("qwen3", True)),
-        ("qwen3_5", OPENS, ("preprocessor_config.json",), ChatFormat("qwen3_5", True)),
-        ("qwen3_5", CLOSES, ("preprocessor_config.json",), ChatFormat("qwen3_5", True)),
-        ("qwen3_5", OPENS, (), ChatFormat("qwen3", True)),
+        ("qwen2", CHATML, (), ChosenFormat("qwen")),
+        ("qwen3", CHATML, (), ChosenFormat("qwen3_nothink")),
+        ("qwen3", HYBRID, (), ChosenFormat("qwen3_nothink")),
+        ("qwen3_moe", OPENS, (), ChosenFormat("qwen3", True)),
+        ("qwen3_5", OPENS, ("preprocessor_config.json",), ChosenFormat("qwen3_5", True)),
+        ("qwen3_5", CLOSES, ("preprocessor_config.json",), ChosenFormat("qwen3_5", True)),
+        ("qwen3_5", OPENS, (), ChosenFormat("qwen3", True)),
     ],
     ids=["qwen2.5", "instruct-2507", "hybrid", "opens", "qwen3.5", "qwen3.5 small", "qwen3.5 without pictures"],
 )
 @pytest.mark.parametrize("name", ["mine", "Qwen3-4B-Thinking-2507"])
 def test_a_models_own_chat_template_tells_more_than_its_name(
-    tmp_path: Path, kind: str, own: str, files: tuple[str, ...], found: ChatFormat, name: str
+    tmp_path: Path, kind: str, own: str, files: tuple[str, ...], found: ChosenFormat, name: str
 ) -> None:
     assert chat_format(folder(tmp_path / name, kind, own, *files)) == found
 
@@ -98,8 +98,8 @@ def test_a_chat_template_that_fits_none_is_not_guessed_at(tmp_path: Path, kind: 
 @pytest.mark.parametrize(("name", "kind", "template"), [("qwen3", "qwen3", "qwen3_nothink"), ("qwen2.5", "qwen2", "qwen")])
 def test_the_real_chat_templates_are_read(tmp_path: Path, name: str, kind: str, template: str) -> None:
     own = chat_template(real(f"tokenizers/{name}/tokenizer_config.json").parent)
-    assert own and chat_format(folder(tmp_path / "mine", kind, own)) == ChatFormat(template)
-    assert chat_format(ROOT / "models/tiny-qwen2") == ChatFormat("qwen")
+    assert own and chat_format(folder(tmp_path / "mine", kind, own)) == ChosenFormat(template)
+    assert chat_format(ROOT / "models/tiny-qwen2") == ChosenFormat("qwen")
 
 
 def test_thoughts_are_turned_off_in_a_template_that_is_said() -> None:

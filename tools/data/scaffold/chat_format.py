@@ -36,7 +36,7 @@ ASKED = "<|im_start|>system\n甲<|im_end|>\n<|im_start|>user\n乙<|im_end|>\n<|i
 
 
 @dataclass(frozen=True)
-class ChatFormat:
+class ChosenFormat:
     """LLaMA-Factory's template, and whether the run says `enable_thinking: false`."""
 
     template: str
@@ -48,12 +48,12 @@ class ChatFormat:
         return {"template": self.template, **({"enable_thinking": False} if self.thinking_off else {})}
 
 
-def said_format(template: str) -> ChatFormat:
+def said_format(template: str) -> ChosenFormat:
     """Returns the format of a template that a user names; one that knows thoughts has them turned off."""
-    return ChatFormat(template, bool(empty_thought(template)))
+    return ChosenFormat(template, bool(empty_thought(template)))
 
 
-def chat_format(folder: Path) -> ChatFormat:
+def chat_format(folder: Path) -> ChosenFormat:
     """Returns the format of a base model. Raises ToolError for a model that always thinks, and where neither chat template nor name tells the format."""
     name, own = folder.name.casefold(), chat_template(folder) if folder.is_dir() else None
     template = _by_name(name) if own is None else _by_rendering(folder, own)

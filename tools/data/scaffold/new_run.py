@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.conf.overlays import RUNS, SERVE
-from tools.data.scaffold.chat_format import ChatFormat
+from tools.data.scaffold.chat_format import ChosenFormat
 from tools.errors import ToolError, choices
 from tools.files import read_json, read_text
 
@@ -83,7 +83,7 @@ def run_path(base: ChosenBase, task: str, kind: str) -> Path:
     return RUNS / f"{base.name}-{task}-{METHOD[kind]}.yaml"
 
 
-def run_text(base: ChosenBase, form: ChatFormat, task: str, kind: str, longest: int | None) -> str:
+def run_text(base: ChosenBase, form: ChosenFormat, task: str, kind: str, longest: int | None) -> str:
     """Returns the text of the run. `longest` is the longest row's number of tokens, or None where it wasn't measured."""
     source, path = _source(base, kind), run_path(base, task, kind)
     cutoff, rows = None, f": `make check TASK={task} CONF=…` counts such rows"
