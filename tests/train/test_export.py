@@ -70,6 +70,17 @@ def test_a_damaged_merge_is_refused(merged: Path, damage: Callable[[Path], objec
     assert "merged" in str(error.value)
 
 
+def write_adapter(folder: Path, layer: str = "model.layers.0.self_attn.q_proj") -> None:
+    """Write an adapter of rank 1 for one layer of the tiny base."""
+    import numpy
+    from safetensors.numpy import save_file
+
+    shapes = {"A": (1, 256), "B": (256, 1)}
+    save_file(
+        {f"base_model.model.{layer}.lora_{side}.weight": numpy.ones(shapes[side], "f") for side in shapes}, folder / "adapter_model.safetensors"
+    )
+
+
 @pytest.fixture
 def run_(tmp_path: Path) -> Run:
     """A run that looks trained, with a merged model of before."""
@@ -78,7 +89,7 @@ def run_(tmp_path: Path) -> Run:
     (folder / "merged" / "old").write_text("old")
     for name in ("train_results.json", "adapter_config.json"):
         (folder / name).write_text(json.dumps({"peft_type": "LORA"}))
-    (folder / "adapter_model.safetensors").write_bytes(b"x")
+    write_adapter(folder)
     return Run(tmp_path / "run.yaml", {"model_name_or_path": str(BASE), "output_dir": str(folder), "template": "qwen"})
 
 
@@ -94,6 +105,30 @@ def test_a_failing_merge_leaves_the_old_one_and_no_litter(run_: Run, monkeypatch
     assert str(error.value).splitlines()[1:] == ["ValueError: the adapter doesn't fit", f"The whole log: {run_.output_dir / 'export.log'}"]
     assert (run_.variant("merged").folder / "old").read_text() == "old"
     assert not [path.name for path in run_.output_dir.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("layer", "words", "message"),
+    [
+        ("model.layers.0.self_attn.query", "", "1 of the 1 layers .*self_attn.query"),
+        ("model.layers.99.self_attn.q_proj", "", "1 of the 1 layers"),
+        (
+            "model.language_model.layers.0.self_attn.q_proj",  # the same block, under another form's prefix: PEFT knows
+            "UserWarning: Found missing adapter keys while loading the checkpoint: ['base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight'].",
+            "PEFT found no weights for layers .*'base_model.model.model.layers.0",
+        ),
+    ],
+)
+def test_an_adapter_that_would_be_merged_in_part_is_refused(run_: Run, monkeypatch: pytest.MonkeyPatch, layer: str, words: str, message: str) -> None:
+    def merging(command: list, log: IO[str]) -> int:
+        log.write(words)
+        return 0
+
+    write_adapter(run_.output_dir, layer)
+    monkeypatch.setattr("tools.train.export.call", merging)
+    with pytest.raises(ToolError, match=message):
+        export(run_, run_.variant("adapter"))
+    assert (run_.variant("merged").folder / "old").read_text() == "old"
 
 
 def test_a_torn_merge_leaves_the_old_one(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,8 +179,9 @@ def test_the_merged_model_records_the_adapter_that_it_was_made_from(run_: Run, m
     monkeypatch.setattr("tools.train.export.call", merge)
     monkeypatch.setattr("tools.train.export.check", lambda merged, base: 7)
     shutil.copytree(run_.output_dir, run_.output_dir / "checkpoint-2", ignore=shutil.ignore_patterns("merged", "checkpoint-2"))
-    (run_.output_dir / "checkpoint-2/adapter_model.safetensors").write_bytes(b"second")
-    for word, data in (("adapter", b"x"), ("checkpoint-2", b"second")):
+    write_adapter(run_.output_dir / "checkpoint-2", "model.layers.1.self_attn.q_proj")
+    for word in ("adapter", "checkpoint-2"):
+        data = run_.variant(word).weights.read_bytes()
         export(run_, run_.variant(word))
         record = read_json(run_.variant("merged").record)
         assert (record["adapter"], record["adapter_sha256"], record["changed_tensors"]) == (word, hashlib.sha256(data).hexdigest(), 7)

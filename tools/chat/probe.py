@@ -21,6 +21,11 @@ from tools.files import read_json
 CANARIES = 4  # rows that a probe asks for
 SAME = 1e-4  # log-probability a token; a smaller difference counts as none
 SHOWN = 8  # token ids in a message
+# Rows for a run whose training rows aren't here: any text shows whether an adapter changes what the model says.
+STAND_INS = [
+    {"instruction": "你是一个文本实体识别领域的专家。", "input": f"从句子中提取实体：\n{text}", "output": f'[{{"label": "name", "text": "{name}"}}]'}
+    for text, name in (("浙商银行的叶老桂到了杭州。", "叶老桂"), ("《红楼梦》是曹雪芹写的。", "曹雪芹"), ("北京队的教练姓李。", "李"))
+]
 
 Post = Callable[[str, dict[str, Any]], Any]  # path, body → the server's answer
 Ids = Sequence[tuple[list[int], list[int]]]  # a row's prompt and answer
@@ -29,16 +34,17 @@ Ids = Sequence[tuple[list[int], list[int]]]  # a row's prompt and answer
 def probes(run: Run, post: Post, model: str, adapters: Sequence[str]) -> list[str]:
     """Returns a line for each check. `model` is the served whole model; each of the served adapters is compared with it.
 
-    A run without training rows here isn't probed, and the line says so. Raises ToolError (1) where the server's prompt differs from the trained one, or an adapter
-    changes nothing.
+    Without training rows here the probe asks rows of its own, and a line says so. Raises ToolError (1) where the server's prompt differs from the trained one,
+    or an adapter changes nothing.
     """
     trained = run.trained()
     rows = canaries(trained)
-    if not rows:
-        return [f"not probed: no rows of {trained.values.get('dataset')} in {run.dataset / 'alpaca'} (make data)"]
+    told = [] if rows else [f"no rows of {trained.values.get('dataset')} in {run.dataset / 'alpaca'} (make data): the probe asks rows of its own"]
+    rows = rows or STAND_INS
     ids = [trained_ids(trained)(row) for row in rows]
-    found = [prompt_parity(post, adapters[0] if adapters else model, rows, ids, thinking(trained).body)]
-    return found + [adapter_is_live(post, model, name, ids) for name in adapters]
+    parity = prompt_parity(post, adapters[0] if adapters else model, rows, ids, thinking(trained).body)
+    before = [log_probability(post, model, *row) for row in ids] if adapters else []
+    return [*told, parity, *(adapter_is_live(post, model, name, ids, before) for name in adapters)]
 
 
 def canaries(trained: Run) -> list[AlpacaRow]:
@@ -76,18 +82,17 @@ def prompt_parity(post: Post, model: str, rows: list[AlpacaRow], ids: Ids, commo
     return f"prompt: the server's tokens are the trained ones ({sum(len(trained) for trained, _ in ids):,} tokens in {len(rows)} rows)"
 
 
-def adapter_is_live(post: Post, base: str, adapter: str, ids: Ids) -> str:
-    """Returns a line with the log-probability that base model and adapter give the trained answers. Raises ToolError (1) where both give the same."""
-    of = {name: [log_probability(post, name, *row) for row in ids] for name in (base, adapter)}
-    if max(abs(a - b) / len(answer) for a, b, (_, answer) in zip(of[base], of[adapter], ids, strict=True)) < SAME:
+def adapter_is_live(post: Post, base: str, adapter: str, ids: Ids, before: Sequence[float]) -> str:
+    """Returns a line with the log-probability that base model (`before`, a row each) and adapter give the answers. Raises ToolError (1) where both give the same."""
+    after, lengths = [log_probability(post, adapter, *row) for row in ids], [len(answer) for _, answer in ids]
+    if not any(abs(b - a) / length >= SAME for b, a, length in zip(before, after, lengths, strict=True)):  # nor where a value is no number
         raise ToolError(
-            f"{adapter}: the adapter isn't live: it gives {len(ids)} trained answers the very probabilities that {base} gives them. Was it trained at all (a"
+            f"{adapter}: the adapter isn't live: it gives {len(ids)} answers the very probabilities that {base} gives them. Was it trained at all (a"
             " warm-up of few steps trains nothing)?",
             WANTING,
         )
-    tokens = sum(len(answer) for _, answer in ids)
-    before, after = (sum(of[name]) / tokens for name in (base, adapter))
-    return f"adapter: {adapter} is live: log-probability a token of {len(ids)} trained answers {before:.2f} (base) → {after:.2f}"
+    means = [sum(values) / sum(lengths) for values in (before, after)]
+    return f"adapter: {adapter} is live: log-probability a token of {len(ids)} answers {means[0]:.2f} (base) → {means[1]:.2f}"
 
 
 def log_probability(post: Post, model: str, prompt: list[int], answer: list[int]) -> float:

@@ -9,6 +9,8 @@ In: a trained run. Out: data/outputs/<run>/merged/, a model that transformers an
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tools.conf.run import Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.files import one_at_a_time, read_json, replacing, write_json, write_text
 from tools.process import call
+from tools.train.adapter import need_applied
 from tools.train.arguments import base_model_problems
 from tools.train.engines.engine_table import llamafactory_cli
 from tools.train.train import reason, to_yaml
@@ -24,13 +27,16 @@ from tools.train.weights import tensors
 from tools.variant import Variant
 
 LOG = "export.log"
+LEFT_OUT = re.compile(r"Found missing adapter keys while loading the checkpoint: \[([^\]]*)")  # PEFT 0.18.1 (peft_model.py) only warns
+BLOCK = re.compile(r"\b\w+\.\d+\.")  # layers.0.
 PASSED_ON = ("model_name_or_path", "template", "finetuning_type", "trust_remote_code", "cache_dir", "infer_dtype")
 
 
 def export(run: Run, variant: Variant) -> Path:
     """Merges one of the run's adapters, checks the result and puts it in place; returns the merged folder. The old one stays until the new one is known to be good.
 
-    Raises ToolError: exit code 2 when there is no such adapter or no base model, 1 when the merge failed or its result isn't whole.
+    Raises ToolError: exit code 2 when there is no such adapter or no base model, 1 when the base model would take nothing or a part of the adapter, when the merge
+    failed or its result isn't whole.
     """
     if not variant.is_adapter:
         raise ToolError(f"--which {variant.word}: only an adapter can be merged. Choices: adapter, best, checkpoint-<step>.")
@@ -42,6 +48,7 @@ def export(run: Run, variant: Variant) -> Path:
         )
     trained, merged = run.trained(), run.variant("merged")
     all_at_once(base_model_problems(trained))
+    need_applied(variant.folder, Path(trained.base_model), "Was it trained on another base model? Train again.", _from_the_blocks)
     with one_at_a_time(run.output_dir, "export"), replacing(merged.folder) as new:
         origin = variant.origin_here()
         _merge(trained, variant.folder, new)
@@ -98,6 +105,17 @@ def _merge(run: Run, adapter: Path, folder: Path) -> None:
         code = call([llamafactory_cli(), "export", str(conf)], log=log)
     if code:
         raise ToolError(f"{conf}: LLaMA-Factory's export stopped with exit code {code}.\n{reason(log_path)}", WANTING)
+    if found := LEFT_OUT.search(log_path.read_text(encoding="utf-8", errors="replace")):
+        raise ToolError(
+            f"{adapter}: PEFT found no weights for layers that adapter_config.json names, and left them as they were: {found[1][:200]} … Was it"
+            f" trained on another base model? Train again. The whole log: {log_path}",
+            WANTING,
+        )
+
+
+def _from_the_blocks(names: Iterable[str]) -> dict[str, str]:
+    """Returns name → what follows the model's own prefix: a text-only and a vision-language form of one model hold the same blocks under other prefixes."""
+    return {name: name[found.start() :] if (found := BLOCK.search(name)) else name for name in names}
 
 
 def main(args: argparse.Namespace) -> None:

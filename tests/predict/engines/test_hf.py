@@ -277,3 +277,16 @@ def test_thinking_that_is_turned_off_stands_in_the_prompt(run_: Callable[..., Ru
         local = hf.load(there, there.variant("base"))
         texts.append(local.tokenizer.decode(hf._encode(local, messages)))
     assert texts[0] == texts[1] + "<think>\n\n</think>\n\n"
+
+
+@pytest.mark.parametrize(("old", "new"), [("layers.1.self_attn", "layers.1.attention"), ("layers.", "blocks.")])
+def test_an_adapter_that_peft_would_apply_in_part_is_refused(adapters: Path, tmp_path: Path, old: str, new: str) -> None:
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path / "adapter"
+    shutil.copytree(adapters / "LORA", folder)
+    weights = load_file(folder / "adapter_model.safetensors")
+    save_file({name.replace(old, new): weight for name, weight in weights.items()}, folder / "adapter_model.safetensors")
+    with pytest.raises(ToolError, match=r"matrices .* fit no layer of the other"):
+        hf._adapted(AutoModelForCausalLM.from_pretrained(BASE), folder)

@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from tools.chat.thinking import template_kwargs
 from tools.conf.run import Run
-from tools.errors import ToolError, choices
+from tools.errors import WANTING, ToolError, choices
 from tools.files import need_file
 from tools.predict.engines import Engine, Options
 from tools.predict.predictions import Keep, Prediction
 from tools.predict.questions import SAMPLING, Asking, Question
-from tools.variant import Variant
+from tools.train.adapter import need_trained
+from tools.variant import ADAPTER_WEIGHTS, Variant
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -112,15 +114,35 @@ def _adapted(base: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, int]
     """Returns base + adapter, and the number of virtual tokens that it puts before a prompt."""
     from peft import PeftModel
 
-    adapted = PeftModel.from_pretrained(base, folder)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found missing adapter keys")  # an error below
+        adapted = PeftModel.from_pretrained(base, folder)
     config = adapted.active_peft_config
     if not config.is_prompt_learning:
+        _need_applied(adapted, folder)
         return adapted, 0
     # PEFT 0.18 drops position_ids; counted from the batch's padded length, a prompt's distance to the (position-less) prefix would depend on its neighbours.
     # ChatGLM gives a prefix no positions.
     skipped = int(config.num_virtual_tokens) if base.config.model_type == "chatglm" else 0
     base.register_forward_pre_hook(partial(_count_positions, skipped), with_kwargs=True)
     return adapted, int(config.num_virtual_tokens)
+
+
+def _need_applied(adapted: PeftModel, folder: Path) -> None:
+    """Raises ToolError (1) where PEFT left out a part of a LoRA adapter, for want of a layer of that name, or where the adapter holds nothing."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    need_trained(folder)
+    held = {name.removesuffix(".weight") for name in get_peft_model_state_dict(adapted)}
+    with safe_open(folder / ADAPTER_WEIGHTS, "np") as weights:
+        given = {name.removesuffix(".weight").removesuffix(".default") for name in weights.keys()}  # noqa: SIM118 - no mapping
+    if lost := sorted(given ^ held):
+        raise ToolError(
+            f"{folder / ADAPTER_WEIGHTS}: {len(lost)} matrices of it or of its adapter_config.json fit no layer of the other, and would be left out without"
+            f" a word, e.g. {lost[0]}. Was it trained on another base model, or in another form of it? Train again.",
+            WANTING,
+        )
 
 
 def _count_positions(skipped: int, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -19,6 +19,7 @@ from typing import Any
 
 WAITING = 4  # questions handed to vLLM for each one that it works on: vLLM never waits, and a million rows need no memory
 BATCH = 64  # rows that travel together over Ray
+SAME = 1e-4  # log-probability of a token; a smaller difference counts as none
 SMALL_CPU = 0.1  # of a core, for Ray's stages beside the engine: they would otherwise wait for cores that it holds
 ANSWERED = ("id", "generated_text", "num_input_tokens", "num_generated_tokens")  # columns of Ray's rows
 # Environment variables for Ray's processes.
@@ -37,7 +38,7 @@ def offline(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     adapter = LoRARequest(job["adapter"][0], 1, job["adapter"][1]) if job["adapter"] else None
     started: dict[str, float] = {}
     with open(job["questions"], encoding="utf-8") as questions:
-        more = True
+        more, live = True, adapter is None
         while more or engine.has_unfinished_requests():
             while more and len(started) < limit:
                 if not (line := questions.readline()):
@@ -47,6 +48,9 @@ def offline(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 try:
                     told = {"add_generation_prompt": True, "tokenize": True, "return_dict": False, **job["template_kwargs"]}
                     ids = tokenizer.apply_chat_template(question["messages"], **told)
+                    if not live:
+                        _need_live(engine, list(ids), adapter)
+                        live = True
                     engine.add_request(question["id"], {"prompt_token_ids": list(ids)}, _sampling(job, question), lora_request=adapter)
                     started[question["id"]] = time.perf_counter()
                 except (VLLMClientError, ValueError, TypeError) as error:  # too long, or not a text
@@ -62,6 +66,21 @@ def offline(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
                         "completion_tokens": len(answer.token_ids),
                         "latency_s": round(time.perf_counter() - started.pop(done.request_id), 4),
                     }
+
+
+def _need_live(engine: Any, ids: list[int], adapter: Any) -> None:
+    """Raises RuntimeError where the adapter gives a prompt's tokens the very probabilities that the base model gives them."""
+    from vllm import SamplingParams
+
+    found = []
+    for request in (None, adapter):
+        sampling = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0)
+        engine.add_request("probe", {"prompt_token_ids": ids}, sampling, lora_request=request)
+        while engine.has_unfinished_requests():
+            done = engine.step()
+        found.append([place[token].logprob for place, token in zip(done[0].prompt_logprobs[1:], ids[1:], strict=True)])
+    if not any(abs(before - after) >= SAME for before, after in zip(*found, strict=True)):
+        raise RuntimeError(f"{adapter.lora_name}: the adapter isn't live: it gives a prompt the very probabilities that the base model gives it.")
 
 
 def over_ray(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
