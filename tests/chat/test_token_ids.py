@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from tests.chat.conftest import CONF, TEXTS, THINKING, edit, row, this_run
+from tools.chat import token_ids
+from tools.chat.formats import formats
 from tools.chat.qwen import is_plain_qwen
 from tools.chat.token_ids import LlamaFactory, token_counter, trained_ids
 from tools.conf.run import Run
@@ -114,6 +116,43 @@ def test_prompt_and_answer_are_parted_where_llamafactory_parts_them(template: st
     assert is_plain_qwen(run)
     for one in hard_rows()[::3]:
         assert short(one) == long(one), one
+
+
+def test_both_ways_to_read_a_tokenizer_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = token_ids.base_tokenizer(this_run())
+    monkeypatch.setattr(token_ids, "_is_plain", lambda folder, states: False)
+    token_ids._base_tokenizer.cache_clear()
+    slow = token_ids.base_tokenizer(this_run())
+    token_ids._base_tokenizer.cache_clear()
+    assert (slow.special["eos_token"], slow.added) == (quick.special["eos_token"], quick.added)
+    assert slow.token_id("<|im_end|>") == quick.token_id("<|im_end|>")
+    for text in [*TEXTS, "<|im_start|>user\n甲<|im_end|>\n<think>\n\n</think>\n\n"]:
+        assert quick.encode(text) == slow.encode(text)
+        assert quick.decode(quick.encode(text)) == slow.decode(slow.encode(text))
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_templates_that_add_no_token_are_encoded_as_by_llamafactory(thinking: bool) -> None:
+    base = token_ids.base_tokenizer(this_run())
+    known = [form for form in formats().values() if base.knows(form) and not form.plugin]
+    assert {"qwen", "qwen3", "chatml", "intern2", "smollm", "mimo", "empty"} <= {form.name for form in known}
+    for form in known:
+        run = this_run(f"template={form.name}", f"enable_thinking={json.dumps(thinking)}")
+        short, long = base.ids(form, thinking), LlamaFactory(run).ids(form.name)
+        for one in hard_rows()[::40]:
+            assert short(one) == long(one), (form.name, one)
+
+
+def test_a_tokenizer_is_loaded_once_for_all_that_ask(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:
+    loads: list[str] = []
+    load = token_ids.load_tokenizer
+    monkeypatch.setattr(token_ids, "load_tokenizer", lambda run: loads.append(run.base_model) or load(run))
+    for words in (["template=qwen"], ["template=qwen3"], ["template=chatml"], ["cutoff_len=9"]):
+        token_counter(this_run(f"model_name_or_path={base}", *words))([row("一")])
+    assert len(loads) == 1
+    edit(base / "tokenizer_config.json", model_max_length=7)
+    token_counter(this_run(f"model_name_or_path={base}"))([row("一")])
+    assert len(loads) == 2, "a changed file is read anew"
 
 
 def test_the_short_way_loads_no_heavy_library() -> None:

@@ -4,29 +4,67 @@ In: a run. Out: a function from an Alpaca row to the ids of its prompt and of it
 
     ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 
-There are two ways to the same ids. LLaMA-Factory encodes for every template and tokenizer, and importing it takes 10 s, since torch comes along. `tools.chat.qwen`
-encodes plain Qwen and starts at once. A test compares the two.
+There are two ways to the same ids. LLaMA-Factory encodes for every template and setting, and importing it takes 10 s. The slots of its templates (tools.chat.formats) do
+without it where neither template nor setting changes the tokenizer; plain Qwen then starts at once (tools.chat.qwen). A test compares them. A tokenizer is loaded once.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tools.chat.formats import BOS, EOS, ChatFormat, Slot, format_of, formats
 from tools.chat.prompt import AlpacaRow
-from tools.chat.qwen import TokenIds, download, is_plain_qwen, plain_ids
+from tools.chat.qwen import SETTINGS, TokenIds, download, is_plain_qwen, load_tokenizer
 from tools.conf.run import Run
 from tools.errors import ToolError, choices
-from tools.files import need_file
+from tools.files import need_file, read_json
 
 TokenCounter = Callable[[list[AlpacaRow]], list[int]]
+States = tuple[tuple[str, int, int], ...]  # name, size and time of each file
 
 EVERYTHING = 2**31  # a cutoff that cuts nothing
 IGNORED = -100  # llamafactory.extras.constants.IGNORE_INDEX: the label of the prompt's tokens
+QWEN_EOS = "<|endoftext|>"  # of transformers' Qwen2Tokenizer, where its configuration names none
+LOADED = ("*.json", "*.model", "*.jinja")  # files of a base model that its tokenizer depends on
+
+
+@dataclass(frozen=True)
+class BaseTokenizer:
+    """A base model's tokenizer as its server has it. `special` are its named tokens, `added` its tokens that no text is cut through."""
+
+    encode: Callable[[str], list[int]]
+    decode: Callable[[list[int]], str]
+    token_id: Callable[[str], int | None]
+    special: dict[str, str]
+    added: frozenset[str]
+
+    def knows(self, form: ChatFormat) -> bool:
+        """Returns whether the template adds no token, so that training has the same tokenizer as the server."""
+        return {*form.stop_words, form.eos(self.special.get(EOS, ""))} <= self.added
+
+    def ids(self, form: ChatFormat, thinks: Any) -> TokenIds:
+        """Returns the function from a row to the ids that LLaMA-Factory makes of it under a template that adds no token; `thinks` is `enable_thinking`."""
+        named = {BOS: self.special.get(BOS), EOS: form.eos(self.special.get(EOS, ""))}
+
+        def of(slot: Slot) -> list[int]:
+            if isinstance(slot, str):
+                return self.encode(slot) if slot else []
+            token = slot["token"] if isinstance(slot, dict) else named.get(next(iter(slot)))
+            found = self.token_id(token) if token else None
+            return [] if found is None else [found]
+
+        def ids(row: AlpacaRow) -> tuple[list[int], list[int]]:
+            asked, taught = form.slots(row, thinks)
+            return [token for slot in asked for token in of(slot)], [token for slot in taught for token in of(slot)]
+
+        return ids
 
 
 def trained_ids(run: Run) -> TokenIds:
@@ -35,10 +73,15 @@ def trained_ids(run: Run) -> TokenIds:
     Raises ToolError for a base model that isn't here, a tokenizer that can't be read, or a template that LLaMA-Factory doesn't know. The function raises it for a
     row that LLaMA-Factory refuses.
     """
-    _need_tokenizer(run)
-    if is_plain_qwen(run):
-        return plain_ids(run)
-    return LlamaFactory(run).ids(run.values.get("template"))
+    need_tokenizer(run)
+    form, template = format_of(run), run.values.get("template")
+    if form is None and template is not None:
+        raise ToolError(f"{run.path}: unknown template '{template}'.{choices(str(template), formats())}")
+    if form and not any(run.values.get(key) for key in SETTINGS if key != "default_system") and not form.plugin:
+        base = base_tokenizer(run)
+        if base.knows(form):
+            return base.ids(form, run.values.get("enable_thinking", True))
+    return _llamafactory(run).ids(template)
 
 
 def token_counter(run: Run) -> TokenCounter:
@@ -47,31 +90,50 @@ def token_counter(run: Run) -> TokenCounter:
     return lambda rows: [sum(map(len, ids(row))) for row in rows]
 
 
-def first_difference(ours: list[int], theirs: list[int]) -> int:
-    """Returns the place of the first token that differs, or where the shorter list ends."""
+def first_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> int:
+    """Returns the place of the first token or character that differs, or where the shorter sequence ends."""
     return next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
 
 
+def is_plain_tokenizer(run: Run) -> bool:
+    """Returns whether the base model's tokenizer is plain Qwen's, which the `tokenizers` library alone reads."""
+    return _is_plain(run.base_model, _states(run))
+
+
+def base_tokenizer(run: Run) -> BaseTokenizer:
+    """Returns the base model's own tokenizer, loaded once. Raises ToolError where it isn't here or can't be read."""
+    need_tokenizer(run)
+    return _base_tokenizer(run.path, run.base_model, bool(run.values.get("trust_remote_code")), _states(run))
+
+
+def need_tokenizer(run: Run) -> None:
+    """Raises ToolError where the base model's folder or tokenizer isn't here, with the command that gets it."""
+    folder = Path(run.base_model)
+    if not folder.is_dir():
+        local = [str(path.parent) for path in Path("models").glob("*/tokenizer.json")]
+        raise ToolError(f"{run.path}: base model {folder}: no such folder.{choices(str(folder), local)} {download(run)}")
+    need_file(folder / "tokenizer.json", download(run))
+
+
 class LlamaFactory:
-    """LLaMA-Factory's own encoder with a run's tokenizer, which is loaded once for any number of templates.
+    """LLaMA-Factory's own encoder with a run's tokenizer.
 
     Raises ToolError where LLaMA-Factory isn't installed, or can't load the tokenizer.
     """
 
     def __init__(self, run: Run) -> None:
         try:
-            from llamafactory.data.template import TEMPLATES
             from llamafactory.hparams import ModelArguments
-            from llamafactory.model import load_tokenizer
+            from llamafactory.model import load_tokenizer as load
         except ImportError as error:
             reason = f"counting tokens with `template: {run.values.get('template')}` takes LLaMA-Factory, and {error.name} isn't in {sys.executable}"
             raise ToolError(f"{run.path}: {reason}. `make setup` makes the environment .venv/train, which has it.") from None
-        logging.getLogger("llamafactory").setLevel(logging.ERROR)  # a line for each special token, for each template
-        self._run, self.templates = run, list(TEMPLATES)
+        _be_quiet()
+        self._run = run
         try:
-            self._loaded = load_tokenizer(_given(ModelArguments, run))
+            self._loaded = load(_given(ModelArguments, run))
         except (OSError, ValueError) as error:
-            raise self._cannot_load(error) from None
+            raise _cannot_load(run, error) from None
         self._eos = self._loaded["tokenizer"].eos_token
 
     def ids(self, template: Any) -> TokenIds:
@@ -95,18 +157,13 @@ class LlamaFactory:
         from llamafactory.data.template import get_template_and_fix_tokenizer
         from llamafactory.hparams import DataArguments
 
-        if template is not None and template not in self.templates:
-            raise ToolError(f"{self._run.path}: unknown template '{template}'.{choices(str(template), self.templates)}")
         tokenizer = self._loaded["tokenizer"]
         tokenizer.eos_token = self._eos  # another template may have replaced it
         try:
             data = _given(DataArguments, self._run, template=template, cutoff_len=EVERYTHING, train_on_prompt=False, mask_history=False)
             return SupervisedDatasetProcessor(get_template_and_fix_tokenizer(tokenizer, data), **self._loaded, data_args=data)
         except (OSError, ValueError) as error:
-            raise self._cannot_load(error) from None
-
-    def _cannot_load(self, error: Exception) -> ToolError:
-        return ToolError(f"{self._run.path}: LLaMA-Factory can't load the tokenizer of {self._run.base_model}: {error.__cause__ or error}")
+            raise _cannot_load(self._run, error) from None
 
 
 def _given(kind: Any, run: Run, **fixed: Any) -> Any:
@@ -115,9 +172,62 @@ def _given(kind: Any, run: Run, **fixed: Any) -> Any:
     return kind(**{**{key: value for key, value in run.values.items() if key in known}, **fixed})
 
 
-def _need_tokenizer(run: Run) -> None:
-    folder = Path(run.base_model)
-    if not folder.is_dir():
-        local = [str(path.parent) for path in Path("models").glob("*/tokenizer.json")]
-        raise ToolError(f"{run.path}: base model {folder}: no such folder.{choices(str(folder), local)} {download(run)}")
-    need_file(folder / "tokenizer.json", download(run))
+def _cannot_load(run: Run, error: Exception) -> ToolError:
+    return ToolError(f"{run.path}: LLaMA-Factory can't load the tokenizer of {run.base_model}: {error.__cause__ or error}")
+
+
+def _states(run: Run) -> States:
+    """Returns what tells whether the files of a tokenizer have changed."""
+    files = sorted(file for pattern in LOADED for file in Path(run.base_model).glob(pattern))
+    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+
+
+@lru_cache(maxsize=4)
+def _is_plain(folder: str, states: States) -> bool:
+    return is_plain_qwen(Run(Path(), {"model_name_or_path": folder, "template": "qwen"}))
+
+
+@lru_cache(maxsize=1)
+def _base_tokenizer(path: Path, folder: str, trust: bool, states: States) -> BaseTokenizer:
+    run = Run(path, {"model_name_or_path": folder})
+    if _is_plain(folder, states):
+        quick, settings = load_tokenizer(run), read_json(Path(folder) / "tokenizer_config.json")
+        named = {key: value["content"] if isinstance(value, dict) else value for key, value in settings.items() if key.endswith("_token") and value}
+        return BaseTokenizer(
+            encode=lambda text: list(quick.encode(text, add_special_tokens=False).ids),
+            decode=lambda ids: str(quick.decode(ids, skip_special_tokens=False)),
+            token_id=quick.token_to_id,
+            special={EOS: QWEN_EOS, **{key: str(value) for key, value in named.items() if value is not True}},
+            added=frozenset(token.content for token in quick.get_added_tokens_decoder().values()),
+        )
+    from transformers import AutoTokenizer
+
+    _be_quiet()
+    try:
+        slow = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
+    except Exception as error:  # of any kind: what a file that isn't a tokenizer leads to depends on its class
+        raise ToolError(f"{path}: transformers can't load the tokenizer of {folder}: {' '.join(str(error).split())[:300]}. {download(run)}") from None
+    return BaseTokenizer(
+        encode=lambda text: list(slow.encode(text, add_special_tokens=False)),
+        decode=lambda ids: str(slow.decode(ids)),
+        token_id=slow.convert_tokens_to_ids,
+        special={key: str(value) for key, value in slow.special_tokens_map.items() if isinstance(value, str)},
+        added=frozenset(slow.get_added_vocab()),
+    )
+
+
+def _llamafactory(run: Run) -> LlamaFactory:
+    return _loaded_llamafactory(run.path, json.dumps(run.values, sort_keys=True, default=str), _states(run))
+
+
+@lru_cache(maxsize=1)
+def _loaded_llamafactory(path: Path, values: str, states: States) -> LlamaFactory:
+    return LlamaFactory(Run(path, json.loads(values)))
+
+
+def _be_quiet() -> None:
+    """Keeps the libraries' lines about a tokenizer off the page: one for each special token, for each load."""
+    from transformers.utils.logging import set_verbosity_error
+
+    set_verbosity_error()
+    logging.getLogger("llamafactory").setLevel(logging.ERROR)
