@@ -12,6 +12,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from tools.train.distributed import ALONE, Processes
 from tools.train.engines.engine_table import ENGINES
 from tools.train.machine import gpus, visible_gpus
 from tools.train.memory import Estimate
+from tools.train.native_parser import Objections
 from tools.train.plan import Plan, make_plan
 from tools.train.weights import read_weights
 
@@ -68,8 +70,6 @@ def examine(run: Run, how: Processes = ALONE) -> Examination:
     found.problems += faults or stamp.problems(run.dataset, [dataset.name for dataset in named])
     if elsewhere := ", ".join(dataset.name for dataset in found.train if not dataset.read and not dataset.problems):
         found.remarks.append(f"{elsewhere}: not a local Alpaca file (JSON or JSON Lines), so its rows aren't examined and no plan is made.")
-    if not found.problems:
-        _add_rows(found)
     if not found.problems:
         _add_slow(found)
     return found
@@ -135,25 +135,42 @@ def _add_room(found: Examination, estimate: Estimate) -> None:
 
 
 def _add_slow(found: Examination) -> None:
-    """Adds what the engine itself objects to, unless the same run with the same data has passed before."""
-    run, rows = found.run, [row for dataset in found.train for row in dataset.rows]
+    """Adds what the rows' tokens tell. Before them the prompt is compared, and the engine itself asked, unless the same run with the same data has passed before."""
     seen, path = _fingerprint(found), Path(sys.prefix) / "checked-runs.json"
     passed: dict[str, str] = {}  # fingerprint → the objection to this machine
     with suppress(OSError, ValueError, TypeError):
         passed = dict(json.loads(path.read_text()))
-    if seen not in passed:
-        print(f"asking {ENGINES[run.engine].title} itself about {run.path}, once for each change of it …", flush=True)
-        try:
-            found.problems += template.prompt_problems(run, rows) if rows and run.values.get("template") else []
-        except ToolError as error:
-            found.problems.append(str(error))
-        objections = native_parser.ask(run)
-        found.problems += [objections.anywhere] if objections.anywhere else []
-        passed[seen] = objections.here
+    if seen in passed:
+        _add_rows(found)
+    else:
+        print(f"asking {ENGINES[found.run.engine].title} itself about {found.run.path}, once for each change of it …", flush=True)
+        passed[seen] = _asked(found)
         if not found.problems:
             with suppress(OSError):
                 write_json(path, passed)
     found.here += [passed[seen]] if passed[seen] else []
+
+
+def _asked(found: Examination) -> str:
+    """Adds what is wrong with the prompt, or else what the rows' tokens tell and what the engine objects to. Returns its objection to this machine, '' for none.
+
+    The engine's parser is a child process that imports for ten seconds. It starts as soon as the prompts seem to agree, and the tokens are counted meanwhile.
+    """
+    run, rows = found.run, [row for dataset in found.train for row in dataset.rows]
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            objections = pool.submit(native_parser.ask, run) if not rows or template.agree_as_texts(run, rows) else None
+            found.problems += template.prompt_problems(run, rows) if rows else []
+            if not found.problems:
+                _add_rows(found)
+            if objections is None and not found.problems:
+                objections = pool.submit(native_parser.ask, run)
+    except ToolError as error:
+        found.problems.append(str(error))
+        return ""
+    told = objections.result() if objections else Objections()
+    found.problems += [told.anywhere] if told.anywhere else []
+    return told.here
 
 
 def _fingerprint(found: Examination) -> str:
