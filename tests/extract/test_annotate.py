@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import toy_server
 from tests.toy_server import Faulty
-from tools.conf.task import Task, find_task
+from tools.chat.thinking import Thinking
+from tools.conf.task import Task, find_task, load_task
 from tools.example import Entity, Example
 from tools.extract import annotate
 from tools.predict.predictions import Prediction
@@ -80,3 +83,41 @@ def test_a_server_that_cannot_tell_gives_neither_probabilities_nor_a_length(star
     for url in (server.url, "http://127.0.0.1:9/v1"):
         assert annotate.probabilities(Server(url, [], "toy"), "base", [{"role": "user", "content": "?"}], ["a", "b"]) == {}
         assert annotate.length(Server(url, [], "toy"), "base", []) is None
+
+
+THOUGHT = "<think>\n\n</think>\n\n"
+
+
+@pytest.mark.parametrize("thinking", [Thinking(), Thinking({"enable_thinking": False}), Thinking(thought=THOUGHT)], ids=["none", "prompt", "answer"])
+def test_a_text_and_its_classes_are_asked_and_read_as_the_run_was_trained(
+    write_task: Callable[..., Path], start: Callable[..., Faulty], thinking: Thinking
+) -> None:
+    """The server has a chat template like Qwen3's: it shows an empty thought before the last answer, whatever was asked for."""
+    task = load_task(write_task([{"text": "甲", "label": "经济"}], kind="classification", reader="classification", labels=["经济", "艺术"]))
+    off, thought, ids = bool(thinking.kwargs), [7, 8], {"经济": [11], "艺术": [13]}
+    server = start([], lambda user: (200, thinking.thought + "经济"))
+
+    def others(path: str, request: dict[str, Any]) -> Any:
+        if path == "/v1/completions":
+            worth = {11: -0.1, 13: -1.1, 99: -0.5}
+            assert request["prompt"][:4] == [1, 1, *thought] if off or thinking.thought else request["prompt"][2] in (11, 13)
+            return {"choices": [{"prompt_logprobs": [None, *({str(id): {"logprob": worth.get(id, 0.0)}} for id in request["prompt"][1:])]}]}
+        if "prompt" in request:
+            assert request["prompt"].startswith(thinking.thought)
+            return {"tokens": [*(thought if thinking.thought else []), *ids[request["prompt"].removeprefix(thinking.thought)]]}
+        assert request.get("chat_template_kwargs") == (thinking.kwargs or None)
+        last = request["messages"][-1]
+        if last["role"] == "assistant":
+            return {"tokens": [1, 1, *thought, *ids[last["content"].removeprefix(thinking.thought)], 99, 98]}
+        return {"tokens": [1, 1, *(thought if off else [])], "count": 4, "max_model_len": 9}
+
+    server.others = others
+    there = Server(server.url, [], "toy")
+    found = asyncio.run(annotate.ask(there, "base", task, Example("a", "股市", [], options=None), thinking))
+    assert (found.label, found.failures) == ("经济", ())
+    # Two tokens each: the option and the end.
+    assert found.probabilities == pytest.approx({"经济": 1 / (1 + math.exp(-1)), "艺术": 1 / (1 + math.exp(1))})
+    chats = [request for request in server.requests if "temperature" in request and "messages" in request]
+    assert [request.get("chat_template_kwargs") for request in chats] == [thinking.kwargs or None]
+    assert annotate.length(there, "base", [{"role": "user", "content": "x"}], thinking) == (4, 9)
+    assert annotate.understood(task, Example("a", "股市", []), Prediction("a", "经济"), thinking).label == "经济"

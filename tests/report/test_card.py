@@ -360,3 +360,36 @@ def test_a_licence_is_named_only_where_base_model_and_data_agree(task: Task, tra
     ):
         card.write_text(text)
         assert licence(run) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "request_", "call", "end"),
+    [
+        ({"template": "qwen3_nothink"}, None, "add_generation_prompt=True, return_dict=True", "skip_special_tokens=True))"),
+        (
+            {"template": "qwen3_5", "enable_thinking": False},
+            {"chat_template_kwargs": {"enable_thinking": False}},
+            "add_generation_prompt=True, enable_thinking=False, return_dict=True",
+            "skip_special_tokens=True))",
+        ),
+        (
+            {"template": "qwen3"},
+            None,
+            "add_generation_prompt=True, return_dict=True",
+            '.removeprefix("<think>\\n\\n</think>\\n\\n"))',
+        ),
+    ],
+    ids=["no thought", "in the prompt", "in the answer"],
+)
+def test_a_card_says_what_requests_carry_and_answers_begin_with(
+    task: Task, trained: Trained, values: dict[str, Any], request_: dict[str, Any] | None, call: str, end: str
+) -> None:
+    for half in halves(card_of(trained(task, **values), task)):
+        blocks = {token.info: token.content for token in parsed(half) if token.type == "fence"}
+        assert call in blocks["python"] and blocks["python"].rstrip().endswith(end)
+        compile(blocks["python"], "card", "exec")
+        carried = [
+            token.content for token in parsed(half) if token.type == "fence" and "chat_template_kwargs" in token.content and token.info == "json"
+        ]
+        assert [json.loads(f"{{{one}}}") for one in carried] == ([request_] if request_ else [])
+        assert ("<think>" in half.replace(blocks["python"], "")) == (values == {"template": "qwen3"})

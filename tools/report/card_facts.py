@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.prompt import alpaca, answer, renderer
+from tools.chat.thinking import Thinking, thinking
 from tools.conf.overlays import RUNS
 from tools.conf.run import Run, dataset_names
 from tools.conf.task import Task
@@ -87,7 +88,7 @@ class Prompt:
 class Facts:
     """Everything that a card shows. `record` is export.json or quantize.json, `own` the model's free decoding of `split`, `again` its command.
 
-    `fresh` are the evaluations that are up to date; the figures of the others aren't shown.
+    `fresh` are the evaluations that are up to date; the figures of the others aren't shown. `thinking` is what requests carry and answers begin with.
     """
 
     run: Run
@@ -105,6 +106,7 @@ class Facts:
     evaluations: list[Evaluation]
     fresh: list[Evaluation]
     again: str
+    thinking: Thinking
     length: int
     max_tokens: int = SAMPLING["max_tokens"]
 
@@ -139,6 +141,7 @@ def gather(run: Run, task: Task, word: str, split: str, base_model: str | None =
         evaluations=evaluations,
         fresh=fresh,
         again=eval_command(variant, split, engine=engine),
+        thinking=thinking(trained),
         length=_length(trained),
     )
 
