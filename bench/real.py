@@ -230,7 +230,7 @@ def step_name(word: str, decoding: str) -> str:
 
 def report(name: str, chain: Chain, train_words: Sequence[str]) -> str:
     """Returns the Markdown page of the evaluations that are done."""
-    run, folders = chain.run, chain.done()
+    run, folders = chain.run.trained(), chain.done()
     scores = {one: read_score(folder) for one, folder in folders.items()}
     plan, engine = plan_of(run), read_meta(next(iter(folders.values())) / META).engine
     head = [
