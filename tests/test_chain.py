@@ -106,7 +106,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return made
 
 
-PROBED: list[str] = []  # what `make serve` printed between "ready" and "try"
+PROBED: list[str] = []  # what `make serve` printed before "try"
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,8 @@ def test_the_documents_call_works_as_the_readme_shows_it(server: str) -> None:
 
 
 def test_the_server_says_that_prompt_and_adapters_are_what_was_trained(server: str) -> None:
-    prompt_line, *adapters = PROBED[-4:]
+    prompt_line, *adapters, ready = PROBED[-5:]
+    assert ready.startswith("ready in")
     assert "the server's tokens are the trained ones" in prompt_line
     for name, line in zip((NAME, f"{NAME}@{STEPS // 2}", f"{NAME}@{STEPS}"), adapters, strict=True):
         base, adapter = (float(number) for number in re.findall(r"-\d+\.\d+", line))
@@ -194,7 +195,7 @@ def test_a_prompt_that_was_not_trained_and_an_adapter_that_adds_nothing_are_foun
     with pytest.raises(ToolError, match=r"isn't the trained one: from token 3 on"):
         probe.prompt_parity(post, NAME, rows, [([*asked[:3], 0, *asked[4:]], answer) for asked, answer in ids])
     with pytest.raises(ToolError, match="the adapter isn't live"):
-        probe.adapter_is_live(post, "tiny-qwen2", "tiny-qwen2", ids)
+        probe.adapter_is_live(post, "tiny-qwen2", "tiny-qwen2", ids, [probe.log_probability(post, "tiny-qwen2", *row) for row in ids])
     with pytest.raises(ToolError, match=r"/tokenize: the server refuses the probe with HTTP 404"):
         probe.prompt_parity(post, "nobody", rows, ids)
 

@@ -10,8 +10,6 @@ from tools.errors import ToolError
 from tools.serve import http
 from tools.serve.http import Patience, client_options, fetch, poster, root_of
 
-PATIENCE = Patience(1, 1)
-
 
 @pytest.mark.parametrize(
     ("host", "root"), [("127.0.0.1", "http://127.0.0.1:8000"), ("0.0.0.0", "http://127.0.0.1:8000"), ("::1", "http://[::1]:8000")]
@@ -32,9 +30,9 @@ def test_no_proxy_stands_before_this_machine_and_the_key_goes_along(monkeypatch:
 def test_a_refused_probe_says_why(start: Callable[..., Faulty]) -> None:
     server = start([])
     with pytest.raises(ToolError, match="/tokenize: the server refuses the probe with HTTP 404"):
-        poster(server.url.removesuffix("/v1"), PATIENCE)("/tokenize", {})
+        poster(server.url.removesuffix("/v1"))("/tokenize", {})
     with pytest.raises(ToolError, match="/tokenize: the server doesn't answer the probe"):
-        poster("http://127.0.0.1:9", PATIENCE)("/tokenize", {})
+        poster("http://127.0.0.1:9")("/tokenize", {})
 
 
 def test_a_probes_patience_follows_tokens_and_weights_and_its_end_says_what_it_waited_for(

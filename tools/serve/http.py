@@ -61,7 +61,7 @@ class Patience:
         return START_S + tokens * self.size / self.speed
 
 
-def poster(root: str, patience: Patience, headers: Mapping[str, str] = {}) -> Post:
+def poster(root: str, patience: Patience = Patience(0, 1), headers: Mapping[str, str] = {}) -> Post:
     """Returns a function (path, body) → answer that posts JSON to the server at `root`. It raises ToolError (1) where the server refuses, or takes too long."""
 
     def post(path: str, body: dict[str, Any]) -> Any:

@@ -119,7 +119,8 @@ def _adapted(base: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, int]
         adapted = PeftModel.from_pretrained(base, folder)
     config = adapted.active_peft_config
     if not config.is_prompt_learning:
-        _need_applied(adapted, folder)
+        if config.peft_type == "LORA":
+            _need_applied(adapted, folder)
         return adapted, 0
     # PEFT 0.18 drops position_ids; counted from the batch's padded length, a prompt's distance to the (position-less) prefix would depend on its neighbours.
     # ChatGLM gives a prefix no positions.
@@ -134,10 +135,10 @@ def _need_applied(adapted: PeftModel, folder: Path) -> None:
     from safetensors import safe_open
 
     need_trained(folder)
-    held = {name.removesuffix(".weight") for name in get_peft_model_state_dict(adapted)}
+    held = {name.removesuffix(".weight") for name in get_peft_model_state_dict(adapted, save_embedding_layers=False)}
     with safe_open(folder / ADAPTER_WEIGHTS, "np") as weights:
         given = {name.removesuffix(".weight").removesuffix(".default") for name in weights.keys()}  # noqa: SIM118 - no mapping
-    if lost := sorted(given ^ held):
+    if lost := sorted(name for name in given ^ held if ".lora_" in name):
         raise ToolError(
             f"{folder / ADAPTER_WEIGHTS}: {len(lost)} matrices of it or of its adapter_config.json fit no layer of the other, and would be left out without"
             f" a word, e.g. {lost[0]}. Was it trained on another base model, or in another form of it? Train again.",
