@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from tests.chat.conftest import THINKING, edit, this_run
-from tools.chat.qwen import PATTERN, SYSTEMS, is_plain_qwen
+from tools.chat.qwen import PATTERN, TEMPLATES, is_plain_qwen
 
 
 def test_every_template_that_is_written_here_is_held_against_llamafactory() -> None:
-    assert {template for template, _ in THINKING} == SYSTEMS.keys()
+    assert {template for template, _ in THINKING} == set(TEMPLATES)
 
 
 def test_a_line_is_cut_by_the_pattern_that_transformers_has() -> None:

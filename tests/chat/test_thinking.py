@@ -9,12 +9,12 @@ import pytest
 
 from tests.chat.conftest import row
 from tests.conftest import real
-from tools.chat import thinking as module
+from tools.chat import formats
 from tools.chat.decoding import constraint
 from tools.chat.prompt import trained_messages
 from tools.chat.qwen import is_plain_qwen, load_tokenizer
 from tools.chat.template import chat_template
-from tools.chat.thinking import KNOWN, Thinking, empty_thought, registered, template_kwargs, thinking, thought
+from tools.chat.thinking import KNOWN, Thinking, empty_thought, template_kwargs, thinking, thought
 from tools.chat.token_ids import trained_ids
 from tools.conf.run import Run
 from tools.conf.task import find_task
@@ -61,17 +61,15 @@ def test_a_runs_requests_and_answers_follow_from_two_of_its_keys(
 
 
 def test_the_templates_that_are_answered_at_once_are_llamafactorys() -> None:
-    source = module._source()
-    assert source is not None
-    found = registered(source)
+    found = {name: form.empty_thought for name, form in formats.formats().items()}
     assert found.items() >= KNOWN.items()
     assert {name for name in found if name.startswith("qwen3") and found[name]} == {"qwen3", "qwen3_vl", "qwen3_omni", "qwen3_5", "qwen3_6"}
 
 
 def test_without_llamafactory_an_unknown_template_is_no_guess(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_source", lambda: None)
+    monkeypatch.setattr(formats, "find_spec", lambda _: None)
     assert empty_thought("qwen3_5") == EMPTY
-    with pytest.raises(ToolError, match=r"whether `template: hunyuan` teaches thoughts .* `make setup`"):
+    with pytest.raises(ToolError, match=r"LLaMA-Factory's templates aren't in .* `make setup`"):
         empty_thought("hunyuan")
 
 

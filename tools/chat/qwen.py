@@ -1,6 +1,6 @@
-"""Encodes rows in Qwen's chat format with the `tokenizers` library alone, token for token as LLaMA-Factory does.
+"""Finds out whether a base model's tokenizer is Qwen's, unchanged, and loads it with the `tokenizers` library alone.
 
-In: a run whose template and tokenizer are Qwen's, unchanged. Out: a function from an Alpaca row to the token ids of its prompt and of its answer.
+In: a run. Out: a yes or no, and a Tokenizer that gives the ids which transformers gives.
 
     ./ner check conf/tiny-qwen2-sample-ner-lora-sft.yaml
 
@@ -11,13 +11,11 @@ either way.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.chat.prompt import AlpacaRow
-from tools.chat.thinking import THOUGHT, empty_thought
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json
@@ -33,13 +31,12 @@ PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p
 SETTINGS = ("add_tokens", "add_special_tokens", "new_special_tokens_config", "split_special_tokens", "default_system")
 TOKENIZERS = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 MODELS = ("qwen2", "qwen2_moe", "qwen3", "qwen3_moe")
-# template → the system line of a row without one, as in llamafactory/data/template.py (0.9.5), `register_template(name="qwen", …)` and the two below it.
-SYSTEMS = {"qwen": "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "qwen3": "", "qwen3_nothink": ""}
+TEMPLATES = ("qwen", "qwen3", "qwen3_nothink")  # that add no token
 
 
 def is_plain_qwen(run: Run) -> bool:
     """Returns whether tokenizer.json and Qwen's chat format alone give the run's tokens: no setting and no file of the base model changes them."""
-    if run.values.get("template") not in SYSTEMS or any(run.values.get(key) for key in SETTINGS):
+    if run.values.get("template") not in TEMPLATES or any(run.values.get(key) for key in SETTINGS):
         return False
     files = [Path(run.base_model) / name for name in ("config.json", "tokenizer_config.json", "tokenizer.json")]
     if not all(file.is_file() for file in files):
@@ -66,40 +63,10 @@ def load_tokenizer(run: Run) -> Tokenizer:
     return tokenizer
 
 
-def plain_ids(run: Run) -> TokenIds:
-    """Returns the function from a row to the ids that LLaMA-Factory makes of it under a template of SYSTEMS."""
-    tokenizer = load_tokenizer(run)
-    template, thinking = run.values["template"], run.values.get("enable_thinking", True)
-
-    def encode(pieces: list[str]) -> list[int]:
-        return [token for piece in pieces for token in tokenizer.encode(piece, add_special_tokens=False).ids]
-
-    def ids(row: AlpacaRow) -> tuple[list[int], list[int]]:
-        prompt, answer = _pieces(row, template, thinking)
-        return encode(prompt), encode(answer)
-
-    return ids
-
-
 def download(run: Run) -> str:
     """Returns the end of a message: the command that downloads the run's base model."""
     name = Path(run.base_model).name
     return f"To get it: make download ARGS={f'Qwen/{name}' if name.startswith('Qwen') else '<owner>/<name>'}"
-
-
-def _pieces(row: AlpacaRow, template: str, thinking: bool | None) -> tuple[list[str], list[str]]:
-    """Returns the strings of prompt and answer that LLaMA-Factory tokenises one by one (`Template._encode`, `ReasoningTemplate.encode_oneturn`)."""
-    system, answer = row["instruction"] or SYSTEMS[template], row["output"]
-    prompt = [f"<|im_start|>system\n{system}<|im_end|>\n"] if system else []
-    # The turn's number is filled in after the text, so that the first {{idx}} of a text becomes one.
-    prompt.append(f"<|im_start|>user\n{row['input']}<|im_end|>\n<|im_start|>assistant\n".replace("{{idx}}", "0", 1))
-    if not empty_thought(template):
-        return prompt, [f"{answer}<|im_end|>\n"]
-    if thinking is False:
-        answer = re.sub(f"{THOUGHT[0]}(.*?){THOUGHT[1]}", "", answer, flags=re.DOTALL).lstrip("\n")
-    thought = [] if any(mark.strip() in answer for mark in THOUGHT) else ["".join(THOUGHT)]
-    taught = [f"{answer}<|im_end|>\n"]
-    return (prompt, [*thought, *taught]) if thinking else ([*prompt, *thought], taught)
 
 
 def _cuts_like_qwen(own: dict[str, Any]) -> bool:

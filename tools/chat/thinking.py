@@ -11,24 +11,18 @@ it is called with `enable_thinking: false`.
 
 from __future__ import annotations
 
-import ast
-import sys
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
+from tools.chat.formats import ChatFormat, formats
 from tools.conf.run import Run
-from tools.errors import ToolError
 
-THOUGHT = ("<think>\n", "\n</think>\n\n")  # the default of `thought_words` in LLaMA-Factory's register_template
+THOUGHT = "".join(ChatFormat.thought_words)  # as most of LLaMA-Factory's templates and Qwen's own write it
 # template → its empty thought; read in LLaMA-Factory 0.9.5. These are answered without it; a test compares them with it.
 KNOWN = {
     **dict.fromkeys(("qwen", "qwen2_vl", "qwen3_nothink", "qwen3_vl_nothink", "qwen3_5_nothink", "llama3", "glm4"), ""),
-    **dict.fromkeys(("qwen3", "qwen3_vl", "qwen3_5", "qwen3_6"), "".join(THOUGHT)),
+    **dict.fromkeys(("qwen3", "qwen3_vl", "qwen3_5", "qwen3_6"), THOUGHT),
 }
-CLOSED = "Glm47ReasoningTemplate"  # its empty thought is the closing word alone
 
 
 @dataclass(frozen=True)
@@ -63,32 +57,11 @@ def thought(run: Run) -> str:
 
 
 def empty_thought(template: Any) -> str:
-    """Returns the empty thought of one of LLaMA-Factory's templates; nothing for a template without thoughts, for no template and for an unknown name."""
+    """Returns the empty thought of one of LLaMA-Factory's templates; nothing for a template without thoughts, for no template and for an unknown name.
+
+    Raises ToolError as `thought` does.
+    """
     if template is None or template in KNOWN:
         return KNOWN.get(template, "")
-    source = _source()
-    if source is None:
-        reason = f"whether `template: {template}` teaches thoughts stands in LLaMA-Factory, which isn't in {sys.executable}"
-        raise ToolError(f"{reason}. `make setup` makes the environment .venv/train, which has it.")
-    return registered(source).get(str(template), "")
-
-
-@cache
-def registered(source: Path) -> dict[str, str]:
-    """Returns the empty thought of each template that LLaMA-Factory's source registers. The source is read, not run: importing it takes 10 s."""
-    calls = [node for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
-    given = [{word.arg: word.value for word in call.keywords} for call in calls if getattr(call.func, "id", "") == "register_template"]
-    return {ast.literal_eval(words["name"]): _empty(words) for words in given if "name" in words}
-
-
-def _empty(words: dict[str | None, ast.expr]) -> str:
-    """Returns the empty thought that one call of `register_template` gives its template."""
-    kind = getattr(words.get("template_class"), "id", "Template")
-    opened, closed = ast.literal_eval(words["thought_words"]) if "thought_words" in words else THOUGHT
-    return "" if "Reasoning" not in kind else closed if kind == CLOSED else opened + closed
-
-
-def _source() -> Path | None:
-    """Returns LLaMA-Factory's own file of templates, None where it isn't installed."""
-    package = find_spec("llamafactory")
-    return Path(package.submodule_search_locations[0]) / "data" / "template.py" if package and package.submodule_search_locations else None
+    found = formats().get(str(template))
+    return found.empty_thought if found else ""

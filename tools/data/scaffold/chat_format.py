@@ -15,8 +15,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.chat.template import chat_template
+from tools.chat.own_format import OwnFormat, find_template
+from tools.chat.template import PROCESSORS
 from tools.chat.thinking import THOUGHT, empty_thought
+from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json
 
@@ -31,7 +33,7 @@ NAMES = {
 THINKS_ALWAYS = r"qwen3.*-thinking|qwq-"
 TEXT_MODELS = ("qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "qwen3_next")
 WITH_PICTURES = ("qwen3_5", "qwen3_5_moe")
-PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+ROW = {"instruction": "甲", "input": "乙", "output": ""}
 ASKED = "<|im_start|>system\n甲<|im_end|>\n<|im_start|>user\n乙<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -54,9 +56,12 @@ def said_format(template: str) -> ChosenFormat:
 
 
 def chat_format(folder: Path) -> ChosenFormat:
-    """Returns the format of a base model. Raises ToolError for a model that always thinks, and where neither chat template nor name tells the format."""
-    name, own = folder.name.casefold(), chat_template(folder) if folder.is_dir() else None
-    template = _by_name(name) if own is None else _by_rendering(folder, own)
+    """Returns the format of a base model.
+
+    Raises ToolError for a model that always thinks, where neither chat template nor name tells the format, and where the chat template can't be rendered.
+    """
+    own = find_template(folder)[1]
+    template = _by_name(folder.name.casefold()) if own is None else _by_rendering(Run(folder, {"model_name_or_path": str(folder)}))
     if template is None:
         raise ToolError(
             f"base model {folder}: which chat format? Its {'name' if own is None else 'chat template'} isn't one of Qwen's text models. Give it with --template NAME"
@@ -77,25 +82,17 @@ def _by_name(name: str) -> str | None:
     return next((template for pattern, template in NAMES.items() if re.match(pattern, name)), None)
 
 
-def _by_rendering(folder: Path, own: str) -> str | None:
+def _by_rendering(run: Run) -> str | None:
     """Returns the template that a model's own chat template tells, '' where it opens a thought that can't be turned off, None for another format than Qwen's."""
-    from jinja2 import TemplateError
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    config = folder / "config.json"
-    kind = str(read_json(config).get("model_type")) if config.is_file() else ""
-    chat = [{"role": "system", "content": "甲"}, {"role": "user", "content": "乙"}]
-    try:
-        usual, off = (
-            render_jinja_template([chat], chat_template=own, add_generation_prompt=True, **told)[0][0] for told in ({}, {"enable_thinking": False})
-        )
-    except (TemplateError, TypeError, ValueError):  # `check` says what is wrong with it
-        return None
+    folder, own = Path(run.base_model), OwnFormat(run)
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    kind = str(config.get("model_type")) if isinstance(config, dict) else ""
+    usual, off = own.prompt(ROW, {}), own.prompt(ROW, {"enable_thinking": False})
     if kind not in TEXT_MODELS + WITH_PICTURES or not usual.startswith(ASKED):
         return None
     if usual == ASKED:
         return "qwen" if kind.startswith("qwen2") else "qwen3_nothink"
-    if off != ASKED + "".join(THOUGHT):
+    if off != ASKED + THOUGHT:
         return ""
     # LLaMA-Factory's templates of models that see pictures want the model's processor; `qwen3` writes the same words without one.
     if kind in WITH_PICTURES and any((folder / file).is_file() for file in PROCESSORS):
