@@ -35,7 +35,7 @@ def test_the_page_shows_values_with_their_origin_and_what_the_run_will_do(tool: 
     assert lines["learning_rate"] == ["0.002", "run", "5e-05"]
     assert "seed" not in lines, "as by default"
     assert "40 steps = 10 epochs of 4, effective batch 16 (16 a device × 1 accumulated × 1 processes)" in done.stdout
-    assert f"llamafactory-cli train {tmp_path}/tiny-qwen2-sample-ner-lora-sft/run.yaml" in done.stdout
+    assert f"python -m tools.train.engines.llamafactory_engine {tmp_path}/tiny-qwen2-sample-ner-lora-sft/run.yaml" in done.stdout
     assert re.search(r"GPU +about \S+ GB without gradient checkpointing, \S+ GB with it: weights 7.58 MB, 374,784 trained parameters", done.stdout)
     assert "sample train: 2,000 rows" in done.stdout, "the data doctor's page follows"
     if not visible_gpus():

@@ -21,6 +21,7 @@ from tools.errors import ToolError
 from tools.files import ROOT
 from tools.train import distributed
 from tools.train.distributed import Processes
+from tools.train.engines.engine_table import ENGINES
 from tools.train.train import resolved_values, to_yaml, train
 
 RUN = "tiny-qwen2-sample-ner-lora-sft"
@@ -63,11 +64,11 @@ def test_several_gpus_get_a_process_each(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_words_become_torchruns(no_gpu: None) -> None:
     words = ["--nproc", "2", "--nnodes", "3", "--node-rank", "1", "--master-addr", "10.0.0.1", "--master-port", "29500"]
-    command = parse(*words).command(["llamafactory-cli", "train"], Path("a folder/run.yaml"))
+    command = parse(*words).command(ENGINES["llamafactory"].command(True, True), Path("a folder/run.yaml"))
     assert command[1:3] == ["-m", "torch.distributed.run"]
     for name, value in [("nnodes", "3"), ("node-rank", "1"), ("nproc-per-node", "2"), ("master-addr", "10.0.0.1"), ("master-port", "29500")]:
         assert command[command.index(f"--{name}") + 1] == value
-    assert command[-3:-1] == ["--module", "tools.train.rank"]
+    assert command[-4:-1] == ["--module", "tools.train.engines.llamafactory_engine", "--native"]
     assert command[-1] == "a folder/run.yaml", "a path with a space stays one word"
     env = {"NPROC_PER_NODE": "2", "NNODES": "3", "NODE_RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
     assert parse(**env) == parse(*words), "LLaMA-Factory's own variables say the same"
@@ -144,8 +145,8 @@ def test_ranks_end_with_the_launcher_even_when_it_is_killed(tmp_path: Path) -> N
     (tmp_path / "sleeper.py").write_text(f"import os, pathlib, time\npathlib.Path({str(tmp_path)!r}, os.environ['RANK']).touch()\ntime.sleep(600)\n")
     code = (
         "import sys; from pathlib import Path; from tools.process import call; from tools.train import distributed\n"
-        "command = distributed.Processes('2').command([], Path(sys.argv[1]))\n"
-        "call(['sleeper' if word == 'tools.train.rank' else word for word in command])"
+        "command = distributed.Processes('2').command(['python', '-m', 'tools.train.engines.llamafactory_engine'], Path(sys.argv[1]))\n"
+        "call(['sleeper' if word == 'tools.train.engines.llamafactory_engine' else word for word in command])"
     )
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "x.yaml"], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL, text=True) as ours:
@@ -216,7 +217,9 @@ def killed(machines: list[tuple[str, str]] | str, dataset: Path, tmp_path_factor
         netns = [("ip", "netns", "exec", name) for name, _ in machines]
         jobs = [launch(*words, str(rank), before=netns[rank], env={**ours, "GLOO_SOCKET_IFNAME": "eth7"}) for rank in range(2)]
     wait_for((out / "checkpoint-2/trainer_state.json").is_file, jobs[0])
-    [rank] = [pid for pid in pids("tools.train.rank") if not torchrun(pid) and {f"TEST_JOB={out}", "RANK=1"} <= environment(pid)]
+    [rank] = [
+        pid for pid in pids("tools.train.engines.llamafactory_engine") if not torchrun(pid) and {f"TEST_JOB={out}", "RANK=1"} <= environment(pid)
+    ]
     os.kill(rank, signal.SIGKILL)
     printed = [job.communicate(timeout=PATIENCE)[0] for job in jobs]
     return out, [job.returncode for job in jobs], printed

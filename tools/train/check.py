@@ -25,10 +25,10 @@ from tools.data.sources import Source
 from tools.errors import ToolError, all_at_once
 from tools.text import one_line
 from tools.train import arguments, distributed
-from tools.train.engines.engine_table import ENGINES
 from tools.train.examination import Examination, examine, size
 from tools.train.memory import Estimate
 from tools.train.plan import Plan
+from tools.train.sharing import LEAST
 
 
 def is_run(words: Sequence[str]) -> bool:
@@ -72,11 +72,10 @@ def report(found: Examination, everything: bool = False) -> str:
     """Returns the page on a run: values, data, plan, memory, command, remarks."""
     parts = [values_table(found.run, everything)]
     if found.plan:
-        parts += [_data_lines(found, found.plan), _plan_lines(found.run, found.plan)]
+        parts += [_data_lines(found, found.plan), _plan_lines(found.run, found.plan), _shared_line(found.native, found.plan)]
     if found.estimate:
         parts.append(_memory_lines(found.estimate))
-    command = found.how.command(ENGINES[found.run.engine].command(), found.run.resolved)
-    parts.append(f"command   {distributed.typed(command)}")
+    parts.append(f"command   {distributed.typed(found.command(found.run.resolved))}")
     parts += [f"remark    {remark}" for remark in [*found.remarks, *found.here]]
     return "\n".join(parts)
 
@@ -110,6 +109,23 @@ def _plan_lines(run: Run, plan: Plan) -> str:
         f"plan      {about}{plan.steps:,} steps = {plan.epochs:.4g} epochs of {plan.steps_per_epoch:,}, effective batch {plan.effective_batch}"
         f" ({plan.batch} a device × {plan.accumulation} accumulated × {plan.processes} processes)\n"
         f"padding   {plan.padding:.1%} of all positions{grouped if plan.padding > 0.05 else ''}"
+    )
+
+
+def _shared_line(native: list[str], plan: Plan) -> str:
+    """Returns the line about shared first tokens: what they save, or why none are shared."""
+    if plan.shared is None:
+        return f"shared    nothing: {'; '.join(native)}"
+    tokens, rows, work = plan.shared.tokens, max(plan.rows, 1), plan.shared
+    logits = f"logits at {work.logits / rows:.0f} of them"
+    if plan.batch < 2 or not tokens:
+        why = "one row a device (per_device_train_batch_size)" if tokens else f"the rows don't begin with {LEAST} tokens that all have"
+        return (
+            f"shared    nothing: {why}. Without padding {work.positions / rows:.0f} positions a row instead of {plan.positions / rows:.0f}, {logits}"
+        )
+    return (
+        f"shared    the first {tokens} tokens of all rows, computed once a batch: {work.positions / rows:.0f} positions a row instead of"
+        f" {plan.positions / rows:.0f} ({work.positions / plan.positions:.0%}), {logits}. Plain LLaMA-Factory: --native"
     )
 
 

@@ -40,13 +40,14 @@ NO_RAY = "USE_RAY: ./ner train starts no Ray workers; llamafactory-cli does (doc
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes that train. `nproc` is a number or 'gpu' (one for each GPU); without it a single process is started, without torchrun."""
+    """The processes that train, and whether LLaMA-Factory's own forward is asked for. `nproc` is a number or 'gpu' (one for each GPU); without it a single process is started, without torchrun."""
 
     nproc: str = ""
     nnodes: int = 1
     node_rank: int = 0
     master_addr: str = "127.0.0.1"
     master_port: int = 0  # 0: any free one, for a single machine
+    native: bool = False  # by LLaMA-Factory's own forward
 
     @property
     def leads(self) -> bool:
@@ -59,13 +60,13 @@ class Processes:
         return self.nnodes * (int(self.nproc) if self.nproc.isdecimal() else max(1, visible_gpus()))
 
     def command(self, program: list[str], conf: Path) -> list[str]:
-        """Returns the command that trains the resolved run `conf`. `program` is the engine's own command, which one process is started with."""
+        """Returns the command that trains the resolved run `conf`. `program` starts the engine in one process; torchrun starts the module that it names."""
         if not self.nproc:
             return [*program, str(conf)]
         where = {"nnodes": self.nnodes, "node-rank": self.node_rank, "nproc-per-node": self.nproc}
         where |= {"master-addr": self.master_addr, "master-port": self.master_port or _free_port()}
         words = [word for name, value in where.items() for word in (f"--{name}", str(value))]
-        return [sys.executable, "-m", "torch.distributed.run", *words, "--module", "tools.train.rank", str(conf)]
+        return [sys.executable, "-m", "torch.distributed.run", *words, "--module", *program[2:], str(conf)]
 
     def environment(self) -> dict[str, str]:
         """Returns the variables that the command is given beside this process's own."""
@@ -87,7 +88,8 @@ def typed(command: Sequence[str]) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declares the options of several processes. LLaMA-Factory's own variables are their defaults."""
+    """Declares --native and the options of several processes. LLaMA-Factory's own variables are their defaults."""
+    parser.add_argument("--native", action="store_true", help="of a run: train as plain llamafactory-cli does, without sharing first tokens")
     group = parser.add_argument_group("several processes (docs/cluster.md)")
     env = {name: value for name, value in os.environ.items() if value}  # a scheduler may leave one of them empty
     group.add_argument(
@@ -108,7 +110,7 @@ def processes(args: argparse.Namespace) -> Processes:
     all_at_once([*_problems(args), *([NO_RAY] if _is_set("USE_RAY") else [])])
     several = args.nnodes > 1 or visible_gpus() > 1 or _is_set("FORCE_TORCHRUN")
     nproc = args.nproc or ("gpu" if several else "")
-    return Processes(nproc, args.nnodes, args.node_rank or 0, args.master_addr or Processes.master_addr, args.master_port or 0)
+    return Processes(nproc, args.nnodes, args.node_rank or 0, args.master_addr or Processes.master_addr, args.master_port or 0, args.native)
 
 
 def problems(run: Run, how: Processes) -> list[str]:

@@ -16,15 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tools.chat import template
-from tools.chat.token_ids import token_counter
+from tools.chat.qwen import TokenIds
+from tools.chat.token_ids import trained_ids
 from tools.conf.run import Run
 from tools.data import stamp
 from tools.errors import ToolError, choices
 from tools.files import write_json
-from tools.train import arguments, distributed, memory, native_parser, pissa
+from tools.train import arguments, distributed, memory, native_parser, pissa, sharing
 from tools.train.datasets import SHOWN, Dataset, datasets
 from tools.train.distributed import ALONE, Processes
 from tools.train.engines.engine_table import ENGINES
@@ -32,6 +32,7 @@ from tools.train.machine import gpus, visible_gpus
 from tools.train.memory import Estimate
 from tools.train.native_parser import Objections
 from tools.train.plan import Plan, make_plan
+from tools.train.sharing import Row
 from tools.train.weights import read_weights
 
 # The slow checks replace these, so their result doesn't depend on them.
@@ -40,7 +41,10 @@ REPLACED = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
 
 @dataclass
 class Examination:
-    """The facts that are known of a run before it starts: `problems` would stop or damage it, `here` stops it on this machine alone, `remarks` don't stop it."""
+    """The facts that are known of a run before it starts: `problems` would stop or damage it, `here` stops it on this machine alone, `remarks` don't stop it.
+
+    `native` are the reasons to train it by LLaMA-Factory's own forward.
+    """
 
     run: Run
     how: Processes = ALONE
@@ -49,8 +53,13 @@ class Examination:
     remarks: list[str] = field(default_factory=list)
     train: list[Dataset] = field(default_factory=list)
     evaluation: list[Dataset] = field(default_factory=list)
+    native: list[str] = field(default_factory=list)
     plan: Plan | None = None
     estimate: Estimate | None = None
+
+    def command(self, conf: Path) -> list[str]:
+        """Returns the command that trains the resolved run `conf`."""
+        return self.how.command(ENGINES[self.run.engine].command(bool(self.native), bool(self.how.nproc)), conf)
 
 
 def examine(run: Run, how: Processes = ALONE) -> Examination:
@@ -64,6 +73,7 @@ def examine(run: Run, how: Processes = ALONE) -> Examination:
         *pissa.problems(run),
         *ENGINES[run.engine].problems(run),
     ]
+    found.native = sharing.reasons_for_native(run, how)
     found.train, found.evaluation = datasets(run)
     named = [*found.train, *found.evaluation]
     faults = [problem for dataset in named for problem in dataset.problems]
@@ -87,14 +97,15 @@ def _add_rows(found: Examination) -> None:
     """Adds token lengths, the plan that follows from them, and the estimate."""
     run, limit = found.run, int(arguments.with_defaults(found.run)["cutoff_len"])
     try:
-        count = token_counter(run)
-        lengths = [_measure(found, dataset, count, limit) for dataset in [*found.train, *found.evaluation]]
+        ids = trained_ids(run)
+        measured = [_measure(found, dataset, ids, limit) for dataset in [*found.train, *found.evaluation]]
         weights = read_weights(Path(run.base_model))
     except ToolError as error:
         found.problems.append(str(error))
         return
     if all(dataset.read for dataset in found.train):
-        found.plan = make_plan(run, [length for of_one in lengths[: len(found.train)] for length in of_one], found.how.total)
+        rows = [row for of_one in measured[: len(found.train)] for row in of_one]
+        found.plan = make_plan(run, [row.length for row in rows], found.how.total, None if found.native else rows)
     if found.plan and weights:
         found.estimate = memory.estimate(run, found.plan, weights)
     if found.estimate:
@@ -105,8 +116,10 @@ def _add_rows(found: Examination) -> None:
         )
 
 
-def _measure(found: Examination, dataset: Dataset, count: Any, limit: int) -> list[int]:
-    lengths: list[int] = count(dataset.rows)
+def _measure(found: Examination, dataset: Dataset, ids: TokenIds, limit: int) -> list[Row]:
+    """Returns the dataset's rows in tokens. Adds a problem where one is longer than `limit`."""
+    rows = [Row(prompt, len(answer)) for prompt, answer in map(ids, dataset.rows)]
+    lengths = [row.length for row in rows]
     long = [number for number, length in enumerate(lengths, 1) if length > limit]
     if long:
         shown = ", ".join(f"{number} ({lengths[number - 1]:,})" for number in long[:SHOWN])
@@ -114,7 +127,7 @@ def _measure(found: Examination, dataset: Dataset, count: Any, limit: int) -> li
             f"{dataset.path}: {len(long):,} of {len(lengths):,} rows are longer than cutoff_len {limit:,} and would lose the end of their prompt: row {shown}"
             f"{' …' if len(long) > SHOWN else ''}. Say cutoff_len={-(-max(lengths) // 8) * 8}, or leave these rows out."
         )
-    return lengths
+    return rows
 
 
 def _add_room(found: Examination, estimate: Estimate) -> None:

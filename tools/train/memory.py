@@ -67,13 +67,13 @@ def estimate(run: Run, plan: Plan, weights: Weights) -> Estimate | None:
     full = per_token(sizes, rank, half, dropout=bool(values.get("lora_dropout"))) * sizes["layers"]
     kept = (2 if half else 4) * sizes["hidden"] * sizes["layers"] + full / sizes["layers"]
     checkpointing = not values.get("disable_gradient_checkpointing")
-    tokens = plan.widest_batch
+    tokens, logits = (plan.shared.widest_batch, plan.shared.most_logits) if plan.shared else (plan.widest_batch, plan.widest_batch)
     return Estimate(
         weights=stored,
         trained=ADAM * trained,
         activations=tokens * (kept if checkpointing else full),
         other_activations=tokens * (full if checkpointing else kept),
-        logits=tokens * LOGITS * sizes["vocabulary"],
+        logits=logits * LOGITS * sizes["vocabulary"],
         checkpointing=checkpointing,
         trained_parameters=trained,
         checkpoint=trained * (4 if values.get("save_only_model") else 12),  # the adapter in float32, and Adam's two moments

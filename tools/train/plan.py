@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from tools.conf.run import Run
 from tools.train.arguments import with_defaults
+from tools.train.sharing import Row, SharedWork, shared_tokens, shared_work
 
 PAD_TO = 8  # LLaMA-Factory's collator pads to a multiple of it
 MEGABATCH = 50  # batches that transformers' length-grouped sampler sorts at a time
@@ -21,7 +22,10 @@ MEGABATCH = 50  # batches that transformers' length-grouped sampler sorts at a t
 
 @dataclass(frozen=True)
 class Plan:
-    """A run in numbers. `tokens` counts an epoch's tokens without padding, `padding` is the share of positions that are padding, `widest_batch` counts positions."""
+    """A run in numbers. `tokens` counts an epoch's tokens without padding, `padding` is the share of its `positions` that are padding, `widest_batch` counts positions.
+
+    `shared` is the work of the forward that computes shared first tokens once; None for LLaMA-Factory's own.
+    """
 
     rows: int
     held_out: int
@@ -34,7 +38,9 @@ class Plan:
     tokens: int
     longest: int
     padding: float
+    positions: int
     widest_batch: int
+    shared: SharedWork | None = None
 
     @property
     def effective_batch(self) -> int:
@@ -42,21 +48,22 @@ class Plan:
         return self.batch * self.accumulation * self.processes
 
 
-def make_plan(run: Run, lengths: list[int], processes: int = 1) -> Plan:
-    """Returns the plan for rows of these token counts. Steps are counted as transformers' Trainer does (Trainer.set_initial_training_values, 5.5.4)."""
+def make_plan(run: Run, lengths: list[int], processes: int = 1, rows: list[Row] | None = None) -> Plan:
+    """Returns the plan for rows of these token counts. The `rows` are given where their first tokens are shared. Steps are counted as transformers' Trainer does (Trainer.set_initial_training_values, 5.5.4)."""
     values = with_defaults(run)
     held_out = _held_out(values["val_size"], len(lengths))
     limit = int(values["cutoff_len"])
-    shuffled = [min(length, limit) for length in lengths]
-    random.Random(int(values["seed"])).shuffle(shuffled)
-    kept = shuffled[: len(shuffled) - held_out]
+    order = list(range(len(lengths)))
+    random.Random(int(values["seed"])).shuffle(order)
+    order = order[: len(order) - held_out]
+    kept = [min(lengths[place], limit) for place in order]
     batch, accumulation = int(values["per_device_train_batch_size"]), int(values["gradient_accumulation_steps"])
     units = _packed(kept, limit) if values.get("packing") or values.get("neat_packing") else kept
     batches_per_epoch = max(1, math.ceil(math.ceil(len(units) / batch) / processes))
     steps_per_epoch = max(1, math.ceil(batches_per_epoch / accumulation))
     steps = int(values["max_steps"]) if int(values["max_steps"]) > 0 else math.ceil(float(values["num_train_epochs"]) * steps_per_epoch)
     padded = list(_padded(units, batch, grouped=values.get("train_sampling_strategy") == "group_by_length"))
-    positions = sum(rows * width for rows, width in padded)
+    positions = sum(count * width for count, width in padded)
     return Plan(
         rows=len(kept),
         held_out=held_out,
@@ -69,8 +76,16 @@ def make_plan(run: Run, lengths: list[int], processes: int = 1) -> Plan:
         tokens=sum(kept),
         longest=max(kept, default=0),
         padding=1 - sum(kept) / positions if positions else 0.0,
-        widest_batch=max((rows * width for rows, width in padded), default=0),
+        positions=positions,
+        widest_batch=max((count * width for count, width in padded), default=0),
+        shared=_shared([rows[place] for place in order], batch) if rows is not None else None,
     )
+
+
+def _shared(rows: list[Row], batch: int) -> SharedWork:
+    """Returns the work of an epoch. Rows of one batch may share more than all rows do, so it is an upper bound."""
+    sizes = [(row.length, row.answer) for row in rows]
+    return shared_work([sizes[start : start + batch] for start in range(0, len(sizes), batch)], shared_tokens(rows))
 
 
 def _held_out(val_size: float, rows: int) -> int:

@@ -17,14 +17,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tools.allocator import preload
 from tools.conf.run import PEFT_METHODS, Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.files import one_at_a_time, write_text
 from tools.process import call
 from tools.train import distributed, manifest, pissa
 from tools.train.distributed import ALONE, Processes
-from tools.train.engines.engine_table import ENGINES
-from tools.train.examination import examine
+from tools.train.examination import Examination, examine
+from tools.train.machine import visible_gpus
 from tools.train.plan import Plan
 from tools.train.progress import LOG, watch
 from tools.train.resume import need_no_pissa, newest_whole, next_start, set_aside, starting_point
@@ -49,7 +50,7 @@ def train(run: Run, fresh: bool = False, how: Processes = ALONE) -> None:
     found = examine(run, how)
     all_at_once([*found.problems, *found.here])
     if not how.leads:
-        _follow(run, how, fresh)
+        _follow(found, fresh)
         return
     with one_at_a_time(run.output_dir, "training"):
         if fresh and (moved := move_away(run.output_dir)):
@@ -57,16 +58,16 @@ def train(run: Run, fresh: bool = False, how: Processes = ALONE) -> None:
         _need_unfinished(run)
         start = starting_point(run)
         write_text(run.resolved, to_yaml(resolved_values(run, start)))
-        _need_success(run, how, _attempt(run, how, found.plan, start), found.plan)
+        _need_success(run, how, _attempt(found, start), found.plan)
         _finish(run)
 
 
-def _attempt(run: Run, how: Processes, plan: Plan | None, start: Path | None) -> int:
+def _attempt(found: Examination, start: Path | None) -> int:
     """Runs the engine and returns its exit code. The manifest records the attempt, also where a signal ends this process."""
-    command = how.command(ENGINES[run.engine].command(), run.resolved)
+    run, plan, command = found.run, found.plan, found.command(found.run.resolved)
     record, code = manifest.start(run, distributed.typed(command), start), INTERRUPTED
     try:
-        code = watch(command, run, plan, how.environment())
+        code = watch(command, run, plan, _environment(found))
     except SystemExit as stopped:
         code = int(stopped.code or 0)  # 128 + the signal's number
         raise
@@ -75,6 +76,12 @@ def _attempt(run: Run, how: Processes, plan: Plan | None, start: Path | None) ->
         if code in (INTERRUPTED, TERMINATED):
             print(f"\n{run.path}: stopped. {next_start(run, plan)}", file=sys.stderr)
     return code
+
+
+def _environment(found: Examination) -> dict[str, str]:
+    """Returns the variables that the engine is given. On a CPU it gets an allocator that keeps big blocks."""
+    on_cpu = found.run.values.get("use_cpu") or not visible_gpus()
+    return {**found.how.environment(), **(preload() if on_cpu else {})}
 
 
 def _need_success(run: Run, how: Processes, code: int, plan: Plan | None) -> None:
@@ -99,19 +106,19 @@ def _finish(run: Run) -> None:
     print(f"trained: {run.output_dir}  next: {command}")
 
 
-def _follow(run: Run, how: Processes, fresh: bool) -> None:
+def _follow(found: Examination, fresh: bool) -> None:
     """Trains as a machine that isn't the first. The output folder may be the first machine's own, so nothing is written there.
 
     An interrupted run goes on from the newest whole checkpoint that this machine sees. Raises ToolError with exit code 2 for a finished run, 1 when the training failed.
     """
-    start = None
+    run, how, start = found.run, found.how, None
     if not fresh:
         need_no_pissa(run)
         start = starting_point(run) if run.values.get("resume_from_checkpoint") else newest_whole(run)[0]
     with tempfile.TemporaryDirectory(prefix="ner-train-") as folder:
         conf = Path(folder) / "run.yaml"
         write_text(conf, to_yaml(resolved_values(run, start)))
-        code = call(how.command(ENGINES[run.engine].command(), conf), env=how.environment())
+        code = call(found.command(conf), env=_environment(found))
     if code:
         raise ToolError(f"{run.path}: machine {how.node_rank} stopped with exit code {code}; the reason is in its output above.{how.hint()}", WANTING)
     print(f"machine {how.node_rank} is done; the adapter is on machine 0, in {run.output_dir}")

@@ -19,14 +19,14 @@ from tools.errors import ToolError
 
 @dataclass(frozen=True)
 class TrainingEngine:
-    """One engine. `command()` starts it, with the resolved run as a last word.
+    """One engine. `command(native, ranks)` starts it, with the resolved run as a last word: `native` as LLaMA-Factory itself would, `ranks` as one of torchrun's processes.
 
     `keys()` returns the dataclasses whose fields are the keys that it takes, `parse(values)` reads a run as the engine does and raises what it raises, and
     `problems(run)` returns what it can't do. `processes` tells whether torchrun can start it. `keys` and `parse` import torch.
     """
 
     title: str
-    command: Callable[[], list[str]]
+    command: Callable[[bool, bool], list[str]]
     keys: Callable[[], Sequence[Any]]
     parse: Callable[[dict[str, Any]], object]
     problems: Callable[[Run], list[str]]
@@ -39,6 +39,12 @@ def llamafactory_cli() -> str:
     if not program.is_file():
         raise ToolError(f"{program}: no such file. To install LLaMA-Factory: make setup. To run this command with it: ./ner")
     return str(program)
+
+
+def _llamafactory_command(native: bool, ranks: bool) -> list[str]:
+    if native and not ranks:
+        return [llamafactory_cli(), "train"]
+    return [sys.executable, "-m", "tools.train.engines.llamafactory_engine", *(["--native"] if native else [])]
 
 
 def _llamafactory_keys() -> Sequence[Any]:
@@ -85,7 +91,7 @@ def _peft_problems(run: Run) -> list[str]:
 ENGINES = {
     "llamafactory": TrainingEngine(
         title="LLaMA-Factory",
-        command=lambda: [llamafactory_cli(), "train"],
+        command=_llamafactory_command,
         keys=_llamafactory_keys,
         parse=_llamafactory_parse,
         problems=lambda run: [],
@@ -93,7 +99,7 @@ ENGINES = {
     ),
     "peft": TrainingEngine(
         title="The PEFT engine",
-        command=lambda: [sys.executable, "-m", "tools.train.engines.peft_engine"],
+        command=lambda native, ranks: [sys.executable, "-m", "tools.train.engines.peft_engine"],
         keys=_peft_keys,
         parse=_peft_parse,
         problems=_peft_problems,

@@ -1,0 +1,41 @@
+"""Trains a run with LLaMA-Factory's own run_exp: in this process, or as one of torchrun's.
+
+In: a resolved run, and torchrun's variables (RANK, WORLD_SIZE, …) in the environment, if there are several processes. Out: LLaMA-Factory's files. What differs from
+`llamafactory-cli train`: the model's forward costs less (tools.train.engines.shared_prefix), unless --native is given; a process ends when its parent is gone; and
+ranks on CPUs can resume: accelerate calls their device `cpu:0`, and torch can't load an optimizer's state onto that.
+
+    python -m tools.train.engines.llamafactory_engine data/outputs/<run>/run.yaml
+    python -m torch.distributed.run --nproc-per-node 2 --module tools.train.engines.llamafactory_engine --native data/outputs/<run>/run.yaml
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tools.process import die_with_parent
+
+NATIVE = "--native"
+PRIORITY = 15  # between torch's own CPU (10) and CUDA (20)
+
+
+def train() -> None:
+    """Trains the run that argv names; LLaMA-Factory reads it from there."""
+    die_with_parent()
+    native = NATIVE in sys.argv
+    sys.argv = [word for word in sys.argv if word != NATIVE]
+    from torch.serialization import register_package
+
+    # The writing of a storage is left to torch; a storage of `cpu:0` is read as it is.
+    register_package(PRIORITY, lambda storage: None, lambda storage, location: storage if location.startswith("cpu:") else None)
+    from llamafactory.train.tuner import run_exp
+
+    if native:
+        run_exp()
+        return
+    from tools.train.engines.shared_prefix import Sharing
+
+    run_exp(callbacks=[Sharing()])
+
+
+if __name__ == "__main__":
+    train()
