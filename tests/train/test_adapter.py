@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tools.errors import ToolError
-from tools.train.adapter import need_applied, need_trained, unplaced
+from tools.train.adapter import need_applied, need_mergeable, need_trained, unplaced
 
 Q, K = "model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.k_proj"
 EXPERT = "model.layers.0.mlp.experts.3.up_proj"
@@ -44,9 +44,24 @@ def test_an_adapter_whose_layers_are_all_there_is_let_through(tmp_path: Path, ba
 
 def test_layers_that_the_base_model_doesnt_have_are_counted_and_named(tmp_path: Path, base: Path) -> None:
     wrong = K.replace("k_proj", "key_proj")
-    with pytest.raises(ToolError, match=rf"1 of the 2 layers .* aren't in {base}.*: {wrong}\. That model has {EXPERT}, {K} …\. Merge it\.") as error:
+    with pytest.raises(
+        ToolError, match=rf"1 of the 2 layers .* aren't in {base}.*: {wrong}\. That model has {EXPERT}, {K} …\. Was it trained on another"
+    ) as error:
         need_applied(write(tmp_path, {Q: (1, 1), wrong: (1, 1)}), base, "Merge it.")
     assert error.value.exit_code == 1
+    with pytest.raises(ToolError, match=r"aren't in .* Merge it\.$"):
+        need_applied(write(tmp_path, {Q.replace("model.", "model.language_model."): (1, 1)}), base, "Merge it.")
+    with pytest.raises(ToolError, match="1 of the 2 layers"):
+        need_mergeable(write(tmp_path, {Q: (1, 1), wrong: (1, 1)}), base)
+    need_mergeable(write(tmp_path, {Q.replace("model.", "model.language_model."): (1, 1)}), base)
+
+
+def test_vllm_is_asked_for_its_names_only_where_a_prefix_differs() -> None:
+    def asked(names: object) -> dict[str, str]:
+        raise AssertionError("a child process of many seconds")
+
+    assert unplaced([Q], [f"{Q}.weight"], asked) == []
+    assert unplaced([K, "model.blocks.0.key"], [f"{Q}.weight"], asked) == ["model.blocks.0.key", K]
 
 
 def test_an_engines_own_names_decide_where_the_files_names_differ() -> None:

@@ -21,10 +21,12 @@ from tools.variant import ADAPTER_WEIGHTS
 if TYPE_CHECKING:
     import numpy
 
+ANOTHER = "Was it trained on another base model? Name that one, or train again."
 Rename = Callable[[Iterable[str]], Mapping[str, str]]  # tensor names → the names under which an engine holds them
 # PEFT's names: base_model.model.<module>.lora_A.weight, with the adapter's name before `weight` in old files.
 PREFIX = "base_model.model."
 MATRIX = re.compile(r"(?P<module>.+)\.lora_(?:embedding_)?(?P<side>[AB])(?:\.default)?(?:\.weight)?")
+BLOCK = re.compile(r"\b\w+\.\d+\.")  # layers.0.
 ABSENT = ("lm_head",)  # not stored where it is tied to the embedding
 # safetensors' dtype → numpy's unsigned type of that width, and the exponent's bits, which are all set in a value that isn't finite.
 EXPONENTS = {"BF16": ("<u2", 0x7F80), "F16": ("<u2", 0x7C00), "F32": ("<u4", 0x7F800000)}
@@ -33,7 +35,8 @@ EXPONENTS = {"BF16": ("<u2", 0x7F80), "F16": ("<u2", 0x7C00), "F32": ("<u4", 0x7
 def need_applied(folder: Path, base: Path, advice: str, rename: Rename | None = None) -> None:
     """Raises ToolError where an engine that holds `base` would leave out a part of the adapter in `folder`, or where the adapter holds nothing.
 
-    `rename` gives the engine's own names, and is asked only where the names as they stand don't fit. `advice` ends the message about names.
+    `rename` gives the engine's own names, and is asked only where names differ in their prefix. `advice` is the way out for an adapter whose layers are there under
+    other names.
     """
     path = folder / ADAPTER_WEIGHTS
     matrices = need_trained(folder)
@@ -42,13 +45,24 @@ def need_applied(folder: Path, base: Path, advice: str, rename: Rename | None = 
         return
     shapes = {name: shape for name, (shape, _) in model.tensors.items()}
     if lost := unplaced(matrices, shapes, rename):
+        way = ANOTHER if unknown_blocks(lost, layers_of(shapes)) else advice
         raise ToolError(
             f"{path}: {len(lost)} of the {len(matrices)} layers that it changes aren't in {base}, and would be left out without a word: {_few(lost)}."
-            f" That model has {_few(sorted(model.linear()))}. {advice}",
+            f" That model has {_few(sorted(model.linear()))}. {way}",
             WANTING,
         )
     if "quantization_config" not in read_json(base / "config.json"):  # packed weights have shapes of their own
         _need_shapes(path, matrices, shapes, base)
+
+
+def need_mergeable(folder: Path, base: Path) -> None:
+    """Raises ToolError for an adapter that names layers which no form of the base model has, or that holds nothing."""
+    matrices, model = need_trained(folder), read_weights(base)
+    if model and (lost := unknown_blocks(unplaced(matrices, model.tensors), layers_of(model.tensors))):
+        raise ToolError(
+            f"{folder / ADAPTER_WEIGHTS}: {len(lost)} of the {len(matrices)} layers that it changes aren't in {base}: {_few(lost)}. {ANOTHER}",
+            WANTING,
+        )
 
 
 def need_trained(folder: Path) -> dict[str, dict[str, tuple[int, ...]]]:
@@ -83,12 +97,29 @@ def unplaced(modules: Iterable[str], tensors: Iterable[str], rename: Rename | No
     layers |= {
         ".".join(parts[:end]) for parts in (layer.split(".") for layer in layers) for end in range(1, len(parts))
     }  # experts that are held as one
-    lost = [module for module in modules if module not in layers and module.rpartition(".")[2] not in ABSENT]
-    if not lost or rename is None:
-        return sorted(lost)
-    renamed = rename({*lost, *layers})
-    engines = {renamed[layer] for layer in layers}
-    return sorted(module for module in lost if renamed[module] not in engines)
+    lost = {module for module in modules if module not in layers and module.rpartition(".")[2] not in ABSENT}
+    if lost and rename and not unknown_blocks(lost, layers):
+        renamed = rename(lost | layers)
+        engines = {renamed[layer] for layer in layers}
+        lost = {module for module in lost if renamed[module] not in engines}
+    return sorted(lost)
+
+
+def layers_of(tensors: Iterable[str]) -> set[str]:
+    """Returns the modules that hold a model's tensors, and those that hold them: an adapter may name a layer's experts together."""
+    parts = [tensor.split(".")[:-1] for tensor in tensors]
+    return {".".join(names[:end]) for names in parts for end in range(1, len(names) + 1)}
+
+
+def unknown_blocks(modules: Iterable[str], layers: Iterable[str]) -> list[str]:
+    """Returns the modules that are no layer of a model under any prefix: a text-only and a vision-language form hold the same blocks under prefixes of their own."""
+    known = set(map(_in_block, layers))
+    return sorted(module for module in modules if _in_block(module) not in known)
+
+
+def _in_block(name: str) -> str:
+    found = BLOCK.search(name)
+    return name[found.start() :] if found else name
 
 
 def _need_shapes(path: Path, matrices: Mapping[str, Mapping[str, tuple[int, ...]]], shapes: Mapping[str, tuple[int, ...]], base: Path) -> None:

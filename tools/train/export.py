@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tools.conf.run import Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.files import one_at_a_time, read_json, replacing, write_json, write_text
 from tools.process import call
-from tools.train.adapter import need_applied
+from tools.train.adapter import need_mergeable
 from tools.train.arguments import base_model_problems
 from tools.train.engines.engine_table import llamafactory_cli
 from tools.train.train import reason, to_yaml
@@ -28,7 +27,6 @@ from tools.variant import Variant
 
 LOG = "export.log"
 LEFT_OUT = re.compile(r"Found missing adapter keys while loading the checkpoint: \[([^\]]*)")  # PEFT 0.18.1 (peft_model.py) only warns
-BLOCK = re.compile(r"\b\w+\.\d+\.")  # layers.0.
 PASSED_ON = ("model_name_or_path", "template", "finetuning_type", "trust_remote_code", "cache_dir", "infer_dtype")
 
 
@@ -48,7 +46,7 @@ def export(run: Run, variant: Variant) -> Path:
         )
     trained, merged = run.trained(), run.variant("merged")
     all_at_once(base_model_problems(trained))
-    need_applied(variant.folder, Path(trained.base_model), "Was it trained on another base model? Train again.", _from_the_blocks)
+    need_mergeable(variant.folder, Path(trained.base_model))
     with one_at_a_time(run.output_dir, "export"), replacing(merged.folder) as new:
         origin = variant.origin_here()
         _merge(trained, variant.folder, new)
@@ -111,11 +109,6 @@ def _merge(run: Run, adapter: Path, folder: Path) -> None:
             f" trained on another base model? Train again. The whole log: {log_path}",
             WANTING,
         )
-
-
-def _from_the_blocks(names: Iterable[str]) -> dict[str, str]:
-    """Returns name → what follows the model's own prefix: a text-only and a vision-language form of one model hold the same blocks under other prefixes."""
-    return {name: name[found.start() :] if (found := BLOCK.search(name)) else name for name in names}
 
 
 def main(args: argparse.Namespace) -> None:
