@@ -1,9 +1,10 @@
-"""Measures what a training costs under the documents' settings and under conf/overlay/fast.yaml, and what the launcher adds, on this machine, as a table.
+"""Measures what a training costs under the documents' settings, under conf/overlay/fast.yaml, and as `make train` runs it, on this machine, as a table.
 
-In: CLUENER2020's train split, a base model (the embedded one, or random weights in another model's shape for a GPU). Out: a Markdown page in bench/results/.
-The same rows, the same number of samples, the same effective batch and learning rate for all; LoRA's settings are each document's own.
+In: CLUENER2020's train split, a base model (the embedded one, a folder, or random weights in another model's shape for a GPU). Out: a Markdown page in
+bench/results/. The same rows, the same number of samples, the same effective batch and learning rate for all; LoRA's settings are each document's own.
 
     .venv/train/bin/python -m bench.train --data data/dataset/clue.train.jsonl
+    .venv/train/bin/python -m bench.train --data data/dataset/clue.train.jsonl --model models/Qwen2.5-0.5B-Instruct --samples 96 --learning-rate 1e-4
     .venv/train/bin/python -m bench.train --data data/dataset/clue.train.jsonl --shape qwen2.5-7b --learning-rate 1e-4
 """
 
@@ -22,7 +23,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.chain import machine
-from tools.chat.token_ids import token_counter
+from tools.allocator import allocator, preload
+from tools.chat.token_ids import trained_ids
 from tools.conf.run import load_run
 from tools.conf.task import load_task
 from tools.data.convert import convert
@@ -30,20 +32,26 @@ from tools.errors import ToolError
 from tools.errors import run as run_tool
 from tools.files import read_json, write_text
 from tools.train.datasets import datasets
-from tools.train.engines.engine_table import llamafactory_cli
+from tools.train.engines.engine_table import ENGINES, llamafactory_cli
 from tools.train.machine import gpus
 from tools.train.plan import Plan, make_plan
+from tools.train.sharing import Row
 from tools.train.train import to_yaml
 
 FIRST = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft-peft.yaml")
 SECOND = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft.yaml")
 FAST = "conf/overlay/fast.yaml"
+NATIVE, ALLOCATOR, OURS = "llamafactory-cli", "llamafactory-cli, allocator preloaded", "make train"
+# settings → (run, overlays, what trains it)
 SETTINGS = {
-    "the first document's": (FIRST, []),
-    "fast.yaml over it": (FIRST, [FAST]),
-    "the LLaMA-Factory document's": (SECOND, []),
-    "fast.yaml over that": (SECOND, [FAST]),
+    "the first document's": (FIRST, [], NATIVE),
+    "the LLaMA-Factory document's": (SECOND, [], NATIVE),
+    "fast.yaml over that": (SECOND, [FAST], NATIVE),
+    "fast.yaml over that, a better allocator": (SECOND, [FAST], ALLOCATOR),
+    "the LLaMA-Factory document's, by make train": (SECOND, [], OURS),
+    "fast.yaml over that, by make train": (SECOND, [FAST], OURS),
 }
+FASTEST = "fast.yaml over that"  # the settings that the last column compares with
 BASE = Path("models/tiny-qwen2")
 EVAL_BATCH = 8
 # Shapes of models with random weights: the cost of a step depends on the shape alone.
@@ -61,14 +69,14 @@ class Cost:
     eval_loss: float
 
     @property
+    def positions(self) -> float:
+        """Positions computed for a row."""
+        return (self.plan.shared.positions if self.plan.shared else self.plan.positions) / self.plan.rows
+
+    @property
     def samples(self) -> float:
         """Rows a second."""
         return self.plan.steps * self.plan.effective_batch / self.seconds
-
-    @property
-    def tokens(self) -> float:
-        """Tokens a second, padding left out."""
-        return self.plan.tokens * self.plan.epochs / self.seconds
 
 
 def values_of(conf: Path, overlays: list[str], base: Path, dataset: Path, out: Path, steps: int, batch: int, rate: float) -> dict[str, Any]:
@@ -99,18 +107,18 @@ def values_of(conf: Path, overlays: list[str], base: Path, dataset: Path, out: P
     }
 
 
-def train(values: dict[str, Any], out: Path, conf: Path) -> Cost:
-    """Trains natively and returns what it cost."""
+def train(values: dict[str, Any], out: Path, conf: Path, how: str) -> Cost:
+    """Trains and returns what it cost."""
     file = out / conf.name
     write_text(file, to_yaml(values))
     run = load_run(file)
-    count = token_counter(run)
-    plan = make_plan(run, [length for dataset in datasets(run)[0] for length in count(dataset.rows)])
-    log = out / "log"
+    ids = trained_ids(run)
+    rows = [Row(prompt, len(answer)) for dataset in datasets(run)[0] for prompt, answer in map(ids, dataset.rows)]
+    plan = make_plan(run, [row.length for row in rows], rows=rows if how == OURS else None)
+    log, command = out / "log", ENGINES[run.engine].command(how != OURS, False)
+    env = {**os.environ, "RECORD_VRAM": "1", **(preload() if how != NATIVE and not gpus() else {})}
     with open(log, "w", encoding="utf-8") as handle:
-        process = subprocess.Popen(
-            [llamafactory_cli(), "train", str(file)], stdout=handle, stderr=subprocess.STDOUT, env={**os.environ, "RECORD_VRAM": "1"}
-        )
+        process = subprocess.Popen([*command, str(file)], stdout=handle, stderr=subprocess.STDOUT, env=env)
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise ToolError(f"{file}: the training failed.\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}", 1)
@@ -166,28 +174,33 @@ def random_base(shape: str, folder: Path) -> Path:
     return folder
 
 
-def report(base: str, costs: dict[str, Cost], added: tuple[float, float]) -> str:
+def report(base: str, costs: dict[str, Cost], added: tuple[float, float] | None) -> str:
     """Returns the Markdown page."""
-    first = next(iter(costs.values()))
-    device = gpus()[0].name if gpus() else machine()
+    first, fast = next(iter(costs.values())), costs[FASTEST]
+    device = gpus()[0].name if gpus() else f"{machine()}, {allocator() or 'no allocator to preload'}"
     lines = [
         f"# Training {base}",
         "",
         f"{device}. Made by `python -m bench.train`; CLUENER2020, {first.plan.steps} steps of {first.plan.effective_batch} rows each, one run after the other.",
         "",
-        "| settings | samples/s | against the first | tokens/s | padding | peak memory | eval loss | s |",
-        "|---|---|---|---|---|---|---|---|",
+        "| settings | trained by | rows/s | against the first | against fast.yaml, native | positions a row | peak memory | eval loss | s |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, cost in costs.items():
         lines.append(
-            f"| {name} | {cost.samples:.1f} | {cost.samples / first.samples:.2f} × | {cost.tokens:,.0f} | {cost.plan.padding:.1%} | {cost.memory / 1e9:.2f} GB |"
-            f" {cost.eval_loss:.4f} | {cost.seconds:.0f} |"
+            f"| {name} | {SETTINGS[name][2]} | {cost.samples:.3g} | {cost.samples / first.samples:.2f} × | {cost.samples / fast.samples:.2f} × |"
+            f" {cost.positions:.0f} | {cost.memory / 1e9:.2f} GB | {cost.eval_loss:.4f} | {cost.seconds:.0f} |"
         )
-    native, ours = added
     lines += [
         "",
-        f"A training of one step takes {native:.1f} s as `llamafactory-cli train` and {ours:.1f} s as `make train` ({ours - native:+.1f} s), medians of 3.",
+        "Positions are those of a forward pass, padding with them. Under gradient checkpointing, which both documents leave on, each is computed twice.",
     ]
+    if added:
+        native, ours = added
+        lines += [
+            "",
+            f"A training of one step takes {native:.1f} s as `llamafactory-cli train` and {ours:.1f} s as `make train` ({ours - native:+.1f} s), medians of 3.",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -200,6 +213,7 @@ def _vram(folder: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.train", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="CLUENER2020's train split")
+    parser.add_argument("--model", type=Path, default=BASE, metavar="FOLDER", help="the base model (default: the embedded one)")
     parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights in this model's shape instead of the embedded model")
     parser.add_argument("--samples", type=int, default=960, help="rows that each training sees (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="effective batch (default: %(default)s)")
@@ -210,15 +224,15 @@ def main() -> None:
         held_out = args.samples // 10  # as the documents' val_size
         slices = [f"raw.train={args.data}[{held_out}:{held_out + args.samples}]", f"raw.dev={args.data}[:{held_out}]"]
         convert(load_task(Path("conf/task/clue.yaml"), slices), out)
-        base = random_base(args.shape, out / "base") if args.shape else BASE
+        base = random_base(args.shape, out / "base") if args.shape else args.model
         costs = {}
-        for settings, (conf, overlays) in SETTINGS.items():
+        for settings, (conf, overlays, how) in SETTINGS.items():
             values = values_of(conf, overlays, base, out / "alpaca", out, args.samples // args.batch, args.batch, args.learning_rate)
-            costs[settings] = train(values, out, conf)
-            print(f"{settings}: {costs[settings].samples:.1f} samples/s, eval loss {costs[settings].eval_loss:.4f}", flush=True)
-        added = overhead(values, out)
-    page = report(args.shape or BASE.name, costs, added)
-    write_text(Path("bench/results") / f"train-{args.shape or BASE.name}.md", page)
+            costs[settings] = train(values, out, conf, how)
+            print(f"{settings}: {costs[settings].samples:.3g} rows/s, eval loss {costs[settings].eval_loss:.4f}", flush=True)
+        added = overhead(values, out) if base == BASE else None  # a larger model's load hides it
+    page = report(args.shape or base.name, costs, added)
+    write_text(Path("bench/results") / f"train-{args.shape or base.name}.md", page)
     print(f"\n{page}")
 
 
