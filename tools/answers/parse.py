@@ -29,7 +29,6 @@ from tools.text import fold
 # Rule → what it does. Each can be needed beyond the trained format.
 RULES = {
     "thinking": "what was thought aloud before the answer is left out, in tags or channels of any kind",
-    "no_thought": "the empty thought that training puts before each answer is missing",
     "conclusion": "a stated conclusion, a correction or a restatement replaces what stands before it; an announced example is left out",
     "wrapping": "a code fence, `<answer>`, `\\boxed{}`, quotes, special tokens or invented turns around the answer are taken off",
     "chatter": "words before, between or behind the values are left out",

@@ -16,13 +16,15 @@ from tools.example import Example
 from tools.predict.predictions import Prediction
 from tools.text import neutralise
 
+NO_THOUGHT = "no_thought"  # stands for a rule: an answer without the empty thought that training put before each
+
 
 @dataclass(slots=True, unsafe_hash=True)  # as if frozen, but faster to make, and millions are made
 class Row:
     """One example and its prediction.
 
     `gold` and `predicted` are the unique (label, string) pairs; a class has an empty string. Labels are the task's own; an unknown predicted one is as the model wrote
-    it. Strings are as the model saw them, control tokens neutralised. `rules` are the parser's rules that the answer needed. `failures` may hold 'missing',
+    it. Strings are as the model saw them, control tokens neutralised. `rules` are the parser's rules that the answer needed, and NO_THOUGHT. `failures` may hold 'missing',
     'unparsable' and 'truncated': each leaves a prediction that is empty or too short.
     """
 
@@ -47,7 +49,7 @@ def rows(task: Task, examples: Iterable[Example], predictions: Mapping[str, Pred
             continue
         options = known_labels(task, example)
         output = prediction.output.removeprefix(thought)
-        unthought = () if prediction.output.startswith(thought) else ("no_thought",)
+        unthought = () if prediction.output.startswith(thought) else (NO_THOUGHT,)
         parsed = parse(output, task, neutralise(example.text)) if task.kind == "ner" else parse_class(output, task, list(options))
         failures = ("truncated",) * (prediction.finish_reason == "length" or parsed.cut) + ("unparsable",) * (parsed.pairs is None)
         yield Row(example, prediction, gold, parsed.pairs or [], (*parsed.rules, *unthought), failures)
