@@ -46,7 +46,7 @@ def is_plain_qwen(run: Run) -> bool:
         return False
     if config.get("model_type") not in MODELS or settings.get("tokenizer_class") not in TOKENIZERS:
         return False
-    return _cuts_like_qwen(own) and _adds_the_same_tokens(settings, own)
+    return _cuts_like_qwen(own) and adds_no_token(settings, own) and "<|im_end|>" in {token.get("content") for token in own["added_tokens"]}
 
 
 def load_tokenizer(run: Run) -> Tokenizer:
@@ -69,20 +69,20 @@ def download(run: Run) -> str:
     return f"To get it: make download ARGS={f'Qwen/{name}' if name.startswith('Qwen') else '<owner>/<name>'}"
 
 
-def _cuts_like_qwen(own: dict[str, Any]) -> bool:
-    """Returns whether tokenizer.json has the rules that transformers puts in their place for this class (it doesn't use the file's)."""
-    steps = (own.get("pre_tokenizer") or {}).get("pretokenizers") or []
-    return own.get("normalizer") == {"type": "NFC"} and [step.get("pattern") for step in steps] == [{"Regex": PATTERN}, None]
-
-
-def _adds_the_same_tokens(settings: dict[str, Any], own: dict[str, Any]) -> bool:
+def adds_no_token(settings: dict[str, Any], own: dict[str, Any]) -> bool:
     """Returns whether tokenizer_config.json adds no token to those of tokenizer.json.
 
     transformers takes the added tokens of tokenizer_config.json where it lists any, and adds those that are only named there.
     """
     added = {str(token.get("id")): {key: value for key, value in token.items() if key != "id"} for token in own.get("added_tokens") or []}
     named = {str(token.get("content") if isinstance(token, dict) else token) for token in _named_tokens(settings)}
-    return settings.get("added_tokens_decoder", added) == added and named | {"<|im_end|>"} <= {token.get("content") for token in added.values()}
+    return settings.get("added_tokens_decoder", added) == added and named <= {token.get("content") for token in added.values()}
+
+
+def _cuts_like_qwen(own: dict[str, Any]) -> bool:
+    """Returns whether tokenizer.json has the rules that transformers puts in their place for this class (it doesn't use the file's)."""
+    steps = (own.get("pre_tokenizer") or {}).get("pretokenizers") or []
+    return own.get("normalizer") == {"type": "NFC"} and [step.get("pattern") for step in steps] == [{"Regex": PATTERN}, None]
 
 
 def _named_tokens(settings: dict[str, Any]) -> Iterator[Any]:

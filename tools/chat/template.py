@@ -75,10 +75,9 @@ class Agreement:
         past, asked = self.own.past(NEUTRAL), self.own.prompt(NEUTRAL, NOT_THINKING)
         return form.empty_thought + NEUTRAL["output"] in past or asked.endswith(form.empty_thought)
 
-    @property
-    def takes_pictures(self) -> bool:
-        """Whether the base model has what LLaMA-Factory's templates for pictures, sound and films ask for."""
-        return any((self.own.folder / name).is_file() for name in PROCESSORS)
+    def takes(self, form: ChatFormat) -> bool:
+        """Returns whether the base model has what LLaMA-Factory asks for with a template for pictures, sound or films."""
+        return not form.plugin or any((self.own.folder / name).is_file() for name in PROCESSORS)
 
     def name_tokens(self) -> None:
         """Takes the named tokens from the tokenizer itself; its class may have some that its files don't name."""
@@ -103,8 +102,8 @@ class Agreement:
 
 def agree_as_texts(run: Run, rows: Sequence[AlpacaRow]) -> bool:
     """Returns whether the prompts agree as texts. A yes isn't certain until token ids are compared, and it takes no tokenizer. Raises as `prompt_problems` does."""
-    form = format_of(run)
-    return form is not None and not Agreement(run, rows).differing(form, run.values.get("enable_thinking", True))
+    form, found = format_of(run), Agreement(run, rows)
+    return form is not None and found.takes(form) and not found.differing(form, run.values.get("enable_thinking", True))
 
 
 def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
@@ -116,7 +115,7 @@ def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
     if run.values.get("template") is None:
         return [f"{run.path}: `template` is missing; LLaMA-Factory would guess the chat format, and no other step would know it.{_advice(found)}"]
     form, thinks = format_of(run), run.values.get("enable_thinking", True)
-    if form and form.plugin and not found.takes_pictures:
+    if form and not found.takes(form):
         return [
             f"{run.path}: `template: {form.name}` is for a model that takes pictures or sound, and {run.base_model} has no {PROCESSORS[0]}: LLaMA-Factory would refuse"
             f" each row.{_advice(found)}"
@@ -176,7 +175,7 @@ def fitting(found: Agreement) -> list[Fit]:
         fit
         for fit in (Fit(form, thinks) for form in formats().values() for thinks in (True, False) if thinks or form.empty_thought)
         if set(fit.form.stop_words) <= known
-        and (found.takes_pictures or not fit.form.plugin)
+        and found.takes(fit.form)
         and not found.differing(fit.form, fit.thinks)
         and (not (fit.thinks and fit.form.empty_thought) or found.has_thought(fit.form))
     ]

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.formats import BOS, EOS, ChatFormat, Slot, format_of, formats
+from tools.chat.own_format import named_tokens
 from tools.chat.prompt import AlpacaRow
-from tools.chat.qwen import SETTINGS, TokenIds, download, is_plain_qwen, load_tokenizer
+from tools.chat.qwen import SETTINGS, TokenIds, adds_no_token, download, is_plain_qwen, load_tokenizer
 from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import need_file, read_json
@@ -31,6 +32,7 @@ States = tuple[tuple[str, int, int], ...]  # name, size and time of each file
 
 EVERYTHING = 2**31  # a cutoff that cuts nothing
 IGNORED = -100  # llamafactory.extras.constants.IGNORE_INDEX: the label of the prompt's tokens
+AS_FILED = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that read tokenizer.json and change nothing in it (transformers 5)
 QWEN_EOS = "<|endoftext|>"  # of transformers' Qwen2Tokenizer, where its configuration names none
 LOADED = ("*.json", "*.model", "*.jinja")  # files of a base model that its tokenizer depends on
 
@@ -96,7 +98,7 @@ def first_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> int:
 
 
 def is_plain_tokenizer(run: Run) -> bool:
-    """Returns whether the base model's tokenizer is plain Qwen's, which the `tokenizers` library alone reads."""
+    """Returns whether the base model's tokenizer.json alone gives its ids, so that the `tokenizers` library reads it, in a second less than transformers imports."""
     return _is_plain(run.base_model, _states(run))
 
 
@@ -184,7 +186,17 @@ def _states(run: Run) -> States:
 
 @lru_cache(maxsize=4)
 def _is_plain(folder: str, states: States) -> bool:
-    return is_plain_qwen(Run(Path(), {"model_name_or_path": folder, "template": "qwen"}))
+    return is_plain_qwen(Run(Path(), {"model_name_or_path": folder, "template": "qwen"})) or _is_as_filed(Path(folder))
+
+
+def _is_as_filed(folder: Path) -> bool:
+    """Returns whether transformers takes tokenizer.json as it is: the class of Llama 3's and GLM-4's does, and those of older models replace its rules."""
+    files = [folder / name for name in ("config.json", "tokenizer_config.json", "tokenizer.json")]
+    config, settings, own = [read_json(file) if file.is_file() else None for file in files]
+    if not (isinstance(config, dict) and isinstance(settings, dict) and isinstance(own, dict)):
+        return False
+    mended = "mistral" in str(config.get("model_type")) or settings.get("auto_map") or settings.get("split_special_tokens")
+    return settings.get("tokenizer_class") in AS_FILED and not mended and adds_no_token(settings, own)
 
 
 @lru_cache(maxsize=1)
@@ -192,12 +204,11 @@ def _base_tokenizer(path: Path, folder: str, trust: bool, states: States) -> Bas
     run = Run(path, {"model_name_or_path": folder})
     if _is_plain(folder, states):
         quick, settings = load_tokenizer(run), read_json(Path(folder) / "tokenizer_config.json")
-        named = {key: value["content"] if isinstance(value, dict) else value for key, value in settings.items() if key.endswith("_token") and value}
         return BaseTokenizer(
             encode=lambda text: list(quick.encode(text, add_special_tokens=False).ids),
             decode=lambda ids: str(quick.decode(ids, skip_special_tokens=False)),
             token_id=quick.token_to_id,
-            special={EOS: QWEN_EOS, **{key: str(value) for key, value in named.items() if value is not True}},
+            special={**({EOS: QWEN_EOS} if settings["tokenizer_class"] not in AS_FILED else {}), **named_tokens(Path(folder))},
             added=frozenset(token.content for token in quick.get_added_tokens_decoder().values()),
         )
     from transformers import AutoTokenizer
