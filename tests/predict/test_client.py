@@ -106,6 +106,24 @@ def test_one_row_goes_ahead_so_that_the_common_prompt_is_computed_once(
     assert len(seen) == ROWS and seen[0] > 1
 
 
+def test_a_row_may_wait_as_long_as_the_first_ones_time_says(
+    start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that were given up while a slow server worked on them would begin anew, again and again."""
+    monkeypatch.setattr("tools.predict.client.TIMEOUT_S", 1.0)
+    monkeypatch.setattr("tools.predict.client.TRIES", 1)
+    turn = threading.Lock()
+
+    def reply(user: str) -> tuple[int, str]:
+        with turn:  # one after the other
+            time.sleep(0.25)
+            return 200, user.rpartition("\n")[2]
+
+    server = start([ADAPTER], reply)
+    path = predict_train(run_, task, found(server.url), tmp_path / "out", 16)
+    assert [output for _, output in answered(path)] == [f"第{n}句" for n in range(1, 8)]  # together longer than TIMEOUT_S
+
+
 def test_a_server_that_is_killed_and_started_again_is_waited_for(start: Callable[..., Faulty], run_: Run, many: Task, tmp_path: Path) -> None:
     def reply(user: str) -> tuple[int, str]:
         if len(server.requests) == ROWS // 2:

@@ -28,7 +28,7 @@ from tools.serve.http import client_options
 if TYPE_CHECKING:
     import aiohttp
 
-TIMEOUT_S = 600.0  # for one answer
+TIMEOUT_S, SLOWER = 600.0, 2  # for one answer, at least; and how many times the first row's a row's share of the time may be
 TRIES = 6  # of a row that the server answers with 429 or 5xx, or not to the end
 PATIENCE_S = 120.0  # without any answer from anywhere, before the server counts as gone: long enough to start a small model anew
 HEAD_START_S = 30.0  # for the first row's answer, before the others are asked
@@ -72,8 +72,8 @@ async def asking(
     """Asks as `ask_all` does, within an event loop that runs. A cancellation ends every request at once. `patience`, in seconds, replaces PATIENCE_S."""
     import aiohttp
 
-    timeout, waiting = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=30), iter(asked)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout, **client_options(server.url)) as session:
+    waiting, workers, started = iter(asked), min(concurrency, len(asked)), time.monotonic()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), **client_options(server.url)) as session:
         client = _Client(session, server, {"model": model, **common}, concurrency, patience or PATIENCE_S)
 
         async def work() -> None:
@@ -87,7 +87,9 @@ async def asking(
                 # One row goes ahead: the server computes the part of the prompt that all rows share, and keeps it. Rows that came together would each compute it.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(client.tried.wait(), HEAD_START_S)
-                for _ in range(min(concurrency, len(asked)) - 1):
+                # A slow machine needs as long for all of them as for one after the other.
+                client.limit = max(TIMEOUT_S, SLOWER * workers * (time.monotonic() - started))
+                for _ in range(workers - 1):
                     group.create_task(work())
         except* ToolError as problems:
             raise problems.exceptions[0] from None
@@ -97,6 +99,7 @@ async def asking(
 class _Client:
     """Asks one question at a time; `body` is what every request has. `given_up` counts the rows that were refused since the last answer.
 
+    `limit` is the seconds for one answer, which includes the time that it waits behind others.
     `tried` is set when the first request has ended, well or not.
     """
 
@@ -105,6 +108,7 @@ class _Client:
     body: dict[str, Any]
     concurrency: int
     patience: float
+    limit: float = TIMEOUT_S
     last_answer: float = field(default_factory=time.monotonic)
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     given_up: int = 0
@@ -142,15 +146,17 @@ class _Client:
         """Makes one request. Raises Again for a failure that may pass."""
         import aiohttp
 
-        started = time.perf_counter()
+        started, limit = time.perf_counter(), aiohttp.ClientTimeout(total=self.limit, sock_connect=30)
         try:
-            async with self.session.post(f"{self.server.url}/chat/completions", data=data, headers={"Content-Type": "application/json"}) as answer:
+            async with self.session.post(
+                f"{self.server.url}/chat/completions", data=data, headers={"Content-Type": "application/json"}, timeout=limit
+            ) as answer:
                 status, after, text = answer.status, answer.headers.get("Retry-After", ""), await answer.read()
                 starting = is_refusal(status, answer.headers)
         except aiohttp.ClientPayloadError:
             raise Again("the answer broke off") from None
         except TimeoutError:
-            raise Again(f"no answer within {TIMEOUT_S:.0f} s", lost=True) from None
+            raise Again(f"no answer within {self.limit:,.0f} s", lost=True) from None
         except (aiohttp.ClientConnectionError, OSError) as error:
             raise Again(str(error) or type(error).__name__, lost=True) from None
         if status == 429 or status >= 500:

@@ -22,10 +22,10 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from tools.conf.run import Run
-from tools.errors import ToolError
+from tools.errors import WANTING, ToolError
 from tools.process import Child
 from tools.serve.gate import is_refusal
-from tools.serve.http import fetch
+from tools.serve.http import TIMEOUT_S, fetch
 from tools.serve.serve import PAUSE_S
 from tools.variant import Variant
 
@@ -100,6 +100,10 @@ def find(url: str) -> Server | None:
         if isinstance(error, HTTPError) and error.code in (401, 403):
             raise ToolError(f"{url}: the server wants an API key; export VLLM_API_KEY=<its key>.") from None
         cause = error.reason if type(error) is URLError else error
+        if isinstance(error, TimeoutError):  # it is connected, and says nothing
+            raise ToolError(
+                f"{url}: no answer within {TIMEOUT_S:.0f} s. Is that machine busy with something else? Call this again.", WANTING
+            ) from None
         if cause is not error and not isinstance(cause, ssl.SSLError):
             return None
         kind = type(cause).__name__

@@ -20,7 +20,7 @@ from tools.chat.probe import Post
 from tools.errors import WANTING, ToolError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 START_S = 300.0  # a probe's patience beside what its tokens take
 
 
