@@ -74,7 +74,7 @@ async def asking(
 
     waiting, workers, started = iter(asked), min(concurrency, len(asked)), time.monotonic()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), **client_options(server.url)) as session:
-        client = _Client(session, server, {"model": model, **common}, concurrency, patience or PATIENCE_S)
+        client = _Client(session, server, {"model": model, **common}, concurrency, patience or PATIENCE_S, TIMEOUT_S)
 
         async def work() -> None:
             for question in waiting:
@@ -108,7 +108,7 @@ class _Client:
     body: dict[str, Any]
     concurrency: int
     patience: float
-    limit: float = TIMEOUT_S
+    limit: float
     last_answer: float = field(default_factory=time.monotonic)
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     given_up: int = 0
