@@ -205,7 +205,7 @@ def _base_tokenizer(path: Path, folder: str, trust: bool, states: States) -> Bas
     if _is_plain(folder, states):
         quick, settings = load_tokenizer(run), read_json(Path(folder) / "tokenizer_config.json")
         return BaseTokenizer(
-            encode=lambda text: list(quick.encode(text, add_special_tokens=False).ids),
+            encode=_remembering(lambda text: list(quick.encode(text, add_special_tokens=False).ids)),
             decode=lambda ids: str(quick.decode(ids, skip_special_tokens=False)),
             token_id=quick.token_to_id,
             special={**({EOS: QWEN_EOS} if settings["tokenizer_class"] not in AS_FILED else {}), **named_tokens(Path(folder))},
@@ -219,12 +219,17 @@ def _base_tokenizer(path: Path, folder: str, trust: bool, states: States) -> Bas
     except Exception as error:  # of any kind: what a file that isn't a tokenizer leads to depends on its class
         raise ToolError(f"{path}: transformers can't load the tokenizer of {folder}: {' '.join(str(error).split())[:300]}. {download(run)}") from None
     return BaseTokenizer(
-        encode=lambda text: list(slow.encode(text, add_special_tokens=False)),
+        encode=_remembering(lambda text: list(slow.encode(text, add_special_tokens=False))),
         decode=lambda ids: str(slow.decode(ids)),
         token_id=slow.convert_tokens_to_ids,
         special={key: str(value) for key, value in slow.special_tokens_map.items() if isinstance(value, str)},
         added=frozenset(slow.get_added_vocab()),
     )
+
+
+def _remembering(encode: Callable[[str], list[int]]) -> Callable[[str], list[int]]:
+    """Returns the function with a memory of the last texts: a row's system line and its empty thought are every row's."""
+    return lru_cache(maxsize=16)(encode)
 
 
 def _llamafactory(run: Run) -> LlamaFactory:
