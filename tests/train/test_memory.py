@@ -31,15 +31,19 @@ def test_the_adapter_has_as_many_parameters_as_pefts(target: str) -> None:
     assert lora_parameters(weights, target, 16) == model.get_nb_trainable_parameters()[0]
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_a_layer_keeps_what_autograd_saves(dropout: float) -> None:
-    """Of two models that differ by a layer, the tensors saved for the backward pass, parameters and their casts left out."""
+@pytest.mark.parametrize(("shared", "dropout"), [(False, 0.0), (False, 0.1), (True, 0.0)])
+def test_a_layer_keeps_what_autograd_saves(shared: bool, dropout: float) -> None:
+    """Of two models that differ by a layer, the tensors saved for the backward pass, parameters left out."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    from tools.train.engines.fused_lora import fuse
+    from tools.train.engines.shared_prefix import share
+
     sizes = {"hidden": 256, "intermediate": 640, "query": 256, "keys": 128, "layers": 1, "vocabulary": 512}
-    rank, tokens = 8, 2 * 96
+    rank, rows, first, rest = 8, 8, 64, 32
+    tokens = first + rows * rest if shared else rows * (first + rest)
 
     def saved(layers: int) -> int:
         config = Qwen2Config(
@@ -49,20 +53,20 @@ def test_a_layer_keeps_what_autograd_saves(dropout: float) -> None:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
+        if shared:
+            fuse(model)
+            share(model.get_base_model())
         kept: dict[int, Any] = {}
 
         def pack(tensor: Any) -> Any:
             kept[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no address is used twice
             return tensor
 
-        ids = torch.randint(0, 512, (2, 96))
+        ids = torch.cat([torch.randint(0, 512, (first,)).expand(rows, -1), torch.randint(0, 512, (rows, rest))], 1)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.autocast("cpu", dtype=torch.bfloat16):
             model(input_ids=ids, labels=ids)
-        return sum(
-            tensor.untyped_storage().nbytes()
-            for tensor in kept.values()
-            if tokens * tensor.element_size() <= tensor.untyped_storage().nbytes() and tensor.numel() % tokens == 0
-        )
+        owned = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+        return sum(tensor.untyped_storage().nbytes() for address, tensor in kept.items() if address not in owned)
 
     assert per_token(sizes, rank, half=True, dropout=bool(dropout)) == pytest.approx((saved(3) - saved(2)) / tokens, rel=0.05)
 

@@ -72,7 +72,7 @@ def report(found: Examination, everything: bool = False) -> str:
     """Returns the page on a run: values, data, plan, memory, command, remarks."""
     parts = [values_table(found.run, everything)]
     if found.plan:
-        parts += [_data_lines(found, found.plan), _plan_lines(found.run, found.plan), _shared_line(found.native, found.plan)]
+        parts += [_data_lines(found, found.plan), _plan_lines(found.run, found.plan), _shared_line(found.run, found.native, found.plan)]
     if found.estimate:
         parts.append(_memory_lines(found.estimate))
     parts.append(f"command   {distributed.typed(found.command(found.run.resolved))}")
@@ -105,14 +105,14 @@ def _data_lines(found: Examination, plan: Plan) -> str:
 def _plan_lines(run: Run, plan: Plan) -> str:
     grouped = "" if run.values.get("train_sampling_strategy") == "group_by_length" else "; train_sampling_strategy: group_by_length lowers it"
     about = "about " if run.values.get("packing") or run.values.get("neat_packing") else ""
+    padding = f"\npadding   {plan.padding:.1%} of all positions{grouped if plan.padding > 0.05 else ''}"
     return (
         f"plan      {about}{plan.steps:,} steps = {plan.epochs:.4g} epochs of {plan.steps_per_epoch:,}, effective batch {plan.effective_batch}"
-        f" ({plan.batch} a device × {plan.accumulation} accumulated × {plan.processes} processes)\n"
-        f"padding   {plan.padding:.1%} of all positions{grouped if plan.padding > 0.05 else ''}"
+        f" ({plan.batch} a device × {plan.accumulation} accumulated × {plan.processes} processes){'' if plan.shared else padding}"
     )
 
 
-def _shared_line(native: list[str], plan: Plan) -> str:
+def _shared_line(run: Run, native: list[str], plan: Plan) -> str:
     """Returns the line about shared first tokens: what they save, or why none are shared."""
     if plan.shared is None:
         return f"shared    nothing: {'; '.join(native)}"
@@ -123,9 +123,10 @@ def _shared_line(native: list[str], plan: Plan) -> str:
         return (
             f"shared    nothing: {why}. Without padding {work.positions / rows:.0f} positions a row instead of {plan.positions / rows:.0f}, {logits}"
         )
+    dropout = "; lora_dropout drops the same of them for all rows" if run.values.get("lora_dropout") else ""
     return (
         f"shared    the first {tokens} tokens of all rows, computed once a batch: {work.positions / rows:.0f} positions a row instead of"
-        f" {plan.positions / rows:.0f} ({work.positions / plan.positions:.0%}), {logits}. Plain LLaMA-Factory: --native"
+        f" {plan.positions / rows:.0f} ({work.positions / plan.positions:.0%}), {logits}{dropout}. Plain LLaMA-Factory: --native"
     )
 
 

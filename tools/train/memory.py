@@ -20,7 +20,7 @@ from tools.train.weights import Weights
 
 NF4 = 0.516  # bytes a weight: 4 bits, and a double-quantised scale for each block of 64 (Dettmers et al. 2023, section 3)
 ADAM = 16  # bytes a trained parameter: weight, gradient and two moments, each in float32
-LOGITS = 14  # bytes a logit at the peak: bf16 (2), and in float32 a copy, the log-softmax and the gradient (4 each)
+LOGITS = 14  # bytes a logit at the peak of LLaMA-Factory's own forward: bf16 (2), and in float32 a copy, the log-softmax and the gradient (4 each)
 CONTEXT = 1 << 30  # about what CUDA itself takes
 FRAGMENTED = 1.1  # the allocator leaves gaps
 
@@ -67,13 +67,15 @@ def estimate(run: Run, plan: Plan, weights: Weights) -> Estimate | None:
     full = per_token(sizes, rank, half, dropout=bool(values.get("lora_dropout"))) * sizes["layers"]
     kept = (2 if half else 4) * sizes["hidden"] * sizes["layers"] + full / sizes["layers"]
     checkpointing = not values.get("disable_gradient_checkpointing")
-    tokens, logits = (plan.shared.widest_batch, plan.shared.most_logits) if plan.shared else (plan.widest_batch, plan.widest_batch)
+    tokens, logits = plan.widest_batch, plan.widest_batch * LOGITS
+    if plan.shared:  # the logits and their gradient, in the logits' own type
+        tokens, logits = plan.shared.widest_batch, plan.shared.most_logits * (4 if half else 8)
     return Estimate(
         weights=stored,
         trained=ADAM * trained,
         activations=tokens * (kept if checkpointing else full),
         other_activations=tokens * (full if checkpointing else kept),
-        logits=logits * LOGITS * sizes["vocabulary"],
+        logits=logits * sizes["vocabulary"],
         checkpointing=checkpointing,
         trained_parameters=trained,
         checkpoint=trained * (4 if values.get("save_only_model") else 12),  # the adapter in float32, and Adam's two moments

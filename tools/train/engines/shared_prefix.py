@@ -201,7 +201,7 @@ class _CrossEntropy(Function):
     @staticmethod
     def backward(context: Any, grad: Tensor) -> tuple[Tensor, None]:
         [gradient] = context.saved_tensors
-        return gradient * grad.to(gradient.dtype), None
+        return gradient.mul_(grad), None  # in place: nothing else holds it
 
 
 class _Spread(Function):
