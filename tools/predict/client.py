@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools.errors import WANTING, ToolError
 from tools.predict.engines import Engine, Options
+from tools.predict.foreign import need_trained_prompt
 from tools.predict.predictions import Keep, Prediction
 from tools.predict.questions import Asking, Question
 from tools.predict.server import Server, model_name, serving
@@ -46,9 +47,15 @@ class Again(Exception):
 
 @contextmanager
 def ready(asking: Asking, options: Options) -> Iterator[Engine]:
-    """Yields the engine of the server at `options.url`, or at `options.port` of this machine, started where none answers."""
+    """Yields the engine of the server at `options.url`, or at `options.port` of this machine, started where none answers.
+
+    Raises ToolError (1) where a server that we didn't start makes another prompt of the first question than training did.
+    """
     with serving(asking.run, asking.variant, options.url, options.port) as server:
-        yield engine_of(server, asking, options.concurrency)
+        engine = engine_of(server, asking, options.concurrency)
+        if server.process is None and (first := next(asking.each(), None)):
+            need_trained_prompt(server, engine.model, asking.run, first.messages)
+        yield engine
 
 
 def engine_of(server: Server, asking: Asking, concurrency: int) -> Engine:

@@ -73,14 +73,16 @@ class Asking:
 
     def questions(self) -> list[Question]:
         """Returns the questions in the file's order. Raises ToolError where the file isn't there, holds none (1), or isn't of today's conversion (1)."""
-        if self.file:
-            read = read_questions(self.file)
-        else:
-            examples = read_examples(need_examples(self.run, self.task, self.split))
-            read = questions(self.task, examples, self.decoding, self.thinking.thought)
-        if found := list(read):
+        if found := list(self.each()):
             return found
         raise ToolError(f"{self.source}: no examples in it.", WANTING)
+
+    def each(self) -> Iterator[Question]:
+        """Returns an iterator over the questions, which reads no further than it is asked. Raises as `questions` does, but for an empty file."""
+        if self.file:
+            return read_questions(self.file)
+        examples = read_examples(need_examples(self.run, self.task, self.split))
+        return questions(self.task, examples, self.decoding, self.thinking.thought)
 
     def conditions(self, model: str, engine: str) -> Conditions:
         """Returns what the answers depend on beside the questions. `model` is its name at the server, `engine` software and version."""

@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING, Any
 from tools.conf.run import Run, run_from
 from tools.conf.task import find_task
 from tools.errors import ToolError
+from tools.example import Example
+from tools.predict.foreign import need_trained_prompt
+from tools.predict.questions import questions
 from tools.predict.server import Server, model_name, serving
 from tools.serve.http import LOOPBACK
 from tools.serve.serve import need_free
@@ -188,6 +191,9 @@ def main(args: argparse.Namespace) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # for words that Gradio 6 renames; LLaMA-Factory needs Gradio 5
 
         site = Site(run, task, server, models(run, server, variant))
+        if server.process is None:
+            [asked] = questions(task, [Example("row", "甲", [])], "free")
+            need_trained_prompt(server, site.models[variant.word], run, asked.messages)
         with opened(*build(site), args.host, args.web_port) as address:
             print(f"the page: {address.rstrip('/')}    stop: Ctrl-C", flush=True)
             stay(server, address)
