@@ -161,6 +161,26 @@ def test_a_tokenizer_is_loaded_once_for_all_that_ask(monkeypatch: pytest.MonkeyP
     assert len(loads) == 2, "a changed file is read anew"
 
 
+def test_a_template_for_pictures_is_counted_at_once_where_the_model_takes_them(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = this_run(f"model_name_or_path={base}", "template=qwen3_5", "enable_thinking=false")
+    assert not token_ids.is_quick(run), "LLaMA-Factory refuses it without a processor"
+    (base / "preprocessor_config.json").write_text("{}")
+    assert token_ids.is_quick(run)
+    asked: list[Any] = []
+    monkeypatch.setattr(token_ids, "slow_ids", lambda run: lambda row: asked.append(row["input"]) or ([], []))
+    plain = trained_ids(this_run(f"model_name_or_path={base}", "template=qwen3", "enable_thinking=false"))
+    assert trained_ids(run)(row("一")) == plain(row("一"))
+    assert trained_ids(run)(row("图<image>")) == ([], [])
+    assert asked == ["图<image>"]
+
+
+@pytest.mark.parametrize(
+    ("word", "quick"), [("template=qwen", True), ("template=llama3", False), ("add_tokens=<a>", False), ("template=qwen2_vl", False)]
+)
+def test_only_what_needs_no_library_is_quick(word: str, quick: bool) -> None:
+    assert token_ids.is_quick(this_run(word)) is quick
+
+
 def test_the_short_way_loads_no_heavy_library() -> None:
     code = (
         "import sys; from pathlib import Path; from tools.conf.run import load_run; from tools.chat.token_ids import token_counter;"

@@ -17,6 +17,7 @@ from tools.errors import ToolError
 from tools.files import read_json, read_text
 
 FILE, CONFIG, PROCESSOR = "chat_template.jinja", "tokenizer_config.json", "chat_template.json"
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")  # one is there where a model takes pictures
 
 
 class OwnFormat:
@@ -73,6 +74,11 @@ def ends(folder: Path) -> list[int]:
             if found not in (None, []):
                 return [int(value) for value in (found if isinstance(found, list) else [found])]
     return []
+
+
+def takes_pictures(folder: Path) -> bool:
+    """Returns whether a base model has what LLaMA-Factory asks for with a template for pictures, sound or films."""
+    return any((folder / name).is_file() for name in PROCESSORS)
 
 
 def named_tokens(folder: Path) -> dict[str, str]:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.formats import EOS, ChatFormat, format_of, formats, text
-from tools.chat.own_format import OwnFormat, ends, find_template
+from tools.chat.own_format import PROCESSORS, OwnFormat, ends, find_template
 from tools.chat.prompt import AlpacaRow
 from tools.chat.thinking import template_kwargs
-from tools.chat.token_ids import base_tokenizer, first_difference, is_plain_tokenizer, trained_ids
+from tools.chat.token_ids import base_tokenizer, first_difference, is_plain_tokenizer, slow_ids, takes, trained_ids
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json
@@ -31,7 +31,6 @@ COMPARED = 16  # rows at least, evenly over the data, and the first of each kind
 NAMED = 4  # templates in a message
 SHOWN, BEFORE = 40, 10  # characters of a difference that are shown, some of them before it
 MARKS = ("{{", "<|", "<think", "</", "<image>", "<video>", "<audio>")  # a template may treat a row with one of these in its own way
-PROCESSORS = ("preprocessor_config.json", "processor_config.json")  # one is there where a model takes pictures
 NEUTRAL = {"instruction": "系统", "input": "甲", "output": "[]"}
 NOT_THINKING = {"enable_thinking": False}
 
@@ -75,10 +74,6 @@ class Agreement:
         past, asked = self.own.past(NEUTRAL), self.own.prompt(NEUTRAL, NOT_THINKING)
         return form.empty_thought + NEUTRAL["output"] in past or asked.endswith(form.empty_thought)
 
-    def takes(self, form: ChatFormat) -> bool:
-        """Returns whether the base model has what LLaMA-Factory asks for with a template for pictures, sound or films."""
-        return not form.plugin or any((self.own.folder / name).is_file() for name in PROCESSORS)
-
     def name_tokens(self) -> None:
         """Takes the named tokens from the tokenizer itself; its class may have some that its files don't name."""
         self.own.special = {**self.own.special, **base_tokenizer(self.run).special}
@@ -103,7 +98,7 @@ class Agreement:
 def agree_as_texts(run: Run, rows: Sequence[AlpacaRow]) -> bool:
     """Returns whether the prompts agree as texts. A yes isn't certain until token ids are compared, and it takes no tokenizer. Raises as `prompt_problems` does."""
     form, found = format_of(run), Agreement(run, rows)
-    return form is not None and found.takes(form) and not found.differing(form, run.values.get("enable_thinking", True))
+    return form is not None and takes(run, form) and not found.differing(form, run.values.get("enable_thinking", True))
 
 
 def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
@@ -115,7 +110,7 @@ def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
     if run.values.get("template") is None:
         return [f"{run.path}: `template` is missing; LLaMA-Factory would guess the chat format, and no other step would know it.{_advice(found)}"]
     form, thinks = format_of(run), run.values.get("enable_thinking", True)
-    if form and not found.takes(form):
+    if form and not takes(run, form):
         return [
             f"{run.path}: `template: {form.name}` is for a model that takes pictures or sound, and {run.base_model} has no {PROCESSORS[0]}: LLaMA-Factory would refuse"
             f" each row.{_advice(found)}"
@@ -134,7 +129,7 @@ def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
                 f"{template} isn't the base model's own chat format: trained {(form.empty_thought + row['output'])[:SHOWN]!r} where its own format has the answer"
                 f" {row['output'][:SHOWN]!r}.{_advice(found)}"
             ]
-    ids, tokenizer, stops = trained_ids(run), base_tokenizer(run), found.stops()
+    ids, tokenizer, stops = slow_ids(run) if form and form.plugin else trained_ids(run), base_tokenizer(run), found.stops()
     for number, row in found.rows.items():
         ours, answer = ids(row)
         theirs = tokenizer.encode(found.served(number, bool(thinks)))
@@ -175,7 +170,7 @@ def fitting(found: Agreement) -> list[Fit]:
         fit
         for fit in (Fit(form, thinks) for form in formats().values() for thinks in (True, False) if thinks or form.empty_thought)
         if set(fit.form.stop_words) <= known
-        and found.takes(fit.form)
+        and takes(found.run, fit.form)
         and not found.differing(fit.form, fit.thinks)
         and (not (fit.thinks and fit.form.empty_thought) or found.has_thought(fit.form))
     ]

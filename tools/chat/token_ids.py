@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.formats import BOS, EOS, ChatFormat, Slot, format_of, formats
-from tools.chat.own_format import named_tokens
+from tools.chat.own_format import named_tokens, takes_pictures
 from tools.chat.prompt import AlpacaRow
-from tools.chat.qwen import SETTINGS, TokenIds, adds_no_token, download, is_plain_qwen, load_tokenizer
+from tools.chat.qwen import SETTINGS, TOKENIZERS, TokenIds, adds_no_token, download, is_plain_qwen, load_tokenizer
 from tools.conf.run import Run
 from tools.errors import ToolError, choices
 from tools.files import need_file, read_json
@@ -32,7 +32,10 @@ States = tuple[tuple[str, int, int], ...]  # name, size and time of each file
 
 EVERYTHING = 2**31  # a cutoff that cuts nothing
 IGNORED = -100  # llamafactory.extras.constants.IGNORE_INDEX: the label of the prompt's tokens
+QWEN3_5 = ("qwen3_5", "qwen3_5_moe")  # types of model whose class is Qwen3_5Tokenizer
 AS_FILED = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that read tokenizer.json and change nothing in it (transformers 5)
+UNCHANGED = ("qwen2_vl", "qwen3_vl")  # LLaMA-Factory's plug-ins that change nothing in a row without one of PICTURES
+PICTURES = ("<image>", "<video>", "<audio>")
 QWEN_EOS = "<|endoftext|>"  # of transformers' Qwen2Tokenizer, where its configuration names none
 LOADED = ("*.json", "*.model", "*.jinja")  # files of a base model that its tokenizer depends on
 
@@ -79,11 +82,23 @@ def trained_ids(run: Run) -> TokenIds:
     form, template = format_of(run), run.values.get("template")
     if form is None and template is not None:
         raise ToolError(f"{run.path}: unknown template '{template}'.{choices(str(template), formats())}")
-    if form and not any(run.values.get(key) for key in SETTINGS if key != "default_system") and not form.plugin:
-        base = base_tokenizer(run)
-        if base.knows(form):
-            return base.ids(form, run.values.get("enable_thinking", True))
-    return _llamafactory(run).ids(template)
+    if form is None or not _is_quick(run, form):
+        return slow_ids(run)
+    quick = base_tokenizer(run).ids(form, run.values.get("enable_thinking", True))
+    if not form.plugin:
+        return quick
+    return lambda row: slow_ids(run)(row) if any(mark in text for text in row.values() for mark in PICTURES) else quick(row)
+
+
+def slow_ids(run: Run) -> TokenIds:
+    """Returns what `trained_ids` does, from LLaMA-Factory itself."""
+    return _llamafactory(run).ids(run.values.get("template"))
+
+
+def is_quick(run: Run) -> bool:
+    """Returns whether the run's tokens are counted in seconds: without transformers, torch and LLaMA-Factory."""
+    form = format_of(run)
+    return form is not None and is_plain_tokenizer(run) and _is_quick(run, form)
 
 
 def token_counter(run: Run) -> TokenCounter:
@@ -95,6 +110,11 @@ def token_counter(run: Run) -> TokenCounter:
 def first_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> int:
     """Returns the place of the first token or character that differs, or where the shorter sequence ends."""
     return next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+
+
+def takes(run: Run, form: ChatFormat) -> bool:
+    """Returns whether LLaMA-Factory trains the base model under a template: one for pictures wants a model for them."""
+    return not form.plugin or takes_pictures(Path(run.base_model))
 
 
 def is_plain_tokenizer(run: Run) -> bool:
@@ -178,6 +198,12 @@ def _cannot_load(run: Run, error: Exception) -> ToolError:
     return ToolError(f"{run.path}: LLaMA-Factory can't load the tokenizer of {run.base_model}: {error.__cause__ or error}")
 
 
+def _is_quick(run: Run, form: ChatFormat) -> bool:
+    """Returns whether the template's slots give LLaMA-Factory's ids: no setting, token or plug-in of either changes them."""
+    unchanged = not form.plugin or (form.plugin in UNCHANGED and takes(run, form))
+    return unchanged and not any(run.values.get(key) for key in SETTINGS if key != "default_system") and base_tokenizer(run).knows(form)
+
+
 def _states(run: Run) -> States:
     """Returns what tells whether the files of a tokenizer have changed."""
     files = sorted(file for pattern in LOADED for file in Path(run.base_model).glob(pattern))
@@ -195,8 +221,11 @@ def _is_as_filed(folder: Path) -> bool:
     config, settings, own = [read_json(file) if file.is_file() else None for file in files]
     if not (isinstance(config, dict) and isinstance(settings, dict) and isinstance(own, dict)):
         return False
-    mended = "mistral" in str(config.get("model_type")) or settings.get("auto_map") or settings.get("split_special_tokens")
-    return settings.get("tokenizer_class") in AS_FILED and not mended and adds_no_token(settings, own)
+    kind, model = settings.get("tokenizer_class"), config.get("model_type")
+    # transformers leaves the file as it is where the model's type has another class than its configuration names.
+    as_filed = kind in AS_FILED or (model in QWEN3_5 and kind in TOKENIZERS)
+    mended = "mistral" in str(model) or settings.get("auto_map") or settings.get("split_special_tokens")
+    return as_filed and not mended and adds_no_token(settings, own)
 
 
 @lru_cache(maxsize=1)

@@ -15,8 +15,7 @@ from typing import Any
 
 from tools.chat.probe import alpaca_rows
 from tools.chat.prompt import ANSWER_TOKENS
-from tools.chat.qwen import is_plain_qwen
-from tools.chat.token_ids import token_counter
+from tools.chat.token_ids import is_quick, token_counter
 from tools.conf.overlays import container, load_yaml
 from tools.conf.run import DATASET_NAME, Run, dataset_names
 from tools.errors import ToolError
@@ -68,7 +67,7 @@ def longest_prompt(trained: Run) -> int:
     cutoff = int(trained.values.get("cutoff_len", 2048))
     names = [f"{match['task']}_*" for name in dataset_names(trained.values.get("dataset")) if (match := DATASET_NAME.fullmatch(name))]
     files = sorted({path for name in names for path in (trained.dataset / "alpaca").glob(f"alpaca_{name}.json")})
-    if not files or not is_plain_qwen(trained):
+    if not files or not is_quick(trained):
         return cutoff
     rows = [row for path in files for row in nlargest(COUNTED, alpaca_rows(path), key=lambda row: len(row["instruction"]) + len(row["input"]))]
     return max([cutoff, *token_counter(trained)([{**row, "output": ""} for row in rows])])

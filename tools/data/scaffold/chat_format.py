@@ -15,8 +15,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.chat.own_format import OwnFormat, find_template
-from tools.chat.template import PROCESSORS
+from tools.chat.own_format import OwnFormat, find_template, takes_pictures
 from tools.chat.thinking import THOUGHT, empty_thought
 from tools.conf.run import Run
 from tools.errors import ToolError
@@ -95,6 +94,6 @@ def _by_rendering(run: Run) -> str | None:
     if off != ASKED + THOUGHT:
         return ""
     # LLaMA-Factory's templates of models that see pictures want the model's processor; `qwen3` writes the same words without one.
-    if kind in WITH_PICTURES and any((folder / file).is_file() for file in PROCESSORS):
+    if kind in WITH_PICTURES and takes_pictures(folder):
         return "qwen3_6" if folder.name.casefold().startswith("qwen3.6") else "qwen3_5"
     return "qwen3"
