@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,12 @@ def qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def encode(qwen3: Path) -> Callable[[str], list[int]]:
+    tokenizer = load_tokenizer(a_run("qwen3", qwen3))
+    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
 def served(folder: Path, messages: list[dict[str, str]], kwargs: dict[str, bool], ask: bool = True, own: str | None = None) -> str:
     """The text that vLLM makes of a request, by transformers' own function."""
     from transformers.utils.chat_template_utils import render_jinja_template
@@ -93,42 +100,45 @@ def served(folder: Path, messages: list[dict[str, str]], kwargs: dict[str, bool]
 
 
 @pytest.mark.parametrize(("template", "values"), [("qwen3_nothink", {}), ("qwen3", {}), ("qwen3", {"enable_thinking": False})])
-def test_with_qwen3_the_trained_tokens_are_the_served_ones(qwen3: Path, template: str, values: dict[str, Any]) -> None:
+def test_with_qwen3_the_trained_tokens_are_the_served_ones(
+    qwen3: Path, encode: Callable[[str], list[int]], template: str, values: dict[str, Any]
+) -> None:
     run = a_run(template, qwen3, **values)
     assert is_plain_qwen(run)
-    ids, tokenizer, decided = trained_ids(run), load_tokenizer(run), thinking(run)
-    encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids  # noqa: E731
+    ids, decided = trained_ids(run), thinking(run)
     for user in ("请识别实体：\n叶老桂在浙商银行。", "  两端 有空格  \n\n", "/no_think 与 /think"):
         chat = row(user, ANSWER)
         prompt, answer = ids(chat)
         assert prompt == encode(served(qwen3, trained_messages(chat), decided.kwargs))
         # What the model should write: the thought where it is part of the answer, and the answer; both as the tokenizer cuts them when they are one text.
         assert answer == encode(f"{decided.thought}{ANSWER}<|im_end|>\n")
-        assert ("<think>" in tokenizer.decode(answer, skip_special_tokens=True)) == bool(decided.thought)
+        assert (encode("<think>")[0] in answer) == bool(decided.thought)
         allowed = constraint(find_task("sample"), [], decided.thought)["grammar"].splitlines()[0]
         assert allowed.startswith('root ::= "' + decided.thought.replace("\n", "\\n") + "[")
 
 
-def test_with_qwen3_other_pairs_differ(qwen3: Path) -> None:
+def test_with_qwen3_other_pairs_differ(qwen3: Path, encode: Callable[[str], list[int]]) -> None:
     chat = row("叶老桂", ANSWER)
     prompt, _ = trained_ids(a_run("qwen3_nothink", qwen3, enable_thinking=False))(chat)
     text = served(qwen3, trained_messages(chat), template_kwargs(a_run("qwen3_nothink", qwen3, enable_thinking=False)))
     assert text.endswith(EMPTY)
-    assert prompt != load_tokenizer(a_run("qwen3", qwen3)).encode(text, add_special_tokens=False).ids
+    assert prompt != encode(text)
 
 
 @pytest.mark.parametrize(("change", "default"), [(OPENS, "<think>\n"), (CLOSES, EMPTY)], ids=["large", "small"])
-def test_with_qwen3_5s_generation_prompt_only_the_closed_thought_in_the_prompt_fits(qwen3: Path, change: str, default: str) -> None:
+def test_with_qwen3_5s_generation_prompt_only_the_closed_thought_in_the_prompt_fits(
+    qwen3: Path, encode: Callable[[str], list[int]], change: str, default: str
+) -> None:
     own = chat_template(qwen3) or ""
     assert own.count(ENDS) == 1
     own = own.replace(ENDS, ENDS.replace("\n    {%- endif %}", f"\n    {change}{{%- endif %}}", 1))
     chat, run = row("叶老桂", ANSWER), a_run("qwen3", qwen3, enable_thinking=False)  # qwen3_5 registers the same words
     asked = served(qwen3, trained_messages(chat), thinking(run).kwargs, own=own)
-    assert trained_ids(run)(chat)[0] == load_tokenizer(run).encode(asked, add_special_tokens=False).ids
+    assert trained_ids(run)(chat)[0] == encode(asked)
     plain = a_run("qwen3", qwen3)
     asked = served(qwen3, trained_messages(chat), thinking(plain).kwargs, own=own)
     assert asked.endswith(default)
-    assert trained_ids(plain)(chat)[0] != load_tokenizer(plain).encode(asked, add_special_tokens=False).ids
+    assert trained_ids(plain)(chat)[0] != encode(asked)
 
 
 def test_a_decision_holds_one_half_at_most() -> None:
