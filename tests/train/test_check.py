@@ -111,12 +111,6 @@ def test_a_run_that_passed_isnt_asked_of_llamafactory_again(words: list[str], mo
     assert [examine(changed).problems, examine(changed).problems] == [["refused"]] * 2, "what was refused is asked again"
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LLaMA-Factory's own parser, which takes seconds to import, has nothing to say."""
-    monkeypatch.setattr(native_parser, "ask", lambda run: Objections())
-
-
 @pytest.mark.usefixtures("quick")
 def test_a_model_without_safetensors_has_a_plan_and_no_estimate(words: list[str], tmp_path: Path) -> None:
     base = tmp_path / "base"
