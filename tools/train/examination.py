@@ -24,7 +24,7 @@ from tools.conf.run import Run
 from tools.data import stamp
 from tools.errors import ToolError, choices
 from tools.files import write_json
-from tools.train import arguments, distributed, memory, native_parser, pissa, sharing
+from tools.train import arguments, distributed, families, memory, native_parser, pissa, sharing
 from tools.train.datasets import SHOWN, Dataset, datasets
 from tools.train.distributed import ALONE, Processes
 from tools.train.engines.engine_table import ENGINES
@@ -68,6 +68,7 @@ def examine(run: Run, how: Processes = ALONE) -> Examination:
     found.problems = [
         *arguments.problems(run),
         *arguments.base_model_problems(run),
+        *families.problems(run),
         *tracker_problems(run),
         *distributed.problems(run, how),
         *pissa.problems(run),
