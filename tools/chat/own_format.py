@@ -71,8 +71,8 @@ def ends(folder: Path) -> list[int]:
         config = read_json(folder / name) if (folder / name).is_file() else {}
         for part in (config, config.get("text_config")) if isinstance(config, dict) else ():
             found = part.get("eos_token_id") if isinstance(part, dict) else None
-            if found not in (None, []):
-                return [int(value) for value in (found if isinstance(found, list) else [found])]
+            if ids := [value for value in (found if isinstance(found, list) else [found]) if type(value) is int]:
+                return ids
     return []
 
 
@@ -104,7 +104,7 @@ def find_template(folder: Path) -> tuple[Path, str | None]:
             break
     if isinstance(value, list):  # several, by name
         value = {entry.get("name"): entry.get("template") for entry in value if isinstance(entry, dict)}
-    if isinstance(value, dict):
+    if value and isinstance(value, dict):
         names = ", ".join(map(str, value))
         if not isinstance(value.get("default"), str):
             raise ToolError(

@@ -13,7 +13,7 @@ before the last, and `qwen3_nothink` trains without. Texts are compared first, w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from tools.files import read_json
 
 COMPARED = 16  # rows at least, evenly over the data, and the first of each kind
 NAMED = 4  # templates in a message
+END = 3  # tokens of an answer, of which one must stop the server; a line feed or two may follow it
 SHOWN, BEFORE = 40, 10  # characters of a difference that are shown, some of them before it
 MARKS = ("{{", "<|", "<think", "</", "<image>", "<video>", "<audio>")  # a template may treat a row with one of these in its own way
 NEUTRAL = {"instruction": "系统", "input": "甲", "output": "[]"}
@@ -137,7 +138,7 @@ def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
             start = max(0, first_difference(ours, theirs) - 3)
             near = tokenizer.decode(ours[start:])[:SHOWN], tokenizer.decode(theirs[start:])[:SHOWN]
             return [f"{template} isn't the base model's own chat format: {_row(number, found, near)}.{_advice(found)}"]
-        if not stops & set(answer[-2:]):
+        if not stops & set(answer[-END:]):
             return [f"{template}: {_endless(found, answer)}{_advice(found, ending=True)}"]
     return []
 
@@ -207,7 +208,7 @@ def _has_ids(found: Agreement, fit: Fit) -> bool:
     tokenizer = base_tokenizer(found.run)
     ids, stops = tokenizer.ids(fit.form, fit.thinks), found.stops()
     both = ((ids(row), tokenizer.encode(found.served(number, fit.thinks))) for number, row in found.rows.items())
-    return all(ours == theirs and stops & set(answer[-2:]) for (ours, answer), theirs in both)
+    return all(ours == theirs and stops & set(answer[-END:]) for (ours, answer), theirs in both)
 
 
 def _advice(found: Agreement, different: int = 0, ending: bool = False) -> str:
@@ -260,8 +261,10 @@ def _added(folder: Path) -> set[str]:
     """Returns the tokens that a base model's tokenizer cuts no text through."""
     own = read_json(folder / "tokenizer.json")
     config = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
-    return set(_contents(own.get("added_tokens"))) | set(_contents((config.get("added_tokens_decoder") or {}).values()))
-
-
-def _contents(tokens: Iterable[Any] | None) -> Iterator[str]:
-    yield from (str(token.get("content")) for token in tokens or () if isinstance(token, dict))
+    listed = [own.get("added_tokens") if isinstance(own, dict) else (), config.get("added_tokens_decoder") if isinstance(config, dict) else ()]
+    return {
+        str(token.get("content"))
+        for tokens in listed
+        for token in (tokens.values() if isinstance(tokens, dict) else tokens or ())
+        if isinstance(token, dict)
+    }
