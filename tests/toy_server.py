@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(503 if self.server.starting else status)
         if self.server.starting:
-            self.send_header(STARTING, "1")
+            self.send_header(STARTING.lower(), "1")  # as uvicorn writes it
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

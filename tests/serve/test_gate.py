@@ -60,5 +60,5 @@ def test_a_gate_that_is_open_stays_open(shut: Gate, monkeypatch: pytest.MonkeyPa
 
 
 def test_another_servers_503_is_no_refusal_of_ours() -> None:
-    assert is_refusal(503, {STARTING: "1"})
+    assert is_refusal(503, {STARTING: "1"}) and is_refusal(503, {STARTING.lower(): "1"})
     assert not is_refusal(503, {"Retry-After": "5"}) and not is_refusal(500, {STARTING: "1"})

@@ -95,7 +95,7 @@ def find(url: str) -> Server | None:
         version, metrics = _optional(f"{root}/version"), _optional(f"{root}/metrics")
         engine = f"vllm {json.loads(version)['version']}" if version else "unknown"
     except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, HTTPError) and is_refusal(error.code, dict(error.headers)):
+        if isinstance(error, HTTPError) and is_refusal(error.code, error.headers.keys()):
             raise StillStarting from None
         if isinstance(error, HTTPError) and error.code in (401, 403):
             raise ToolError(f"{url}: the server wants an API key; export VLLM_API_KEY=<its key>.") from None

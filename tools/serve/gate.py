@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Container
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +33,9 @@ def is_starting(port: int | str) -> bool:
     return any(line.endswith(f" @{CLAIM.format(port)}") for line in names)
 
 
-def is_refusal(status: int, headers: Container[str]) -> bool:
+def is_refusal(status: int, headers: Iterable[str]) -> bool:
     """Returns whether an answer is a gate's, of a server that will be ready by itself."""
-    return status == 503 and STARTING in headers
+    return status == 503 and STARTING.lower() in map(str.lower, headers)  # servers write a header's name in either case
 
 
 class Gate:
