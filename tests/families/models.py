@@ -69,7 +69,20 @@ class Family:
         folder, made = parent / self.model, getattr(transformers, self.kind)
         made(made.config_class(**self.config)).to(torch.bfloat16).save_pretrained(folder)
         self.tokenizer(folder)
+        _name_as_published(folder / "model.safetensors", self.kind)
         return folder
+
+
+def _name_as_published(file: Path, kind: str) -> None:
+    """Undoes what transformers 5.5.4 does to the names of a Qwen3.5 that it saves, and adds the layer that guesses further tokens, which it doesn't load."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    if kind == "Qwen3_5ForConditionalGeneration":
+        weights = {name.replace("language_model.visual.", "visual."): tensor for name, tensor in load_file(file).items()}
+        save_file({**weights, "mtp.fc.weight": torch.zeros(64, 128, dtype=torch.bfloat16)}, file, metadata={"format": "pt"})
+    if kind == "Qwen3_5ForCausalLM":
+        save_file({name.replace("language_model.", ""): tensor for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
 
 
 def qwen(name: str, template: str = "") -> Callable[[Path], None]:

@@ -21,12 +21,15 @@ from tools.process import call
 from tools.train.adapter import need_mergeable
 from tools.train.arguments import base_model_problems
 from tools.train.engines.engine_table import llamafactory_cli
+from tools.train.merged_names import restore_names
 from tools.train.train import reason, to_yaml
 from tools.train.weights import tensors
 from tools.variant import Variant
 
 LOG = "export.log"
 LEFT_OUT = re.compile(r"Found missing adapter keys while loading the checkpoint: \[([^\]]*)")  # PEFT 0.18.1 (peft_model.py) only warns
+# Tied embeddings may be stored once or twice; the layers that guess further tokens (Qwen3.5) are loaded by no model of transformers, and by vLLM only to guess.
+LEFT_BEHIND = ("lm_head.weight", "mtp.")
 PASSED_ON = ("model_name_or_path", "template", "finetuning_type", "trust_remote_code", "cache_dir", "infer_dtype")
 
 
@@ -50,6 +53,7 @@ def export(run: Run, variant: Variant) -> Path:
     with one_at_a_time(run.output_dir, "export"), replacing(merged.folder) as new:
         origin = variant.origin_here()
         _merge(trained, variant.folder, new)
+        restore_names(new, Path(trained.base_model))
         changed = check(new, Path(trained.base_model))
         write_json(new / merged.record.name, {**origin.to_dict(), "changed_tensors": changed})
     return merged.folder
@@ -73,8 +77,7 @@ def check(merged: Path, base: Path) -> int:
             if tensor.shape != expected[name].shape:
                 raise ToolError(f"{merged}: tensor {name} is {tuple(tensor.shape)}, the base model's is {tuple(expected[name].shape)}.", WANTING)
             changed += not torch.equal(tensor, expected[name].to(tensor.dtype))
-    # Tied embeddings may be stored once or twice.
-    if lost := sorted(set(expected) - found - {"lm_head.weight"}):
+    if lost := sorted(name for name in set(expected) - found if not name.startswith(LEFT_BEHIND)):
         raise ToolError(f"{merged}: {len(lost)} tensors of the base model are missing, e.g. {lost[0]}.", WANTING)
     if not changed:
         raise ToolError(f"{merged}: equal to the base model: the adapter changed nothing. Was it trained for a step?", WANTING)
