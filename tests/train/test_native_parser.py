@@ -1,5 +1,6 @@
 """The engines' own parsers are asked, and their objections to this machine are told apart from those to the run."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,12 @@ def test_settings_that_exclude_each_other_are_wrong_anywhere(path: Path, engine:
     found = objections(engine, values)
     assert message in found.anywhere
     assert found.here == ""
+
+
+def test_a_processor_that_cant_be_loaded_is_found_with_the_template_that_needs_it(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree("models/tiny-qwen2", base, ignore=shutil.ignore_patterns("*.safetensors", "make"))
+    (base / "preprocessor_config.json").write_text('{"image_processor_type": "Nothing"}')
+    values = {**load_run(CONF).values, "output_dir": str(tmp_path / "out"), "use_cpu": True, "model_name_or_path": str(base), "template": "qwen3_5"}
+    assert "LLaMA-Factory can't encode a row with `template: qwen3_5`: Processor was not found" in objections("llamafactory", values).anywhere
+    assert objections("llamafactory", {**values, "template": "qwen3"}) == ("", "")

@@ -22,7 +22,7 @@ from tools.chat.formats import EOS, ChatFormat, format_of, formats, text
 from tools.chat.own_format import PROCESSORS, OwnFormat, ends, find_template
 from tools.chat.prompt import AlpacaRow
 from tools.chat.thinking import template_kwargs
-from tools.chat.token_ids import base_tokenizer, first_difference, is_plain_tokenizer, slow_ids, takes, trained_ids
+from tools.chat.token_ids import base_tokenizer, first_difference, is_plain_tokenizer, takes, trained_ids
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import read_json
@@ -130,7 +130,7 @@ def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
                 f"{template} isn't the base model's own chat format: trained {(form.empty_thought + row['output'])[:SHOWN]!r} where its own format has the answer"
                 f" {row['output'][:SHOWN]!r}.{_advice(found)}"
             ]
-    ids, tokenizer, stops = slow_ids(run) if form and form.plugin else trained_ids(run), base_tokenizer(run), found.stops()
+    ids, tokenizer, stops = trained_ids(run), base_tokenizer(run), found.stops()
     for number, row in found.rows.items():
         ours, answer = ids(row)
         theirs = tokenizer.encode(found.served(number, bool(thinks)))

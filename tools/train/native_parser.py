@@ -16,12 +16,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from tools.chat.formats import format_of
+from tools.chat.token_ids import slow_ids
 from tools.conf.overlays import load_yaml
 from tools.conf.run import Run
+from tools.errors import ToolError
 from tools.errors import run as run_tool
 from tools.train.engines.engine_table import ENGINES
 from tools.train.machine import visible_gpus
 
+ROW = {"instruction": "系统", "input": "甲", "output": "[]"}
 # These depend on how many processes are started, and by what.
 LAUNCHED = ("deepspeed", "fsdp", "fsdp_config", "ray_num_workers", "ray_init_kwargs", "ddp_backend")
 
@@ -58,7 +62,7 @@ def ask(run: Run) -> Objections:
 def objections(engine: str, values: dict[str, Any]) -> Objections:
     """Returns the engine's own words about `values`, parsed once for a CPU, which every machine has, and once as they are."""
     portable = {key: value for key, value in values.items() if key != "pure_bf16"} | {"use_cpu": True}
-    anywhere = _refusal(engine, portable)
+    anywhere = _refusal(engine, portable) or _refusal_of_rows(values)
     return Objections(anywhere, "" if anywhere else _refusal(engine, values))
 
 
@@ -67,6 +71,19 @@ def _refusal(engine: str, values: dict[str, Any]) -> str:
         ENGINES[engine].parse(values)
     except Exception as error:  # of any kind: the training would end with it too
         return " ".join(f"{error}".split()) or type(error).__name__
+    return ""
+
+
+def _refusal_of_rows(values: dict[str, Any]) -> str:
+    """Returns why LLaMA-Factory can't encode a row, '' where it can. It wants a processor that works for a template with pictures, and loads it with the data."""
+    run = Run(Path("run"), values)
+    form = format_of(run)
+    if form is None or not form.plugin:
+        return ""
+    try:
+        slow_ids(run)(ROW)
+    except ToolError as error:
+        return str(error).removeprefix(f"{run.path}: ")
     return ""
 
 
