@@ -99,6 +99,13 @@ def test_a_row_whose_text_the_template_changes_is_seen_among_others() -> None:
     assert "The other kinds of rows agree" in problem or "The other rows agree" in problem
 
 
+def test_a_setting_that_changes_tokens_is_named_and_no_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template, "trained_ids", lambda run: lambda row: ([1, 2, 3], [2060]))
+    [problem] = template.prompt_problems(this_run("split_special_tokens=true"), QUICK)
+    assert "`split_special_tokens` changes the base model's own tokens: row 1: trained '" in problem
+    assert problem.endswith("Leave split_special_tokens out.")
+
+
 def test_a_row_without_a_system_line_decides_between_templates_that_differ_in_their_own() -> None:
     assert template.prompt_problems(this_run("template=qwen3_nothink"), QUICK) == []
     [problem] = template.prompt_problems(this_run("template=qwen3_nothink"), SYSTEMLESS)

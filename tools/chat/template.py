@@ -13,7 +13,7 @@ before the last, and `qwen3_nothink` trains without. Texts are compared first, w
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from tools.chat.formats import EOS, ChatFormat, format_of, formats, text
 from tools.chat.own_format import PROCESSORS, OwnFormat, ends, find_template
 from tools.chat.prompt import AlpacaRow
+from tools.chat.qwen import SETTINGS
 from tools.chat.thinking import template_kwargs
 from tools.chat.token_ids import base_tokenizer, first_difference, is_plain_tokenizer, takes, trained_ids
 from tools.conf.run import Run
@@ -30,7 +31,7 @@ from tools.files import read_json
 COMPARED = 16  # rows at least, evenly over the data, and the first of each kind
 NAMED = 4  # templates in a message
 END = 3  # tokens of an answer, of which one must stop the server; a line feed or two may follow it
-SHOWN, BEFORE = 40, 10  # characters of a difference that are shown, some of them before it
+SHOWN, BEFORE, TOKENS = 40, 10, 8  # characters or tokens of a difference that are shown, some of them before it
 MARKS = ("{{", "<|", "<think", "</", "<image>", "<video>", "<audio>")  # a template may treat a row with one of these in its own way
 NEUTRAL = {"instruction": "系统", "input": "甲", "output": "[]"}
 NOT_THINKING = {"enable_thinking": False}
@@ -123,7 +124,7 @@ def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
         if different := found.differing(form, thinks):
             number = different[0]
             near = _difference(found.trained(form, thinks, number), found.served(number, bool(thinks)))
-            return [f"{template} isn't the base model's own chat format: {_row(number, found, near)}.{_advice(found, len(different))}"]
+            return [f"{template} isn't the base model's own chat format: {_row(number, near)}.{_advice(found, len(different))}"]
         if thinks and form.empty_thought and not found.has_thought(form):
             row = found.rows[1]
             return [
@@ -135,9 +136,14 @@ def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
         ours, answer = ids(row)
         theirs = tokenizer.encode(found.served(number, bool(thinks)))
         if ours != theirs:
-            start = max(0, first_difference(ours, theirs) - 3)
-            near = tokenizer.decode(ours[start:])[:SHOWN], tokenizer.decode(theirs[start:])[:SHOWN]
-            return [f"{template} isn't the base model's own chat format: {_row(number, found, near)}.{_advice(found)}"]
+            changing = [key for key in SETTINGS if run.values.get(key) and key != "default_system"]
+            fault = (
+                f"{run.path}: `{changing[0]}` changes the base model's own tokens"
+                if changing
+                else f"{template} isn't the base model's own chat format"
+            )
+            advice = f" Leave {' and '.join(changing)} out." if changing else _advice(found)
+            return [f"{fault}: {_row(number, _different_ids(ours, theirs, tokenizer.decode))}.{advice}"]
         if not stops & set(answer[-END:]):
             return [f"{template}: {_endless(found, answer)}{_advice(found, ending=True)}"]
     return []
@@ -244,13 +250,20 @@ def _opens_thought(prompt: str) -> bool:
     return any(prompt.rstrip().endswith(opened.strip()) for opened, _ in words)
 
 
-def _row(number: int, found: Agreement, near: tuple[str, str]) -> str:
+def _row(number: int, near: tuple[str, str]) -> str:
     return f"row {number}: trained {near[0]!r} where the server sends {near[1]!r}"
 
 
 def _difference(ours: str, theirs: str) -> tuple[str, str]:
     start = max(0, first_difference(ours, theirs) - BEFORE)
     return ours[start : start + SHOWN], theirs[start : start + SHOWN]
+
+
+def _different_ids(ours: list[int], theirs: list[int], decode: Callable[[list[int]], str]) -> tuple[str, str]:
+    """Returns the texts from shortly before the first token that differs, or the tokens themselves where the texts are equal."""
+    start = max(0, first_difference(ours, theirs) - 3)
+    near = decode(ours[start:])[:SHOWN], decode(theirs[start:])[:SHOWN]
+    return near if near[0] != near[1] else (str(ours[start : start + TOKENS]), str(theirs[start : start + TOKENS]))
 
 
 def _plain(name: str) -> str:
