@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,8 +62,18 @@ class Patience:
         return START_S + tokens * self.size / self.speed
 
 
+class ServerFault(ToolError):
+    """A probe that the server couldn't answer, whose cause stands in the server's log; the exit code is WANTING."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, WANTING)
+
+
 def poster(root: str, patience: Patience = Patience(0, 1), headers: Mapping[str, str] = {}) -> Post:
-    """Returns a function (path, body) → answer that posts JSON to the server at `root`. It raises ToolError (1) where the server refuses, or takes too long."""
+    """Returns a function (path, body) → answer that posts JSON to the server at `root`. It raises ToolError (1) where the server refuses.
+
+    It raises ServerFault where the server fails, or takes too long.
+    """
 
     def post(path: str, body: dict[str, Any]) -> Any:
         tokens = len(body.get("prompt", ()))
@@ -71,13 +82,14 @@ def poster(root: str, patience: Patience = Patience(0, 1), headers: Mapping[str,
             return json.loads(fetch(root + path, body, limit, headers))
         except urllib.error.HTTPError as error:
             words = error.read()[:300].decode(errors="replace")
-            raise ToolError(f"{path}: the server refuses the probe with HTTP {error.code}: {words}", WANTING) from None
-        except OSError as error:
+            message = f"{path}: the server refuses the probe with HTTP {error.code}: {words}"
+            raise (ServerFault(message) if error.code >= 500 else ToolError(message, WANTING)) from None
+        except (OSError, HTTPException) as error:
             if isinstance(getattr(error, "reason", error), TimeoutError):
                 asked = f"{tokens:,} tokens of {body.get('model')}, {patience.size / 1e9:.1f} GB of weights"
-                raise ToolError(
-                    f"{path}: the probe waited {limit:,.0f} s for {asked}, and no answer came. Is the machine busy, or short of memory?", WANTING
+                raise ServerFault(
+                    f"{path}: the probe waited {limit:,.0f} s for {asked}, and no answer came. Is the machine busy, or short of memory?"
                 ) from None
-            raise ToolError(f"{path}: the server doesn't answer the probe ({error}).", WANTING) from None
+            raise ServerFault(f"{path}: the server doesn't answer the probe ({error}).") from None
 
     return post

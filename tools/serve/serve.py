@@ -26,7 +26,7 @@ from tools.errors import WANTING, ToolError
 from tools.files import write_text
 from tools.process import Child
 from tools.serve.gate import CLAIM, PORT, PROBE, WORD
-from tools.serve.http import LOOPBACK, Patience, fetch, poster, root_of
+from tools.serve.http import LOOPBACK, Patience, ServerFault, fetch, poster, root_of
 from tools.serve.installed import PYTHON, environment, need_vllm, on_cpu, reason
 from tools.serve.preflight import plan
 
@@ -52,9 +52,12 @@ def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Se
         with open(log_path, "w", encoding="utf-8") as log, Child(command, {**environment(), PORT: str(port), PROBE: word}, log) as server:
             _wait(server, root, log_path, {WORD: word})
             print(f"loaded in {time.monotonic() - started:.0f} s; asking it what it was trained for …", flush=True)
-            _probe((run, *others), flags, root, {WORD: word})
+            try:
+                _probe((run, *others), flags, root, {WORD: word})
+            except ServerFault as fault:
+                raise ToolError(f"{fault}\n{reason(log_path)}", WANTING) from None
+            names = [model["id"] for model in json.loads(fetch(f"{root}/v1/models", headers={WORD: word}))["data"]]
             claim.close()
-            names = [model["id"] for model in json.loads(fetch(f"{root}/v1/models"))["data"]]
             print(f"ready in {time.monotonic() - started:.0f} s: {root}/v1  models: {', '.join(names)}")
             print(f"try: curl {root}/v1/models    evaluate: make eval CONF={run.path}    stop: Ctrl-C", flush=True)
             code = server.wait()
