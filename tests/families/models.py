@@ -27,7 +27,8 @@ SIZES = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, 
 SIZES |= {"max_position_embeddings": 4096, "tie_word_embeddings": True}
 LAYERS = {"num_hidden_layers": 2}
 QWEN = {"vocab_size": VOCABULARY, "bos_token_id": 151643, "eos_token_id": 151645, "pad_token_id": 151643}
-GATED = {"num_hidden_layers": 4, "linear_key_head_dim": 32, "linear_value_head_dim": 32, "linear_num_key_heads": 2, "linear_num_value_heads": 4}
+# vLLM's CPU kernel of a gated delta net takes heads of 128, as the real ones are.
+GATED = {"num_hidden_layers": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_key_heads": 1, "linear_num_value_heads": 2}
 # A quarter of a head is rotated: 4 pairs, divided among time, height and width.
 ROTATED = {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25, "mrope_section": [2, 1, 1], "mrope_interleaved": True}
 VISION = {"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64, "num_position_embeddings": 16}

@@ -136,3 +136,19 @@ def test_the_check_of_a_run_says_it(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"architectures": ["Qwen55ForCausalLM"], "model_type": "qwen55"}))
     found = examine(Run(Path("conf/x.yaml"), {"model_name_or_path": str(tmp_path), "output_dir": str(tmp_path), "dataset": "a", "template": "qwen"}))
     assert [problem for problem in found.problems if "no model of `model_type: qwen55`" in problem]
+
+
+def test_a_vision_language_model_is_served_for_text_alone_and_within_its_own_positions(tmp_path: Path) -> None:
+    from tools.serve.preflight import plan
+
+    for config, length in (
+        (VISION_LANGUAGE | {"text_config": {"max_position_embeddings": 640}}, 640),
+        ({"architectures": ["Qwen3ForCausalLM"]}, 768),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        run = Run(
+            Path("conf/x.yaml"),
+            {"model_name_or_path": str(tmp_path), "output_dir": str(tmp_path / "x"), "dataset": "alpaca_x_train", "cutoff_len": 256},
+        )
+        flags = plan(run, run.variant("base"), 8000)
+        assert (flags.get("language-model-only", False), flags["max-model-len"]) == ("vision_config" in config, length)

@@ -45,12 +45,14 @@ def plan(run: Run, variant: Variant, port: int, others: Sequence[Run] = (), chec
     else:
         _need_kernel(variant.need())
         own = {"served-model-name": variant.served_name}
-    positions = read_json(need_file(model / "config.json", f"{run.path} names it as base model.")).get("max_position_embeddings", 2**31)
+    config = read_json(need_file(model / "config.json", f"{run.path} names it as base model."))
+    positions = {**config, **(config.get("text_config") or {})}.get("max_position_embeddings", 2**31)
+    text_alone = {"language-model-only": True} if "vision_config" in config else {}  # no memory, and no warm-up, for pictures that nobody sends
     trained = [run.trained(), *(other.trained() for other in others)]
     length = min(max(map(longest_prompt, trained)) + ANSWER_TOKENS, int(positions))
     house = {**_house("serve"), **(_house("serve-cpu") if on_cpu() else {})}
     trust = {"trust-remote-code": True} if trained[0].values.get("trust_remote_code") else {}
-    return {"max-model-len": length, **house, "model": str(model), **own, **trust, "port": port}
+    return {"max-model-len": length, **house, **text_alone, "model": str(model), **own, **trust, "port": port}
 
 
 def whole_checkpoints(run: Run) -> dict[int, Variant]:
