@@ -157,10 +157,15 @@ def test_ranks_end_with_the_launcher_even_when_it_is_killed(tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def one_process(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+def data_and_base(dataset: Path, float_base: Path) -> list[str]:
+    return [f"dataset_dir={dataset}", f"model_name_or_path={float_base}"]
+
+
+@pytest.fixture(scope="module")
+def one_process(data_and_base: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     """The losses of one process with two batches a step, the same effective batch as two processes with one each."""
     out = tmp_path_factory.mktemp("one") / RUN
-    words = [*WORDS, f"output_dir={out}", f"dataset_dir={dataset}", "gradient_accumulation_steps=2", "max_steps=4", "ddp_backend=null"]
+    words = [*WORDS, f"output_dir={out}", *data_and_base, "gradient_accumulation_steps=2", "max_steps=4", "ddp_backend=null"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         importlib.import_module("llamafactory.train.tuner").run_exp(load_run(Path(CONF), words).values)
@@ -201,13 +206,15 @@ def machines() -> Iterator[list[tuple[str, str]] | str]:
 
 
 @pytest.fixture(scope="module")
-def killed(machines: list[tuple[str, str]] | str, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int], list[str]]:
+def killed(
+    machines: list[tuple[str, str]] | str, data_and_base: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[int], list[str]]:
     """A job of two ranks, one of them killed behind the first checkpoint: the output folder, each launch's exit code, and what it printed.
 
     The ranks are on two machines that share the output folder, or on one where namespaces aren't permitted.
     """
     out = tmp_path_factory.mktemp("killed") / "a folder" / RUN  # llamafactory-cli would split it at the space
-    words = [f"output_dir={out}", f"dataset_dir={dataset}", "max_steps=200"]
+    words = [f"output_dir={out}", *data_and_base, "max_steps=200"]
     let_pass(CONF, [*WORDS, *words])
     ours = {"TEST_JOB": str(out)}  # a rank of somebody else's job must not be killed
     if isinstance(machines, str):
@@ -256,10 +263,10 @@ def test_two_machines_reach_what_one_process_reaches(
 
 
 def test_two_processes_resume_the_killed_job_and_reach_what_one_process_reaches(
-    killed: tuple[Path, list[int], list[str]], one_process: list[float], dataset: Path
+    killed: tuple[Path, list[int], list[str]], one_process: list[float], data_and_base: list[str]
 ) -> None:
     out, _, _ = killed
-    words = [f"output_dir={out}", f"dataset_dir={dataset}", "max_steps=4", f"resume_from_checkpoint='{out}/checkpoint-2'"]
+    words = [f"output_dir={out}", *data_and_base, "max_steps=4", f"resume_from_checkpoint='{out}/checkpoint-2'"]
     let_pass(CONF, [*WORDS, *words])
     with launch(*words, "--nproc", "2") as job:
         printed, _ = job.communicate(timeout=PATIENCE)

@@ -11,6 +11,7 @@ from tools.conf.task import find_task
 from tools.errors import ToolError
 from tools.train.resume import fault, newest_whole, next_start, set_aside, starting_point
 from tools.train.train import to_yaml
+from tools.variant import FINISHED
 
 CONF = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
 
@@ -130,7 +131,7 @@ def test_a_checkpoint_of_other_data_isnt_gone_on_from(tmp_path: Path) -> None:
     run = interrupted(tmp_path)
     prompt = str(find_task("sample").prompt)
     (run.output_dir / "manifest.json").write_text(json.dumps({"sha256": {prompt: "0" * 64}}))
-    with pytest.raises(ToolError, match=rf"{prompt}: has changed since the interrupted training"):
+    with pytest.raises(ToolError, match=rf"{prompt}: has changed since the training in"):
         starting_point(run)
 
 
@@ -149,3 +150,9 @@ def test_a_pissa_run_that_was_interrupted_is_told_to_start_over(tmp_path: Path) 
         starting_point(pissa)
     assert f"make train CONF={CONF} ARGS=--fresh" in next_start(pissa, None)
     assert "goes on from checkpoint-2" in next_start(run, None)
+
+
+def test_a_training_that_is_stopped_behind_its_last_step_is_told_what_follows(tmp_path: Path) -> None:
+    run = interrupted(tmp_path)
+    (run.output_dir / FINISHED).touch()
+    assert next_start(run, None) == f"Its steps were done. To score it: make eval CONF={CONF}"

@@ -74,7 +74,7 @@ def report(found: Examination, everything: bool = False) -> str:
     if found.plan:
         parts += [_data_lines(found, found.plan), _plan_lines(found.run, found.plan), _shared_line(found.run, found.native, found.plan)]
     if found.estimate:
-        parts.append(_memory_lines(found.estimate))
+        parts.append(_memory_lines(found.run, found.estimate))
     parts.append(f"command   {distributed.typed(found.command(found.run.resolved))}")
     parts += [f"remark    {remark}" for remark in [*found.remarks, *found.here]]
     return "\n".join(parts)
@@ -130,10 +130,10 @@ def _shared_line(run: Run, native: list[str], plan: Plan) -> str:
     )
 
 
-def _memory_lines(estimate: Estimate) -> str:
+def _memory_lines(run: Run, estimate: Estimate) -> str:
     now, then = ("with", "without") if estimate.checkpointing else ("without", "with it")
     lines = [
-        f"GPU       about {size(estimate.total)} {now} gradient checkpointing, {size(estimate.other_total)} {then}: weights {size(estimate.weights)}, {estimate.trained_parameters:,} trained parameters {size(estimate.trained)}, "
+        f"{'memory' if run.values.get('use_cpu') else 'GPU':9} about {size(estimate.total)} {now} gradient checkpointing, {size(estimate.other_total)} {then}: weights {size(estimate.weights)}, {estimate.trained_parameters:,} trained parameters {size(estimate.trained)}, "
         f"activations {size(estimate.activations)}, logits {size(estimate.logits)}"
     ]
     if estimate.checkpoints:

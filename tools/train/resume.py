@@ -19,7 +19,7 @@ from tools.train import manifest
 from tools.train.pissa import start_over
 from tools.train.plan import Plan
 from tools.train.weights import need_whole
-from tools.variant import CHECKPOINT
+from tools.variant import CHECKPOINT, FINISHED, is_pissa
 
 STATE = "trainer_state.json"  # written last
 # Training goes on from these and the weights; a checkpoint of `save_only_model` has none of them.
@@ -128,18 +128,24 @@ def differences(run: Run) -> list[str]:
         return [f"{run.output_dir}: holds checkpoints and no run.yaml, so nothing tells what they were trained with. {start_over(run)}"]
     before, way_out = run.trained().values, f"Put it back. {start_over(run)}"
     found = [
-        f"{run.path}: `{key}` is {json.dumps(run.values.get(key))}, the interrupted training in {run.output_dir} began with {json.dumps(before.get(key))}. {way_out}"
+        f"{run.path}: `{key}` is {json.dumps(run.values.get(key))}, the training in {run.output_dir} began with {json.dumps(before.get(key))}. {way_out}"
         for key in sorted({*before, *run.values} - FREE)
         if before.get(key) != run.values.get(key)
     ]
     recorded = (manifest.read(run.output_dir) or manifest.Manifest()).sha256
     changed = [path for path, digest in manifest.inputs(run).items() if path != str(run.resolved) and recorded.get(path, digest) != digest]
-    return found + [f"{path}: has changed since the interrupted training in {run.output_dir} began. {way_out}" for path in changed]
+    return found + [f"{path}: has changed since the training in {run.output_dir} began. {way_out}" for path in changed]
 
 
 def next_start(run: Run, plan: Plan | None) -> str:
     """Returns what the next `make train` would do about a training that has just stopped."""
     again = f"make train CONF={run.path}"
+    if (run.output_dir / FINISHED).is_file():
+        return (
+            f"Its steps were done. To convert its adapter: {again}"
+            if is_pissa(run.output_dir)
+            else f"Its steps were done. To score it: make eval CONF={run.path}"
+        )
     if run.values.get("pissa_init"):
         return f"A PiSSA run can't go on from a checkpoint. {start_over(run)}"
     whole, _ = newest_whole(run)

@@ -44,10 +44,12 @@ def is_plain(layer: nn.Module) -> bool:
 def _forward(layer: Any, x: Tensor, *words: Any, **rest: Any) -> Tensor:
     if words or rest or layer.disable_adapters or not is_plain(layer):
         return Linear.forward(layer, x, *words, **rest)
-    [name] = layer.active_adapters
-    base = layer.base_layer
-    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else base.weight.dtype
-    return _LoRA.apply(x.to(dtype), base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name])
+    [name], base, device = layer.active_adapters, layer.base_layer, x.device.type
+    down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else base.weight.dtype
+    if not torch.is_autocast_enabled(device) and down.dtype != dtype:  # PEFT computes the adapter's product in the adapter's own type
+        return Linear.forward(layer, x)
+    return _LoRA.apply(x.to(dtype), base.weight, base.bias, down, up, layer.scaling[name])
 
 
 class _LoRA(Function):
