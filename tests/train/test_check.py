@@ -128,3 +128,20 @@ def test_a_dataset_elsewhere_is_said_not_to_be_examined(words: list[str], tmp_pa
     found = examine(load_run(Path(CONF), [*words, "dataset=alpaca_sample_hub"]))
     assert (found.problems, found.plan) == ([], None)
     assert "alpaca_sample_hub: not a local Alpaca file" in found.remarks[0]
+
+
+def test_a_prompt_that_isnt_the_served_one_is_told_before_tokens_are_counted_or_the_parser_asked(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_parser, "ask", lambda run: pytest.fail("the parser was asked"))
+    found = examine(load_run(Path(CONF), [*words, "template=llama3", "cutoff_len=9"]))
+    [problem] = found.problems
+    assert "`template: llama3` isn't the base model's own chat format" in problem
+    assert found.plan is None
+
+
+def test_long_rows_and_the_parsers_objections_are_told_together(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_parser, "ask", lambda run: Objections("refused"))
+    *long, last = examine(load_run(Path(CONF), [*words, "cutoff_len=120"])).problems
+    assert len(long) == 2, "both datasets have longer rows"
+    assert last == "refused"
