@@ -35,14 +35,16 @@ SHORT = ["max_steps=4", "max_samples=32", "per_device_train_batch_size=4", "warm
 
 
 def run_exp_here(command: list[str], run: Run, *_: object) -> int:
-    """Takes the place of `watch`: LLaMA-Factory's training in this process, and its log in train.log."""
+    """Takes the place of `watch`: the engine's training in this process, and its log in train.log."""
     handler = logging.FileHandler(run.output_dir / "train.log")
     logger = logging.getLogger("llamafactory")
     level = logger.level
     logger.setLevel(logging.INFO)  # a test before this one may have silenced it in this process
     logger.addHandler(handler)
     try:
-        importlib.import_module("llamafactory.train.tuner").run_exp(yaml.safe_load(Path(command[-1]).read_text()))
+        assert command[1:3] == ["-m", "tools.train.engines.llamafactory_engine"], "with shared first tokens"
+        shared = importlib.import_module("tools.train.engines.shared_prefix").Sharing()
+        importlib.import_module("llamafactory.train.tuner").run_exp(yaml.safe_load(Path(command[-1]).read_text()), [shared])
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)

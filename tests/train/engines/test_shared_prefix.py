@@ -208,7 +208,8 @@ def test_fifty_steps_of_llamafactory_end_in_the_same_loss(float_base: Path, tmp_
     words = [
         "max_steps=50",
         f"model_name_or_path={float_base}",
-        "max_samples=256",
+        "per_device_train_batch_size=4",
+        "max_samples=200",
         "eval_dataset=alpaca_sample_dev",
         "do_eval=true",
         'eval_strategy="no"',
