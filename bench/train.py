@@ -35,7 +35,7 @@ from tools.train.datasets import datasets
 from tools.train.engines.engine_table import ENGINES, llamafactory_cli
 from tools.train.machine import gpus
 from tools.train.plan import Plan, make_plan
-from tools.train.sharing import Row
+from tools.train.sharing import TokenRow
 from tools.train.train import to_yaml
 
 FIRST = Path("conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft-peft.yaml")
@@ -113,7 +113,7 @@ def train(values: dict[str, Any], out: Path, conf: Path, how: str) -> Cost:
     write_text(file, to_yaml(values))
     run = load_run(file)
     ids = trained_ids(run)
-    rows = [Row(prompt, len(answer)) for dataset in datasets(run)[0] for prompt, answer in map(ids, dataset.rows)]
+    rows = [TokenRow(prompt, len(answer)) for dataset in datasets(run)[0] for prompt, answer in map(ids, dataset.rows)]
     plan = make_plan(run, [row.length for row in rows], rows=rows if how == OURS else None)
     log, command = out / "log", ENGINES[run.engine].command(how != OURS, False)
     env = {**os.environ, "RECORD_VRAM": "1", **(preload() if how != NATIVE and not gpus() else {})}

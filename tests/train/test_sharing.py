@@ -12,7 +12,7 @@ from tools.train.check import report
 from tools.train.distributed import ALONE, Processes
 from tools.train.examination import examine
 from tools.train.plan import make_plan
-from tools.train.sharing import LEAST, Row, reasons_for_native, shared_tokens, shared_work
+from tools.train.sharing import LEAST, TokenRow, reasons_for_native, shared_tokens, shared_work
 
 CONF = "conf/tiny-qwen2-sample-ner-lora-sft.yaml"
 
@@ -66,15 +66,15 @@ def test_native_can_be_asked_for() -> None:
 
 def test_shared_tokens_are_those_of_all_rows() -> None:
     first = list(range(LEAST + 4))
-    rows = [Row([*first, 7, number], 3) for number in range(5)]
+    rows = [TokenRow([*first, 7, number], 3) for number in range(5)]
     assert shared_tokens(rows) == LEAST + 5
-    assert shared_tokens([*rows, Row(first[:LEAST], 3)]) == LEAST
-    assert shared_tokens([*rows, Row(first[: LEAST - 1], 3)]) == 0
+    assert shared_tokens([*rows, TokenRow(first[:LEAST], 3)]) == LEAST
+    assert shared_tokens([*rows, TokenRow(first[: LEAST - 1], 3)]) == 0
     assert shared_tokens([]) == 0
 
 
 def test_the_work_of_an_epoch_is_that_of_its_batches() -> None:
-    rows = [Row([1] * 20 + [2], 4)] * 6
+    rows = [TokenRow([1] * 20 + [2], 4)] * 6
     plan = make_plan(run(per_device_train_batch_size=4), [row.length for row in rows], rows=rows)
     assert plan.shared == shared_work([[(25, 4)] * 4, [(25, 4)] * 2], 21)
     assert (plan.shared.positions, plan.shared.logits) == (21 + 4 * 4 + 21 + 2 * 4, 24)

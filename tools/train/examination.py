@@ -32,7 +32,7 @@ from tools.train.machine import gpus, visible_gpus
 from tools.train.memory import Estimate
 from tools.train.native_parser import Objections
 from tools.train.plan import Plan, make_plan
-from tools.train.sharing import Row
+from tools.train.sharing import TokenRow
 from tools.train.weights import read_weights
 
 # The slow checks replace these, so their result doesn't depend on them.
@@ -117,9 +117,9 @@ def _add_rows(found: Examination) -> None:
         )
 
 
-def _measure(found: Examination, dataset: Dataset, ids: TokenIds, limit: int) -> list[Row]:
+def _measure(found: Examination, dataset: Dataset, ids: TokenIds, limit: int) -> list[TokenRow]:
     """Returns the dataset's rows in tokens. Adds a problem where one is longer than `limit`."""
-    rows = [Row(prompt, len(answer)) for prompt, answer in map(ids, dataset.rows)]
+    rows = [TokenRow(prompt, len(answer)) for prompt, answer in map(ids, dataset.rows)]
     lengths = [row.length for row in rows]
     long = [number for number, length in enumerate(lengths, 1) if length > limit]
     if long:

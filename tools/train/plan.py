@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tools.conf.run import Run
 from tools.train.arguments import with_defaults
-from tools.train.sharing import Row, SharedWork, shared_tokens, shared_work
+from tools.train.sharing import SharedWork, TokenRow, shared_tokens, shared_work
 
 PAD_TO = 8  # LLaMA-Factory's collator pads to a multiple of it
 MEGABATCH = 50  # batches that transformers' length-grouped sampler sorts at a time
@@ -48,7 +48,7 @@ class Plan:
         return self.batch * self.accumulation * self.processes
 
 
-def make_plan(run: Run, lengths: list[int], processes: int = 1, rows: list[Row] | None = None) -> Plan:
+def make_plan(run: Run, lengths: list[int], processes: int = 1, rows: list[TokenRow] | None = None) -> Plan:
     """Returns the plan for rows of these token counts. The `rows` are given where their first tokens are shared. Steps are counted as transformers' Trainer does (Trainer.set_initial_training_values, 5.5.4)."""
     values = with_defaults(run)
     held_out = _held_out(values["val_size"], len(lengths))
@@ -82,7 +82,7 @@ def make_plan(run: Run, lengths: list[int], processes: int = 1, rows: list[Row] 
     )
 
 
-def _shared(rows: list[Row], batch: int) -> SharedWork:
+def _shared(rows: list[TokenRow], batch: int) -> SharedWork:
     """Returns the work of an epoch. Rows of one batch may share more than all rows do, so it is an upper bound."""
     sizes = [(row.length, row.answer) for row in rows]
     return shared_work([sizes[start : start + batch] for start in range(0, len(sizes), batch)], shared_tokens(rows))

@@ -51,7 +51,7 @@ CHANGE_FORWARD = (
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """The token ids of a row's prompt, and the number of its answer's tokens."""
 
     prompt: list[int]
@@ -96,7 +96,7 @@ def reasons_for_native(run: Run, how: Processes) -> list[str]:
     return found
 
 
-def shared_tokens(rows: Sequence[Row]) -> int:
+def shared_tokens(rows: Sequence[TokenRow]) -> int:
     """Returns the number of first tokens that all prompts share. Fewer than LEAST count as none."""
     first, last = min((row.prompt for row in rows), default=[]), max((row.prompt for row in rows), default=[])
     same = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))

@@ -17,7 +17,7 @@ from tools.conf.task import load_task
 from tools.data.convert import convert
 from tools.files import ROOT
 from tools.train.engines import fused_lora, shared_prefix
-from tools.train.sharing import LEAST, TESTED, Row, shared_tokens, shared_work
+from tools.train.sharing import LEAST, TESTED, TokenRow, shared_tokens, shared_work
 
 SIZES = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32, "decoder_sparse_step": 1}
@@ -157,7 +157,7 @@ def test_the_plan_counts_what_the_forward_computes() -> None:
     rows = batch(40)
     lengths, answers = rows["attention_mask"].sum(1).tolist(), (rows["labels"] >= 0).sum(1).tolist()
     layout = shared_prefix.layout_of(rows["input_ids"], rows["attention_mask"], rows["labels"])
-    planned = [Row(ids[: length - answer].tolist(), answer) for ids, length, answer in zip(rows["input_ids"], lengths, answers, strict=True)]
+    planned = [TokenRow(ids[: length - answer].tolist(), answer) for ids, length, answer in zip(rows["input_ids"], lengths, answers, strict=True)]
     assert shared_tokens(planned) == layout.shared
     work = shared_work([[(row.length, row.answer) for row in planned]], layout.shared)
     assert (work.positions, work.logits) == (layout.ids.numel(), layout.targets.numel())
