@@ -46,6 +46,7 @@ def found(tmp_path: Path) -> Callable[..., list[str]]:
         {"architectures": ["Glm4ForCausalLM"], "model_type": "glm4"},
         {"architectures": ["GlmForCausalLM"], "model_type": "glm"},  # vLLM takes it from transformers
         {"model_type": "qwen2"},
+        {},
     ],
 )
 def test_todays_families_are_taken(found: Callable[..., list[str]], config: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ def problems(run: Run) -> list[str]:
 def _unknown(run: Run, config: dict[str, Any]) -> str:
     """A model of a type that transformers doesn't have ends with a traceback once the training starts."""
     kind, known = str(config.get("model_type", "")), _types(_package("transformers"))
-    if not known or kind in known or (config.get("auto_map") and run.values.get("trust_remote_code")):
+    if not kind or not known or kind in known or (config.get("auto_map") and run.values.get("trust_remote_code")):
         return ""
     if config.get("auto_map"):
         return f"{run.base_model} brings its own code. Where you trust it, say trust_remote_code: true; it runs with your rights."
