@@ -122,7 +122,7 @@ def share(model: PreTrainedModel) -> None:
         finally:
             _flat.reset(token)
         total = layout.targets.numel() if items is None else items
-        output.loss = _CrossEntropy.apply(output.logits[0], layout.targets) / total
+        output.loss = _CrossEntropy.apply(output.logits[0], layout.targets, total)
         return output
 
     model.forward = forward
@@ -181,27 +181,30 @@ def _visible(length: int, before: int, window: int | None, device: torch.device)
 
 
 class _CrossEntropy(Function):
-    """The sum of the cross-entropies of logits (K, vocabulary) and targets (K), as transformers' ForCausalLMLoss computes it in float32.
+    """The sum of the cross-entropies of logits (K, vocabulary) and targets (K) over `total`, as transformers' ForCausalLMLoss computes it in float32.
 
     The gradient is computed at once, a few rows at a time, and kept in the logits' own type: a third of the memory.
     """
 
     @staticmethod
-    def forward(context: Any, logits: Tensor, targets: Tensor) -> Tensor:
-        loss, gradient = torch.zeros((), dtype=torch.float32, device=logits.device), torch.empty_like(logits)
+    def forward(context: Any, logits: Tensor, targets: Tensor, total: int | Tensor) -> Tensor:
+        # Small gradients of fp16 would be lost before the scaler has enlarged them.
+        kept = torch.float32 if logits.dtype == torch.float16 else logits.dtype
+        loss, gradient = torch.zeros((), dtype=torch.float32, device=logits.device), torch.empty_like(logits, dtype=kept)
         for start in range(0, len(targets), CHUNK):
             part, wanted = logits[start : start + CHUNK].float(), targets[start : start + CHUNK, None]
             part = part.log_softmax(-1)
             loss -= part.gather(1, wanted).sum()
             part.exp_().scatter_add_(1, wanted, part.new_full(wanted.shape, -1))
-            gradient[start : start + CHUNK] = part
+            gradient[start : start + CHUNK] = part.div_(total)
         context.save_for_backward(gradient)
-        return loss
+        context.type = logits.dtype
+        return loss / total
 
     @staticmethod
-    def backward(context: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         [gradient] = context.saved_tensors
-        return gradient.mul_(grad), None  # in place: nothing else holds it
+        return gradient.mul_(grad).to(context.type), None, None  # in place: nothing else holds it
 
 
 class _Spread(Function):
