@@ -135,7 +135,13 @@ def change(file: Path, **values: Any) -> None:
 BYTES = {"vocab_size": 264, "bos_token_id": 256, "eos_token_id": 257, "pad_token_id": 257}
 TEXT_3_5 = {**SIZES, **GATED, **QWEN, "rope_parameters": ROTATED}
 FAMILIES = {
-    "qwen2.5": Family("Qwen2.5-7B-Instruct", "Qwen2ForCausalLM", {**SIZES, **LAYERS, **QWEN, "head_dim": 16}, qwen("qwen2.5"), {"template": "qwen"}),
+    "qwen2.5": Family(
+        "Qwen2.5-7B-Instruct",
+        "Qwen2ForCausalLM",
+        {**SIZES, **LAYERS, **QWEN, "num_attention_heads": 2, "num_key_value_heads": 1},
+        qwen("qwen2.5"),
+        {"template": "qwen"},
+    ),
     "qwen3": Family("Qwen3-8B", "Qwen3ForCausalLM", {**SIZES, **LAYERS, **QWEN}, qwen("qwen3"), {"template": "qwen3", "enable_thinking": False}),
     "qwen3-thought": Family("Qwen3-8B", "Qwen3ForCausalLM", {**SIZES, **LAYERS, **QWEN}, qwen("qwen3"), {"template": "qwen3"}),
     "qwen3-2507": Family(
@@ -163,6 +169,6 @@ FAMILIES = {
         "Glm4ForCausalLM",
         {**SIZES, **LAYERS, **BYTES},
         of_bytes(GLM4, "[gMASK]", "<|user|>", "<sop>", "<|system|>", "<|assistant|>", "<|observation|>"),
-        {"template": "glm4"},
+        {"template": "glm4", "lora_target": "q_proj,k_proj,v_proj,o_proj,down_proj"},  # without gate_up_proj, which vLLM has in parts
     ),
 }

@@ -178,7 +178,7 @@ def test_the_check_finds_nothing_wrong_and_the_training_leaves_an_adapter(chain:
     assert "nothing is wrong with the run" in chain.checked
     config = json.loads((chain.run.output_dir / "adapter_config.json").read_text())
     assert (config["peft_type"], config["r"]) == ("LORA", 8)
-    assert json.loads((chain.run.output_dir / "merged/export.json").read_text())["changed_tensors"] >= 14
+    assert json.loads((chain.run.output_dir / "merged/export.json").read_text())["changed_tensors"] >= 10
 
 
 @FAMILY

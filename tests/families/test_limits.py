@@ -100,6 +100,14 @@ def test_a_shared_expert_is_a_layer_that_lora_reaches(found: Callable[..., list[
     assert found(config, lora_target="up_proj,out_proj") == []
 
 
+def test_a_layer_that_vllm_has_in_parts_is_trained_by_its_name_alone(found: Callable[..., list[str]], tmp_path: Path) -> None:
+    save_file({f"model.{name}.weight": numpy.zeros((2, 2), "f") for name in ("q_proj", "gate_up_proj", "down_proj")}, tmp_path / "model.safetensors")
+    config = {"architectures": ["Glm4ForCausalLM"], "model_type": "glm4"}
+    assert "no adapter of gate_up_proj: its Glm4ForCausalLM has gate_proj, up_proj instead. Say lora_target: down_proj,q_proj." in found(config)[0]
+    assert found(config, lora_target="down_proj,q_proj") == found(config, lora_target="down_proj,gate_up_proj,q_proj") == []
+    assert found({"architectures": ["Phi3ForCausalLM"], "model_type": "phi3"}) == [], "vLLM has the fused layer itself"
+
+
 @pytest.mark.parametrize(
     "text", [{"model_type": "qwen3_5_text"}, {"model_type": "qwen3_5_text", "layer_types": ["linear_attention", "full_attention"]}]
 )

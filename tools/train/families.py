@@ -34,7 +34,7 @@ def problems(run: Run) -> list[str]:
     if not isinstance(config, dict):
         return []
     text = {**config, **(config.get("text_config") or {})}
-    checks = (_unknown(run, config), _unserved(run, config), _text_alone(run, config), _experts(run, text), _packed(run, text))
+    checks = (_unknown(run, config), _unserved(run, config), _text_alone(run, config), _experts(run, text), _fused(run, config), _packed(run, text))
     return [f"{run.path}: {problem}" for problem in checks if problem]
 
 
@@ -87,6 +87,22 @@ def _experts(run: Run, text: dict[str, Any]) -> str:
     )
 
 
+def _fused(run: Run, config: dict[str, Any]) -> str:
+    """vLLM refuses an adapter of a layer that its class knows as the parts of which it is fused, such as `gate_up_proj` of a GLM-4."""
+    if run.values.get("finetuning_type", "lora") != "lora" or ALL not in _names(run.values.get("lora_target") or ALL):
+        return ""
+    layers, architecture = _other_layers(Path(run.base_model)), next(map(str, config.get("architectures") or ()), "")
+    parts = _parts(SERVE, architecture)
+    fused = [name for name in layers if name not in parts.get(name, [name])]
+    if not fused:
+        return ""
+    rest = ",".join(name for name in layers if name not in fused)
+    return (
+        f"`lora_target: all`: vLLM takes no adapter of {', '.join(fused)}: its {architecture} has {', '.join(parts[fused[0]])} instead. Say lora_target: {rest}."
+        f" To train all layers and serve the run merged alone, name them all: lora_target: {','.join(layers)}."
+    )
+
+
 def _packed(run: Run, text: dict[str, Any]) -> str:
     """A recurrent layer carries its state from one packed row into the next: LLaMA-Factory tells it the borders only with flash attention 2."""
     layers = set(map(str, text.get("layer_types") or ()))
@@ -135,6 +151,23 @@ def _served(environment: Path) -> Collection[str]:
         named = re.findall(r'"([A-Z]\w+)": \(', read_text(source)) + (re.findall(r'"([A-Z]\w+)"', read_text(auto)) if auto.is_file() else [])
         return set(named) - dropped
     return ()
+
+
+@cache
+def _parts(environment: Path, architecture: str) -> dict[str, list[str]]:
+    """Returns fused layer → its parts as vLLM's class of an architecture declares them itself; nothing where it doesn't."""
+    for source in environment.glob("lib/python3*/site-packages/vllm/model_executor/models/registry.py"):
+        if place := re.search(rf'"{re.escape(architecture)}": \(\s*"(\w+)",\s*"(\w+)"', read_text(source)):
+            body = next((node.body for node in _classes(source.with_name(f"{place[1]}.py")) if node.name == place[2]), [])
+            declared = [
+                node.value for node in body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "packed_modules_mapping"
+            ]
+            return ast.literal_eval(declared[0]) if declared and isinstance(declared[0], ast.Dict) else {}
+    return {}
+
+
+def _classes(source: Path) -> list[ast.ClassDef]:
+    return [node for node in ast.parse(read_text(source)).body if isinstance(node, ast.ClassDef)] if source.is_file() else []
 
 
 def _block(source: str, name: str) -> str:
