@@ -10,6 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from tools.conf.run import Run
+from tools.errors import ToolError
+from tools.serve import preflight
 from tools.train import families
 from tools.train.examination import examine
 
@@ -148,8 +150,6 @@ def test_the_check_of_a_run_says_it(tmp_path: Path) -> None:
 
 
 def test_a_vision_language_model_is_served_for_text_alone_and_within_its_own_positions(tmp_path: Path) -> None:
-    from tools.serve.preflight import plan
-
     for config, length in (
         (VISION_LANGUAGE | {"text_config": {"max_position_embeddings": 640}}, 640),
         ({"architectures": ["Qwen3ForCausalLM"]}, 768),
@@ -159,5 +159,18 @@ def test_a_vision_language_model_is_served_for_text_alone_and_within_its_own_pos
             Path("conf/x.yaml"),
             {"model_name_or_path": str(tmp_path), "output_dir": str(tmp_path / "x"), "dataset": "alpaca_x_train", "cutoff_len": 256},
         )
-        flags = plan(run, run.variant("base"), 8000)
+        flags = preflight.plan(run, run.variant("base"), 8000)
         assert (flags.get("language-model-only", False), flags["max-model-len"]) == ("vision_config" in config, length)
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_an_adapter_of_a_mixture_of_experts_is_served_by_no_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: bool) -> None:
+    monkeypatch.setattr(preflight, "on_cpu", lambda: cpu)
+    (tmp_path / "config.json").write_text(json.dumps(MIXTURE))
+    run = Run(Path("conf/x.yaml"), {"model_name_or_path": str(tmp_path), "output_dir": str(tmp_path / "x"), "dataset": "alpaca_x_train"})
+    if cpu:
+        with pytest.raises(ToolError, match=r"a mixture of experts.*WHICH=merged"):
+            preflight._adapter_flags(run, [], tmp_path)
+    else:
+        with pytest.raises(ValueError, match="empty"):  # there is no adapter here
+            preflight._adapter_flags(run, [], tmp_path)

@@ -23,6 +23,7 @@ from tools.files import ROOT, need_file, read_json
 from tools.serve.installed import PYTHON, has_amx_fp8, on_cpu
 from tools.serve.renaming import vllm_names
 from tools.train.adapter import need_applied
+from tools.train.families import is_mixture
 from tools.variant import FINISHED, Variant
 
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
@@ -104,7 +105,12 @@ def _all_adapters(run: Run) -> list[Variant]:
 
 
 def _adapter_flags(run: Run, adapters: Sequence[Variant], model: Path) -> dict[str, Any]:
-    need_file(model / "config.json", f"{run.path} names it as base model.")
+    config = read_json(need_file(model / "config.json", f"{run.path} names it as base model."))
+    if on_cpu() and is_mixture(config):
+        raise ToolError(
+            f"{model}: a mixture of experts, of which vLLM's CPU build serves no adapter (that kernel needs Triton). Serve it merged: make export CONF={run.path},"
+            f" then make serve CONF={run.path} WHICH=merged"
+        )
     return {
         "served-model-name": run.variant("base").served_name,
         "enable-lora": True,

@@ -38,6 +38,11 @@ def problems(run: Run) -> list[str]:
     return [f"{run.path}: {problem}" for problem in checks if problem]
 
 
+def is_mixture(config: dict[str, Any]) -> bool:
+    """Returns whether a config.json is that of a mixture of experts that transformers holds as one tensor a layer."""
+    return _holds_experts_as_one(str({**config, **(config.get("text_config") or {})}.get("model_type", "")))
+
+
 def _unknown(run: Run, config: dict[str, Any]) -> str:
     """A model of a type that transformers doesn't have ends with a traceback once the training starts."""
     kind, known = str(config.get("model_type", "")), _types(_package("transformers"))
@@ -75,7 +80,7 @@ def _text_alone(run: Run, config: dict[str, Any]) -> str:
 def _experts(run: Run, text: dict[str, Any]) -> str:
     """transformers holds a layer's experts as one tensor, which is no linear layer: LoRA leaves them out without a word."""
     named = _names(run.values.get("lora_target") or ALL)
-    if run.values.get("finetuning_type", "lora") != "lora" or not _holds_experts_as_one(str(text.get("model_type", ""))):
+    if run.values.get("finetuning_type", "lora") != "lora" or not is_mixture(text):
         return ""
     others = _other_layers(Path(run.base_model))
     unreached = [name for name in named if name == ALL or (name in PERCEPTRON and name not in others)]
