@@ -54,7 +54,7 @@ test: setup setup-quantize ## lint, imports, types, unit tests, and the whole ch
 	.venv/train/bin/ruff format --check .
 	.venv/train/bin/lint-imports
 	.venv/train/bin/mypy
-	OMP_NUM_THREADS=1 .venv/train/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_chain.py tests/notebooks tests
+	OMP_NUM_THREADS=1 .venv/train/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/families tests/test_chain.py tests/notebooks tests
 .PHONY: clean
 clean: ## remove what can be made again; never raw files, models or runs
 	./ner clean $(ARGS)

@@ -78,13 +78,13 @@ def make_plan(run: Run, lengths: list[int], processes: int = 1, rows: list[Token
         padding=1 - sum(kept) / positions if positions else 0.0,
         positions=positions,
         widest_batch=max((count * width for count, width in padded), default=0),
-        shared=_shared([rows[place] for place in order], batch) if rows is not None else None,
+        shared=_shared([rows[place] for place in order], batch, limit) if rows is not None else None,
     )
 
 
-def _shared(rows: list[TokenRow], batch: int) -> SharedWork:
+def _shared(rows: list[TokenRow], batch: int, limit: int) -> SharedWork:
     """Returns the work of an epoch. Rows of one batch may share more than all rows do, so it is an upper bound."""
-    sizes = [(row.length, row.answer) for row in rows]
+    sizes = [(min(row.length, limit), min(row.answer, limit)) for row in rows]
     return shared_work([sizes[start : start + batch] for start in range(0, len(sizes), batch)], shared_tokens(rows))
 
 
