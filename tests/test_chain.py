@@ -141,13 +141,13 @@ def test_training_leaves_the_adapter_its_curve_and_its_records(chain: Chain) -> 
     assert (config["peft_type"], len(config["target_modules"])) == ("LORA", 7)
 
 
-def test_llamafactory_called_natively_trains_the_same_model(chain: Chain, tmp_path: Path) -> None:
+def test_llamafactory_called_natively_trains_the_same_model_as_the_option_native(chain: Chain, tmp_path: Path) -> None:
     from safetensors.numpy import load_file
 
     cli = Path(sys.executable).with_name("llamafactory-cli")
     words = [chain.words[0], "max_steps=3", "num_train_epochs=1"]
     sh(cli, "train", CONF, *words, f"output_dir={tmp_path}/native/{NAME}")
-    sh(sys.executable, "-m", "tools", "train", CONF, *words, f"output_dir={tmp_path}/ours/{NAME}")
+    sh(sys.executable, "-m", "tools", "train", CONF, *words, f"output_dir={tmp_path}/ours/{NAME}", "--native")
     native, ours = (load_file(tmp_path / which / NAME / "adapter_model.safetensors") for which in ("native", "ours"))
     assert native.keys() == ours.keys()
     assert all((native[key] == ours[key]).all() for key in native)
@@ -193,11 +193,11 @@ def test_a_prompt_that_was_not_trained_and_an_adapter_that_adds_nothing_are_foun
     ids = [trained_ids(load_run(Path(CONF), chain.words))(row) for row in rows]
     assert len(rows) == probe.CANARIES
     with pytest.raises(ToolError, match=r"isn't the trained one: from token 3 on"):
-        probe.prompt_parity(post, NAME, rows, [([*asked[:3], 0, *asked[4:]], answer) for asked, answer in ids])
+        probe.prompt_parity(post, NAME, rows, [([*asked[:3], 0, *asked[4:]], answer) for asked, answer in ids], {})
     with pytest.raises(ToolError, match="the adapter isn't live"):
         probe.adapter_is_live(post, "tiny-qwen2", "tiny-qwen2", ids, [probe.log_probability(post, "tiny-qwen2", *row) for row in ids])
     with pytest.raises(ToolError, match=r"/tokenize: the server refuses the probe with HTTP 404"):
-        probe.prompt_parity(post, "nobody", rows, ids)
+        probe.prompt_parity(post, "nobody", rows, ids, {})
 
 
 def test_the_base_model_is_itself_while_the_adapter_is_asked(server: str, chain: Chain) -> None:
