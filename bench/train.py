@@ -177,7 +177,7 @@ def random_base(shape: str, folder: Path) -> Path:
 def report(base: str, costs: dict[str, Cost], added: tuple[float, float] | None) -> str:
     """Returns the Markdown page."""
     first, fast = next(iter(costs.values())), costs[FASTEST]
-    device = gpus()[0].name if gpus() else f"{machine()}, {allocator() or 'no allocator to preload'}"
+    device = gpus()[0].name if gpus() else f"{machine()}, {found.name if (found := allocator()) else 'no allocator to preload'}"
     lines = [
         f"# Training {base}",
         "",
