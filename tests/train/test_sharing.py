@@ -22,7 +22,7 @@ def run(**values: Any) -> Run:
 
 
 def test_a_usual_run_shares_whatever_its_adapter() -> None:
-    for values in ({}, {"use_dora": True}, {"quantization_bit": 4}, {"lora_dropout": 0.1}, {"bf16": True}, {"disable_gradient_checkpointing": True}):
+    for values in ({}, {"use_dora": True}, {"quantization_bit": 4}, {"lora_dropout": 0.1}, {"bf16": True}, {"trust_remote_code": True}):
         assert reasons_for_native(run(**values), ALONE) == []
     assert reasons_for_native(run(deepspeed="conf/deepspeed/zero2.json"), Processes("2")) == []
 
@@ -48,13 +48,15 @@ def test_a_run_whose_forward_is_another_is_trained_natively(values: dict[str, An
     ("config", "reason"),
     [
         ({"model_type": "mamba"}, "model type mamba isn't among"),
+        ({"model_type": "qwen2", "auto_map": {"AutoModel": "x.Y"}}, "brings code of its own"),
+        ({"model_type": "qwen3_moe", "output_router_logits": True}, "`output_router_logits`"),
         ({"model_type": "qwen3", "layer_types": ["full_attention", "linear_attention"]}, "linear_attention layers carry a state"),
         ({"model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_text", "layer_types": ["linear_attention"]}}, "qwen3_5_text isn't among"),
     ],
 )
 def test_a_model_that_no_test_compares_is_trained_natively(config: dict[str, Any], reason: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert reason in " ".join(reasons_for_native(run(model_name_or_path=str(tmp_path)), ALONE))
+    assert reason in " ".join(reasons_for_native(run(model_name_or_path=str(tmp_path), trust_remote_code=True), ALONE))
 
 
 def test_native_can_be_asked_for() -> None:

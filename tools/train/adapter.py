@@ -93,10 +93,7 @@ def need_trained(folder: Path) -> dict[str, dict[str, tuple[int, ...]]]:
 
 def unplaced(modules: Iterable[str], tensors: Iterable[str], rename: Rename | None = None) -> list[str]:
     """Returns the modules of an adapter that name no layer of a model with these tensors, in order."""
-    layers = {tensor.rpartition(".")[0] for tensor in tensors}
-    layers |= {
-        ".".join(parts[:end]) for parts in (layer.split(".") for layer in layers) for end in range(1, len(parts))
-    }  # experts that are held as one
+    layers = layers_of(tensors)
     lost = {module for module in modules if module not in layers and module.rpartition(".")[2] not in ABSENT}
     if lost and rename and not unknown_blocks(lost, layers):
         renamed = rename(lost | layers)

@@ -24,29 +24,29 @@ TESTED = ("glm4", "llama", "mistral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"
 ATTENTION = ("full_attention", "sliding_attention")
 # Keys that change the model's forward or its loss.
 CHANGE_FORWARD = (
-    *(
-        "packing",
-        "neat_packing",
-        "neftune_noise_alpha",
-        "shift_attn",
-        "mixture_of_depths",
-        "moe_aux_loss_coef",
-        "label_smoothing_factor",
-        "torch_compile",
-    ),
-    *(
-        "use_unsloth",
-        "use_unsloth_gc",
-        "use_liger_kernel",
-        "enable_liger_kernel",
-        "use_kt",
-        "use_v1_kernels",
-        "use_mca",
-        "use_hyper_parallel",
-        "use_ray",
-        "fp8",
-    ),
-    *("use_dft_loss", "use_eaft_loss", "use_asft_loss", "compute_accuracy", "predict_with_generate", "trust_remote_code"),
+    "packing",
+    "neat_packing",
+    "neftune_noise_alpha",
+    "shift_attn",
+    "mixture_of_depths",
+    "moe_aux_loss_coef",
+    "label_smoothing_factor",
+    "torch_compile",
+    "use_unsloth",
+    "use_unsloth_gc",
+    "use_liger_kernel",
+    "enable_liger_kernel",
+    "use_kt",
+    "use_v1_kernels",
+    "use_mca",
+    "use_hyper_parallel",
+    "use_ray",
+    "fp8",
+    "use_dft_loss",
+    "use_eaft_loss",
+    "use_asft_loss",
+    "compute_accuracy",
+    "predict_with_generate",
 )
 
 
@@ -89,6 +89,10 @@ def reasons_for_native(run: Run, how: Processes) -> list[str]:
     if values.get("flash_attn") not in ("auto", "sdpa", "fa2"):
         found.append(f"`flash_attn: {values.get('flash_attn')}` is another attention")
     kind, layers = str(config.get("model_type")), set(config.get("layer_types") or [])
+    if config.get("auto_map") and values.get("trust_remote_code"):
+        found.append("the model's folder brings code of its own")
+    if config.get("output_router_logits"):
+        found.append("`output_router_logits` adds the experts' balance to the loss")
     if kind not in TESTED:
         found.append(f"model type {kind} isn't among {', '.join(TESTED)}")
     if other := layers - set(ATTENTION):
