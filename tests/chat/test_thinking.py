@@ -12,10 +12,10 @@ from tests.chat.conftest import row
 from tests.conftest import real
 from tools.chat import formats
 from tools.chat.decoding import constraint
+from tools.chat.own_format import find_template
 from tools.chat.prompt import trained_messages
 from tools.chat.qwen import is_plain_qwen, load_tokenizer
-from tools.chat.template import chat_template
-from tools.chat.thinking import KNOWN, Thinking, empty_thought, template_kwargs, thinking, thought
+from tools.chat.thinking import KNOWN, Thinking, empty_thought, template_kwargs, thinking
 from tools.chat.token_ids import trained_ids
 from tools.conf.run import Run
 from tools.conf.task import find_task
@@ -46,10 +46,13 @@ def a_run(template: str | None, base: Path | str = "models/x", **values: Any) ->
         ("qwen3_5", {"enable_thinking": False}, OFF, ""),
         ("qwen3_6", {}, {}, EMPTY),
         ("deepseekr1", {}, {}, EMPTY),
-        ("glm4_7", {}, {}, "</think>"),
+        ("glm4_7", {}, {}, "</think>\n"),
         ("kimi_vl", {}, {}, "◁think▷◁/think▷"),
         ("llama3", {}, {}, ""),
-        ("mistral", {}, {}, ""),
+        ("glm4", {}, {}, "\n"),
+        ("glm4_moe", {}, {}, EMPTY + "\n"),
+        ("chatglm3", {}, {}, "\n"),
+        ("mistral", {}, {}, " "),
         (None, {}, {}, ""),
     ],
 )
@@ -57,14 +60,14 @@ def test_a_runs_requests_and_answers_follow_from_two_of_its_keys(
     template: str | None, values: dict[str, Any], kwargs: dict[str, bool], before: str
 ) -> None:
     run = a_run(template, **values)
-    assert (template_kwargs(run), thought(run)) == (kwargs, before)
+    assert (template_kwargs(run), thinking(run).before) == (kwargs, before)
     assert thinking(run).body == ({"chat_template_kwargs": OFF} if kwargs else {})
 
 
 def test_the_templates_that_are_answered_at_once_are_llamafactorys() -> None:
-    found = {name: form.empty_thought for name, form in formats.formats().items()}
+    found = {name: (form.empty_thought, form.opening) for name, form in formats.formats().items()}
     assert found.items() >= KNOWN.items()
-    assert {name for name in found if name.startswith("qwen3") and found[name]} == {"qwen3", "qwen3_vl", "qwen3_omni", "qwen3_5", "qwen3_6"}
+    assert {name for name in found if name.startswith("qwen3") and found[name][0]} == {"qwen3", "qwen3_vl", "qwen3_omni", "qwen3_5", "qwen3_6"}
 
 
 def test_without_llamafactory_an_unknown_template_is_no_guess(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +98,7 @@ def served(folder: Path, messages: list[dict[str, str]], kwargs: dict[str, bool]
     """The text that vLLM makes of a request, by transformers' own function."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    [text], _ = render_jinja_template([messages], chat_template=own or chat_template(folder), add_generation_prompt=ask, **kwargs)
+    [text], _ = render_jinja_template([messages], chat_template=own or find_template(folder)[1], add_generation_prompt=ask, **kwargs)
     return str(text)
 
 
@@ -111,10 +114,10 @@ def test_with_qwen3_the_trained_tokens_are_the_served_ones(
         prompt, answer = ids(chat)
         assert prompt == encode(served(qwen3, trained_messages(chat), decided.kwargs))
         # What the model should write: the thought where it is part of the answer, and the answer; both as the tokenizer cuts them when they are one text.
-        assert answer == encode(f"{decided.thought}{ANSWER}<|im_end|>\n")
+        assert answer == encode(f"{decided.before}{ANSWER}<|im_end|>\n")
         assert (encode("<think>")[0] in answer) == bool(decided.thought)
-        allowed = constraint(find_task("sample"), [], decided.thought)["grammar"].splitlines()[0]
-        assert allowed.startswith('root ::= "' + decided.thought.replace("\n", "\\n") + "[")
+        allowed = constraint(find_task("sample"), [], decided.before)["grammar"].splitlines()[0]
+        assert allowed.startswith('root ::= "' + decided.before.replace("\n", "\\n") + "[")
 
 
 def test_with_qwen3_other_pairs_differ(qwen3: Path, encode: Callable[[str], list[int]]) -> None:
@@ -129,7 +132,7 @@ def test_with_qwen3_other_pairs_differ(qwen3: Path, encode: Callable[[str], list
 def test_with_qwen3_5s_generation_prompt_only_the_closed_thought_in_the_prompt_fits(
     qwen3: Path, encode: Callable[[str], list[int]], change: str, default: str
 ) -> None:
-    own = chat_template(qwen3) or ""
+    own = find_template(qwen3)[1] or ""
     assert own.count(ENDS) == 1
     own = own.replace(ENDS, ENDS.replace("\n    {%- endif %}", f"\n    {change}{{%- endif %}}", 1))
     chat, run = row("叶老桂", ANSWER), a_run("qwen3", qwen3, enable_thinking=False)  # qwen3_5 registers the same words

@@ -213,8 +213,8 @@ def test_every_row_is_answered_by_adapter_and_merged_model(chain: Chain) -> None
 def test_schema_decoding_lets_only_the_trained_form_through(chain: Chain) -> None:
     labels = find_task("sample").labels
     for answer in chain.answers("-schema"):
-        assert answer.output is not None and answer.output.startswith(chain.thinking.thought), answer.output
-        body = answer.output.removeprefix(chain.thinking.thought)
+        assert answer.output is not None and answer.output.startswith(chain.thinking.before), answer.output
+        body = answer.output.removeprefix(chain.thinking.before)
         assert body == "[]" or body.startswith(FIRST), body
         if answer.finish_reason == "stop":
             items = json.loads(body)

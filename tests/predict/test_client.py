@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from tools.conf.task import Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.files import ROOT
+from tools.predict.client import _prediction
 from tools.predict.server import Server, find
 
 ROWS = 120
@@ -301,3 +303,21 @@ def test_two_predictions_of_the_same_rows_at_once_are_refused(start: Callable[..
     there = found(server.url)
     predict_train(run_, many, there, tmp_path / "out", 1)
     assert refused == [True]
+
+
+@pytest.mark.parametrize(
+    ("message", "end", "output", "error"),
+    [
+        ({"content": "[]", "reasoning": "想"}, "stop", "[]", None),
+        ({"content": None, "reasoning": "[]"}, "stop", None, "took the whole answer for a thought"),
+        ({"content": "", "reasoning_content": "[]"}, "stop", None, "took the whole answer for a thought"),
+        ({"content": None, "reasoning": "想"}, "length", "", None),  # a thought that was cut off
+        ({"content": None}, "stop", "", None),
+    ],
+)
+def test_an_answer_that_the_server_took_for_a_thought_isnt_an_empty_one(
+    message: dict[str, Any], end: str, output: str | None, error: str | None
+) -> None:
+    found = _prediction("1", json.dumps({"choices": [{"message": message, "finish_reason": end}]}).encode(), 0.1)
+    assert found.output == output
+    assert (found.error is None) if error is None else error in str(found.error)

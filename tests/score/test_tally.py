@@ -147,21 +147,27 @@ def test_a_thought_that_training_put_before_each_answer_is_part_of_the_trained_f
     write_task: Callable[..., Path], tmp_path: Path, kind: str
 ) -> None:
     if kind == "ner":
-        task, right, examples = toy(write_task, ["a"]), answer([("a", "甲")]), [example(str(n), "甲", ("a", "甲", 0)) for n in range(4)]
+        task, right, examples = toy(write_task, ["a"]), answer([("a", "甲")]), [example(str(n), "甲", ("a", "甲", 0)) for n in range(5)]
     else:
         task, right = load_task(write_task([{"text": "甲", "label": "a"}], kind=kind, labels=["a", "b"], reader="labelled")), "a"
-        examples = [Example(str(n), "甲", [], "a") for n in range(4)]
-    outputs = [THOUGHT + right, right, f"<think>\n想\n</think>\n\n{right}", THOUGHT.rstrip() + right]
+        examples = [Example(str(n), "甲", [], "a") for n in range(5)]
+    outputs = [
+        THOUGHT + right,
+        right,
+        f"<think>\n想\n</think>\n\n{right}",
+        THOUGHT.rstrip() + right,
+        "\n" + right,
+    ]  # GLM-4 is trained to begin with a line feed
     gold, folder = tmp_path / "toy_dev.jsonl", tmp_path / "eval"
     folder.mkdir()
     gold.write_text("".join(one.to_json() + "\n" for one in examples))
     (folder / FILE).write_text("".join(Prediction(one.id, output).to_json() + "\n" for one, output in zip(examples, outputs, strict=True)))
-    for thought, trained in ((THOUGHT, 1), ("", 1), (None, 1)):
+    for thought, trained in ((THOUGHT, 1), ("", 2), (None, 2)):
         if thought is not None:
             write_meta(folder / META, PredictionsMeta("r", "toy", 1, "dev", thought=thought))
         else:
             (folder / META).unlink()
         scored = evaluate(task, gold, folder / FILE, folder)
-        assert (scored["micro"]["tp"], scored["answers"]["trained"], scored["strict"]["micro"]["tp"]) == (4, trained, 1)
-        assert scored["parsing"].get("no_thought", 0) == (3 if thought else 0)
+        assert (scored["micro"]["tp"], scored["answers"]["trained"], scored["strict"]["micro"]["tp"]) == (5, trained, trained)
+        assert scored["parsing"].get("no_thought", 0) == (4 if thought else 0)
         assert scored["parsing"]["thinking"] == (2 if thought else 3)

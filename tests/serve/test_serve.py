@@ -48,6 +48,13 @@ def test_two_servers_cant_start_at_one_port_together(run_: Run) -> None:
         pass
 
 
+@pytest.mark.parametrize("extra", [["--reasoning-parser=qwen3"], ["--reasoning_parser", "deepseek_r1"]])
+def test_a_reasoning_parser_is_refused(run_: Run, extra: list[str]) -> None:
+    write_config(run_.output_dir)
+    with pytest.raises(ToolError, match=r"--reasoning-parser: .* Leave it out"):
+        serve.serve(run_, plan(run_, run_.variant("adapter"), free_port()), extra)
+
+
 @pytest.mark.parametrize("port", [-1, 70000])
 def test_a_port_that_cant_be_is_named(run_: Run, port: int) -> None:
     write_config(run_.output_dir)

@@ -31,6 +31,25 @@ def test_the_adapter_has_as_many_parameters_as_pefts(target: str) -> None:
     assert lora_parameters(weights, target, 16) == model.get_nb_trainable_parameters()[0]
 
 
+def test_of_a_vision_language_model_the_layers_that_llamafactory_trains_are_counted(tmp_path: Path) -> None:
+    from llamafactory.hparams import FinetuningArguments
+    from llamafactory.model.model_utils.misc import find_all_linear_modules
+    from llamafactory.model.model_utils.visual import patch_target_modules
+    from peft import LoraConfig, get_peft_model
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    senses = {"depth": 2, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 32, "deepstack_visual_indexes": [0]}
+    model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config={**text, "vocab_size": 64}, vision_config=senses))
+    model.save_pretrained(tmp_path)
+    weights = read_weights(tmp_path)
+    assert weights is not None
+    trained = patch_target_modules(model, FinetuningArguments(), find_all_linear_modules(model, freeze_vision_tower=True))
+    found = estimate(run(model_name_or_path=str(tmp_path), lora_target="all"), make_plan(run(), [10]), weights)
+    assert found
+    assert found.trained_parameters == get_peft_model(model, LoraConfig(r=8, target_modules=trained)).get_nb_trainable_parameters()[0]
+
+
 @pytest.mark.parametrize(("shared", "dropout"), [(False, 0.0), (False, 0.1), (True, 0.0)])
 def test_a_layer_keeps_what_autograd_saves(shared: bool, dropout: float) -> None:
     """Of two models that differ by a layer, the tensors saved for the backward pass, parameters left out."""
@@ -105,10 +124,10 @@ def test_checkpoints_are_counted_with_the_one_that_is_being_written(values: dict
     assert found.checkpoints == count
 
 
-def test_a_config_that_tells_no_sizes_gives_no_estimate(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"num_attention_heads": None}, {"layer_types": ["linear_attention", "full_attention"]}])
+def test_a_config_that_tells_no_sizes_of_attention_gives_no_estimate(tmp_path: Path, change: dict[str, Any]) -> None:
     shutil.copytree(BASE, tmp_path / "base")
-    config = json.loads((BASE / "config.json").read_text())
-    del config["num_attention_heads"]
+    config = json.loads((BASE / "config.json").read_text()) | change
     (tmp_path / "base/config.json").write_text(json.dumps(config))
     weights = read_weights(BASE)
     assert weights is not None

@@ -2,10 +2,10 @@
 
 The format of entities is a JSON list of objects with the task's two fields, the label being one of the task's. The format of a class is one of the row's options. vLLM
 gets a grammar, not a JSON schema: with a JSON schema vLLM allows white space everywhere or nowhere, where training wrote `", "` and `": "`, and the model may write
-\\u4e2d where training wrote 中. The grammar allows exactly the strings that json.dumps(…, ensure_ascii=False) writes, behind the empty thought where training puts one
-before each answer.
+\\u4e2d where training wrote 中. The grammar allows exactly the strings that json.dumps(…, ensure_ascii=False) writes, behind what training puts before each answer: an
+empty thought, a line feed.
 
-In: a task, one row's options and the run's thought. Out: the value of a request's `structured_outputs`.
+In: a task, one row's options and the run's text before an answer. Out: the value of a request's `structured_outputs`.
 
     ./ner eval conf/tiny-qwen2-sample-ner-lora-sft.yaml --decoding schema
 """
@@ -21,15 +21,15 @@ from tools.conf.task import Task
 DECODINGS = ("free", "schema")
 
 
-def constraint(task: Task, options: Sequence[str], thought: str = "") -> dict[str, Any]:
+def constraint(task: Task, options: Sequence[str], before: str = "") -> dict[str, Any]:
     """Returns vLLM's `structured_outputs` for a row: a grammar for entities, a choice for classes.
 
-    `options` are the names that a class may have; `thought` is what training puts before each answer (tools.chat.thinking).
+    `options` are the names that a class may have; `before` is what training puts before each answer (tools.chat.thinking).
     """
-    return {"grammar": grammar(task, thought)} if task.kind == "ner" else {"choice": [thought + option for option in options]}
+    return {"grammar": grammar(task, before)} if task.kind == "ner" else {"choice": [before + option for option in options]}
 
 
-def grammar(task: Task, thought: str = "") -> str:
+def grammar(task: Task, before: str = "") -> str:
     """Returns a GBNF grammar of the answers that training can teach (github.com/ggml-org/llama.cpp, grammars/README.md; xgrammar reads it)."""
     fields = [(task.answer.label, "label"), (task.answer.text, "string")]
     if task.answer.text_first:
@@ -38,7 +38,7 @@ def grammar(task: Task, thought: str = "") -> str:
     labels = " | ".join(_json(_json(name)) for name in task.names.values())
     return "\n".join(
         (
-            f'root ::= {_json(thought + "[")} (object (", " object)*)? "]"',
+            f'root ::= {_json(before + "[")} (object (", " object)*)? "]"',
             f'object ::= "{{" {object_} "}}"',
             f"label ::= {labels}",
             r'string ::= "\"" char+ "\""',

@@ -55,6 +55,12 @@ class ChatFormat:
         """What the template makes of an answer without a thought: an empty one, or '' where it knows none."""
         return "" if self.kind not in REASONING else self.thought_words[1] if self.kind == CLOSED else "".join(self.thought_words)
 
+    @property
+    def opening(self) -> str:
+        """The text that the template puts before an answer as its part: a line feed in GLM-4's, a space in Mistral's."""
+        slots = [slot if isinstance(slot, str) else "" for slot in self.assistant]
+        return "".join(slots).partition(CONTENT)[0]
+
     def slots(self, row: AlpacaRow, thinks: Any) -> tuple[Slots, Slots]:
         """Returns the slots of a row's prompt and of its answer; each is encoded by itself. `thinks` is the run's `enable_thinking`."""
         system, answer = row["instruction"] or self.default_system, row["output"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.formats import EOS, ChatFormat, format_of, formats, text
-from tools.chat.own_format import PROCESSORS, OwnFormat, ends, find_template
+from tools.chat.own_format import PROCESSORS, OwnFormat, ends
 from tools.chat.prompt import AlpacaRow
 from tools.chat.qwen import SETTINGS
 from tools.chat.thinking import template_kwargs
@@ -147,11 +147,6 @@ def prompt_problems(run: Run, rows: Sequence[AlpacaRow]) -> list[str]:
         if not stops & set(answer[-END:]):
             return [f"{template}: {_endless(found, answer)}{_advice(found, ending=True)}"]
     return []
-
-
-def chat_template(folder: Path) -> str | None:
-    """Returns a model folder's own chat template, None without one. Raises ToolError for several without one named 'default'."""
-    return find_template(folder)[1]
 
 
 def telling(rows: Sequence[AlpacaRow]) -> dict[int, AlpacaRow]:

@@ -121,7 +121,7 @@ def probabilities(server: Server, model: str, messages: list[dict[str, str]], na
         asked: list[int] = post("/tokenize", {**body, "messages": messages})["tokens"]
         with ThreadPoolExecutor(PROBES) as pool:
             sums = list(
-                pool.map(lambda name: log_probability(post, model, asked, _answer_ids(post, body, messages, asked, thinking.thought + name)), names)
+                pool.map(lambda name: log_probability(post, model, asked, _answer_ids(post, body, messages, asked, thinking.before + name)), names)
             )
         shares = [math.exp(one - max(sums)) for one in sums]
         return {name: share / sum(shares) for name, share in zip(names, shares, strict=True)}

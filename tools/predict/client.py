@@ -204,11 +204,13 @@ def _prediction(id: str, text: bytes, latency_s: float) -> Prediction:
         raise Again(f"HTTP 200, but not JSON: {text[:200].decode(errors='replace')!r}") from None
     try:
         choice, usage = value["choices"][0], value.get("usage") or {}
-        content = choice["message"]["content"]
+        content, end = choice["message"]["content"], choice.get("finish_reason")
         if not isinstance(content, str | None):
             raise TypeError
+        if not content and end != "length" and (choice["message"].get("reasoning") or choice["message"].get("reasoning_content")):
+            return Prediction(id, None, error="HTTP 200, and the server took the whole answer for a thought: start it without --reasoning-parser")
         counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-        return Prediction(id, content or "", choice.get("finish_reason"), prompt_tokens=counts[0], completion_tokens=counts[1], latency_s=latency_s)
+        return Prediction(id, content or "", end, prompt_tokens=counts[0], completion_tokens=counts[1], latency_s=latency_s)
     except (AttributeError, IndexError, KeyError, TypeError):
         return Prediction(id, None, error=f"HTTP 200, but not a chat completion: {str(value)[:200]!r}")
 

@@ -82,7 +82,7 @@ class Asking:
         if self.file:
             return read_questions(self.file)
         examples = read_examples(need_examples(self.run, self.task, self.split))
-        return questions(self.task, examples, self.decoding, self.thinking.thought)
+        return questions(self.task, examples, self.decoding, self.thinking.before)
 
     def conditions(self, model: str, engine: str) -> Conditions:
         """Returns what the answers depend on beside the questions. `model` is its name at the server, `engine` software and version."""
@@ -114,13 +114,13 @@ def need_examples(run: Run, task: Task, split: str) -> Path:
     return path
 
 
-def questions(task: Task, examples: Iterable[Example], decoding: str, thought: str = "") -> Iterator[Question]:
-    """Yields one question an example, in order. `thought` is what training puts before each answer; a constraint must allow it."""
+def questions(task: Task, examples: Iterable[Example], decoding: str, before: str = "") -> Iterator[Question]:
+    """Yields one question an example, in order. `before` is what training puts before each answer; a constraint must allow it."""
     render = prompt.renderer(task)
-    shared = constraint(task, [], thought) if decoding == "schema" and task.kind == "ner" else None
+    shared = constraint(task, [], before) if decoding == "schema" and task.kind == "ner" else None
     for example in examples:
         chat = prompt.messages(task, render(example))
-        own = constraint(task, prompt.options(task, example), thought) if decoding == "schema" and task.kind == "classification" else shared
+        own = constraint(task, prompt.options(task, example), before) if decoding == "schema" and task.kind == "classification" else shared
         yield Question(example.id, chat, own, _hash(chat, own))
 
 

@@ -43,6 +43,7 @@ def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Se
     `extra` are further flags of vLLM's. Raises ToolError (1) where a probe fails, or vLLM ends by itself.
     """
     host, port = _address(flags)
+    _need_whole_answers(flags, extra)
     with _hold(port) as claim:
         need_free(host, port, AGAIN)
         need_vllm()
@@ -72,6 +73,14 @@ def need_free(host: str, port: int, again: str) -> None:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
             raise _taken(host, port, getattr(error, "strerror", None) or str(error), again) from None
+
+
+def _need_whole_answers(flags: Mapping[str, Any], extra: Sequence[str]) -> None:
+    """Raises ToolError for a reasoning parser: it takes the empty thought out of an answer that was trained with one, and others whole for a thought."""
+    if "reasoning-parser" in {*flags, *(word.lstrip("-").partition("=")[0].replace("_", "-") for word in extra)}:
+        raise ToolError(
+            "--reasoning-parser: extraction is trained without thoughts, and vLLM would take answers, or a part of each, for thoughts. Leave it out."
+        )
 
 
 def _address(flags: dict[str, Any]) -> tuple[str, int]:

@@ -113,7 +113,7 @@ def _add_rows(found: Examination) -> None:
         _add_room(found, found.estimate)
     elif found.plan:
         found.remarks.append(
-            "memory and disk aren't estimated: that takes LoRA or full tuning, safetensors files, and a config.json that gives the sizes."
+            "memory and disk aren't estimated: that takes LoRA or full tuning, safetensors files, and a config.json that gives the sizes of layers of attention."
         )
 
 

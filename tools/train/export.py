@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tools.chat.template import chat_template
+from tools.chat.own_format import find_template
 from tools.conf.run import Run, run_from
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.files import one_at_a_time, read_json, replacing, write_json, write_text
@@ -89,7 +89,7 @@ def check_chat(model: Path) -> None:
     """Raises ToolError (exit code 1) when a model folder has no tokenizer or no chat template."""
     if not any((model / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
         raise ToolError(f"{model}: no tokenizer: LLaMA-Factory couldn't save it. Its reason is in {LOG}.", WANTING)
-    if chat_template(model) is None:
+    if find_template(model)[1] is None:
         raise ToolError(f"{model}: no chat template; the base model has none to copy.", WANTING)
 
 

@@ -33,14 +33,25 @@ def problems(run: Run) -> list[str]:
     config = read_json(file) if file.is_file() else None
     if not isinstance(config, dict):
         return []
-    text = {**config, **(config.get("text_config") or {})}
+    text = text_config(config)
     checks = (_unknown(run, config), _unserved(run, config), _text_alone(run, config), _experts(run, text), _fused(run, config), _packed(run, text))
     return [f"{run.path}: {problem}" for problem in checks if problem]
 
 
 def is_mixture(config: dict[str, Any]) -> bool:
     """Returns whether a config.json is that of a mixture of experts that transformers holds as one tensor a layer."""
-    return _holds_experts_as_one(str({**config, **(config.get("text_config") or {})}.get("model_type", "")))
+    return _holds_experts_as_one(str(text_config(config).get("model_type", "")))
+
+
+def text_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a config.json with the keys of its text model on top: a vision-language model's has them apart."""
+    return {**config, **(config.get("text_config") or {})}
+
+
+def is_recurrent(text: dict[str, Any]) -> bool:
+    """Returns whether a model of this `text_config` has recurrent layers."""
+    layers = set(map(str, text.get("layer_types") or ()))
+    return bool(layers.intersection(RECURRENT)) if layers else text.get("model_type") in RECURRENT_MODELS
 
 
 def _unknown(run: Run, config: dict[str, Any]) -> str:
@@ -110,9 +121,7 @@ def _fused(run: Run, config: dict[str, Any]) -> str:
 
 def _packed(run: Run, text: dict[str, Any]) -> str:
     """A recurrent layer carries its state from one packed row into the next: LLaMA-Factory tells it the borders only with flash attention 2."""
-    layers = set(map(str, text.get("layer_types") or ()))
-    recurrent = bool(layers.intersection(RECURRENT)) if layers else text.get("model_type") in RECURRENT_MODELS
-    if not run.values.get("neat_packing") or not recurrent or run.values.get("flash_attn") == "fa2":
+    if not run.values.get("neat_packing") or not is_recurrent(text) or run.values.get("flash_attn") == "fa2":
         return ""
     return (
         f"`neat_packing: true`: the recurrent layers of {run.base_model} carry each packed row into the next. Leave it out; train_sampling_strategy:"
@@ -129,7 +138,7 @@ def _other_layers(folder: Path) -> list[str]:
     """Returns the last names of the linear layers of a mixture of experts that LoRA reaches; attention's where its weights can't be read."""
     weights = read_weights(folder)
     found = weights.linear() if weights else {}
-    names = {name.rpartition(".")[2] for name in found if ".experts." not in name and "visual" not in name and not name.endswith((".gate", "_gate"))}
+    names = {name.rpartition(".")[2] for name in found if ".experts." not in name and not name.endswith((".gate", "_gate"))}
     return sorted(names) or ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from tools.conf.run import Run
 from tools.files import read_json
 from tools.train.arguments import with_defaults
+from tools.train.families import is_recurrent, text_config
 from tools.train.plan import Plan
 from tools.train.weights import Weights
 
@@ -54,9 +55,9 @@ class Estimate:
 
 
 def estimate(run: Run, plan: Plan, weights: Weights) -> Estimate | None:
-    """Returns the estimate; None where the base model's config lacks a size, and for methods other than LoRA and full."""
-    config = read_json(Path(run.base_model) / "config.json")
-    sizes, values = _sizes(config), with_defaults(run)
+    """Returns the estimate; None where the base model's config lacks a size, for recurrent layers, and for methods other than LoRA and full."""
+    text = text_config(read_json(Path(run.base_model) / "config.json"))
+    sizes, values = None if is_recurrent(text) else _sizes(text), with_defaults(run)
     method = values["finetuning_type"]
     if sizes is None or method not in ("lora", "full"):
         return None

@@ -17,6 +17,7 @@ from tools.conf.run import Run
 from tools.files import read_json
 from tools.train.arguments import with_defaults
 from tools.train.distributed import Processes
+from tools.train.families import text_config
 
 LEAST = 16  # shared tokens; for fewer, the attention's second part costs what the tokens save
 # The types of model whose loss and gradients a test compares with LLaMA-Factory's (tests/train/engines/test_shared_prefix.py).
@@ -76,8 +77,7 @@ class SharedWork:
 
 def reasons_for_native(run: Run, how: Processes) -> list[str]:
     """Returns why the run is trained by LLaMA-Factory's own forward; none where the shared one gives the same loss and gradients."""
-    values, config = with_defaults(run), _config(run)
-    config = {**config, **(config.get("text_config") or {})}
+    values, config = with_defaults(run), text_config(_config(run))
     if run.engine != "llamafactory":
         return ["the PEFT engine trains it"]
     found = ["--native is given"] if how.native else []

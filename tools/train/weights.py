@@ -19,7 +19,8 @@ from typing import Any
 from tools.errors import WANTING, ToolError
 from tools.files import need_file, read_json
 
-NOT_LINEAR = ("embed_tokens", "lm_head", "norm", "wte", "word_embeddings", "output_layer")
+# Parts of names: embeddings and norms, the senses of a vision-language model, which LLaMA-Factory freezes, and layers that guess further tokens, which aren't loaded.
+NOT_LINEAR = ("embed_tokens", "lm_head", "norm", "wte", "word_embeddings", "output_layer", "visual", "vision", "audio", "projector", "mtp.")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Weights:
         return sum(size for _, size in self.tensors.values())
 
     def linear(self) -> dict[str, tuple[int, int]]:
-        """Returns module name → (out, in) of the linear layers inside the blocks, which LoRA and 4-bit quantisation take."""
+        """Returns module name → (out, in) of the linear layers inside the language model's blocks, which LoRA and 4-bit quantisation take."""
         found = {}
         for name, (shape, _) in self.tensors.items():
             if name.endswith(".weight") and len(shape) == 2 and not any(word in name for word in NOT_LINEAR):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import real
-from tools.chat.template import chat_template
+from tools.chat.own_format import find_template
 from tools.data.scaffold.chat_format import ChosenFormat, chat_format, said_format
 from tools.errors import ToolError
 from tools.files import ROOT
@@ -97,7 +97,7 @@ def test_a_chat_template_that_fits_none_is_not_guessed_at(tmp_path: Path, kind: 
 
 @pytest.mark.parametrize(("name", "kind", "template"), [("qwen3", "qwen3", "qwen3_nothink"), ("qwen2.5", "qwen2", "qwen")])
 def test_the_real_chat_templates_are_read(tmp_path: Path, name: str, kind: str, template: str) -> None:
-    own = chat_template(real(f"tokenizers/{name}/tokenizer_config.json").parent)
+    own = find_template(real(f"tokenizers/{name}/tokenizer_config.json").parent)[1]
     assert own and chat_format(folder(tmp_path / "mine", kind, own)) == ChosenFormat(template)
     assert chat_format(ROOT / "models/tiny-qwen2") == ChosenFormat("qwen")
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ class Layout:
     """A batch as one sequence of N tokens: the P shared ones, then the rest of each of B rows, R tokens at most.
 
     `ids` and `positions` are (1, N). `sources` (K) are the places in the sequence that predict the labels `targets` (K). `spread` (B × R) names the place behind the
-    shared tokens of each place in a padded batch, -1 for padding; `gather` (N - P) is its inverse.
+    shared tokens of each place in a padded batch, -1 for padding; `gather` (N - P) is its inverse. `masks` are those of the attention, made by the first layer.
     """
 
     ids: Tensor
@@ -53,6 +53,7 @@ class Layout:
     gather: Tensor
     shared: int
     rows: int
+    masks: dict[tuple[int | None, ...], Tensor] = field(default_factory=dict)  # each layer's are the same
 
     @property
     def width(self) -> int:
@@ -155,29 +156,33 @@ def _attend(
     options = {"dropout_p": dropout, "scale": scaling}
     shared, rows, parts = layout.shared, layout.rows, list[Tensor]()
     if shared:
-        seen = _visible(shared, 0, sliding_window, query.device)
+        seen = _visible(layout, query, key, shared, 0, sliding_window)
         parts.append(_grouped(query[:, :, :shared], key[:, :, :shared], value[:, :, :shared], seen, options))
     # (1, heads, N - P, width) → (B, heads, R, width)
     q, k, v = (_Spread.apply(tensor[:, :, shared:], layout.spread, layout.gather, rows) for tensor in (query, key, value))
     if shared:
         k, v = (torch.cat([whole[:, :, :shared].expand(rows, -1, -1, -1), own], 2) for whole, own in ((key, k), (value, v)))
-    rest = _grouped(q, k, v, _visible(layout.width, shared, sliding_window, query.device), options)
+    rest = _grouped(q, k, v, _visible(layout, query, key, layout.width, shared, sliding_window), options)
     parts.append(_Gather.apply(rest, layout.spread, layout.gather))
     return torch.cat(parts, 2).transpose(1, 2)
 
 
-def _grouped(query: Tensor, key: Tensor, value: Tensor, visible: Tensor, options: dict[str, Any]) -> Tensor:
+def _grouped(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, options: dict[str, Any]) -> Tensor:
     """Returns the attention of query (B, heads, R, width) to key and value (B, groups, S, width). The heads of a group are one head with more queries."""
     batch, heads, length, width = query.shape
     groups = key.shape[1]
-    folded, seen = query.reshape(batch, groups, heads // groups * length, width), visible.repeat(heads // groups, 1)
+    folded = query.reshape(batch, groups, heads // groups * length, width)
     return scaled_dot_product_attention(folded, key, value, seen, **options).view(batch, heads, length, width)
 
 
-def _visible(length: int, before: int, window: int | None, device: torch.device) -> Tensor:
-    """Returns (length, before + length): whether each of the last `length` places sees a place, which is itself or an earlier one, and within the window."""
-    distance = torch.arange(before, before + length, device=device)[:, None] - torch.arange(before + length, device=device)
-    return (distance >= 0) & (distance < (window or before + length + 1))
+def _visible(layout: Layout, query: Tensor, key: Tensor, length: int, before: int, window: int | None) -> Tensor:
+    """Returns the mask (heads of a group × length, before + length) of the last `length` places: each sees itself and earlier ones, and only those within the window."""
+    times, device = query.shape[1] // key.shape[1], query.device
+    kind = (times, length, before, window)
+    if kind not in layout.masks:
+        distance = torch.arange(before, before + length, device=device)[:, None] - torch.arange(before + length, device=device)
+        layout.masks[kind] = ((distance >= 0) & (distance < (window or before + length + 1))).repeat(times, 1)
+    return layout.masks[kind]
 
 
 class _CrossEntropy(Function):
