@@ -28,6 +28,7 @@ from tools.variant import FINISHED, Variant
 
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+WORKER = "tools.serve.cpu_adapters.GroupedWorker"
 COUNTED = 64  # rows of a file whose tokens are counted: those with the most characters
 REFUSED = (("use_dora", "DoRA adapters"), ("modules_to_save", "adapters with modules_to_save"))
 
@@ -114,11 +115,10 @@ def _adapter_flags(run: Run, adapters: Sequence[Variant], model: Path) -> dict[s
     return {
         "served-model-name": run.variant("base").served_name,
         "enable-lora": True,
-        # vLLM's CPU kernels read slot -1, the last one, for a base model's token in a batch that holds an adapter's too (lora/ops/torch_ops, 0.32): without an
-        # empty slot there, the base model would answer with the adapter's weights. The GPU kernels leave such tokens alone.
-        "max-loras": len(adapters) + on_cpu(),
+        "max-loras": len(adapters),
         "max-lora-rank": max(max_lora_rank(run, adapter.folder, model) for adapter in adapters),
         "lora-modules": [f"{adapter.served_name}={adapter.folder}" for adapter in adapters],
+        **({"worker-cls": WORKER} if on_cpu() else {}),
     }
 
 
