@@ -23,7 +23,16 @@ SAME = 1e-4  # log-probability of a token; a smaller difference counts as none
 SMALL_CPU = 0.1  # of a core, for Ray's stages beside the engine: they would otherwise wait for cores that it holds
 ANSWERED = ("id", "generated_text", "num_input_tokens", "num_generated_tokens")  # columns of Ray's rows
 # Environment variables for Ray's processes.
-SHARED = "PATH PYTHONPATH LD_PRELOAD MALLOC_CONF VLLM_CPU_KVCACHE_SPACE VLLM_CPU_NUM_OF_RESERVED_CPU VLLM_NO_USAGE_STATS DO_NOT_TRACK".split()
+SHARED = [
+    "PATH",
+    "PYTHONPATH",
+    "LD_PRELOAD",
+    "MALLOC_CONF",
+    "VLLM_CPU_KVCACHE_SPACE",
+    "VLLM_CPU_NUM_OF_RESERVED_CPU",
+    "VLLM_NO_USAGE_STATS",
+    "DO_NOT_TRACK",
+]
 
 
 def offline(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
