@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import regex
 
 from tools.chat.decoding import constraint, grammar
 from tools.chat.prompt import answer
@@ -13,23 +14,27 @@ from tools.conf.task import Task, find_task, load_task
 from tools.example import Entity, Example
 
 
-def as_regex(task: Task, thought: str = "") -> re.Pattern[str]:
-    """The grammar as a regular expression: its rules put into one another. Literals are Python's own, too."""
+def as_regex(task: Task, thought: str = "") -> regex.Pattern[str]:
+    """The grammar as a regular expression: each rule is a group, which its name calls. Literals are Python's own, too."""
     rules = dict(line.split(" ::= ", 1) for line in grammar(task, thought).splitlines())
+    known: set[str] = set()
     parts = {name: re.findall(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[a-z]+|\S', body) for name, body in rules.items()}
 
     def pattern(name: str) -> str:
+        if name in known:
+            return f"(?&{name})"
+        known.add(name)
         out = ""
         for part in parts[name]:
             if part.startswith('"'):
                 out += re.escape(json.loads(part))
             elif part in parts:
-                out += f"(?:{pattern(part)})"
+                out += pattern(part)
             else:
                 out += part
-        return out
+        return f"(?P<{name}>{out})"
 
-    return re.compile(pattern("root"))
+    return regex.compile(pattern("root"))
 
 
 LABELS = {"a": "甲类", "b": '乙"\\类'}

@@ -19,6 +19,7 @@ from typing import Any
 from tools.conf.task import Task
 
 DECODINGS = ("free", "schema")
+CHARACTER, ESCAPE = r'[^"\\\x00-\x1f]', r'"\\" (["\\bfnrt] | "u00" [01] [0-9a-f])'  # json.dumps escapes these, and nothing else
 
 
 def constraint(task: Task, options: Sequence[str], before: str = "") -> dict[str, Any]:
@@ -41,8 +42,11 @@ def grammar(task: Task, before: str = "") -> str:
             f'root ::= {_json(before + "[")} (object (", " object)*)? "]"',
             f'object ::= "{{" {object_} "}}"',
             f"label ::= {labels}",
-            r'string ::= "\"" char+ "\""',
-            r'char ::= [^"\\\x00-\x1f] | "\\" (["\\bfnrt] | "u00" [01] [0-9a-f])',  # json.dumps escapes these, and nothing else
+            r'string ::= "\"" char',
+            # Each way begins with its own character: xgrammar then keeps one mask of tokens for all places in a string, where `char+` made it look at most tokens
+            # of the vocabulary at each place.
+            rf"char ::= {CHARACTER} rest | {ESCAPE} rest",
+            rf'rest ::= "\"" | {CHARACTER} rest | {ESCAPE} rest',
         )
     )
 
