@@ -1,7 +1,8 @@
 """Measures the whole chain on a real base model and CLUENER2020: data → check → train → export → serve → eval, by the product's own commands.
 
-In: a base model's folder, and CLUENER's train file, whose last 1,000 rows are held out. Out: bench/results/real-<model>.md with scores, conditions, and what each
-step cost. A CPU needs hours for it, so it may be stopped at any time: the same command goes on, and the times of the parts add up. What is done is kept in --work.
+In: a base model's folder, and CLUENER's train file, whose last 1,000 rows are held out. Out: scores, conditions and what each step cost, in
+bench/results/real-<model>.md, or real-<model>-<passes>-passes.md for other than one pass. A 0.5 B takes two cores an hour a pass, so it may be stopped at any time: the same
+command goes on, and the times of the parts add up. What is done is kept in --work.
 
     .venv/train/bin/python -m bench.real models/Qwen2.5-0.5B-Instruct --data data/dataset/clue.train.jsonl
     .venv/train/bin/python -m bench.real models/Qwen2.5-0.5B-Instruct --data data/dataset/clue.train.jsonl --rows 2848 --ask 300 lora_rank=8 --native
@@ -359,13 +360,18 @@ def main() -> None:
     args, train_words = parser.parse_known_intermixed_args()
     base = base_model(args.model)
     work = args.work or Path("data/outputs/real") / f"{base.name}-{args.rows or 'all'}-{args.passes:g}"
-    file = args.out / f"real-{base.name}.md"
+    file = args.out / f"real-{base.name}{'' if args.passes == 1 else f'-{args.passes:g}-passes'}.md"
     end = f"{args.ask - HELD_OUT}" if args.ask < HELD_OUT else ""
     raw = [f"raw.train={args.data}[:-{HELD_OUT}]", "raw.dev=null", f"raw.heldout{args.ask}={args.data}[-{HELD_OUT}:{end}]"]
     with one_at_a_time(work, "chain"):
         run = write_run(base, work, args.rows, args.passes, args.overrides)
         chain = Chain(run, args.ask, args.models, args.decodings, Record(work / "steps.json"))
-        chain.walk(raw, train_words, lambda: write_text(file, report(base.name, chain, train_words)))
+
+        def page() -> None:
+            write_text(file, report(base.name, chain, train_words))
+
+        chain.walk(raw, train_words, page)
+        page()  # where nothing was left to do, too
     print(f"\n{file.read_text(encoding='utf-8')}\n→ {file}")
 
 

@@ -53,7 +53,7 @@ class View:
     def __enter__(self) -> View:
         from tqdm import tqdm
 
-        bar = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+        bar = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
         total = self._plan.steps if self._plan else None
         self._bar = tqdm(total=total, desc="training", bar_format=bar if total else None, disable=not self._terminal, leave=True)
         return self
@@ -76,15 +76,21 @@ class View:
             self._shown_at, self._shown_step = time.monotonic(), step
 
     def describe(self) -> str:
-        """Returns loss, learning rate, speed, time left and memory, as far as they are known."""
+        """Returns loss, learning rate, speed, time left and memory, as far as they are known.
+
+        The time left is ours: the engines' own counts the steps before an interruption as if they had been made since.
+        """
+        from tqdm import tqdm
+
         parts = [f"{name} {value:.4g}" for name, value in self._losses.items()]
         if "lr" in self._newest:
             parts.append(f"lr {self._newest['lr']:.3g}")
-        if (speed := self._steps_per_second()) and self._plan:
+        speed = self._steps_per_second()
+        if speed and self._plan:
             rows = speed * self._plan.effective_batch
             parts += [f"{rows:.3g} rows/s", f"{speed * self._plan.tokens / self._plan.steps_per_epoch:,.0f} tokens/s"]
-        if not self._terminal and "remaining_time" in self._newest:
-            parts.append(f"{self._newest['remaining_time']} left")
+        if speed and (total := self._newest.get("total_steps")):
+            parts.append(f"{tqdm.format_interval((total - self._newest['current_steps']) / speed)} left")
         parts += [f"GPU {gpu.used / 1e9:.1f}/{gpu.memory / 1e9:.0f} GB" for gpu in gpus_now()[:1] if gpu.memory]
         return ", ".join(parts)
 
