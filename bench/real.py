@@ -276,7 +276,7 @@ def condition_lines(run: Run, plan: Plan, train_words: Sequence[str], engine: st
         ["trained by", " ".join(Path(word).name for word in shlex.split(begun.command) if word != str(run.resolved))],
         ["words behind `./ner train`", " ".join(train_words) or "none"],
         ["versions", ", ".join([*versions, engine])],
-        ["commit", begun.commit or "unknown"],
+        ["commit that trained it", begun.commit or "unknown"],
     ]
     return table(rows)
 

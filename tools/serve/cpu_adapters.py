@@ -1,4 +1,4 @@
-"""Computes the adapters of a batch on a CPU with one matrix product each. vLLM's own CPU code copies an adapter's weights for each token, which takes longer than the model.
+"""Computes the adapters of a batch on a CPU with one matrix product each. vLLM's own CPU code copies an adapter's weights for each token.
 
 In: vLLM's worker process. Out: the same answers, and a base model's tokens are left alone in a batch that holds an adapter's too. It runs in vLLM's environment.
 

@@ -23,7 +23,7 @@ from tools.files import ROOT, need_file, read_json
 from tools.serve.installed import PYTHON, has_amx_fp8, on_cpu
 from tools.serve.renaming import vllm_names
 from tools.train.adapter import need_applied
-from tools.train.families import is_mixture
+from tools.train.families import is_mixture, text_config
 from tools.variant import FINISHED, Variant
 
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
@@ -48,7 +48,7 @@ def plan(run: Run, variant: Variant, port: int, others: Sequence[Run] = (), chec
         _need_kernel(variant.need())
         own = {"served-model-name": variant.served_name}
     config = read_json(need_file(model / "config.json", f"{run.path} names it as base model."))
-    positions = {**config, **(config.get("text_config") or {})}.get("max_position_embeddings", 2**31)
+    positions = text_config(config).get("max_position_embeddings", 2**31)
     text_alone = {"language-model-only": True} if "vision_config" in config else {}  # no memory, and no warm-up, for pictures that nobody sends
     trained = [run.trained(), *(other.trained() for other in others)]
     length = min(max(map(longest_prompt, trained)) + ANSWER_TOKENS, int(positions))
