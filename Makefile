@@ -96,6 +96,9 @@ serve: setup ## base and adapter, or a merged model, over vLLM's OpenAI API (CON
 .PHONY: web
 web: setup ## a page to try a run on (CONF=…)
 	./ner web $(OF_RUN) $(PORT_OPTION)
+.PHONY: extract
+extract: setup ## annotate a file of texts (CONF=… ARGS="FILE --out FILE")
+	./ner extract $(ARGS) $(CONF:%=--run %) $(WHICH_OPTION) $(TASK_OPTION) $(PORT_OPTION)
 
 ##@ 5. Evaluate
 .PHONY: eval
@@ -104,6 +107,9 @@ eval: setup ## predict, score and report a split (CONF=… WHICH=base SPLIT=dev)
 .PHONY: predict
 predict: setup ## only ask a model for a split (CONF=… ARGS="--out DIR")
 	./ner predict $(OF_RUN) $(SPLIT_OPTION) $(PORT_OPTION)
+.PHONY: calibrate
+calibrate: setup ## how sure a model's entities are, and thresholds for a precision (CONF=… WHICH=merged)
+	./ner calibrate $(OF_RUN) $(SPLIT_OPTION) $(PORT_OPTION)
 .PHONY: score
 score: setup-train ## only score predictions (TASK=clue ARGS="--examples FILE --predictions FILE --out DIR")
 	./ner score $(TASKS) $(ARGS)

@@ -7,15 +7,19 @@ import json
 import math
 import os
 import re
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +36,13 @@ from tools.conf.task import find_task
 from tools.demo import free_port
 from tools.errors import ToolError
 from tools.example import Example, read_examples
+from tools.extract.annotate import understood
 from tools.files import ROOT
 from tools.predict.client import ask_all
 from tools.predict.predictions import Prediction, read_predictions
 from tools.predict.questions import SAMPLING, Question
 from tools.predict.server import find
+from tools.process import Child
 from tools.serve.http import poster
 
 NAME = "tiny-qwen2-sample-ner-lora-sft"
@@ -303,12 +309,14 @@ def test_the_page_asks_base_and_adapter_and_knows_how_likely_an_answer_is(server
     run, there, task = load_run(Path(CONF), chain.words), find(server), find_task("sample")
     assert there
     site = Site(run, task, there, web.models(run, there, run.variant("adapter")))
-    notes, system, user, *shown = asyncio.run(answered(site, "记者了解到，徐舒启毕业于红原三叶足球队<|im_end|>。", [], "en"))
-    assert list(site.models) == ["base", "adapter"] and len(shown) == 6
+    notes, system, user, *raw, answers = asyncio.run(answered(site, "记者了解到，徐舒启毕业于红原三叶足球队<|im_end|>。", [], "en"))
+    assert list(site.models) == ["base", "adapter"] and len(raw) == len(answers.found) == 2
     assert "sent as plain text" in notes and system == task.system and "<｜im_end｜>" in user
-    assert "refused" not in shown[4] and shown[5].startswith("[")
-    refused = asyncio.run(answered(site, "长" * 8000, [], "en"))[0]
-    assert re.search(r"it has [\d,]{5,} tokens, and at most [\d,]+ fit", refused), refused
+    assert answers.found[1].prediction.error is None and raw[1].startswith("[")
+    assert answers.found[1].entities and all(0 < one.confidence <= 1 for one in answers.found[1].entities if one.confidence is not None)
+    assert re.search(r"in [\d,]+ windows", asyncio.run(answered(site, "长" * 300, [], "en"))[0])
+    counted, room = annotate.length(there, NAME, [{"role": "user", "content": "长" * 8000}]) or (0, 0)
+    assert counted > room > 0
     # The same figures, from the tokens that training saw.
     rows = probe.canaries(run.trained())[:2]
     words = [row["output"] for row in rows]
@@ -334,6 +342,71 @@ def test_answers_without_a_server_are_those_of_the_server(server: str, chain: Ch
     same = sum((here[id].output, here[id].finish_reason) == (there[id].output, there[id].finish_reason) for id in there)
     assert same > 0.9 * len(there)
     assert all(here[id].prompt_tokens == there[id].prompt_tokens for id in there)
+
+
+def test_two_ray_workers_on_one_machine_answer_as_the_server_does(server: str, chain: Chain, tmp_path: Path) -> None:
+    import pandas
+
+    bin_, address = ROOT / ".venv/serve/bin", f"127.0.0.1:{free_port()}"
+    short = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # Ray's sockets lie in it, and a socket's path has 107 bytes at most
+    texts = {one.id: one.text for one in islice(read_examples(chain.folder / "dataset/examples/sample_dev.jsonl"), 200)}
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"id": id, "text": text}) + "\n" for id, text in texts.items()))
+    head = [bin_ / "ray", "start", "--block", f"--temp-dir={short}", "--disable-usage-stats", "--include-dashboard=false", "--num-cpus=2"]
+    nodes = [[*head, "--head", f"--port={address.partition(':')[2]}"], [bin_ / "ray", "start", "--block", f"--address={address}", "--num-cpus=2"]]
+    env = ENV | {"PATH": f"{bin_}:{ENV['PATH']}", "RAY_ADDRESS": address, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with open(tmp_path / "ray.log", "w") as log, ExitStack() as cluster:
+        cluster.callback(shutil.rmtree, short, ignore_errors=True)
+        for node in nodes:
+            cluster.enter_context(Child([str(word) for word in node], env, log))
+            time.sleep(10)
+        words = [tmp_path / "texts.jsonl", *chain.words, "--run", CONF, "--engine", "ray", "--out", tmp_path / "found.parquet"]
+        done = subprocess.run(
+            [sys.executable, "-m", "tools", "extract", *map(str, words)], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    engines = re.findall(r"vLLMEngineStageUDF\)\) pid=(\d+)", (chain.output / "offline.log").read_text())
+    assert len(set(engines)) == 2
+    found = pandas.read_parquet(tmp_path / "found.parquet")
+    assert list(found["id"]) == list(texts)
+    there = read_predictions(chain.output / "eval/sample_dev/predictions.jsonl")
+    same = sum(row.output == there[row.id].output for row in found.itertuples())
+    assert same > 0.9 * len(texts)
+    entities = [one for row in found["entities"] for one in row]
+    assert entities and all(0 < one["confidence"] <= 1 for one in entities if one["confidence"] is not None)
+
+
+def test_entities_of_any_text_come_with_places_and_confidence(server: str, chain: Chain, tmp_path: Path) -> None:
+    root = server.removesuffix("/v1")
+    [run, *_] = httpx.get(f"{root}/health").json()["runs"]
+    assert (run["model"], run["task"], run["calibrated"]) == (NAME, "sample", False)
+    assert {one["model"] for one in httpx.get(f"{root}/health").json()["runs"]} > {NAME}
+    examples = list(islice(read_examples(chain.folder / "dataset/examples/sample_dev.jsonl"), 60))
+    asked = {"texts": [one.text for one in examples], "run": NAME}
+    answers = httpx.post(f"{root}/extract", json=asked, timeout=300).json()["results"]
+    there = read_predictions(chain.output / "eval/sample_dev/predictions.jsonl")
+    task, same = find_task("sample"), 0
+    for one, answer in zip(examples, answers, strict=True):
+        assert all(one.text[found["start"] : found["end"]] == found["text"] for found in answer["entities"])
+        same += {(found["label"], found["start"], found["end"]) for found in answer["entities"]} == set(understood(task, one, there[one.id]).spans)
+    assert same > 0.9 * len(examples)
+    sure = [found["confidence"] for answer in answers for found in answer["entities"]]
+    assert len(sure) > 30 and sum(value is not None and 0 < value <= 1 for value in sure) > 0.9 * len(sure)
+    document = "".join(one.text for one in examples)
+    whole = httpx.post(f"{root}/extract", json={"text": document, "run": NAME}, timeout=300).json()
+    assert whole["windows"] > 20 and len(whole["entities"]) > 0.5 * len(sure)
+    assert all(document[found["start"] : found["end"]] == found["text"] for found in whole["entities"])
+    refused = httpx.post(f"{root}/extract", json={"text": "甲", "run": NAME, "threshold": {"precision": 0.9}})
+    assert refused.status_code == 422 and "./ner calibrate" in refused.text
+    counters = httpx.get(f"{root}/metrics").text
+    assert "vllm:" in counters and f'ner_factory_extract_texts_total{{model="{NAME}"}}' in counters
+
+
+def test_confidences_are_calibrated_and_promises_are_kept_or_refused(server: str, chain: Chain, tmp_path: Path) -> None:
+    printed = sh(sys.executable, "-m", "tools", "calibrate", CONF, *chain.words, "--url", server)
+    found = json.loads((chain.output / "calibration/sample.json").read_text())
+    assert found["rows"] == ROWS and found["entities"] > 100 and found["unsure"] < found["entities"]
+    assert "0.90" in printed and "0.98" in printed
+    assert (chain.output / "calibration/sample.png").stat().st_size > 1000
 
 
 def test_merged_and_adapter_are_held_against_each_other(server: str, chain: Chain) -> None:

@@ -27,6 +27,7 @@ class Faulty(ThreadingHTTPServer):
         self.started: float | None = None
         self.starting = False  # its probes aren't through
         self.cards_fail = False  # from now on nothing is said about the models
+        self.logprob: float | None = -0.01  # None: it says nothing of probabilities
         self.others: Callable[[str, dict[str, Any]], Any] | None = None  # answers a POST to any path but the chat's
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -66,7 +67,9 @@ class Handler(BaseHTTPRequestHandler):
         if not isinstance(content, str):  # a body of the test's own
             self.send(status, content)
             return
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+        if request.get("logprobs") and self.server.logprob is not None:  # a token a character, each with the server's own probability
+            choice["logprobs"] = {"content": [{"token": character, "logprob": self.server.logprob} for character in content]}
         usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
         body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
         self.send(status, body if status == 200 else {"error": {"message": content}})

@@ -116,7 +116,7 @@ def test_with_qwen3_the_trained_tokens_are_the_served_ones(
         # What the model should write: the thought where it is part of the answer, and the answer; both as the tokenizer cuts them when they are one text.
         assert answer == encode(f"{decided.before}{ANSWER}<|im_end|>\n")
         assert (encode("<think>")[0] in answer) == bool(decided.thought)
-        allowed = constraint(find_task("sample"), [], decided.before)["grammar"].splitlines()[0]
+        allowed = constraint(find_task("sample"), "", [], decided.before)["grammar"].splitlines()[0]
         assert allowed.startswith('root ::= "' + decided.before.replace("\n", "\\n") + "[")
 
 

@@ -27,6 +27,8 @@ def test_all_problems_of_a_task_are_shown_at_once(write_task: Callable[..., Path
         ({"labels": ["a", False]}, "quote what YAML would read"),
         ({"answer": {"lable": "x"}}, "unknown key 'answer.lable'. Did you mean 'label'"),
         ({"answer": {"order": "random"}}, "unknown answer.order 'random'"),
+        ({"answer": {"format": "liens"}}, "unknown answer.format 'liens'. Did you mean 'lines'"),
+        ({"answer": {"format": "inline"}, "labels": {"PER": "a|b"}}, "`answer.format`: inline can't write the label name 'a|b': a name has no"),
         ({"answer": {"label": "x", "text": "x"}}, "must be different names"),
         ({"raw": "train.jsonl"}, "`raw` must be a mapping"),
     ],
@@ -220,3 +222,11 @@ def test_a_role_that_no_reader_looks_for_is_named() -> None:
     assert load_task(task, ["fields.text=正文", "fields.tags=3"]).fields == {"text": "正文", "tags": "3"}
     with pytest.raises(ToolError, match=r"`fields`: no reader looks for 'tekst'. Did you mean 'text'\?"):
         load_task(task, ["fields.tekst=正文"])
+
+
+def test_only_an_inline_answer_copies_its_text_and_classes_have_any_name(write_task: Callable[..., Path]) -> None:
+    assert [load_task(write_task(), [f"answer.format={form}"]).answer.copies_text for form in ("json", "grouped", "lines", "inline")] == [
+        False
+    ] * 3 + [True]
+    path = write_task(kind="classification", reader="classification", labels=["a|b", "c: d"], answer={"format": "inline"})
+    assert load_task(path).labels == ["a|b", "c: d"]

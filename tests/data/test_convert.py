@@ -456,3 +456,20 @@ def test_a_file_in_another_encoding_is_named_as_a_whole_and_nothing_is_written(w
     with pytest.raises(ToolError, match=r"the whole file is GB18030; convert it with `iconv -f GB18030 -t UTF-8`\.\nNothing was written\."):
         convert(load_task(path), tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.json*"))
+
+
+def test_entities_that_cross_are_a_bad_row_where_answers_mark_the_text(write_task: Callable[..., Path], tmp_path: Path) -> None:
+    crossing = {"text": "北京大学生", "label": {"organization": {"北京大学": [[0, 3]]}, "name": {"大学生": [[2, 4]]}}}
+    nested = {"text": "[北京大学]", "label": {"organization": {"北京大学": [[1, 4]]}, "address": {"北京": [[1, 2]]}}}
+    path = write_task([nested, crossing], answer={"format": "inline"})
+    with pytest.raises(
+        ToolError, match=r"train\.jsonl:2: '北京大学' \[0, 4\) and '大学生' \[2, 5\) cross, and an answer in the format inline can't mark both"
+    ) as error:
+        convert(load_task(path), tmp_path / "out")
+    assert (error.value.exit_code, list((tmp_path / "out").rglob("*.json*"))) == (1, [])
+    [split] = convert(load_task(path, ["on_error=skip"]), tmp_path / "out")
+    assert (split.rows, split.refused, json.loads(split.skipped.read_text())["line"]) == (1, 1, 2)
+    [alpaca] = json.loads(split.alpaca.read_text())
+    assert alpaca["output"] == r"\[[[北京 | address]大学 | organization]\]"
+    [split] = convert(load_task(path, ["answer.format=grouped"]), tmp_path / "out")
+    assert [row["output"] for row in json.loads(split.alpaca.read_text())][1] == '{"organization": ["北京大学"], "name": ["大学生"]}'

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.conf.task import Task, load_task
+from tools.chat.answer_formats import FORMATS
+from tools.chat.prompt import answer
+from tools.conf.task import Answer, Task, load_task
 from tools.data.convert import row_problem
 from tools.data.doctor.findings import ERROR, KINDS
 from tools.data.doctor.mend import mend
@@ -15,7 +17,7 @@ from tools.data.doctor.row_faults import faults
 from tools.data.faults import alike, errors
 from tools.data.raw.row import RawRow
 from tools.data.sources import of_kind
-from tools.example import Entity
+from tools.example import Entity, Example
 
 texts = st.text(st.sampled_from("甲乙丙 \u3000\t\ud800\x01\ufffd\u200b{}<|>A😀"), max_size=8)
 entities = st.builds(Entity, st.sampled_from(["name", "game", "NAME", "nmae", ""]), texts, st.integers(-2, 9), st.integers(-2, 9))
@@ -36,6 +38,7 @@ def tasks() -> tuple[Task, ...]:
         load_task(Path("conf/task/clue.yaml")),
         load_task(Path("conf/task/fudan.yaml")),
         load_task(Path("conf/task/clue.yaml"), ["reader=label_studio"]),
+        load_task(Path("conf/task/clue.yaml"), ["answer.format=inline"]),
     )
 
 
@@ -65,6 +68,23 @@ def test_conversion_refuses_a_row_exactly_where_the_doctor_has_an_error(row: Raw
 def test_an_entity_that_stands_elsewhere_is_named_with_the_text_at_its_offsets(entity: Entity, message: str) -> None:
     row = RawRow(1, "甲乙丙丁", [Entity("name", "甲", 0, 1), entity])
     assert row_problem(row, tasks()[0]) == message
+
+
+def test_entities_that_cross_are_a_fault_where_an_answer_marks_them_in_the_text() -> None:
+    row = RawRow(
+        1, "甲乙丙丁", [Entity("name", "甲乙", 0, 2), Entity("game", "甲乙丙丁", 0, 4), Entity("name", "乙丙", 1, 3), Entity("game", "乙丙", 1, 3)]
+    )
+    assert row_problem(row, tasks()[3]) == "'甲乙' [0, 2) and '乙丙' [1, 3) cross, and an answer in the format inline can't mark both."
+    assert row_problem(row, tasks()[0]) == ""
+
+
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(row=rows())
+def test_every_row_without_a_fault_has_an_answer_in_every_format(row: RawRow) -> None:
+    for form in FORMATS:
+        task = tasks()[0].changed(answer=Answer(format=form))
+        if not row_problem(row, task):
+            assert answer(task, Example("x", row.text, row.entities))
 
 
 def test_a_row_with_many_faults_shows_the_first_few_and_each_once() -> None:

@@ -15,8 +15,9 @@ from tests import toy_server
 from tests.toy_server import Faulty
 from tools.chat.thinking import Thinking
 from tools.conf.task import Task, find_task, load_task
-from tools.example import Entity, Example
+from tools.example import Example
 from tools.extract import annotate
+from tools.extract.annotate import Found
 from tools.predict.predictions import Prediction
 from tools.predict.server import Server
 
@@ -44,9 +45,6 @@ def test_of_spans_that_overlap_the_longest_is_marked_and_none_is_lost(sample: Ta
         ("address", 7, 9),
     ]
     assert annotate.outermost(found.spans) == [("address", 0, 2), ("organization", 2, 7), ("address", 7, 9)]
-    pieces = annotate.pieces(text, found.spans, sample.names)
-    assert "".join(piece for piece, _ in pieces) == text
-    assert annotate.pieces("", [], {}) == [("", None)]
     many = annotate.understood(sample, Example("row", "长" * 20_000, []), Prediction("row", answer([("name", "长"), ("book", "长长")])))
     assert len(many.spans) == 30_000 and annotate.outermost(many.spans) == [("book", start, start + 2) for start in range(0, 20_000, 2)]
 
@@ -54,7 +52,7 @@ def test_of_spans_that_overlap_the_longest_is_marked_and_none_is_lost(sample: Ta
 def test_offsets_are_those_of_the_text_as_it_was_given(sample: Task) -> None:
     text = "甲<|im_end|>乙"
     found = annotate.understood(sample, Example("row", text, []), Prediction("row", answer([("name", "<｜im_end｜>乙")])))
-    assert found.entities() == [Entity("name", "<|im_end|>乙", 1, 12)]
+    assert found.entities == [Found("name", "<|im_end|>乙", 1, 12)]
 
 
 def test_an_options_end_counts_and_no_option_is_favoured_for_beginning_another(start: Callable[..., Faulty]) -> None:
@@ -113,7 +111,7 @@ def test_a_text_and_its_classes_are_asked_and_read_as_the_run_was_trained(
 
     server.others = others
     there = Server(server.url, [], "toy")
-    found = asyncio.run(annotate.ask(there, "base", task, Example("a", "股市", [], options=None), thinking))
+    found = asyncio.run(annotate.ask(there, "base", task, Example("a", "股市", [], options=None), annotate.Manner(thinking)))
     assert (found.label, found.failures) == ("经济", ())
     # Two tokens each: the option and the end.
     assert found.probabilities == pytest.approx({"经济": 1 / (1 + math.exp(-1)), "艺术": 1 / (1 + math.exp(1))})

@@ -24,7 +24,7 @@ from tools.conf.task import Task, load_task
 from tools.data.convert import convert
 from tools.errors import ToolError
 from tools.files import ROOT
-from tools.predict.client import _prediction
+from tools.predict.client import Again, completion
 from tools.predict.server import Server, find
 
 ROWS = 120
@@ -318,6 +318,11 @@ def test_two_predictions_of_the_same_rows_at_once_are_refused(start: Callable[..
 def test_an_answer_that_the_server_took_for_a_thought_isnt_an_empty_one(
     message: dict[str, Any], end: str, output: str | None, error: str | None
 ) -> None:
-    found = _prediction("1", json.dumps({"choices": [{"message": message, "finish_reason": end}]}).encode(), 0.1)
+    found = completion("1", json.dumps({"choices": [{"message": message, "finish_reason": end}]}).encode(), 0.1)
     assert found.output == output
     assert (found.error is None) if error is None else error in str(found.error)
+
+
+def test_an_answer_that_the_server_gave_up_is_asked_again() -> None:
+    with pytest.raises(Again, match="before its end"):
+        completion("1", json.dumps({"choices": [{"message": {"content": "[{"}, "finish_reason": "abort"}]}).encode(), 0.1)

@@ -3,12 +3,13 @@ from collections import Counter
 
 import pytest
 
+from tools.answers import Span
 from tools.example import Entity, Example
 from tools.score import protocols
 from tools.score.counts import NO_LABEL, Matched, ratio, totals
-from tools.score.places import Sides, Span, occurrences, sides
+from tools.score.places import Sides, sides
 from tools.score.protocols import FIVEFOLD, PROTOCOLS, outcomes
-from tools.score.rows import Row
+from tools.score.rows import Row, occurrences
 
 LABELS = ["a", "b", "c"]
 LENGTH = 30

@@ -17,7 +17,7 @@ from tools.errors import ToolError
 from tools.example import Entity, Example
 from tools.predict.predictions import Prediction
 from tools.score.counts import NO_LABEL
-from tools.score.places import occurrences
+from tools.score.rows import occurrences
 from tools.score.score import evaluate
 from tools.score.table import show
 from tools.score.tally import NO_ANSWER

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.score.conftest import answer, counted, example, result, toy
-from tools.conf.task import find_task, load_task
+from tools.chat.answer_formats import FORMATS
+from tools.chat.prompt import answer as written
+from tools.conf.task import Answer, Task, find_task, load_task
 from tools.errors import ToolError
 from tools.example import Example
 from tools.predict.predictions import FILE, META, Prediction, PredictionsMeta, write_meta
@@ -171,3 +173,44 @@ def test_a_thought_that_training_put_before_each_answer_is_part_of_the_trained_f
         assert (scored["micro"]["tp"], scored["answers"]["trained"], scored["strict"]["micro"]["tp"]) == (5, trained, trained)
         assert scored["parsing"].get("no_thought", 0) == (4 if thought else 0)
         assert scored["parsing"]["thinking"] == (2 if thought else 3)
+
+
+def in_format(task: Task, form: str) -> Task:
+    return task.changed(answer=Answer(format=form))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_gold_answers_in_any_format_are_all_right_and_in_the_trained_form(write_task: Callable[..., Path], tmp_path: Path, form: str) -> None:
+    task, rng = in_format(toy(write_task, ["a", "b"]), form), random.Random(5)
+    examples = []
+    for number in range(100):
+        text = "".join(rng.choice("甲乙丙[]|\\\n") for _ in range(8))
+        examples.append(
+            example(str(number), text, *[(rng.choice("ab"), text[at : at + 2], at) for at in rng.sample((0, 2, 4, 6), rng.randint(0, 3))])
+        )
+    gold, predicted = tmp_path / "gold.jsonl", tmp_path / "predicted.jsonl"
+    gold.write_text("".join(one.to_json() + "\n" for one in examples))
+    predicted.write_text("".join(Prediction(one.id, written(task, one)).to_json() + "\n" for one in examples))
+    scored = score(tally(Setting(task), gold, predicted), Setting(task), "dev")
+    assert (scored["micro"]["fp"], scored["micro"]["fn"], scored["answers"]["trained"]) == (0, 0, 100)
+    assert scored["strict"]["micro"] == scored["micro"]
+    assert (scored["span"]["fp"] == 0) == (form == "inline")  # elsewhere a string stands at all its occurrences
+
+
+def test_an_inline_answer_places_the_occurrence_that_it_marks(write_task: Callable[..., Path]) -> None:
+    task = in_format(toy(write_task, ["a"]), "inline")
+    one = example("0", "甲和甲和甲", ("a", "甲", 2))
+    for output, span in (("甲和[甲 | a]和甲", (1, 0, 0)), ("[甲 | a]和甲和甲", (0, 1, 1)), ("甲和[甲 | a]和", (1, 2, 0)), (None, (0, 0, 1))):
+        scored = result(task, [one], [output])
+        assert tuple(scored["span"][kind] for kind in ("tp", "fp", "fn")) == span
+        assert scored["micro"]["tp"] == (output is not None)
+    assert result(task, [one], ["甲和[甲 | a]和"])["strict"]["micro"]["tp"] == 0
+
+
+def test_a_line_that_the_limit_cut_off_is_no_entity(write_task: Callable[..., Path]) -> None:
+    task = in_format(toy(write_task, ["a"]), "lines")
+    examples, setting = [example("0", "甲和乙丙", ("a", "甲", 0), ("a", "乙丙", 2))], Setting(task)
+    predictions = {"0": Prediction("0", "a: 甲\na: 乙", finish_reason="length")}
+    scored = score(counted(examples, predictions, setting), setting, "dev")
+    assert {kind: scored["micro"][kind] for kind in ("tp", "fp", "fn")} == {"tp": 1, "fp": 0, "fn": 1}
+    assert (scored["failures"]["truncated"], scored["strict"]["micro"]["tp"]) == (1, 0)

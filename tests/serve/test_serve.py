@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from pathlib import Path
@@ -19,6 +20,7 @@ from tools.errors import ToolError
 from tools.files import ROOT
 from tools.predict.server import find_ready
 from tools.serve import serve
+from tools.serve.gate import is_refusal
 from tools.serve.http import fetch
 from tools.serve.preflight import plan
 
@@ -116,6 +118,34 @@ def test_a_server_is_ready_for_others_when_its_probes_are_through(
     )
     assert key is None or key not in (run_.output_dir / f"serve-{port}.log").read_text()
     assert os.environ.get("VLLM_API_KEY") == key
+
+
+def test_while_the_server_loads_its_clients_are_told_to_come_back(run_: Run, toy_vllm: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_config(run_.output_dir)
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
+    monkeypatch.setattr(serve.probe, "probes", lambda *_: ["probed"])
+    port, loaded = free_port(), tmp_path / "loaded"
+    root, told = f"http://127.0.0.1:{port}", list[HTTPError]()
+
+    def client() -> None:
+        while not told:
+            try:
+                fetch(f"{root}/extract", {"text": "甲"})
+            except HTTPError as error:
+                told.append(error)
+            except OSError:
+                time.sleep(0.05)
+        loaded.touch()
+        find_ready(f"{root}/v1")
+        fetch(f"{root}/stop")
+
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(client)
+        with pytest.raises(ToolError, match="vLLM ended by itself with exit code 3"):
+            serve.serve(run_, plan(run_, run_.variant("adapter"), port), [f"--wait-for={loaded}"])
+        with pytest.raises(OSError):  # the server has ended at /stop
+            going.result()
+    assert is_refusal(told[0].code, told[0].headers.keys())
 
 
 def test_a_probe_that_the_server_fails_at_ends_it_with_the_logs_cause(run_: Run, toy_vllm: None, monkeypatch: pytest.MonkeyPatch) -> None:

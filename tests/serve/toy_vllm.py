@@ -1,9 +1,15 @@
-"""A server in vLLM's place, with vLLM's own way of taking middleware: it lists a model, fails at /v1/completions, and ends at /stop."""
+"""A server in vLLM's place, with vLLM's own way of taking middleware: it lists a model, fails at /v1/completions, and ends at /stop.
+
+`--wait-for=FILE` loads until the file is there.
+"""
 
 import importlib
 import json
 import os
+import socket
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -30,4 +36,11 @@ if __name__ == "__main__":
         if word.startswith("--middleware="):
             module, name = word.removeprefix("--middleware=").rsplit(".", 1)
             app.add_middleware(getattr(importlib.import_module(module), name))
-    uvicorn.run(app, host=flags["host"], port=flags["port"], log_level="error")
+    for word in sys.argv:
+        while word.startswith("--wait-for=") and not Path(word.removeprefix("--wait-for=")).exists():
+            time.sleep(0.05)
+    with socket.socket() as shared:  # as tools.serve.api_server has vLLM do it
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        shared.bind((flags["host"], flags["port"]))
+        uvicorn.Server(uvicorn.Config(app, log_level="error")).run([shared])

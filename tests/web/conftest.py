@@ -4,4 +4,5 @@ from tests import browser as real
 from tests.web import toy_page
 
 browser = real.browser
-sample, classes, open_page, ner, usual_replies = toy_page.sample, toy_page.classes, toy_page.open_page, toy_page.ner, toy_page.usual_replies
+sample, classes, open_page = toy_page.sample, toy_page.classes, toy_page.open_page
+ner, long, usual_replies = toy_page.ner, toy_page.long, toy_page.usual_replies

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.browser import opened
-from tests.web.toy_page import Open, answer, downloads, upload
+from tests.web.toy_page import Open, answer, downloads, sure, upload
 from tools.extract.annotated_file import MAX_BYTES, Fault, read
 from tools.web.words import say_fault
 
@@ -33,15 +33,16 @@ def test_a_csv_comes_back_with_columns_and_its_order(browser: Browser, ner: Open
         found = downloads(page)
         status = page.locator("#status").inner_text()
         assert "4 rows in" in status and "2 answered, 3 entities" in status and "1 with an error, 1 blank" in status
-        assert page.locator("#preview .hl").count() == 3
+        assert page.locator("#preview mark.unsure").count() == page.locator("#preview mark").count() == 3
+        assert page.locator("#preview li").count() == 4
     lines = [json.loads(line) for line in found[".jsonl"].splitlines()]
     assert [line["text"] for line in lines] == [row[1] for row in rows[1:]]
     assert lines[0]["entities"] == [
-        {"label": "name", "text": "林晓", "start": 0, "end": 2},
-        {"label": "name", "text": "=SUM(1)", "start": 3, "end": 10},
+        {"label": "name", "text": "林晓", "start": 0, "end": 2, "confidence": None},
+        {"label": "name", "text": "=SUM(1)", "start": 3, "end": 10, "confidence": None},
     ]
-    assert lines[1] == {"text": "", "entities": [], "output": None, "error": None}
-    assert lines[2] == {"text": "坏", "entities": [], "output": None, "error": "HTTP 400: refused <b>"}
+    assert lines[1] == {"id": "2", "text": "", "entities": [], "output": None, "error": None}
+    assert lines[2] == {"id": "=2+3", "text": "坏", "entities": [], "output": None, "error": "HTTP 400: refused <b>"}
     table = list(csv.reader(io.StringIO(found[".csv"].removeprefix("\ufeff"))))
     assert table[0] == ["id", "text", "entities", "output", "error"]
     assert [row[0] for row in table[1:]] == ["1", "2", "'=2+3", "-4"]
@@ -62,6 +63,18 @@ def test_texts_and_json_lines_come_back_annotated_by_the_model_that_was_chosen(b
     assert [line["text"] for line in lines] == texts
     assert [len(line["entities"]) for line in lines] == [1, 0, 0, 1]
     assert {request["model"] for request in ner.toy.requests} == {"base"} and len(ner.toy.requests) == 3
+
+
+def test_every_entity_of_a_file_has_its_confidence_and_a_long_row_is_asked_in_windows(browser: Browser, long: Open) -> None:
+    text = "第一句话没有人。\n林晓来了。后来又走了。没有别人了。"
+    long.toy.reply = lambda user: (200, sure([("name", "林晓", 0.625)] if "林晓" in user else []))
+    with opened(browser, long.address, locale="en-US") as page:
+        upload(page, "texts.jsonl", (json.dumps({"id": 7, "text": text}) + "\n").encode())
+        line = json.loads(downloads(page)[".jsonl"])
+        assert page.locator("#preview mark").get_attribute("title") == "Confidence: 0.625"
+    assert len(long.toy.requests) > 1 and line["id"] == 7
+    assert [(one["start"], one["end"]) for one in line["entities"]] == [(text.index("林晓"), text.index("林晓") + 2)]
+    assert line["entities"][0]["confidence"] == pytest.approx(0.625)
 
 
 def test_a_file_that_cannot_be_taken_says_why(browser: Browser, ner: Open) -> None:

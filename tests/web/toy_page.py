@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,6 +34,24 @@ PAIRS = [("name", "林晓"), ("company", "北京市远大集团"), ("address", "
 
 def answer(pairs: list[tuple[str, str]]) -> str:
     return json.dumps([{"text": text, "label": label} for label, text in pairs], ensure_ascii=False)
+
+
+def sure(found: list[tuple[str, str, float]]) -> dict[str, Any]:
+    """A server's whole answer, in which the model is as sure of each (label, string) as its third says."""
+    tokens: list[tuple[str, float]] = [("[", 1.0)]
+    for number, (label, text, sureness) in enumerate(found):
+        before, behind = (json.dumps({"text": text, "label": label}, ensure_ascii=False)[:10], f'", "label": "{label}"}}')
+        tokens += [(", " if number else "", 1.0), (before, 1.0), (text, sureness), (behind, 1.0)]
+    tokens = [one for one in [*tokens, ("]", 1.0)] if one[0]]
+    content = "".join(token for token, _ in tokens)
+    assert content == answer([(label, text) for label, text, _ in found])
+    choice = {
+        "index": 0,
+        "finish_reason": "stop",
+        "message": {"role": "assistant", "content": content},
+        "logprobs": {"content": [{"token": token, "logprob": math.log(sureness)} for token, sureness in tokens]},
+    }
+    return {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
 
 
 @dataclass
@@ -61,26 +80,32 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Task:
 
 
 @pytest.fixture(scope="module")
-def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Task], Open]]:
-    """Open a page of a toy run for a task; everything ends with the module."""
+def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Open]]:
+    """Open a page of a toy run for a task, trained on `texts` if there are any; everything ends with the module."""
     tmp_path_factory.getbasetemp()  # made now, or it would lie in the page's own folder, and go with it
     with ExitStack() as stack:
         folder = stack.enter_context(web.private_folder())
 
-        def start(task: Task) -> Open:
+        def start(task: Task, texts: Sequence[str] = ()) -> Open:
             from tools.web.page import build
             from tools.web.site import Site
 
             home = tmp_path_factory.mktemp("run")
             values = {"model_name_or_path": "models/base", "output_dir": str(home / "toy-run"), "dataset_dir": str(home / "dataset/alpaca")}
+            if texts:
+                trained_on = task.examples("train", home / "dataset")
+                trained_on.parent.mkdir(parents=True)
+                trained_on.write_text("".join(Example(str(row), text, []).to_json() + "\n" for row, text in enumerate(texts)))
+                values["dataset"] = f"alpaca_{task.name}_train"
             toy = Faulty([{"id": "base"}, {"id": "toy-run", "parent": "base", "root": "elsewhere"}], lambda _: (200, answer(PAIRS)))
+            toy.logprob = None
             threading.Thread(target=toy.serve_forever, args=(0.02,), daemon=True).start()
             stack.callback(toy.server_close)
             stack.callback(toy.shutdown)
             run, server = Run(home / "toy-run.yaml", values), find(toy.url)
             assert server
             dev = task.examples("dev", home / "dataset")
-            dev.parent.mkdir(parents=True)
+            dev.parent.mkdir(parents=True, exist_ok=True)
             example = Example("a", TEXT, [Entity("name", "林晓", 0, 2)], *(("经济", ["经济", "艺术"]) if task.kind == "classification" else ()))
             dev.write_text(example.to_json() + "\n")
             site = Site(run, task, server, web.models(run, server, run.variant("adapter")))
@@ -90,15 +115,21 @@ def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Ta
 
 
 @pytest.fixture(scope="module")
-def ner(open_page: Callable[[Task], Open], sample: Task) -> Open:
+def ner(open_page: Callable[..., Open], sample: Task) -> Open:
     return open_page(sample)
+
+
+@pytest.fixture(scope="module")
+def long(open_page: Callable[..., Open], sample: Task) -> Open:
+    """A page whose run was trained on texts of ten characters."""
+    return open_page(sample, ["某" * 10] * 3)
 
 
 @pytest.fixture(autouse=True)
 def usual_replies(request: pytest.FixtureRequest) -> None:
     """Each test of the page of entities begins with a server that answers."""
-    if "ner" in request.fixturenames:
-        toy = request.getfixturevalue("ner").toy
+    for name in {"ner", "long"}.intersection(request.fixturenames):
+        toy = request.getfixturevalue(name).toy
         toy.reply, toy.others, toy.cards_fail = (lambda _: (200, answer(PAIRS))), None, False
         toy.requests.clear()
 

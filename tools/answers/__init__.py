@@ -16,3 +16,4 @@ assertion.py tells what is asserted from what is denied or empty, label_names.py
 """
 
 Pair = tuple[str, str]  # (label, string)
+Span = tuple[str, int, int]  # (label, start, end) in the text, end exclusive

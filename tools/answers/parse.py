@@ -9,20 +9,24 @@ the time is linear in the answer's length.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from html import unescape
 from typing import Any
 
-from tools.answers import Pair
+from tools.answers import Pair, Span
 from tools.answers.assertion import is_rejected, says_no_entity
 from tools.answers.final import BLANK, FENCE, FENCED, final_answer
 from tools.answers.label_lines import read_lines
+from tools.answers.label_names import names_of
 from tools.answers.marks import read_marks
 from tools.answers.programs import as_objects, is_program
 from tools.answers.reading import Reading
 from tools.answers.scan import Scanned, scan
-from tools.answers.trained import decode, is_template, parse_plain, strict
+from tools.answers.sides import may_be_label
+from tools.answers.trained import decode, groups, is_template, parse_plain, strict, trained_pairs
+from tools.chat.answer_formats import FORMATS
+from tools.chat.answer_formats.inline import marked
 from tools.conf.task import Task
 from tools.text import fold
 
@@ -35,10 +39,10 @@ RULES = {
     "cut_off": "the answer ends within a value; what was whole is kept, and the row is counted as truncated",
     "syntax": "other punctuation than JSON's: single quotes, Python's tuples and None, full-width marks, comments, strings without quotes",
     "repaired": "a comma, quote, bracket or backslash is missing or misplaced",
-    "layout": "JSON in another arrangement: objects without a list, several lists, lists by label, maps, pairs, a list or object around them",
+    "layout": "another format than the task's; or JSON in another arrangement: objects without a list, several lists, lists by label, maps, pairs, a list or object around them",
     "fields": "other field names than the task's, or more fields than label and text",
-    "lines": "no JSON, but lines, bullets, sentences or table rows with a label on one side",
-    "marks": "entities marked in the text, tagged word by word, or given by their places in it",
+    "lines": "lines, bullets, sentences or table rows with a label on one side, not as the format `lines` has them",
+    "marks": "entities marked in the text, not as the format `inline` has them, tagged word by word, or given by their places in it",
     "label_name": "a label by another of its names: the raw file's, an alias, in other case, width or spacing, with a remark in brackets",
     "joined_texts": "several entities of one label in one string, each of which stands in the sentence",
     "rejected": "what the answer lists as rejected, denies or doubts is left out",
@@ -47,6 +51,8 @@ RULES = {
     "lead_in": "a class that a sentence or words such as 类别： assert",
 }
 
+Placed = tuple[str, str, int | None]  # (label, string, the string's place in the text)
+NEAR = {"lines": "lines", "inline": "marks"}  # format → the rule of an answer that comes near it
 # What stands around most answers, and nothing else: an empty thought, a code fence.
 _AROUND = re.compile(r"(?=[<`])(<think>\s*</think>\s*)?(```(?:json)?[ \t]*\n\s*)?(\[.*\])\s*(?(2)```)", re.DOTALL)
 WORD = re.compile(r"\w")
@@ -70,21 +76,92 @@ class Parsed:
     """A parsed answer: its unique pairs in their order, or None for an unparsable answer, and the rules that were needed (keys of RULES), () for the trained format.
 
     A label that the task knows is the task's own, whatever name the answer used; another label stays as it was written. `cut`: the answer ends within a value.
+    `spans` are the places that the answer itself gives its pairs, where the task's format has places; else None.
     """
 
     pairs: list[Pair] | None
     rules: tuple[str, ...] = ()
     cut: bool = False
+    spans: tuple[Span, ...] | None = None
 
 
-def parse(output: str, task: Task, text: str | None = None) -> Parsed:
+def parse(output: str, task: Task, text: str | None = None, cut: bool = False) -> Parsed:
     """Returns the pairs of an answer to a NER task, whatever its form. Never raises.
 
     `text` is the sentence as the model saw it, if it is known. It decides whether "无" is an entity, and which side of a pair is the label where the task's labels
-    don't decide it. An answer that can't be read has `pairs` None, never an empty list.
+    don't decide it. `cut`: the server stopped the answer at its limit. An answer that can't be read has `pairs` None, never an empty list.
     """
+    if task.answer.format != "json":
+        return _in_format(output, task, text, cut)
     if (plain := parse_plain(output, task)) is not None:
         return Parsed(list(dict.fromkeys(plain)))
+    return _as_json(output, task, text)
+
+
+def _in_format(output: str, task: Task, text: str | None, cut: bool) -> Parsed:
+    """Reads an answer to a task of another format than `json`. An answer in any other format than the task's needs the rule `layout` at least."""
+    found = _own(output, task, text)
+    if found is not None and (task.answer.copies_text or _are_labels(found, Reading(task, text))):
+        is_cut = cut and task.answer.format == "lines"  # a cut answer in another format isn't whole
+        return _written(found[:-1] if is_cut else found, output, task, text, is_cut)
+    parsed = _as_json(output, task, text)
+    if parsed.pairs is None or (parsed.rules and not parsed.pairs) or NEAR.get(task.answer.format) in parsed.rules:
+        return parsed
+    return named(parsed.pairs, {*parsed.rules, "layout"}, parsed.cut)
+
+
+def _own(output: str, task: Task, text: str | None) -> list[Placed] | None:
+    """Returns the pairs of an answer in the task's own format, which isn't `json`, each with its place where the format has places; None for any other answer.
+
+    JSON may have other white space than was trained.
+    """
+    if task.answer.format == "grouped":
+        try:
+            pairs = groups(decode(output.strip(BLANK)))
+        except (ValueError, RecursionError):
+            return None
+        return None if pairs is None else [(label, string, None) for label, string in pairs]
+    if text is None and task.answer.copies_text:
+        return None
+    found = FORMATS[task.answer.format].written(task, output, text or "")
+    return None if found is None else [(one.label, one.text, one.start) for one in found]
+
+
+def _are_labels(found: list[Placed], reading: Reading) -> bool:
+    """Returns whether the pairs of an answer have labels: those of the task, or words that may be one, before a string of the sentence or beside a label of the task.
+
+    Any other "Note: …" is prose, and {"entities": […]} has a list of entities, not a label.
+    """
+    known = [reading.known(label) for label, _, _ in found]
+    return all(
+        is_known or (may_be_label(label, reading) and (any(known) or reading.in_sentence(string)))
+        for is_known, (label, string, _) in zip(known, found, strict=True)
+    )
+
+
+def _written(found: list[Placed], output: str, task: Task, text: str | None, cut: bool) -> Parsed:
+    """Reads the pairs of an answer in the task's own format. Without any rule where their labels and strings are as trained; else as those of JSON objects are read."""
+    pairs = trained_pairs([(label, string) for label, string, _ in found], task, task.answer.copies_text)
+    if pairs is not None:
+        parsed = Parsed(list(dict.fromkeys(pairs)))
+    else:
+        parsed = _decoded([((task.answer.label, label), (task.answer.text, string)) for label, string, _ in found], output, task, text)
+    if cut:
+        return named(parsed.pairs or None, {*parsed.rules, "cut_off"}, True)
+    return replace(parsed, spans=_spans(found, parsed.pairs, task)) if task.answer.copies_text and parsed.pairs is not None else parsed
+
+
+def _spans(found: list[Placed], pairs: list[Pair], task: Task) -> tuple[Span, ...]:
+    """Returns the places of an answer's pairs in the text, as the answer's marks have them."""
+    look_up, read = names_of(task).look_up, set(pairs)
+    placed = [(hit[0] if (hit := look_up(label)) else label.strip(), string, start) for label, string, start in found]
+    return tuple(
+        dict.fromkeys((label, start, start + len(string)) for label, string, start in placed if start is not None and (label, string) in read)
+    )
+
+
+def _as_json(output: str, task: Task, text: str | None) -> Parsed:
+    """Reads an answer as JSON in the format `json`, or else as whatever it is."""
     answer = output.strip(BLANK)
     around = _AROUND.fullmatch(answer)
     try:
@@ -127,6 +204,8 @@ def _tolerant(answer: str, task: Task, text: str | None) -> Parsed:
 
 def _read(body: str, task: Task, text: str | None) -> Parsed:
     """Reads one text: by the values that stand in it, by marks, by its words."""
+    if task.answer.copies_text and (copied := _copied(body, task, text)):
+        return copied
     if is_program(body):
         return _in_code(body, task, text)
     found = scan(body)
@@ -142,6 +221,25 @@ def _read(body: str, task: Task, text: str | None) -> Parsed:
         in_words = _in_words(words, task, text, bool(parsed and parsed.cut))
         parsed = in_words if in_words.pairs or parsed is None else parsed
     return parsed
+
+
+def _copied(body: str, task: Task, text: str | None) -> Parsed | None:
+    """Reads marks of the format `inline` around a text that wasn't copied exactly: no place can be told. Returns None where there are none.
+
+    A text without a mark says that there is no entity, but only if it is the text, save for blanks around it.
+    """
+    if (found := marked(body)) is None:
+        return None
+    copied, marks = found
+    if not marks:
+        return Parsed([], ("marks",)) if text is not None and copied.strip(BLANK) == text.strip(BLANK) else None
+    reading = Reading(task, text)
+    if not any(reading.known(mark.label) for mark in marks):
+        return None
+    reading.rules.add("marks")
+    for mark in marks:
+        reading.add(mark.label, mark.text)
+    return named(reading.pairs(), reading.rules)
 
 
 def _in_code(code: str, task: Task, text: str | None) -> Parsed:

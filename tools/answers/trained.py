@@ -1,6 +1,7 @@
 """Reads an answer in the form that was trained: byte for byte, or as JSON with other white space. Most answers of a trained model need nothing else.
 
-In: an answer and a task. Out: its pairs, or None where it isn't in that form; tools.answers.parse reads it then.
+The trained form is that of the task's `answer.format` (tools.chat.answer_formats). In: an answer and a task. Out: its pairs, or None where it isn't in that form;
+tools.answers.parse reads it then.
 
     .venv/train/bin/python -c "from tools.conf.task import find_task; from tools.answers.trained import parse_plain; print(parse_plain('[]', find_task('clue')))"
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +25,9 @@ decode = json.JSONDecoder(object_pairs_hook=tuple).decode
 
 
 def parse_plain(output: str, task: Task) -> list[Pair] | None:
-    """Returns the pairs of an answer that equals the trained one byte for byte, with known labels; None for any other answer, which `parse` reads."""
+    """Returns the pairs of an answer in the format `json` that equals the trained one byte for byte, with known labels; None for any other, which `parse` reads."""
+    if task.answer.format != "json":
+        return None
     if output == "[]":
         return []
     if not output.startswith("[{"):
@@ -53,10 +57,10 @@ def _plain_pattern(first: str, second: str) -> tuple[re.Pattern[str], int]:
 
 
 def strict(value: Any, task: Task) -> list[Pair] | None:
-    """Returns the pairs of an answer in exactly the trained format; None where any rule is needed."""
+    """Returns the pairs of a JSON answer in exactly the format `json`; None where any rule is needed."""
     if type(value) is not list:
         return None
-    label_field, text_field, spellings, sentinels = task.answer.label, task.answer.text, task.spellings, task.sentinels
+    label_field, text_field = task.answer.label, task.answer.text
     pairs = []
     for item in value:
         if type(item) is not tuple or len(item) != 2:
@@ -66,18 +70,39 @@ def strict(value: Any, task: Task) -> list[Pair] | None:
             first, label, second, text = second, text, first, label
         if first != label_field or second != text_field or type(label) is not str or type(text) is not str:
             return None
-        if may_be_nothing(text, sentinels):
+        pairs.append((label, text))
+    found = trained_pairs(pairs, task)
+    return None if found is None else list(dict.fromkeys(found))
+
+
+def groups(value: Any) -> list[Pair] | None:
+    """Returns the pairs of a JSON answer in exactly the format `grouped`, whatever its labels are; None for any other value."""
+    if type(value) is not tuple or len(dict(value)) < len(value):
+        return None
+    if not all(type(texts) is list and texts and all(type(text) is str for text in texts) for _, texts in value):
+        return None
+    return [(label, text) for label, texts in value for text in texts]
+
+
+def trained_pairs(pairs: Iterable[Pair], task: Task, placed: bool = False) -> list[Pair] | None:
+    """Returns the pairs with the task's own labels, one for each; None where any rule is needed to understand one. A label that the task hasn't stays as it is.
+
+    A string that was marked at its place in the text (`placed`) is an entity, even where it is a word for "nothing".
+    """
+    spellings, sentinels, found = task.spellings, task.sentinels, []
+    for label, text in pairs:
+        if not placed and may_be_nothing(text, sentinels):
             return None
         hit = spellings.get(label)
         if hit and not hit[1]:
-            pairs.append((hit[0], text))
+            found.append((hit[0], text))
         elif is_template(label) or is_rejected(label) or label[1:2] in "-_" or label in ("O", "o"):
             return None  # the prompt's own example, or a tag
         elif label != label.strip() or fold(label) in sentinels or names_of(task).look_up(label):
             return None
         else:
-            pairs.append((label, text))
-    return list(dict.fromkeys(pairs))
+            found.append((label, text))
+    return found
 
 
 def is_template(label: str) -> bool:

@@ -8,10 +8,12 @@ In: a task and an example. Out: the chat messages that the model sees, and the a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from json.encoder import encode_basestring as quoted
 from string import Formatter
 
+from tools.chat.answer_formats import FORMATS
+from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.errors import ToolError
 from tools.example import Example
@@ -20,7 +22,7 @@ from tools.text import neutralise
 
 FIELDS = ("text", "labels", "options")
 SEPARATOR = ", "  # between labels, and between options
-ANSWER_TOKENS = 512  # that an answer may have where it is asked for
+ANSWER_TOKENS = 512  # that an answer may have where it is asked for, unless it copies the text
 
 AlpacaRow = dict[str, str]  # {"instruction": the system line, "input": the user turn, "output": the answer}
 
@@ -61,24 +63,18 @@ def trained_messages(row: AlpacaRow) -> list[dict[str, str]]:
 
 
 def answer(task: Task, example: Example) -> str:
-    """Returns the answer that training teaches: a JSON list of the unique (label, string) pairs, Chinese unescaped; for classification the class's name.
-
-    The task's order 'source' keeps the raw file's order; 'text' sorts by position in the text.
-    """
+    """Returns the answer that training teaches: the entities in the task's format (tools.chat.answer_formats); for classification the class's name."""
     if example.label is not None:
         return neutralise(task.names.get(example.label, example.label))
-    entities: Sequence = example.entities
-    if task.answer.order == "text":
-        entities = sorted(entities, key=lambda entity: (entity.start, entity.end))
-    # The same text as json.dumps writes, several times as fast.
-    names, label_field, text_field = task.names, quoted(task.answer.label), quoted(task.answer.text)
-    pairs = [
-        (quoted(names.get(label, label)), quoted(neutralise(text)))
-        for label, text in dict.fromkeys([(entity.label, entity.text) for entity in entities])
-    ]
-    if task.answer.text_first:
-        return f"[{', '.join([f'{{{text_field}: {text}, {label_field}: {label}}}' for label, text in pairs])}]"
-    return f"[{', '.join([f'{{{label_field}: {label}, {text_field}: {text}}}' for label, text in pairs])}]"
+    return FORMATS[task.answer.format].render(task, example)
+
+
+def answer_tokens(task: Task, trained: Run) -> int:
+    """Returns the tokens that an answer may have where it is asked for.
+
+    An answer that copies its text may be as long as the longest row that training took: no trained answer is longer.
+    """
+    return max(ANSWER_TOKENS, int(trained.values.get("cutoff_len", 2048))) if task.answer.copies_text else ANSWER_TOKENS
 
 
 def alpaca(task: Task, example: Example, render: Callable[[Example], str]) -> AlpacaRow:

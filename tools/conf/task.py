@@ -45,6 +45,13 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 MODELS_ENDING = re.compile(rf"-(?:{'|'.join([*WORDS[1:], CHECKPOINT.pattern.replace('?P<step>', '?:'), 'schema'])})$")
 # What a reader may ask for by `fields`.
 ROLES = ("text", "label", "entities", "start", "end", "length", "span", "tokens", "tags", "annotator", "header", "sheet")
+_LINE_END = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # what str.splitlines divides at
+# What a label's name can't have in an answer of these formats, and the same in words.
+UNWRITABLE = {"lines": re.compile(rf": |[{_LINE_END}]"), "inline": re.compile(rf"[|\[\]\\{_LINE_END}]")}
+UNWRITABLE_SAYS = {
+    "lines": "a name ends at a colon with a space behind it, and stands on one line",
+    "inline": "a name has no |, [, ] or \\, which are marks, and stands on one line",
+}
 # pydantic's kinds of error in the words of YAML.
 WANTED = {
     "string_type": "text",
@@ -78,19 +85,29 @@ class _Strict(BaseModel):
 
 
 class Answer(_Strict):
-    """The field names and the order of entities in an answer."""
+    """The form of an answer, its field names, and the order of its entities."""
 
+    format: Literal["json", "grouped", "lines", "inline"] = _key(
+        "the form of an answer: `json` is a list of objects, `grouped` an object with a list of strings for each label, `lines` has a label and a string a line,"
+        " `inline` is the text itself with marks in it. The prompt must describe the form: [own-data.md](own-data.md#the-form-of-an-answer)",
+        "回答的形式：`json` 是对象的列表，`grouped` 是一个对象（每个标签一个字符串列表），`lines` 每行一个标签和一个字符串，`inline` 是加了记号的原文。"
+        "提示词必须说明这种形式：[own-data.md](own-data.md#回答的形式)",
+        default="json",
+    )
     label: Text = _key(
-        "the JSON field of the label. Shorter names save tokens in each entity", "标签的 JSON 字段名。名字短，每个实体都省 token", default="label"
+        "the field of the label in `json`. Shorter names save tokens in each entity",
+        "`json` 中标签的字段名。名字短，每个实体都省 token",
+        default="label",
     )
     text: Text = _key(
-        "the JSON field of the string. Text first (`{text: …, label: …}`) lets the model name the label with the string at hand",
-        "字符串的 JSON 字段名。先写文本（`{text: …, label: …}`），模型是看着字符串来定标签的",
+        "the field of the string in `json`. Text first (`{text: …, label: …}`) lets the model name the label with the string at hand",
+        "`json` 中字符串的字段名。先写文本（`{text: …, label: …}`），模型是看着字符串来定标签的",
         default="text",
     )
     order: Literal["source", "text"] = _key(
-        "entities as in the raw file (`source`) or by place in the text (`text`); `text` is easier to learn where the raw order is arbitrary",
-        "实体按原始文件的顺序（`source`）或按在文本中的位置（`text`）；原始顺序没有规律时，`text` 更好学",
+        "entities as in the raw file (`source`) or by place in the text (`text`); `text` is easier to learn where the raw order is arbitrary."
+        " `inline` has the text's order",
+        "实体按原始文件的顺序（`source`）或按在文本中的位置（`text`）；原始顺序没有规律时，`text` 更好学。`inline` 总是文本的顺序",
         default="source",
     )
     _text_first: bool = PrivateAttr(False)
@@ -99,6 +116,11 @@ class Answer(_Strict):
     def text_first(self) -> bool:
         """Whether the text comes before the label in the JSON, as the task file's `answer` lists them."""
         return self._text_first
+
+    @property
+    def copies_text(self) -> bool:
+        """Whether an answer is the text itself with marks in it, which have places."""
+        return self.format == "inline"
 
     @model_validator(mode="wrap")
     @classmethod
@@ -299,6 +321,16 @@ class Task(_Strict):
         if isinstance(aliases, dict):
             _all("aliases", alias_problems(info.data.get("names", {}), aliases))
         return aliases
+
+    @field_validator("answer")
+    @classmethod
+    def _holds_the_label_names(cls, answer: Answer, info: ValidationInfo) -> Answer:
+        """Refuses the names of labels that can't be told from the rest of an answer."""
+        if info.data.get("kind") == "ner" and (mark := UNWRITABLE.get(answer.format)):
+            named = [one_line(repr(name), 60) for name in info.data.get("names", {}).values() if mark.search(name)]
+            why = f"{UNWRITABLE_SAYS[answer.format]}; give the label another name, `labels: {{label: name}}`, or take another format"
+            _all("answer.format", [f"{answer.format} can't write the label name {name}: {why}" for name in named])
+        return answer
 
     @cached_property
     def labels(self) -> list[str]:

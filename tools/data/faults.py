@@ -33,6 +33,21 @@ def errors(row: RawRow, task: Task) -> Iterator[Fault]:
             kind = "empty-entity" if is_empty(entity, len(text)) else "offsets"
             yield kind, f"{named(entity)} isn't at [{entity.start}, {entity.end}); {_there(row, entity)}."
         yield from [_unknown(entity.label, task) for entity in row.entities if entity.label not in known]
+        if task.answer.copies_text and len(row.entities) > 1:
+            yield from [
+                ("crossing", f"{pair} cross, and an answer in the format inline can't mark both.") for kind, pair in shared(row) if kind == "overlap"
+            ]
+
+
+def shared(row: RawRow) -> Iterator[Fault]:
+    """Yields the pairs of different spans that share characters, named with their places: 'nested' if one lies inside the other, else 'overlap'."""
+    spans = sorted({(entity.start, entity.end) for entity in row.entities if 0 <= entity.start < entity.end})
+    for i, (start, end) in enumerate(spans):
+        for other, other_end in spans[i + 1 :]:
+            if other >= end:
+                break
+            pair = f"{shown(row.text[start:end])} [{start}, {end}) and {shown(row.text[other:other_end])} [{other}, {other_end})"
+            yield ("nested" if other_end <= end or other == start else "overlap"), pair
 
 
 def is_empty(entity: Entity, length: int) -> bool:

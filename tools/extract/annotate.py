@@ -1,6 +1,6 @@
-"""Asks a served model about one text: for its entities with their places, or for its class with a probability for each option.
+"""Reads an answer as entities with their places and confidence, or as a class; asks a served model about one text.
 
-In: a task, a text and a server. Out: an Annotation, with the model's raw answer. Prompt, parser and alignment are those of training and scoring.
+In: a task, a text, and a prediction or a server. Out: an Annotation, with the model's raw answer. Prompt, windows, parser and alignment are those of training and scoring.
 
     ./ner web conf/tiny-qwen2-sample-ner-lora-sft.yaml
 """
@@ -11,37 +11,81 @@ import asyncio
 import json
 import math
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from typing import Any
 
-from tools.answers import Pair
+from tools.answers import Pair, Span
 from tools.chat.probe import Post, log_probability
 from tools.chat.prompt import options
 from tools.chat.thinking import Thinking
+from tools.chat.windows import Reach, Window
 from tools.conf.task import Task
-from tools.example import Entity, Example
+from tools.example import Example
+from tools.extract.confidence import Calibration, raw_confidences
 from tools.predict.client import asking
-from tools.predict.predictions import Prediction
-from tools.predict.questions import SAMPLING, questions
+from tools.predict.predictions import Prediction, WindowAnswer
+from tools.predict.questions import LOGPROBS, SAMPLING, combined, questions
 from tools.predict.server import Server
-from tools.score.places import Span, occurrences
-from tools.score.rows import rows
+from tools.score.rows import read_window, rows
 from tools.serve.http import fetch
 from tools.text import neutralise
 
 PATIENCE_S = 3.0  # a user waits at the page
+AT_ONCE = 16  # windows of one text that are asked at once
 PROBES = 16  # options that are probed at once
 PROBE_S = 60.0  # for one probe
 SILENT = Thinking()  # of a run whose chats carry nothing and whose answers begin at once
+Told = Callable[[int, int], None]
 UNTOLD = (OSError, HTTPException, ArithmeticError, LookupError, TypeError, ValueError)  # of a server that doesn't answer a probe as vLLM does
 
 
 @dataclass(frozen=True)
+class Manner:
+    """The manner in which a model is asked and its answers are read: its run's decision on thoughts, lengths of text and sampling parameters, and its calibration.
+
+    A text that is longer than `reach` is asked in windows.
+    """
+
+    thinking: Thinking = SILENT
+    reach: Reach | None = None
+    sampling: dict[str, Any] = field(default_factory=lambda: SAMPLING)
+    calibration: Calibration | None = None
+
+
+PLAIN = Manner()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entity that a model found: `text` is cut from the text as it was given. `confidence` is in [0, 1], or None where it isn't known."""
+
+    label: str
+    text: str
+    start: int
+    end: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which entities a request wants: those with one of `labels`, the task's own (all where None), and at least `threshold` of confidence (where not None)."""
+
+    labels: frozenset[str] | None = None
+    threshold: float | None = None
+
+    def takes(self, label: str, confidence: float | None) -> bool:
+        """Returns whether an entity is wanted. One without a confidence doesn't reach a threshold."""
+        if self.labels is not None and label not in self.labels:
+            return False
+        return self.threshold is None or (confidence is not None and confidence >= self.threshold)
+
+
+@dataclass(frozen=True)
 class Annotation:
-    """A model's answer about a text. `spans` are sorted by start, the longer first; `nowhere` are the pairs whose string isn't in the text.
+    """A model's answer about a text. `entities` are sorted by start, the longer first; `nowhere` are the pairs whose string isn't in the text.
 
     A classification's `label` is one of its options, or the word that the model wrote instead; `probabilities` maps options to probabilities, where they were
     asked for. `failures` are those of tools.score.rows.Row.
@@ -49,28 +93,45 @@ class Annotation:
 
     text: str
     prediction: Prediction
-    spans: list[Span] = field(default_factory=list)
+    entities: list[Found] = field(default_factory=list)
     nowhere: list[Pair] = field(default_factory=list)
     label: str | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
 
-    def entities(self) -> list[Entity]:
-        """Returns the spans as entities; their texts are cut from the text as it was given."""
-        return [Entity(label, self.text[start:end], start, end) for label, start, end in self.spans]
+    @property
+    def spans(self) -> list[Span]:
+        """The entities' labels and places."""
+        return [(one.label, one.start, one.end) for one in self.entities]
+
+    def selected(self, wanted: Selection) -> Annotation:
+        """Returns the annotation with the wanted entities alone."""
+        return replace(self, entities=[one for one in self.entities if wanted.takes(one.label, one.confidence)])
 
 
-def understood(task: Task, one: Example, prediction: Prediction, thinking: Thinking = SILENT) -> Annotation:
-    """Returns an answer read and aligned as the scorer does it: each string stands at all its occurrences."""
+def understood(task: Task, one: Example, prediction: Prediction, thinking: Thinking = SILENT, calibration: Calibration | None = None) -> Annotation:
+    """Returns an answer read and aligned as the scorer does it: each string stands at its own places, else at all its occurrences.
+
+    An entity's confidence is the probability of its own tokens, as `calibration` corrects it; None where the prediction has no tokens, or isn't in the trained form.
+    """
     [row] = rows(task, [one], {one.id: prediction}, thinking.thought)
     if task.kind == "classification":
         label = row.predicted[0][0] if row.predicted else None
         return Annotation(one.text, prediction, label=label, failures=row.failures)
+    if prediction.output is None:
+        return Annotation(one.text, prediction, failures=row.failures)
     seen = neutralise(one.text)  # as in the prompt; every offset stays
-    places = {pair: occurrences(pair[1], seen) for pair in row.predicted}
-    spans = {(label, start, end) for (label, _), found in places.items() for start, end in found}
-    nowhere = [pair for pair, found in places.items() if not found]
-    return Annotation(one.text, prediction, sorted(spans, key=lambda span: (span[1], -span[2], span[0])), nowhere, failures=row.failures)
+    whole = WindowAnswer(Window(0, len(seen), 0, len(seen)), prediction.output, prediction.finish_reason, prediction.tokens)
+    read = [read_window(task, one.text, part, thinking.thought) for part in prediction.parts or (whole,)]
+    found: dict[Span, float | None] = {}
+    for part in read:
+        certain = raw_confidences(task, one.text, part.part, thinking.thought)
+        for span in part.spans:
+            raw = certain.get((span[0], seen[span[1] : span[2]]))
+            found[span] = calibration.confidence(raw) if calibration and raw is not None else raw
+    ordered = sorted(found, key=lambda span: (span[1], -span[2], span[0]))
+    entities = [Found(label, one.text[start:end], start, end, found[label, start, end]) for label, start, end in ordered]
+    return Annotation(one.text, prediction, entities, list(dict.fromkeys(pair for part in read for pair in part.nowhere)), failures=row.failures)
 
 
 def outermost(spans: Sequence[Span]) -> list[Span]:
@@ -83,40 +144,38 @@ def outermost(spans: Sequence[Span]) -> list[Span]:
     return [(label, start, end) for start, end, label in taken]
 
 
-def pieces(text: str, spans: Sequence[Span], names: dict[str, str]) -> list[tuple[str, str | None]]:
-    """Returns the whole text in order as (piece, name of its label or None); only the outermost spans are marked."""
-    made: list[tuple[str, str | None]] = []
-    end = 0
-    for label, start, stop in outermost(spans):
-        made += [(text[end:start], None)] if end < start else []
-        made.append((text[start:stop], names.get(label, label)))
-        end = stop
-    return made + ([(text[end:], None)] if end < len(text) or not made else [])
-
-
-async def ask(server: Server, model: str, task: Task, one: Example, thinking: Thinking = SILENT) -> Annotation:
+async def ask(server: Server, model: str, task: Task, one: Example, manner: Manner = PLAIN, told: Told = lambda done, total: None) -> Annotation:
     """Returns a model's annotation of one text, a class with its options' probabilities. A text that the server refuses has `prediction.error`.
 
-    `thinking` is the decision of the model's run on thoughts.
-
-    Raises ToolError (1) when the server is gone.
+    `told` is called with the number of windows that are answered, and of all. Raises ToolError (1) when the server is gone.
     """
-    [asked] = questions(task, [one], "free")
-    found: list[Prediction] = []
-    await asking(server, model, [asked], SAMPLING | thinking.body, 1, found.append, PATIENCE_S)
-    made = understood(task, one, found[0], thinking)
-    if task.kind != "classification" or found[0].error:
+    thinking = manner.thinking
+    asked = list(questions(task, [one], "free", reach=manner.reach))
+    found: dict[str, Prediction] = {}
+
+    def keep(prediction: Prediction) -> None:
+        found[prediction.id] = prediction
+        told(len(found), len(asked))
+
+    told(0, len(asked))
+    await asking(server, model, asked, manner.sampling | LOGPROBS | thinking.body, AT_ONCE, keep, PATIENCE_S)
+    made = await asyncio.to_thread(
+        understood, task, one, combined(asked, found), thinking, manner.calibration
+    )  # a long text keeps nobody else waiting
+    if task.kind != "classification" or made.prediction.error:
         return made
-    return replace(made, probabilities=await asyncio.to_thread(probabilities, server, model, asked.messages, options(task, one), thinking))
+    return replace(made, probabilities=await asyncio.to_thread(probabilities, server, model, asked[0].messages, options(task, one), thinking))
 
 
-def probabilities(server: Server, model: str, messages: list[dict[str, str]], names: Sequence[str], thinking: Thinking = SILENT) -> dict[str, float]:
-    """Returns the probability of each option as the whole answer to a chat, normalised over the options; {} where the server gives none.
+def probabilities(
+    server: Server | Post, model: str, messages: list[dict[str, str]], names: Sequence[str], thinking: Thinking = SILENT
+) -> dict[str, float]:
+    """Returns the probability of each option as the whole answer to a chat, normalised over the options; {} where the server, or what posts to it, gives none.
 
     An option's share is exp of the sum of its tokens' log-probabilities behind the chat. The token that ends the answer counts too, so that an option which
     begins another one isn't favoured.
     """
-    post, body = _poster(server), {"model": model, **thinking.body}
+    post, body = _poster(server) if isinstance(server, Server) else server, {"model": model, **thinking.body}
     try:
         asked: list[int] = post("/tokenize", {**body, "messages": messages})["tokens"]
         with ThreadPoolExecutor(PROBES) as pool:

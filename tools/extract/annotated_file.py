@@ -1,9 +1,9 @@
-"""Reads a file of texts (txt, csv or jsonl), and writes it annotated: as jsonl, and for a csv also as csv.
+"""Reads a file of texts (txt, csv or jsonl), and writes it annotated: as jsonl, as Parquet, and for a csv also as csv.
 
-In: an uploaded file. Out: an Upload, whose rows are asked elsewhere; then one JSON object a row, in the file's order: {"text", "entities" or "label", "output",
+In: a file. Out: an Upload, whose rows are asked elsewhere; then one object a row, in the file's order: the row's own fields, and {"text", "entities" or "label", "output",
 "error"}, offsets in code points and `end` exclusive. A spreadsheet finds no formula in the CSV.
 
-    ./ner web conf/tiny-qwen2-sample-ner-lora-sft.yaml
+    ./ner extract texts.jsonl --run conf/tiny-qwen2-sample-ner-lora-sft.yaml --out annotated.jsonl
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain, count
@@ -20,16 +21,40 @@ from typing import Any, TypedDict
 
 from tools.errors import ToolError
 from tools.extract.annotate import Annotation
-from tools.files import parse_object, write_text
+from tools.files import parse_object, replacing_file, write_text
 
 KINDS = (".txt", ".csv", ".jsonl")
 MEGABYTES = 10
 MAX_BYTES = MEGABYTES * 1024 * 1024
 MAX_ROWS = 20_000
-ADDED = ("label", "entities", "output", "error")  # columns of an annotated CSV
+ADDED = ("label", "entities", "nowhere", "output", "error")  # fields of an annotated row
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:[.,][0-9]+)*%?")
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection), in both widths.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+# Key of a Fault → its words in English and in Chinese.
+FAULTS: dict[str, tuple[str, str]] = {
+    "wrong_kind": ("{name}: a .txt, .csv or .jsonl file is needed.", "{name}：需要 .txt、.csv 或 .jsonl 文件。"),
+    "too_big": ("{name}: {megabytes:.1f} MB; at most {limit} MB can be annotated here.", "{name}：{megabytes:.1f} MB；这里最多可标注 {limit} MB。"),
+    "too_many": ("{name}: more than {limit:,} rows; divide the file.", "{name}：超过 {limit:,} 行，请拆分文件。"),
+    "no_rows": ("{name}: there is no text in it.", "{name}：文件中没有文本。"),
+    "not_utf8": ("{name}, line {line}: not UTF-8. Save the file as UTF-8.", "{name} 第 {line} 行：不是 UTF-8 编码。请将文件另存为 UTF-8。"),
+    "no_text_column": (
+        "{name}: no column is clearly the text. Name it `text`. Columns: {columns}",
+        "{name}：无法确定哪一列是文本，请将其命名为 `text`。现有列：{columns}",
+    ),
+    "bad_csv": ("{name}, line {line}: not a CSV row: {reason}", "{name} 第 {line} 行：不是有效的 CSV 行：{reason}"),
+    "bad_cells": (
+        "{name}, line {line}: {cells} cells, the header has {columns}. A comma within a text needs quotes around it.",
+        "{name} 第 {line} 行：有 {cells} 个单元格，表头有 {columns} 列。文本中有逗号时需加引号。",
+    ),
+    "no_column": (
+        "{name}: a field has values of several types, and Parquet takes one: {reason}",
+        "{name}：某个字段的值有多种类型，而 Parquet 每列只能有一种：{reason}",
+    ),
+    "bad_json": ("{name}, line {line}: not a JSON object with a string in `text`.", "{name} 第 {line} 行：不是 `text` 为字符串的 JSON 对象。"),
+}
 
 
 class Fault(Exception):
@@ -53,21 +78,25 @@ class Record(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Upload:
-    """The rows of a file. `header` and `cells` are a CSV's own; `options` are a jsonl row's own options, where it names them."""
+    """The rows of a file. `header` and `cells` are a CSV's own, `fields` are jsonl's; `options` are a jsonl row's own options, where it names them."""
 
     name: str
     texts: list[str]
     header: list[str] = field(default_factory=list)
     cells: list[list[str]] = field(default_factory=list)
+    fields: list[dict[str, Any]] = field(default_factory=list)
     options: list[list[str] | None] = field(default_factory=list)
 
 
-def read(path: Path) -> Upload:
-    """Reads the texts of a file, blank rows among them. Raises Fault with the file and the line of what can't be read."""
+def read(path: Path, limited: bool = True) -> Upload:
+    """Reads the texts of a file, blank rows among them. `limited`: no more than a page takes, MAX_BYTES and MAX_ROWS.
+
+    Raises Fault with the file and the line of what can't be read.
+    """
     name, kind = path.name, path.suffix.lower()
     if kind not in KINDS:
         raise Fault("wrong_kind", name=name)
-    if (size := path.stat().st_size) > MAX_BYTES:
+    if limited and (size := path.stat().st_size) > MAX_BYTES:
         raise Fault("too_big", name=name, megabytes=size / 1024**2, limit=MEGABYTES)
     data = path.read_bytes()
     try:
@@ -76,7 +105,7 @@ def read(path: Path) -> Upload:
         raise Fault("not_utf8", name=name, line=data.count(b"\n", 0, error.start) + 1) from None
     lines = [line.rstrip("\r\n") for line in io.StringIO(text, newline="")]  # not splitlines(): U+2028 is text
     upload = Upload(name, lines) if kind == ".txt" else _read_csv(text, name) if kind == ".csv" else _read_jsonl(lines, name)
-    if len(upload.texts) > MAX_ROWS:
+    if limited and len(upload.texts) > MAX_ROWS:
         raise Fault("too_many", name=name, limit=MAX_ROWS)
     if not any(map(str.strip, upload.texts)):
         raise Fault("no_rows", name=name)
@@ -85,7 +114,7 @@ def read(path: Path) -> Upload:
 
 def _read_jsonl(lines: list[str], name: str) -> Upload:
     rows = [_object(line, name, number) for number, line in enumerate(lines, 1)]
-    return Upload(name, [row["text"] for row in rows], options=[_own_options(row) for row in rows])
+    return Upload(name, [row["text"] for row in rows], fields=rows, options=[_own_options(row) for row in rows])
 
 
 def _object(line: str, name: str, number: int) -> dict[str, Any]:
@@ -106,7 +135,7 @@ def _own_options(row: dict[str, Any]) -> list[str] | None:
 
 
 def _read_csv(text: str, name: str) -> Upload:
-    csv.field_size_limit(MAX_BYTES)
+    csv.field_size_limit(sys.maxsize)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] = []
     rows: list[list[str]] = []
@@ -145,22 +174,43 @@ def record(text: str, found: Annotation | None, kind: str, problem: str | None =
     if kind == "classification":
         made["label"] = found.label if found else None
     else:
-        made["entities"] = [asdict(entity) for entity in found.entities()] if found else []
+        made["entities"] = [asdict(entity) for entity in found.entities] if found else []
     if found and found.nowhere:
         made["nowhere"] = [{"label": label, "text": string} for label, string in found.nowhere]
     made["output"], made["error"] = output, error
     return made
 
 
-def write_jsonl(path: Path, records: Sequence[Record]) -> Path:
+def whole_rows(upload: Upload, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Returns each row with its own fields, and the record's behind them; one that the row has already gets a number."""
+    own = upload.fields or [dict(zip(upload.header, row, strict=True)) for row in upload.cells] or [{"text": text} for text in upload.texts]
+    keys = [key for key in ("text", *ADDED) if any(key in one for one in records) and (key != "text" or not all("text" in row for row in own))]
+    names = dict(zip(keys, _new_names(list(dict.fromkeys(name for row in own for name in row)), keys), strict=True))
+    return [{**row, **{names[key]: value for key, value in one.items() if key in names}} for row, one in zip(own, records, strict=True)]
+
+
+def write_jsonl(path: Path, upload: Upload, records: Sequence[Record]) -> Path:
     """Writes one JSON object a row, and returns the path."""
-    write_text(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in whole_rows(upload, records)))
+    return path
+
+
+def write_parquet(path: Path, upload: Upload, records: Sequence[Record]) -> Path:
+    """Writes the rows as a Parquet file with one column a field, and returns the path. Raises Fault where a field has values of several types."""
+    from pandas import DataFrame
+    from pyarrow import ArrowException
+
+    try:
+        with replacing_file(path) as new:
+            DataFrame(whole_rows(upload, records)).to_parquet(new, engine="pyarrow", index=False)
+    except ArrowException as error:
+        raise Fault("no_column", name=upload.name, reason=str(error).splitlines()[0]) from None
     return path
 
 
 def write_csv(path: Path, upload: Upload, records: Sequence[Record]) -> Path:
     """Writes the uploaded CSV with columns behind its own, in UTF-8 with the byte-order mark that spreadsheets look for, and returns the path."""
-    added = [key for key in ADDED if any(key in one for one in records)]
+    added = [key for key in ADDED if key != "nowhere" and any(key in one for one in records)]
     rows = [[*row, *(_cell(one.get(key)) for key in added)] for row, one in zip(upload.cells, records, strict=True)]
     with open(path, "w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

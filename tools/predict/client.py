@@ -170,7 +170,7 @@ class _Client:
             raise Again(f"HTTP {status}: {_message(text)}", lost=starting, after=float(after) if after.isdigit() else 0.0)
         if status != 200:
             return Prediction(id, None, error=f"HTTP {status}: {_message(text)}")
-        return _prediction(id, text, round(time.perf_counter() - started, 4))
+        return completion(id, text, round(time.perf_counter() - started, 4))
 
     def _need_server(self, problem: Again) -> None:
         """Raises ToolError (1) when the server's own process has ended, or no row has had an answer for `patience` seconds."""
@@ -196,8 +196,12 @@ class _Client:
         return Prediction(id, None, error=f"{problem} ({TRIES} tries)"[:500])
 
 
-def _prediction(id: str, text: bytes, latency_s: float) -> Prediction:
-    """Reads a chat completion. A proxy may answer 200 with anything, and a body without its length may break off unnoticed."""
+def completion(id: str, text: bytes, latency_s: float) -> Prediction:
+    """Returns the prediction in a chat completion's body, with its tokens where log-probabilities were asked for.
+
+    Raises Again for an answer that the server gave up, and for a body that isn't JSON: a proxy may answer 200 with anything, and a body without its length may break off
+    unnoticed.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -209,8 +213,12 @@ def _prediction(id: str, text: bytes, latency_s: float) -> Prediction:
             raise TypeError
         if not content and end != "length" and (choice["message"].get("reasoning") or choice["message"].get("reasoning_content")):
             return Prediction(id, None, error="HTTP 200, and the server took the whole answer for a thought: start it without --reasoning-parser")
+        if end == "abort":  # vLLM's word for an answer that it gave up, as when it is stopped
+            raise Again("the server ended the answer before its end")
         counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-        return Prediction(id, content or "", end, prompt_tokens=counts[0], completion_tokens=counts[1], latency_s=latency_s)
+        asked = choice.get("logprobs")
+        tokens = tuple((one["token"], one["logprob"]) for one in asked["content"]) if asked else None
+        return Prediction(id, content or "", end, prompt_tokens=counts[0], completion_tokens=counts[1], latency_s=latency_s, tokens=tokens)
     except (AttributeError, IndexError, KeyError, TypeError):
         return Prediction(id, None, error=f"HTTP 200, but not a chat completion: {str(value)[:200]!r}")
 

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from tools.errors import WANTING, ToolError
 from tools.predict.predictions import FILE, META, Prediction, as_prediction, read_meta, read_predictions
-from tools.predict.questions import Question, prompts_hash
+from tools.predict.questions import Question, prompts_hash, separated
 
 
 class Journal:
@@ -40,7 +40,8 @@ class Journal:
         """A sentence that says how many answers are safe and how to go on; empty where there is none."""
         if not self.found:
             return ""
-        return f"{len(self.found):,} of {len(self._asked):,} rows are answered and kept in {self.path}; the same command goes on from there."
+        unit = "windows" if any(question.window for question in self._asked) else "rows"
+        return f"{len(self.found):,} of {len(self._asked):,} {unit} are answered and kept in {self.path}; the same command goes on from there."
 
     def __enter__(self) -> Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,8 @@ class Journal:
             return
         meta = read_meta(self._folder / META)
         if meta.fingerprint == self._digest and meta.prompts_sha256 == prompts_hash(self._asked):
-            self.found |= {id: found for id, found in read_predictions(self._folder / FILE).items() if found.error is None}
+            finished = [one for row in read_predictions(self._folder / FILE).values() if row.error is None for one in separated(row)]
+            self.found |= {one.id: one for one in finished}
 
     def _read_journal(self) -> None:
         """Takes over the answers of an interrupted prediction. A torn last line is cut off, an answer to another question is left aside."""

@@ -13,6 +13,7 @@ import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from itertools import islice
 from pathlib import Path
 
 from tools.chat.decoding import DECODINGS
@@ -23,7 +24,7 @@ from tools.files import need_file, sha256, write_text
 from tools.predict.engines import ENGINES, ONLY, Engine, Options
 from tools.predict.journal import Journal
 from tools.predict.predictions import FILE, META, Conditions, Prediction, PredictionsMeta, read_meta, read_predictions, write_meta
-from tools.predict.questions import SAMPLING, Asking, Question, need_examples, prompts_hash
+from tools.predict.questions import Asking, Question, by_row, combined, need_examples, prompts_hash, sampling_of
 from tools.text import whole_number
 
 
@@ -42,13 +43,18 @@ def collect(asking: Asking, out: Path, engine: Engine, options: Options) -> Path
     An interrupted call loses no answer: the same call goes on. Rows that the engine refuses are recorded with their error. Raises ToolError (1) when the engine
     stops before the end, and when it refused every row.
     """
-    asked = asking.questions()[: options.limit]
+    rows = list(islice(by_row(asking.questions()), options.limit))
+    asked = [question for row in rows for question in row]
+    _tell_windows(rows, asking)
     conditions = asking.conditions(engine.model, engine.label)
     with Journal(out, asked, conditions.digest(), options.fresh) as journal:
         if journal.found:
-            print(f"{len(journal.found):,} of {len(asked):,} rows were answered before, and aren't asked again (--fresh asks them all)", flush=True)
-        _ask(engine, journal, len(asked))
-        predictions = [journal.found[question.id] for question in asked]
+            print(
+                f"{len(journal.found):,} of {len(asked):,} {_unit(rows)} were answered before, and aren't asked again (--fresh asks them all)",
+                flush=True,
+            )
+        _ask(engine, journal, len(asked), _unit(rows))
+        predictions = [combined(row, journal.found) for row in rows]
         _need_answers(predictions, engine, asking.source, journal)
         _write(out, predictions, asked, conditions, asking.source)
         journal.done()
@@ -64,12 +70,27 @@ def finished(asking: Asking, out: Path) -> Path | None:
     return out / FILE if same and not meta.refused else None
 
 
-def _ask(engine: Engine, journal: Journal, rows: int) -> None:
+def _tell_windows(rows: Sequence[Sequence[Question]], asking: Asking) -> None:
+    """Prints how many rows are asked in windows, where there are any."""
+    if cut := sum(row[0].window is not None for row in rows):
+        parts = sum(len(row) for row in rows if row[0].window is not None)
+        longest = asking.reach.longest if asking.reach else 0
+        print(
+            f"{cut:,} of {len(rows):,} rows are longer than any text of the training ({longest:,} characters), and are asked in {parts:,} windows",
+            flush=True,
+        )
+
+
+def _unit(rows: Sequence[Sequence[Question]]) -> str:
+    return "windows" if any(row[0].window is not None for row in rows) else "rows"
+
+
+def _ask(engine: Engine, journal: Journal, questions: int, unit: str) -> None:
     """Asks the open questions. Raises the engine's ToolError, or one about rows that it left out, with the number of answers that are kept."""
     from tqdm import tqdm
 
     try:
-        with tqdm(total=rows, initial=len(journal.found), desc=engine.model, unit=" rows", disable=None) as bar:
+        with tqdm(total=questions, initial=len(journal.found), desc=engine.model, unit=f" {unit}", disable=None) as bar:
 
             def keep(prediction: Prediction) -> None:
                 journal.keep(prediction)
@@ -78,7 +99,7 @@ def _ask(engine: Engine, journal: Journal, rows: int) -> None:
             if still_open := journal.open:
                 engine.answer(still_open, keep)
         if missing := journal.open:
-            raise ToolError(f"{engine.place} ended without an answer to {len(missing):,} rows, e.g. {missing[0].id}.", WANTING)
+            raise ToolError(f"{engine.place} ended without an answer to {len(missing):,} {unit}, e.g. {missing[0].id}.", WANTING)
     except ToolError as problem:
         raise ToolError(f"{problem} {journal.kept}".strip(), problem.exit_code) from None
     except KeyboardInterrupt:
@@ -104,7 +125,7 @@ def _write(out: Path, predictions: Sequence[Prediction], asked: Sequence[Questio
         **asdict(conditions),
         examples_sha256=sha256(source),
         prompts_sha256=prompts_hash(asked),
-        rows=len(asked),
+        rows=len(predictions),
         refused=sum(prediction.error is not None for prediction in predictions),
         fingerprint=conditions.digest(),
     )
@@ -120,7 +141,8 @@ def _need_room(out: Path, limit: int | None) -> None:
 def check_options(asking: Asking, options: Options) -> None:
     """Raises ToolError for options that the engine doesn't have."""
     given = {name for name, value in asdict(options).items() if value != getattr(Options(), name)}
-    given |= {name for name, plain in (("decoding", "free"), ("sampling", SAMPLING)) if getattr(asking, name) != plain}
+    given |= {"decoding"} if asking.decoding != "free" else set()
+    given |= {"sampling"} if asking.sampling != sampling_of(asking.task, asking.run.trained()) else set()
     for name in sorted(given & ONLY.keys()):
         if options.engine not in ONLY[name]:
             raise ToolError(f"--{name.replace('_', '-')} is an option of --engine {' and '.join(ONLY[name])}, not of {options.engine}.")
@@ -161,7 +183,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampling",
         type=json.loads,
-        default=SAMPLING,
+        default={},
         metavar="JSON",
         help="vLLM's sampling parameters for --questions (default: greedy, 512 tokens)",
     )
@@ -171,7 +193,7 @@ def main(args: argparse.Namespace) -> None:
     """Predicts, and prints the predictions file."""
     run = run_from(args)
     task, variant = find_task(args.task or run.task), run.variant(args.which)
-    if args.sampling != SAMPLING and not args.questions:
+    if args.sampling and not args.questions:
         raise ToolError("--sampling goes with --questions; a split is asked greedily, so that scores compare.")
     split = args.questions.stem if args.questions else args.split
     asking = Asking(run, task, split, variant, args.decoding, args.questions, args.sampling)

@@ -1,7 +1,8 @@
 """Reads and writes predictions, and the record of what they were made with.
 
 In: answers. Out: `predictions.jsonl`, one object a line, {"id", "output", "finish_reason", "error", "prompt_tokens", "completion_tokens", "latency_s"} with the
-model's raw text as `output`, and `predictions.meta.json` beside it.
+model's raw text as `output`, and `predictions.meta.json` beside it. A row that was asked in windows has `windows` too, each with its own `output`; where
+log-probabilities were asked for, a prediction has `tokens`, the pieces of its output with the log-probability of each.
 
     ./ner predict conf/tiny-qwen2-sample-ner-lora-sft.yaml --out DIR
 """
@@ -11,10 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tools.chat.windows import Window
 from tools.errors import WANTING, ToolError
 from tools.files import read_jsonl, read_text, write_json
 
@@ -23,9 +25,31 @@ META = "predictions.meta.json"
 RARE = ("merged_sha256", "template_kwargs", "thought")  # fields that most runs leave empty
 
 
+Tokens = tuple[tuple[str, float], ...]  # the pieces of an output, and the natural logarithm of each one's probability
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class WindowAnswer:
+    """The answer about one window of a text that was too long to be asked whole."""
+
+    window: Window
+    output: str
+    finish_reason: str | None = None
+    tokens: Tokens | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the window's places and the other fields, `tokens` only where they were asked for."""
+        return {**self.window._asdict(), "output": self.output, "finish_reason": self.finish_reason} | (
+            {"tokens": self.tokens} if self.tokens else {}
+        )
+
+
 @dataclass(slots=True, unsafe_hash=True)  # as if frozen, but faster to make, and millions are made
 class Prediction:
-    """One answer. `output` is None where the row was refused, and `error` says why; `latency_s` is in seconds."""
+    """One answer. `output` is None where the row was refused, and `error` says why; `latency_s` is in seconds.
+
+    A row that was asked in windows has its answers in `parts`; `output` has them one below the other.
+    """
 
     id: str
     output: str | None
@@ -34,16 +58,21 @@ class Prediction:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     latency_s: float | None = None
+    tokens: Tokens | None = None
+    parts: tuple[WindowAnswer, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the fields in the file's order."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Returns the fields in the file's order; `tokens` and `windows` only where there are any."""
+        more: dict[str, Any] = {"tokens": self.tokens} if self.tokens is not None else {}
+        more |= {"windows": [part.to_dict() for part in self.parts]} if self.parts else {}
+        return {name: getattr(self, name) for name in PLAIN} | more
 
     def to_json(self) -> str:
         """Returns one line of a predictions file, without its end."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
+PLAIN = tuple(one.name for one in fields(Prediction) if one.name not in ("tokens", "parts"))
 Keep = Callable[[Prediction], None]
 
 
@@ -131,7 +160,26 @@ def as_prediction(row: dict[str, Any], where: str) -> Prediction:
     id, output = get("id"), get("output", False)
     if not isinstance(id, str) or not (isinstance(output, str) or output is None):
         raise ToolError(f"{where}: not a prediction: 'id' must be a string, 'output' the model's raw text (or null).", WANTING)
-    return Prediction(id, output, get("finish_reason"), get("error"), get("prompt_tokens"), get("completion_tokens"), get("latency_s"))
+    made = Prediction(id, output, get("finish_reason"), get("error"), get("prompt_tokens"), get("completion_tokens"), get("latency_s"))
+    if "tokens" in row or "windows" in row:
+        try:
+            made.tokens = as_tokens(row.get("tokens"))
+            made.parts = tuple(_part(one) for one in row.get("windows", ()))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ToolError(f"{where}: not a prediction: its windows or tokens can't be read ({error!r}).", WANTING) from None
+    return made
+
+
+def as_tokens(value: Any) -> Tokens | None:
+    """Returns JSON's [[piece, log-probability], …] as Tokens. Raises TypeError or ValueError for anything else but None."""
+    return None if value is None else tuple((str(piece), float(logprob)) for piece, logprob in value)
+
+
+def _part(row: dict[str, Any]) -> WindowAnswer:
+    window = Window(*(int(row[name]) for name in Window._fields))
+    if not isinstance(row["output"], str):
+        raise TypeError("a window without an output")
+    return WindowAnswer(window, row["output"], row.get("finish_reason"), as_tokens(row.get("tokens")))
 
 
 def stands_twice(id: str, where: str) -> ToolError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools.chat.prompt import alpaca, answer, renderer
+from tools.chat.prompt import alpaca, answer, answer_tokens, renderer
 from tools.chat.thinking import Thinking, thinking
 from tools.conf.overlays import RUNS
 from tools.conf.run import Run, dataset_names
@@ -19,10 +19,10 @@ from tools.conf.task import Task
 from tools.errors import ToolError
 from tools.example import Entity, Example, read_examples
 from tools.files import need_file, read_json, sha256
-from tools.predict.questions import SAMPLING, Asking
+from tools.predict.questions import Asking
 from tools.report.card_public import CACHED, last_component
 from tools.report.evaluations import Evaluation, eval_command, find_evaluations
-from tools.serve.preflight import RANKS, REFUSED
+from tools.serve.preflight import RANKS, REFUSED, longest_answer
 from tools.train import manifest
 from tools.train.download import ORIGIN as DOWNLOADED
 from tools.variant import FINISHED, Variant
@@ -108,7 +108,7 @@ class Facts:
     again: str
     thinking: Thinking
     length: int
-    max_tokens: int = SAMPLING["max_tokens"]
+    max_tokens: int
 
 
 def gather(run: Run, task: Task, word: str, split: str, base_model: str | None = None) -> Facts:
@@ -143,6 +143,7 @@ def gather(run: Run, task: Task, word: str, split: str, base_model: str | None =
         again=eval_command(variant, split, engine=engine),
         thinking=thinking(trained),
         length=_length(trained),
+        max_tokens=answer_tokens(task, trained),
     )
 
 
@@ -236,7 +237,7 @@ def _results(trained: Run, record: manifest.Manifest | None) -> list[tuple[Words
 
 def _length(trained: Run) -> int:
     """Returns the tokens that a server needs room for: the longest trained row and an answer, or all positions of the base model."""
-    wanted = int(trained.values.get("cutoff_len", 2048)) + int(SAMPLING["max_tokens"])
+    wanted = int(trained.values.get("cutoff_len", 2048)) + longest_answer(trained)
     config = Path(trained.base_model) / "config.json"
     return min(wanted, int(read_json(config).get("max_position_embeddings", wanted))) if config.is_file() else wanted
 

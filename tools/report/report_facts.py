@@ -19,8 +19,7 @@ from tools.conf.task import Task
 from tools.report.wrong_strings import WrongStrings, cut
 from tools.score.counts import Counts
 from tools.score.mistakes import Mistake, counted, mistakes
-from tools.score.places import occurrences
-from tools.score.rows import Row, known_labels
+from tools.score.rows import Row, known_labels, occurrences
 from tools.score.score_file import Figures
 from tools.text import neutralise
 

@@ -11,8 +11,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from tools.answers import Pair
-from tools.score.places import occurrences
-from tools.score.rows import Row
+from tools.score.rows import Row, occurrences
 from tools.text import neutralise
 
 FAILED = ("missing", "truncated", "unparsable")  # failures of a whole answer, which explain its absent pairs

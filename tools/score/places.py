@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from tools.answers import Pair
-from tools.score.rows import Row
+from tools.answers import Pair, Span
+from tools.score.rows import Row, occurrences
 from tools.text import neutralise
-
-Span = tuple[str, int, int]  # (label, start, end), end exclusive
 
 
 @dataclass(slots=True)
@@ -32,9 +30,16 @@ class Sides:
 
 
 def sides(row: Row, known: Collection[str], first: bool = False) -> Sides:
-    """Returns a row's sides. Each predicted string stands at all its occurrences in the text, or only at the `first`."""
+    """Returns a row's sides. Each predicted string stands at its own places, else at all its occurrences in the text, or only at the `first`."""
     example, predicted = row.example, set(row.predicted)
-    spans, nowhere = place(predicted, neutralise(example.text), first) if example.label is None else (set(), [])
+    if example.label is not None:
+        spans, nowhere = set[Span](), list[str]()
+    elif row.spans is None:
+        spans, nowhere = place(predicted, neutralise(example.text), first)
+    else:
+        seen = neutralise(example.text)
+        placed = {(label, seen[start:end]) for label, start, end in row.spans}
+        spans, nowhere = set(row.spans), [label for label, string in predicted if (label, string) not in placed]
     return Sides(known, set(row.gold), predicted, {(entity.label, entity.start, entity.end) for entity in example.entities}, spans, nowhere)
 
 
@@ -52,13 +57,3 @@ def place(pairs: Iterable[Pair], text: str, first: bool = False) -> tuple[set[Sp
         if not first and text.find(string, end) >= 0:
             spans.update([(label, *both) for both in occurrences(string, text)])
     return spans, nowhere
-
-
-def occurrences(string: str, text: str) -> list[tuple[int, int]]:
-    """Returns (start, end) of every non-overlapping occurrence of `string` in `text`, from the left; none for an empty string."""
-    places, start = [], text.find(string) if string else -1
-    while start >= 0:
-        end = start + len(string)
-        places.append((start, end))
-        start = text.find(string, end)
-    return places

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from tools.answers import Span
 from tools.score.counts import CORRECT, ITEMS, MISSED, NO_LABEL, PARTIAL, SPURIOUS, Outcome, whole
-from tools.score.places import Sides, Span
+from tools.score.places import Sides
 
 OCCURRENCES = ("all", "first")
 _FEW = 64  # pairs of spans that are looked at one by one

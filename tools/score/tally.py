@@ -184,14 +184,14 @@ def tally(setting: Setting, examples: Path, predictions: Path) -> Tally:
 
 def _plain(gold: bytes, answer: bytes, setting: Setting) -> tuple[Sides, str] | None:
     """Returns a NER row without any irregularity, for `Tally.add_plain`; None for every other row, which `_row` reads or refuses. Most rows are plain: this is fast."""
-    if setting.task.kind != "ner":
+    if setting.task.kind != "ner" or setting.task.answer.format != "json":
         return None
     try:
         example, prediction = quick_loads(gold), quick_loads(answer)
         text, output = example["text"], prediction["output"]
         entities = [(e["label"], e["text"], e["start"], e["end"]) for e in example["entities"]]
         regular = type(text) is type(output) is type(example["id"]) is str and prediction["id"] == example["id"] and "label" not in example
-        cut = prediction.get("finish_reason") == "length"
+        cut = prediction.get("finish_reason") == "length" or "windows" in prediction
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
     if not regular or cut or "<" in text or not output.startswith(setting.thought):

@@ -3,7 +3,7 @@
 In: an ASGI request within vLLM's process. Out: vLLM's answer, or 503 with Retry-After and the header STARTING. Rows that were asked before would keep the probes
 waiting. It runs in vLLM's environment, so it imports only Starlette, which vLLM's server uses too.
 
-    NER_FACTORY_PORT=8000 NER_FACTORY_PROBE=… python -m vllm.entrypoints.openai.api_server … --middleware tools.serve.gate.Gate
+    NER_FACTORY_PORT=8000 NER_FACTORY_PROBE=… python -m tools.serve.api_server … --middleware tools.serve.gate.Gate
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ PORT, PROBE = "NER_FACTORY_PORT", "NER_FACTORY_PROBE"  # environment variables: 
 WORD = "X-NER-Factory-Probe"  # the header that carries it
 STARTING = "X-NER-Factory-Starting"  # the header of a refusal
 RETRY_S = 5
+REFUSAL = {"error": {"message": "the server is starting: its probes aren't through yet", "code": 503}}
+HEADERS = {"Retry-After": str(RETRY_S), STARTING: "1"}
 
 
 def is_starting(port: int | str) -> bool:
@@ -55,8 +57,7 @@ class Gate:
         elif scope["type"] == "websocket":
             await WebSocketClose(1013)(scope, receive, send)  # try again later (IANA's registry of WebSocket close codes)
         else:
-            words = {"error": {"message": "the server is starting: its probes aren't through yet", "code": 503}}
-            await JSONResponse(words, 503, {"Retry-After": str(RETRY_S), STARTING: "1"})(scope, receive, send)
+            await JSONResponse(REFUSAL, 503, HEADERS)(scope, receive, send)
 
     def _is_probe(self, scope: Scope) -> bool:
         said = next((value for name, value in scope["headers"] if name == WORD.lower().encode()), b"")

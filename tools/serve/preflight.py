@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.probe import alpaca_rows
-from tools.chat.prompt import ANSWER_TOKENS
+from tools.chat.prompt import ANSWER_TOKENS, answer_tokens
 from tools.chat.token_ids import is_quick, token_counter
 from tools.conf.overlays import container, load_yaml
 from tools.conf.run import DATASET_NAME, Run, dataset_names
+from tools.conf.task import TASKS, find_task
 from tools.errors import ToolError
 from tools.files import ROOT, need_file, read_json
 from tools.serve.installed import PYTHON, has_amx_fp8, on_cpu
@@ -51,7 +52,7 @@ def plan(run: Run, variant: Variant, port: int, others: Sequence[Run] = (), chec
     positions = text_config(config).get("max_position_embeddings", 2**31)
     text_alone = {"language-model-only": True} if "vision_config" in config else {}  # no memory, and no warm-up, for pictures that nobody sends
     trained = [run.trained(), *(other.trained() for other in others)]
-    length = min(max(map(longest_prompt, trained)) + ANSWER_TOKENS, int(positions))
+    length = min(max(longest_prompt(one) + longest_answer(one) for one in trained), int(positions))
     house = {**_house("serve"), **(_house("serve-cpu") if on_cpu() else {})}
     trust = {"trust-remote-code": True} if trained[0].values.get("trust_remote_code") else {}
     return {"max-model-len": length, **house, **text_alone, "model": str(model), **own, **trust, "port": port}
@@ -75,6 +76,13 @@ def longest_prompt(trained: Run) -> int:
         return cutoff
     rows = [row for path in files for row in nlargest(COUNTED, alpaca_rows(path), key=lambda row: len(row["instruction"]) + len(row["input"]))]
     return max([cutoff, *token_counter(trained)([{**row, "output": ""} for row in rows])])
+
+
+def longest_answer(trained: Run) -> int:
+    """Returns the tokens that the server leaves for an answer to the run's tasks; a task whose file isn't here has short ones."""
+    matches = map(DATASET_NAME.fullmatch, dataset_names(trained.values.get("dataset")))
+    tasks = {match["task"] for match in matches if match}
+    return max([ANSWER_TOKENS, *(answer_tokens(find_task(name), trained) for name in tasks if (TASKS / f"{name}.yaml").is_file())])
 
 
 def max_lora_rank(run: Run, folder: Path, base: Path) -> int:

@@ -1,4 +1,4 @@
-"""Serves a run with vLLM's OpenAI API: an adapter beside its base model, the base model alone, or a merged model, quantised or not.
+"""Serves a run with vLLM's OpenAI API and our /extract: an adapter beside its base model, the base model alone, or a merged model, quantised or not.
 
 In: a trained run. Out: a server on 127.0.0.1 until Ctrl-C; vLLM's log in data/outputs/<run>/serve-<port>.log. Any other --flag=value goes to vLLM.
 
@@ -29,29 +29,34 @@ from tools.serve.gate import CLAIM, PORT, PROBE, WORD
 from tools.serve.http import LOOPBACK, Patience, ServerFault, fetch, poster, root_of
 from tools.serve.installed import PYTHON, environment, need_vllm, on_cpu, reason
 from tools.serve.preflight import plan
+from tools.serve.served import SERVED, Served, served, write_served
+from tools.serve.waiting_room import waiting_room
 
-SERVER = "vllm.entrypoints.openai.api_server"
-GATE, GUARD = "tools.serve.gate.Gate", "tools.serve.guard.Guard"
+SERVER = "tools.serve.api_server"
+GATE, GUARD, SERVICE = "tools.serve.gate.Gate", "tools.serve.guard.Guard", "tools.extract.service.Service"
 AGAIN = "make serve … PORT"
 PAUSE_S = 0.5  # between two looks at the server
 CPU_SPEED, GPU_SPEED = 2e9, 1e12  # operations a second that a probe counts on; two cores of a server were seen to do 135e9, an H200 does 1e15
 
 
-def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Sequence[Run] = ()) -> None:
+def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Sequence[Run] = (), which: str = "adapter") -> None:
     """Starts vLLM, waits until it answers, probes it, prints its address, and stays until it ends or is interrupted. No vLLM process outlives this call.
 
-    `extra` are further flags of vLLM's. Raises ToolError (1) where a probe fails, or vLLM ends by itself.
+    `extra` are further flags of vLLM's; `which` is the word of the run's model that `flags` serve. Raises ToolError (1) where a probe fails, or vLLM ends by itself.
     """
     host, port = _address(flags)
     _need_whole_answers(flags, extra)
     with _hold(port) as claim:
         need_free(host, port, AGAIN)
         need_vllm()
-        command, log_path = _command(run, flags, extra), run.output_dir / f"serve-{port}.log"
+        told, problems = served(run, which, others, flags)
+        command, log_path = _command(run, flags, extra, told), run.output_dir / f"serve-{port}.log"
         root, started, word = root_of(host, port), time.monotonic(), secrets.token_urlsafe()
-        print(f"starting vLLM for {run.name} (log: {log_path}) …", flush=True)
-        with open(log_path, "w", encoding="utf-8") as log, Child(command, {**environment(), PORT: str(port), PROBE: word}, log) as server:
-            _wait(server, root, log_path, {WORD: word})
+        print("\n".join([*problems, f"starting vLLM for {run.name} (log: {log_path}) …"]), flush=True)
+        own = {PORT: str(port), PROBE: word, SERVED: str(_served_path(run, port))}
+        with open(log_path, "w", encoding="utf-8") as log, Child(command, {**environment(), **own}, log) as server:
+            with waiting_room(host, port):  # its threads begin behind the fork
+                _wait(server, root, log_path, {WORD: word})
             print(f"loaded in {time.monotonic() - started:.0f} s; asking it what it was trained for …", flush=True)
             try:
                 _probe((run, *others), flags, root, {WORD: word})
@@ -61,6 +66,8 @@ def serve(run: Run, flags: dict[str, Any], extra: Sequence[str] = (), others: Se
             claim.close()
             print(f"ready in {time.monotonic() - started:.0f} s: {root}/v1  models: {', '.join(names)}")
             print(f"try: curl {root}/v1/models    evaluate: make eval CONF={run.path}    stop: Ctrl-C", flush=True)
+            if told.runs:
+                print(f"entities: POST {root}/extract  runs: {', '.join(one.model for one in told.runs)}", flush=True)
             code = server.wait()
     raise ToolError(f"vLLM ended by itself with exit code {code}.\n{reason(log_path)}", WANTING)
 
@@ -90,16 +97,21 @@ def _address(flags: dict[str, Any]) -> tuple[str, int]:
     return host, port
 
 
-def _command(run: Run, flags: dict[str, Any], extra: Sequence[str]) -> list[str]:
-    """Writes vLLM's --config file and returns the command that reads it."""
+def _command(run: Run, flags: dict[str, Any], extra: Sequence[str], told: Served) -> list[str]:
+    """Writes vLLM's --config file, and what the service is told, and returns the command that reads them."""
     config = run.output_dir / f"serve-{flags['port']}.yaml"
     write_text(config, "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in flags.items()))
-    guard = [f"--middleware={GUARD}"] if os.environ.get("VLLM_API_KEY") else []  # the last one is asked first
-    return [str(PYTHON), "-m", SERVER, "--config", str(config), f"--middleware={GATE}", *guard, *extra]
+    write_served(_served_path(run, flags["port"]), told)
+    layers = [*([SERVICE] if told.runs else []), GATE, *([GUARD] if os.environ.get("VLLM_API_KEY") else [])]  # the last one is asked first
+    return [str(PYTHON), "-m", SERVER, "--config", str(config), *(f"--middleware={name}" for name in layers), *extra]
+
+
+def _served_path(run: Run, port: int) -> Path:
+    return run.output_dir / f"serve-{port}.extract.json"
 
 
 def _hold(port: int) -> socket.socket:
-    """Returns a claim on a port. vLLM opens ports with SO_REUSEPORT: two servers that start together would both get one, and share the requests."""
+    """Returns a claim on a port. Ours are opened with SO_REUSEPORT: two servers that start together would both get one, and share the requests."""
     claim = socket.socket(socket.AF_UNIX)
     try:
         claim.bind(f"\0{CLAIM.format(port)}")
@@ -153,4 +165,4 @@ def main(args: argparse.Namespace) -> None:
     run, others = run_from(args), [load_run(path) for path in args.others]
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     flags = plan(run, run.variant(args.which), args.port, others, args.checkpoints)
-    serve(run, {**flags, "host": args.host} if args.host else flags, args.passed_on, others)
+    serve(run, {**flags, "host": args.host} if args.host else flags, args.passed_on, others, args.which)

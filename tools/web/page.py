@@ -14,11 +14,11 @@ import gradio as gr
 
 from tools.extract.annotated_file import MAX_ROWS, MEGABYTES
 from tools.web import file_tab, run_tab, sentence_tab
-from tools.web.site import QUIET, Site, colours_of, readers_language
+from tools.web.drawing import chip
+from tools.web.site import KEPT_S, QUIET, Site, colours_of, readers_language
 from tools.web.words import CHINESE, LANGUAGES, WORDS, model, say
 
 PREFIX = "ner_factory_"  # of our keys: Gradio's own words stand in the same dictionary
-KEPT_S = 3600  # seconds that an uploaded file and its result are kept
 AT_ONCE, IN_LINE = 8, 64  # requests of all browsers that are worked on at once, and that may wait
 # Plain font names: Gradio's own themes load theirs from Google.
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"]
@@ -43,8 +43,15 @@ footer {display: none !important}
 .scroll table.scores tbody tr:nth-last-child(-n+2) td {font-weight: 600}
 .model {gap: .5rem !important}
 .model h3 {font-size: .95rem; font-weight: 600; margin: .2rem 0; overflow-wrap: anywhere}
-.textspan.hl .label {background: rgba(255, 255, 255, .5) !important; color: #1f2937 !important; font-weight: 500 !important; text-transform: none !important;
-  white-space: nowrap}
+.marked {white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2; max-height: 26rem; overflow-y: auto; padding: .5rem .75rem; border-radius: 6px;
+  border: 1px solid var(--border-color-primary); background: var(--background-fill-primary); color: var(--body-text-color)}
+.marked ol {list-style: decimal outside; margin: 0; padding-left: 2.2em}
+.marked mark {--full: 100%; padding: .1rem .25rem; border: 1px solid var(--c); border-radius: 4px; color: inherit; unicode-bidi: isolate;
+  -webkit-box-decoration-break: clone; box-decoration-break: clone; background: color-mix(in srgb, var(--c) calc((.12 + .88 * var(--s, 1)) * var(--full)), transparent)}
+.marked mark.unsure {border: 1px dashed currentColor}
+.marked small {margin-left: .35em; font-size: .72em; color: inherit; unicode-bidi: isolate; user-select: none}
+.marked .undrawn {color: var(--body-text-color-subdued)}
+.dark .marked mark {--full: 38%}
 @media (max-width: 600px) {.scroll table.facts {font-size: .78rem} .scroll table.facts :is(th, td) {padding: .3rem .2rem}}
 #text textarea {min-height: 4.2rem}
 progress {width: 100%; accent-color: var(--color-accent)}
@@ -64,16 +71,17 @@ def build(site: Site) -> tuple[gr.Blocks, gr.I18n]:
     with gr.Blocks(theme=theme, css=CSS, title=title, analytics_enabled=False, delete_cache=(KEPT_S // 4, KEPT_S)) as page:
         head = gr.HTML(header(site, "en"), elem_id="head", padding=False)
         with gr.Tab(words("sentence"), id="sentence"):
-            sentence_tab.build(site, words)
+            told = sentence_tab.build(site, words)
         with gr.Tab(words("file"), id="file"):
             file_tab.build(site, words)
         with gr.Tab(words("run"), id="run") as tab:
             run_tab.build(site, words, tab)
 
-        def on_load(request: gr.Request) -> str:
-            return header(site, readers_language(request))
+        def on_load(request: gr.Request) -> list[str]:
+            language = readers_language(request)
+            return [header(site, language), sentence_tab.worth(site, language)]
 
-        page.load(on_load, None, head, **QUIET)
+        page.load(on_load, None, [head, told], **QUIET)
     page.queue(max_size=IN_LINE, default_concurrency_limit=AT_ONCE, api_open=False)
     return page, dictionary
 
@@ -99,5 +107,5 @@ def header(site: Site, language: str) -> str:
     facts += [f"{say(language, 'base_model')} {site.run.variant('base').served_name}"]
     facts += [site.server.engine] if site.server.engine != "unknown" else []
     colours = colours_of(site.task) if site.is_ner else {}
-    chips = "".join(f'<span class="chip" style="background:{colour}">{escape(name)}</span>' for name, colour in colours.items())
+    chips = "".join(chip(name, colour) for name, colour in colours.items())
     return f"<h1>{escape(site.run.name)}</h1><p>{escape(' · '.join(facts))}</p><div>{chips}</div>"

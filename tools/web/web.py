@@ -191,6 +191,7 @@ def main(args: argparse.Namespace) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # for words that Gradio 6 renames; LLaMA-Factory needs Gradio 5
 
         site = Site(run, task, server, models(run, server, variant))
+        _ = site.reach, site.calibrated  # read before the page opens: the terminal says what can't be read
         if server.process is None:
             [asked] = questions(task, [Example("row", "甲", [])], "free")
             need_trained_prompt(server, site.models[variant.word], run, asked.messages)

@@ -7,7 +7,7 @@ In: a key and values. Out: the words with the values filled in.
 
 from __future__ import annotations
 
-from tools.extract.annotated_file import Fault
+from tools.extract.annotated_file import FAULTS, Fault
 
 LANGUAGES = ("en", "zh")
 # Browser languages that are shown Chinese; every other one is shown English.
@@ -33,14 +33,53 @@ WORDS: dict[str, tuple[str, str]] = {
     "label": ("Label", "标签"),
     "string": ("String", "字符串"),
     "position": ("Positions", "位置"),
+    "confidence": ("Confidence", "置信度"),
+    "no_confidence": ("unknown", "未知"),
     "more": ("and {count:,} more", "等另外 {count:,} 处"),
     "nowhere": ("not in the text", "原文中没有"),
+    "elsewhere": ("not in the window that it was found in", "不在给出它的窗口中"),
     "unknown_label": ("not a label of the task", "不是该任务的标签"),
     "covered": ("within a longer entity", "在更长的实体之内"),
+    "rows_left": ("and {count:,} more rows; the exported file has all", "另有 {count:,} 行；导出的文件包含全部"),
+    "undrawn": (
+        "{characters:,} more characters with {entities:,} marked entities aren't drawn; the exported file has all.",
+        "后面 {characters:,} 个字符及其中 {entities:,} 个可标出的实体未显示；导出的文件包含全部。",
+    ),
+    "below": (
+        "{count:,} entities don't reach the threshold, and aren't shown.",
+        "{count:,} 个实体未达到阈值，未显示。",
+    ),
     "none_found": ("No entity found.", "没有找到实体。"),
     "figures": (
         "{seconds:.2f} s · prompt {prompt:,} tokens · answer {answer:,} tokens",
         "{seconds:.2f} 秒 · 提示词 {prompt:,} 个词元 · 回答 {answer:,} 个词元",
+    ),
+    "windows": ("{done:,} of {total:,} windows", "已完成 {done:,} / {total:,} 个窗口"),
+    "in_windows": (
+        "The text is longer than every text of training, which had {longest:,} characters at most. So each model was asked in {count:,} windows; the prompt below is that of the first.",
+        "文本比所有训练文本都长（训练文本最多 {longest:,} 个字符），因此对每个模型分 {count:,} 个窗口提问；下方的提示词是第一个窗口的。",
+    ),
+    "marked": ("Text with its entities", "标出实体的文本"),
+    "threshold": ("Least confidence of the entities that are shown", "显示的实体的最低置信度"),
+    "export": ("Export what is shown", "导出所显示的内容"),
+    "exported": ("Exported files, one a model", "导出的文件，每个模型一个"),
+    "uncalibrated": (
+        "The confidences are the model's own, and may be too high: this run isn't calibrated. To calibrate it: {command}",
+        "置信度是模型自己给出的，可能偏高：该实验尚未校准。运行：{command}",
+    ),
+    "stale": (
+        "The confidences are the model's own, because the calibration can't be used. {error}",
+        "置信度是模型自己给出的，因为校准不可用。{error}",
+    ),
+    "calibrated": (
+        "The confidences of {model} are calibrated on the {split} split, which promises a precision: {steps}. Any other model's are its own.",
+        "“{model}”的置信度已在数据划分 {split} 上校准，据此保证的精确率：{steps}。其他模型的置信度是模型自己给出的。",
+    ),
+    "precision_from": ("at least {precision:.2f} from {threshold:.3f} on", "置信度不低于 {threshold:.3f} 时至少 {precision:.2f}"),
+    "precision_never": ("{precision:.2f} at no threshold", "任何阈值都达不到 {precision:.2f}"),
+    "figures_windows": (
+        "{count:,} windows · prompts {prompt:,} tokens · answers {answer:,} tokens",
+        "{count:,} 个窗口 · 提示词 {prompt:,} 个词元 · 回答 {answer:,} 个词元",
     ),
     "empty": ("There is no text. Type one first.", "没有文本，请先输入。"),
     "at_limit": (
@@ -59,6 +98,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "unparsable": (
         "The answer couldn't be read: it isn't in the task's format. The raw answer is below.",
         "回答无法解析：不是任务要求的格式。原始回答见下方。",
+    ),
+    "truncated_windows": (
+        "The answers about some windows were cut off at {limit:,} tokens; the rest of them is missing.",
+        "部分窗口的回答在 {limit:,} 个词元处被截断，后面的内容缺失。",
+    ),
+    "unparsable_windows": (
+        "The answers about some windows couldn't be read: they aren't in the task's format. The raw answers are below.",
+        "部分窗口的回答无法解析：不是任务要求的格式。原始回答见下方。",
     ),
     "no_option": ("The answer is none of the options.", "回答不是候选类别之一。"),
     "no_probabilities": ("The server didn't give probabilities.", "服务器没有返回概率。"),
@@ -92,21 +139,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "stopped": ("Stopped. `error` names each row that wasn't asked.", "已停止。未提问的行在 error 中注明。"),
     "broken": ("The server stopped answering. Its answers until then are in the file.", "服务器中途停止响应。此前的回答已写入文件。"),
     "not_asked": ("not asked: stopped before", "未提问：此前已停止"),
-    "wrong_kind": ("{name}: a .txt, .csv or .jsonl file is needed.", "{name}：需要 .txt、.csv 或 .jsonl 文件。"),
-    "too_big": ("{name}: {megabytes:.1f} MB; at most {limit} MB can be annotated here.", "{name}：{megabytes:.1f} MB；这里最多可标注 {limit} MB。"),
-    "too_many": ("{name}: more than {limit:,} rows; divide the file.", "{name}：超过 {limit:,} 行，请拆分文件。"),
-    "no_rows": ("{name}: there is no text in it.", "{name}：文件中没有文本。"),
-    "not_utf8": ("{name}, line {line}: not UTF-8. Save the file as UTF-8.", "{name} 第 {line} 行：不是 UTF-8 编码。请将文件另存为 UTF-8。"),
-    "no_text_column": (
-        "{name}: no column is clearly the text. Name it `text`. Columns: {columns}",
-        "{name}：无法确定哪一列是文本，请将其命名为 `text`。现有列：{columns}",
-    ),
-    "bad_csv": ("{name}, line {line}: not a CSV row: {reason}", "{name} 第 {line} 行：不是有效的 CSV 行：{reason}"),
-    "bad_cells": (
-        "{name}, line {line}: {cells} cells, the header has {columns}. A comma within a text needs quotes around it.",
-        "{name} 第 {line} 行：有 {cells} 个单元格，表头有 {columns} 列。文本中有逗号时需加引号。",
-    ),
-    "bad_json": ("{name}, line {line}: not a JSON object with a string in `text`.", "{name} 第 {line} 行：不是 `text` 为字符串的 JSON 对象。"),
     # the run
     "run": ("The run", "实验"),
     "scores": ("Scores", "得分"),
@@ -133,6 +165,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "machine": ("machine", "机器"),
     "step": ("step", "步"),
     "loss": ("loss", "损失"),
+    **FAULTS,
 }
 
 MODELS: dict[str, tuple[str, str]] = {

@@ -347,6 +347,20 @@ def test_an_answer_that_evaluation_would_cut_is_a_warning(task_of: Callable, exa
     assert (report.lines("long-answer"), report.kinds("error")) == ([2], set())
 
 
+def test_an_answer_that_copies_its_text_may_be_as_long_as_a_row(task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.chat.token_ids.trained_ids", lambda run: lambda row: ([0], [0] * 513))
+    for form, lines in (("lines", [1]), ("inline", [])):
+        assert examine(task_of([row("长")], answer={"format": form}), run=load_run(TINY, ["cutoff_len=600"])).lines("long-answer") == lines
+
+
+def test_entities_that_cross_are_an_error_where_answers_mark_the_text(task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.chat.token_ids.trained_ids", lambda run: lambda row: ([0], [0]))
+    rows = [row("甲乙丙", name={"甲乙": [[0, 1]], "乙丙": [[1, 2]]}), row("丁戊己", name={"丁戊己": [[0, 2]]}, game={"戊": [[1, 1]]})]
+    report = examine(task_of(rows, answer={"format": "inline"}), run=load_run(TINY), fix=True)
+    assert (report.code, report.kinds("error"), report.lines("crossing"), report.finding("crossing")["count"]) == (1, {"crossing"}, [1], 1)
+    assert examine(task_of(rows)).kinds("error") == set()
+
+
 def test_a_row_longer_than_the_base_model_reads_is_no_matter_of_cutoff_len(
     task_of: Callable, examine: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

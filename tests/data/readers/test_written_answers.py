@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tools.data.raw.fields import Unusable
-from tools.data.readers.written_answers import Written, placed, read_written
+from tools.data.readers.written_answers import WrittenAnswer, placed, read_written
 
 TEXT = "张三和李四在北京大学见面"
 BOTH = [("人名", "张三"), ("机构", "北京大学")]
@@ -89,7 +89,7 @@ def test_nothing_is_read_as_nothing(answer: Any) -> None:
     ],
 )
 def test_a_word_may_be_a_class(answer: str, word: str) -> None:
-    assert read_written(answer, TEXT) == Written(None, word)
+    assert read_written(answer, TEXT) == WrittenAnswer(None, word)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tests.predict.conftest import asking
 from tests.serve.conftest import write_config, write_weights
 from tools.conf.run import Run
 from tools.conf.task import Task
+from tools.demo import free_port
 from tools.errors import ToolError
 from tools.predict.engines import Options, offline
 from tools.predict.predict import predict
@@ -87,3 +88,16 @@ def test_a_worker_that_stops_says_why_and_its_answers_are_kept(trained: Run, tas
     worker(True)
     with pytest.raises(ToolError, match=r"(?s)exit code 1.*ValueError: no more memory.*1 of 7 rows are answered and kept"):
         predict(asking(trained, task), tmp_path / "out", Options(engine="offline"))
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once(
+    trained: Run, task: Task, tmp_path: Path, worker: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker(False)
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    with pytest.raises(ToolError, match="no cluster answers there") as error:
+        predict(asking(trained, task), tmp_path, Options(engine="ray"))
+    assert error.value.exit_code == 1
+    for word in ("", "auto", "local"):
+        monkeypatch.setenv("RAY_ADDRESS", word)
+        assert predict(asking(trained, task), tmp_path, Options(engine="ray", fresh=True)).is_file()

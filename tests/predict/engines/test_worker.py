@@ -41,7 +41,7 @@ class Engine:
 
     def step(self) -> list[Any]:
         id, length = self.waiting.pop()
-        answer = SimpleNamespace(text=str(length), finish_reason="stop", token_ids=[7])
+        answer = SimpleNamespace(text=str(length), finish_reason="stop", token_ids=[7], logprobs=None)
         return [SimpleNamespace(finished=True, request_id=id, prompt_token_ids=[0] * length, outputs=[answer])]
 
 
@@ -100,8 +100,12 @@ def test_an_adapter_that_changes_no_probability_ends_it(monkeypatch: pytest.Monk
 
 
 def test_a_row_of_rays_is_an_answer_cut_or_whole_or_an_error() -> None:
-    row = {"id": "a", "generated_text": "[]", "num_input_tokens": 9.0, "num_generated_tokens": 2.0, "__inference_error__": ""}
+    counts = {"id": "a", "generated_text": "[]", "num_input_tokens": 9.0, "num_generated_tokens": 2.0}
+    row = {**worker._answered(counts), "__inference_error__": ""}
     assert worker._prediction(row, 3) == {"id": "a", "output": "[]", "finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 2}
     assert worker._prediction(row, 2)["finish_reason"] == "length"
+    token = {"decoded_token": "[]", "logprob": -0.5}
+    asked = worker._answered({**counts, "logprobs": [{7: token, 8: {**token, "decoded_token": "{"}}]})
+    assert worker._prediction({**asked, "__inference_error__": ""}, 3)["tokens"] == [["[]", -0.5]]
     refused = {"id": "b", "generated_text": None, "num_input_tokens": 0, "num_generated_tokens": None, "__inference_error__": "too long"}
     assert worker._prediction(refused, 3) == {"id": "b", "output": None, "error": "too long"}

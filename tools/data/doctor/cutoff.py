@@ -23,7 +23,7 @@ DEFAULT = 2048  # LLaMA-Factory's own, for a run that names none
 class Cutoff:
     """Counts tokens, and calls `measured(place, tokens, tokens of the answer)` for each row. A row of more than `limit` tokens is cut off.
 
-    `positions` are the tokens that the base model can read, None where its config.json doesn't tell. Raises ToolError if the run's tokenizer isn't here.
+    `positions` are the tokens that the base model can read, None where its config.json doesn't tell; `answer_tokens` those that an evaluation lets it write. Raises ToolError if the run's tokenizer isn't here.
     """
 
     def __init__(self, run: Run, task: Task, render: Callable[[Example], str], measured: Callable[[Place, int, int], None]) -> None:
@@ -36,10 +36,14 @@ class Cutoff:
         self._task, self._render, self._measured = task, render, measured
         self._ids = trained_ids(run)
         self.positions = _positions(run)
+        self.answer_tokens = prompt.answer_tokens(task, run)
 
     def add(self, place: Place, example: Example) -> None:
-        """Measures a row. Leaves out one that no tokenizer takes."""
-        row = prompt.alpaca(self._task, example, self._render)
+        """Measures a row. Leaves out one that no tokenizer takes, and one whose answer can't be written."""
+        try:
+            row = prompt.alpaca(self._task, example, self._render)
+        except ToolError:
+            return
         if LONE_SURROGATE.search(row["input"] + row["output"]):
             return
         asked, answer = map(len, self._ids(row))

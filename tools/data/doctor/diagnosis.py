@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.chat import prompt
 from tools.conf.run import Run
 from tools.conf.task import Task
 from tools.data.doctor.cutoff import Cutoff
 from tools.data.doctor.findings import KINDS, Findings, Place
 from tools.data.doctor.prompt_faults import Shown, prompt_faults
 from tools.data.doctor.row_faults import faults
-from tools.data.doctor.split_faults import Splits, label_faults, left_over_faults, repeat_faults
+from tools.data.doctor.split_faults import Splits, label_faults, left_over_faults, length_faults, repeat_faults
 from tools.data.doctor.survey import Survey
 from tools.data.excerpts import Excerpts
 from tools.data.offsets.evidence import Evidence
@@ -117,8 +116,8 @@ class Diagnosis:
             self.findings.add("cutoff", place, f"{tokens:,} tokens, {tokens - cutoff.limit:,} too many.")
         if cutoff.positions and tokens > cutoff.positions:
             self.findings.add("positions", place, f"{tokens:,} tokens; {cutoff.run.base_model} reads {cutoff.positions:,}.")
-        if answer > prompt.ANSWER_TOKENS:
-            self.findings.add("long-answer", place, f"{answer:,} tokens; evaluation stops after {prompt.ANSWER_TOKENS}.")
+        if answer > cutoff.answer_tokens:
+            self.findings.add("long-answer", place, f"{answer:,} tokens; evaluation stops after {cutoff.answer_tokens:,}.")
 
 
 def diagnose(task: Task, read: Reader, files: list[OpenSource], run: Run | None = None) -> Diagnosis:
@@ -157,6 +156,7 @@ def _add_faults_of_all_rows(diagnosis: Diagnosis, files: list[OpenSource]) -> No
         if not counts.rows:
             findings.add("no-rows", Place(name, paths[name], 1), f"{name}: no readable row, {counts.bad_rows:,} bad ones.")
     label_faults(splits, diagnosis.task, findings)
+    length_faults(splits, diagnosis.task, findings)
     diagnosis.repeats.index()
     repeat_faults(diagnosis.repeats, paths, findings)
     left_over_faults(diagnosis.task, diagnosis.repeats, findings)

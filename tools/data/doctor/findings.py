@@ -73,7 +73,10 @@ _ERRORS = {
         "The model can't choose what it doesn't see: write {options} in the prompt.",
     ),
     "offset-reading": ("files that speak against the way their offsets are read", "Conversion stops."),
-    "positions": ("rows longer than the base model can read", "Training cuts them or fails, and prediction refuses them."),
+    "positions": (
+        "rows longer than the base model can read",
+        "Training cuts them or fails. Prediction asks a text in windows only where it is longer than any training text.",
+    ),
     "cutoff": ("rows longer than cutoff_len", "LLaMA-Factory silently cuts off their end (text or answer), or drops them when it packs."),
     "offsets": ("entities whose string isn't at their offsets", "Conversion refuses the row. Correct the string or the offsets."),
     "unknown-label": (
@@ -81,6 +84,10 @@ _ERRORS = {
         "Add them to `labels`, and to a prompt without {labels}; or correct them. --fix corrects case, width and outer spaces.",
     ),
     "class": ("classes that are not among the row's options", "The prompt offers no such answer. --fix corrects case, width and outer spaces."),
+    "crossing": (
+        "pairs of entities that cross, which an answer in the format inline can't hold",
+        "Conversion refuses the row. Correct a boundary, leave one of the two out, or take another answer.format. --fix leaves these rows out.",
+    ),
     "empty-text": ("rows with an empty text", "They teach nothing. --fix leaves them out."),
     "empty-entity": ("entities without a character", "The annotated span is empty or only whitespace. --fix drops the entity."),
     "surrogate": ("rows with half a character (lone surrogate)", "No tokenizer and no UTF-8 file takes it. --fix replaces it by U+FFFD."),
@@ -128,8 +135,12 @@ _NOTES = {
         "strings that stand in their text more often than they are annotated",
         "The answer holds each string once, so it doesn't change.",
     ),
+    "windowed": (
+        "rows of evaluation splits that are longer than any training text",
+        "Prediction cuts them at sentence ends into windows as long as training's texts, and puts the answers together.",
+    ),
     "turned-down": ("rows that their annotator took out", "Conversion leaves them out, and lists them."),
-    "no-entity": ("rows without an entity", "They teach the model to answer []. Many of them make it answer [] too often."),
+    "no-entity": ("rows without an entity", "They teach the model to answer that there is none. Many of them make it say so too often."),
     "zero-width": ("rows with invisible characters", "Zero-width spaces and joiners, direction marks and U+FEFF inside a text count as characters."),
 }
 KINDS = {

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tools.conf.task import Task
-from tools.data.faults import Fault, errors, named
+from tools.data.faults import Fault, errors, named, shared
 from tools.data.raw.row import RawRow
 from tools.text import CONTROL_TOKEN, quoted
 
@@ -62,7 +62,7 @@ def _entity_faults(row: RawRow) -> Iterator[Fault]:
             yield "under-annotated", f"{quoted(string)} ({label}) stands {stands} times, {times} annotated."
     if len(entities) > 1:
         yield from _label_clashes(annotated)
-        yield from _crossings(text, sorted({(e.start, e.end) for e in entities if 0 <= e.start < e.end}))
+        yield from ((kind, f"{pair}.") for kind, pair in shared(row))
 
 
 def _label_clashes(annotated: Counter[tuple[str, str]]) -> Iterator[Fault]:
@@ -70,16 +70,6 @@ def _label_clashes(annotated: Counter[tuple[str, str]]) -> Iterator[Fault]:
     for string, label in annotated:
         labels.setdefault(string, []).append(label)
     yield from (("two-labels", f"{quoted(string)} is {' and '.join(sorted(found))}.") for string, found in labels.items() if len(found) > 1)
-
-
-def _crossings(text: str, spans: list[tuple[int, int]]) -> Iterator[Fault]:
-    """Yields the pairs of sorted spans that share characters: 'nested' if one lies inside the other, else 'overlap'."""
-    for i, (start, end) in enumerate(spans):
-        for other, other_end in spans[i + 1 :]:
-            if other >= end:
-                break
-            pair = f"{quoted(text[start:end])} [{start}, {end}) and {quoted(text[other:other_end])} [{other}, {other_end})"
-            yield ("nested" if other_end <= end or other == start else "overlap"), f"{pair}."
 
 
 def _around(text: str, position: int) -> str:

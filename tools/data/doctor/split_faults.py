@@ -80,11 +80,14 @@ class Splits:
         self.names = [self.trained, *(split for split in task.raw if split != self.trained), *(task.split.of if task.split else ())]
         self.counts = {name: SplitCounts() for name in self.names}
         self.first: dict[tuple[str, str], Place] = {}  # where a split has an offered label first
+        self.longest: dict[str, tuple[int, Place]] = {}  # a split's longest text: its characters and its place
         self.offered = dict.fromkeys(task.names)  # labels that a prompt may ask for, in order
 
     def add(self, place: Place, row: RawRow) -> None:
         """Counts a row, and remembers the labels that are new in it."""
         self.counts[place.split].add(row)
+        if len(row.text) > self.longest.get(place.split, (0, place))[0]:
+            self.longest[place.split] = len(row.text), place
         for option in row.options or ():
             if len(self.offered) < LABELS_KEPT:
                 self.offered.setdefault(option)
@@ -128,6 +131,18 @@ def label_faults(splits: Splits, task: Task, findings: Findings) -> None:
             findings.add("unseen-label", first, f"{label}: {', '.join(f'{count:,} in {name}' for name, count in times.items())}.")
         elif trained[label] < RARE:
             findings.add("rare-label", first, f"{label}: {trained[label]} {unit} in {splits.trained}, fewer than {RARE}.")
+
+
+def length_faults(splits: Splits, task: Task, findings: Findings) -> None:
+    """Adds the texts of evaluation splits that are longer than any training text; a class is asked of the whole text. All rows must be counted by then."""
+    if task.kind != "ner" or splits.trained not in splits.longest:
+        return
+    most, _ = splits.longest[splits.trained]
+    for split, (length, place) in splits.longest.items():
+        if split != splits.trained and length > most:
+            lengths = splits.counts[split].text_lengths
+            findings.count_more("windowed", split, sum(count for characters, count in lengths.items() if characters > most))
+            findings.example("windowed", place, f"{length:,} characters; the longest of {splits.trained} has {most:,}.")
 
 
 def repeat_faults(repeats: Repeats, paths: dict[str, Path], findings: Findings) -> None:

@@ -23,7 +23,7 @@ from tools.data.raw.json_list import first_objects, json_rows
 from tools.data.raw.row import BadRow, FileReading, RawRow, shown
 from tools.data.readers.instruction_frame import Frame, find_frame
 from tools.data.readers.instruction_turns import Turns, canonical, turns_of
-from tools.data.readers.written_answers import Written, is_word, placed, read_written
+from tools.data.readers.written_answers import WrittenAnswer, is_word, placed, read_written
 
 # What answers of one line may be that are neither entities with labels nor classes.
 _NO_CLASSES = (
@@ -64,7 +64,7 @@ class _File:
         if self.refusal:
             raise Unusable(self.refusal, "named")
         text = self.frame.text_of(turns.asked)
-        written = Written(None, turns.answer.strip()) if self.has_classes and is_word(turns.answer) else read_written(turns.answer, text)
+        written = WrittenAnswer(None, turns.answer.strip()) if self.has_classes and is_word(turns.answer) else read_written(turns.answer, text)
         if written.pairs is None and not self.has_classes:
             raise Unusable(f"the answer {shown(written.word)} is no entity with its label; fields.label=output says that answers are classes.")
         if written.pairs is None:
@@ -127,7 +127,7 @@ def _are_classes(rows: list[Turns], frame: Frame, reading: FileReading) -> bool:
     )
 
 
-def _doubt_labels_in_texts(read: list[tuple[Written, str]], reading: FileReading) -> None:
+def _doubt_labels_in_texts(read: list[tuple[WrittenAnswer, str]], reading: FileReading) -> None:
     """Doubts texts that name the labels of their own entities: the list of labels, which differs from row to row, may be a part of them."""
     labels = [({label for label, _ in written.pairs or ()}, text) for written, text in read]
     named = [all(label in text for label in own) for own, text in labels if len(own) > 1]

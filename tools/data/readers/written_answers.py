@@ -43,19 +43,19 @@ _BETWEEN = " \n、,，;；。.-*•"
 _NOTHING = frozenset(map(fold, (*NOTHING, "nan")))
 
 
-class Written(NamedTuple):
+class WrittenAnswer(NamedTuple):
     """What an answer holds: the pairs that it names, or else (`pairs` is None) a `word`."""
 
     pairs: list[Pair] | None
     word: str = ""
 
 
-def read_written(answer: Any, text: str) -> Written:
+def read_written(answer: Any, text: str) -> WrittenAnswer:
     """Returns what an answer holds. Raises Unusable for an empty one, and for one that isn't written in a form above."""
     if isinstance(answer, list | dict):
         return _from_json(answer, text)
     if type(answer) is int:
-        return Written(None, str(answer))
+        return WrittenAnswer(None, str(answer))
     if not isinstance(answer, str):
         raise Unusable(f"the answer must be a string or JSON, it is {shown(answer)}.")
     words = _THOUGHT.sub("", answer, count=1).strip() if answer.lstrip().startswith("<think>") else answer.strip()
@@ -66,11 +66,11 @@ def read_written(answer: Any, text: str) -> Written:
     if words[0] in "[{":
         return _from_json(_decoded(words), text)
     if _is_nothing(words):
-        return Written([], words)
+        return WrittenAnswer([], words)
     if (written := _from_lines(words, text)) is not None:
         return written
     if is_word(words):
-        return Written(None, words)
+        return WrittenAnswer(None, words)
     raise Unusable(f"the answer names neither entities, in a form that needs no guessing, nor a class: {shown(words)}.")
 
 
@@ -126,23 +126,23 @@ def _decoded(words: str) -> Any:
         raise Unusable(f"the answer begins like JSON and isn't: {shown(words)}.") from None
 
 
-def _from_json(value: Any, text: str) -> Written:
+def _from_json(value: Any, text: str) -> WrittenAnswer:
     if isinstance(value, list):
-        return Written(_of_list(value, text))
+        return WrittenAnswer(_of_list(value, text))
     value = {
         key: part for key, part in value.items() if part != text or fold(key) not in OTHER_FIELDS | TEXT_FIELDS
     }  # without an echo of the question
     if wrapper := _wrapper(value):
-        return Written(_of_list(value[wrapper], text))
+        return WrittenAnswer(_of_list(value[wrapper], text))
     names = {*map(fold, value)}
     if names & LABEL_FIELDS and names & (TEXT_FIELDS - LABEL_FIELDS):
-        return Written(list(_of_object(value)))
+        return WrittenAnswer(list(_of_object(value)))
     labels = [key for key in value if fold(key) not in OTHER_FIELDS]
     if len(labels) == 1 and fold(labels[0]) in LABEL_FIELDS and isinstance(word := value[labels[0]], str | int):
-        return Written(None, str(word).strip())
+        return WrittenAnswer(None, str(word).strip())
     if value and all(isinstance(part, str) and part.strip() and not _is_nothing(part) for part in value.values()):
-        return Written(_sided(list(value.items()), text))
-    return Written([(label, string) for label, found in value.items() for string in _strings(label, found, text)])
+        return WrittenAnswer(_sided(list(value.items()), text))
+    return WrittenAnswer([(label, string) for label, found in value.items() for string in _strings(label, found, text)])
 
 
 def _wrapper(value: dict[str, Any]) -> str:
@@ -206,12 +206,12 @@ def _split(words: str, text: str) -> list[str]:
     )
 
 
-def _from_lines(words: str, text: str) -> Written | None:
+def _from_lines(words: str, text: str) -> WrittenAnswer | None:
     """Returns what an answer in lines of two parts holds; None for other words."""
     fault = None
     for item in _ITEMS:
         if not item.sub("", words).strip(_BETWEEN):
-            return Written(_sided([(_BULLET.sub("", left, count=1).strip(), right.strip()) for left, right in item.findall(words)], text))
+            return WrittenAnswer(_sided([(_BULLET.sub("", left, count=1).strip(), right.strip()) for left, right in item.findall(words)], text))
     for ends in _ENDS:
         lines = [_BULLET.sub("", line, count=1).strip() for line in ends.split(words) if line.strip()]
         parts = [_COLON.split(line, maxsplit=1) for line in lines]
@@ -226,14 +226,14 @@ def _from_lines(words: str, text: str) -> Written | None:
     return None
 
 
-def _of_lines(pairs: list[Pair], text: str) -> Written:
+def _of_lines(pairs: list[Pair], text: str) -> WrittenAnswer:
     names = {fold(left) for left, _ in pairs}
     if not names <= LABEL_FIELDS | TEXT_FIELDS | WRAPPERS:
-        return Written(_sided(pairs, text))
+        return WrittenAnswer(_sided(pairs, text))
     if len(pairs) == 1 and names <= LABEL_FIELDS and not _stands(pairs[0][1], text):  # 类别：体育
-        return Written(None, pairs[0][1])
+        return WrittenAnswer(None, pairs[0][1])
     objects = [dict(pairs[place : place + 2]) for place in range(0, len(pairs), 2)]  # Text: 张三⏎Label: 人名
-    return Written([pair for value in objects for pair in _of_object(value)])
+    return WrittenAnswer([pair for value in objects for pair in _of_object(value)])
 
 
 def _sided(pairs: list[Pair], text: str) -> list[Pair]:

@@ -18,13 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.chat.prompt import ANSWER_TOKENS
 from tools.chat.thinking import template_kwargs
 from tools.conf.run import Run
 from tools.errors import WANTING, ToolError, choices
 from tools.files import need_file
 from tools.predict.engines import Engine, Options
 from tools.predict.predictions import Keep, Prediction
-from tools.predict.questions import SAMPLING, Asking, Question
+from tools.predict.questions import Asking, Question
 from tools.train.adapter import need_trained
 from tools.variant import ADAPTER_WEIGHTS, Variant
 
@@ -59,7 +60,7 @@ def ready(asking: Asking, options: Options) -> Iterator[Engine]:
     _need_model(asking.run, asking.variant)
 
     def answer(asked: list[Question], keep: Keep) -> None:
-        local = load(asking.run, asking.variant)
+        local = load(asking.run, asking.variant, asking.sampling["max_tokens"])
         prompts, refused = _prompts(local, asked)
         for prediction in refused:
             keep(prediction)
@@ -71,8 +72,8 @@ def ready(asking: Asking, options: Options) -> Iterator[Engine]:
     yield Engine(name, f"transformers {version('transformers')} + peft {version('peft')}", name, answer)
 
 
-def load(run: Run, variant: Variant) -> Local:
-    """Returns a model of the run, ready to answer, with that model's own tokenizer and chat template.
+def load(run: Run, variant: Variant, answer_tokens: int = ANSWER_TOKENS) -> Local:
+    """Returns a model of the run, ready to answer in so many tokens, with that model's own tokenizer and chat template.
 
     Raises ToolError for a model that isn't there or isn't whole, with the command that makes it.
     """
@@ -87,13 +88,13 @@ def load(run: Run, variant: Variant) -> Local:
     # A CPU computes float32 faster than bfloat16, and the same weights exactly.
     dtype, device = ("auto", "auto") if gpu else (torch.float32, None)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device, trust_remote_code=trust)
-    ends = _decode_greedily(model, tokenizer)
+    ends = _decode_greedily(model, tokenizer, answer_tokens)
     positions = next((int(getattr(model.config, key)) for key in POSITIONS if hasattr(model.config, key)), 2**31)
     model, virtual = _adapted(model, variant.folder) if variant.is_adapter else (model, 0)
-    return Local(model.eval(), tokenizer, positions - virtual - SAMPLING["max_tokens"], ends, template, template_kwargs(trained))
+    return Local(model.eval(), tokenizer, positions - virtual - answer_tokens, ends, template, template_kwargs(trained))
 
 
-def _decode_greedily(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def _decode_greedily(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, answer_tokens: int) -> frozenset[int]:
     """Replaces the model's generation config, and returns the ids that end an answer.
 
     Only the tokens that end an answer and fill a batch come from the model; its sampling defaults (Qwen2.5: repetition_penalty 1.05) are dropped.
@@ -105,7 +106,7 @@ def _decode_greedily(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
     ends = frozenset(end if isinstance(end, list) else [end])
     padding = own.pad_token_id if own.pad_token_id is not None else tokenizer.pad_token_id
     model.generation_config = GenerationConfig(
-        do_sample=False, repetition_penalty=1.0, max_new_tokens=SAMPLING["max_tokens"], eos_token_id=sorted(ends), pad_token_id=padding
+        do_sample=False, repetition_penalty=1.0, max_new_tokens=answer_tokens, eos_token_id=sorted(ends), pad_token_id=padding
     )
     return ends
 

@@ -10,6 +10,8 @@ and reads the answers as they are written. vLLM's words go to data/outputs/<run>
 from __future__ import annotations
 
 import json
+import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,14 +32,32 @@ from tools.serve.preflight import plan
 
 WORKER = "tools.predict.engines.worker"
 PAUSE_S = 0.2  # between two looks at the answers
+CLUSTER_S = 10.0  # for a cluster to take a connection
 
 
 @contextmanager
 def ready(asking: Asking, options: Options) -> Iterator[Engine]:
-    """Yields the engine `options.engine`, 'offline' or 'ray'; vLLM starts when it is asked. Raises ToolError for a model that vLLM would refuse."""
+    """Yields the engine `options.engine`, 'offline' or 'ray'; vLLM starts when it is asked. Raises ToolError for a model that vLLM would refuse, and (1) for a
+    Ray cluster that doesn't answer.
+    """
     name, answer = asking.variant.served_name, partial(_work, options.engine, job(asking), asking.run.output_dir / "offline.log")
     need_vllm()
+    if options.engine == "ray":
+        _need_cluster(os.environ.get("RAY_ADDRESS", ""))
     yield Engine(name, f"vllm {vllm_version()} {options.engine}", name, answer)
+
+
+def _need_cluster(address: str) -> None:
+    """Raises ToolError where a host and port of RAY_ADDRESS don't answer; Ray would wait for minutes. Its other words, such as `auto`, are left to Ray."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CLUSTER_S).close()
+        except (OSError, OverflowError) as error:
+            raise ToolError(
+                f"RAY_ADDRESS={address}: no cluster answers there ({error}). To start one: ray start --head --port={port}. To use this machine alone: unset RAY_ADDRESS.",
+                WANTING,
+            ) from None
 
 
 def job(asking: Asking) -> dict[str, Any]:

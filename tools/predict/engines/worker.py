@@ -12,14 +12,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 WAITING = 4  # questions handed to vLLM for each one that it works on: vLLM never waits, and a million rows need no memory
 BATCH = 64  # rows that travel together over Ray
+START_S = 1800  # for all engines of a cluster to load the model
 SAME = 1e-4  # log-probability of a token; a smaller difference counts as none
+MOST_CPUS = 0.6  # of a machine's cores, for its engine: no machine has room for two
 SMALL_CPU = 0.1  # of a core, for Ray's stages beside the engine: they would otherwise wait for cores that it holds
 ANSWERED = ("id", "generated_text", "num_input_tokens", "num_generated_tokens")  # columns of Ray's rows
 # Environment variables for Ray's processes.
@@ -74,6 +76,7 @@ def offline(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
                         "prompt_tokens": len(done.prompt_token_ids or []),
                         "completion_tokens": len(answer.token_ids),
                         "latency_s": round(time.perf_counter() - started.pop(done.request_id), 4),
+                        **_tokens(answer.logprobs),
                     }
 
 
@@ -93,28 +96,29 @@ def _need_live(engine: Any, ids: list[int], adapter: Any) -> None:
 
 
 def over_ray(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yields the predictions of Ray Data's own LLM pipeline: one engine a GPU, or one in all without GPUs. A question that vLLM refuses has an error."""
+    """Yields the predictions of Ray Data's own LLM pipeline: one engine a free GPU, or one a machine without GPUs. A question that vLLM refuses has an error."""
     import ray
     from ray.data.llm import ChatTemplateStageConfig, TokenizerStageConfig, build_processor, vLLMEngineProcessorConfig
     from vllm import AsyncEngineArgs
 
     environment = {"env_vars": {name: os.environ[name] for name in SHARED if name in os.environ}}
     ray.init(include_dashboard=False, runtime_env=environment)
-    gpus = int(ray.cluster_resources().get("GPU", 0))
+    has_gpus, engines = "GPU" in ray.cluster_resources(), max(1, int(ray.available_resources().get("GPU", 0)))
+    machines = [node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"]]
     arguments = _arguments(job, AsyncEngineArgs)
     adapter = {"model": str(Path(job["adapter"][1]).resolve())} if job["adapter"] else {}
 
     def asked(row: dict[str, Any]) -> dict[str, Any]:
         question = json.loads(row["text"])
         constraint = {"structured_outputs": question["constraint"]} if question["constraint"] else {}
-        return {"id": question["id"], "messages": question["messages"], "sampling_params": {**job["sampling"], **constraint}, **adapter}
+        return {"id": question["id"], "messages": question["messages"], "sampling_params": {**_own_words(job["sampling"]), **constraint}, **adapter}
 
     config = vLLMEngineProcessorConfig(
         model_source=str(Path(arguments.pop("model")).resolve()),
-        engine_kwargs={**arguments, "distributed_executor_backend": "uni" if gpus else "mp"},
+        engine_kwargs={**arguments, "distributed_executor_backend": "uni" if has_gpus else "mp"},
         batch_size=BATCH,
-        concurrency=max(1, gpus),
-        placement_group_config=None if gpus else {"bundles": [{"CPU": 1}]},
+        concurrency=(engines, engines) if has_gpus else (len(machines), len(machines)),
+        placement_group_config=None if has_gpus else {"bundles": [{"CPU": MOST_CPUS * min(machines)}]},
         chat_template_stage=ChatTemplateStageConfig(num_cpus=SMALL_CPU, concurrency=1, chat_template_kwargs=job["template_kwargs"]),
         tokenize_stage=TokenizerStageConfig(num_cpus=SMALL_CPU, concurrency=1),
         detokenize_stage=False,
@@ -124,12 +128,15 @@ def over_ray(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     )
     small = {"num_cpus": SMALL_CPU}
     processor = build_processor(config, preprocess=asked, postprocess=_answered, preprocess_map_kwargs=small, postprocess_map_kwargs=small)
-    for row in processor(ray.data.read_text(job["questions"], drop_empty_lines=True, ray_remote_args=small)).iter_rows():
+    ray.data.DataContext.get_current().wait_for_min_actors_s = START_S  # else the engine that starts first gets all rows of a small job
+    lines = [{"text": line} for line in Path(job["questions"]).read_text(encoding="utf-8").split("\n") if line]  # other machines don't see the file
+    blocks = -(-len(lines) // BATCH)  # what travels together: a file would be one block, for one engine alone
+    for row in processor(ray.data.from_items(lines, override_num_blocks=blocks)).iter_rows():
         yield _prediction(row, int(job["sampling"]["max_tokens"]))
 
 
 def _answered(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ANSWERED}
+    return {**{name: row[name] for name in ANSWERED}, "tokens": json.dumps(_tokens(row.get("logprobs")))}  # Arrow has no column for them
 
 
 def _prediction(row: dict[str, Any], limit: int) -> dict[str, Any]:
@@ -143,6 +150,7 @@ def _prediction(row: dict[str, Any], limit: int) -> dict[str, Any]:
         "finish_reason": "length" if length >= limit else "stop",
         "prompt_tokens": int(row["num_input_tokens"]),
         "completion_tokens": length,
+        **json.loads(row["tokens"]),
     }
 
 
@@ -152,13 +160,29 @@ def _arguments(job: dict[str, Any], kind: type) -> dict[str, Any]:
     return {key: value for key, value in job["engine"].items() if key in known}
 
 
+def _own_words(sampling: dict[str, Any]) -> dict[str, Any]:
+    """Returns sampling parameters of a chat as vLLM's engine takes them: `logprobs` is a number there, 0 for the token's own alone."""
+    return {**sampling, "logprobs": 0} if sampling.get("logprobs") is True else sampling
+
+
+def _tokens(logprobs: Iterable[dict[Any, Any]] | None) -> dict[str, list[list[Any]]]:
+    """Returns a prediction's `tokens`, [[piece, log-probability], …]; {} where none were asked for.
+
+    Each of vLLM's dictionaries has an answer's own token first, as an object or as a dictionary.
+    """
+    if logprobs is None:
+        return {}
+    own = [next(iter(place.values())) for place in logprobs]
+    return {"tokens": [[one["decoded_token"], one["logprob"]] if isinstance(one, dict) else [one.decoded_token, one.logprob] for one in own]}
+
+
 def _sampling(job: dict[str, Any], question: dict[str, Any]) -> Any:
     """Returns vLLM's SamplingParams for a question, with its constraint."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
     constraint = StructuredOutputsParams(**question["constraint"]) if question["constraint"] else None
-    return SamplingParams(**job["sampling"], structured_outputs=constraint, output_kind=RequestOutputKind.FINAL_ONLY)
+    return SamplingParams(**_own_words(job["sampling"]), structured_outputs=constraint, output_kind=RequestOutputKind.FINAL_ONLY)
 
 
 def main(engine: str, path: str) -> None:
