@@ -37,6 +37,7 @@ from typing import Any
 from make import sample
 
 from bench.chain import machine
+from tools.answers import Span
 from tools.conf.task import Task, find_task
 from tools.data.raw.row import RawRow
 from tools.data.readers.cluener import read_cluener
@@ -47,7 +48,8 @@ from tools.files import write_text
 from tools.predict.predictions import Prediction, read_predictions
 from tools.score.counts import KINDS, totals
 from tools.score.join import CHUNK
-from tools.score.places import Sides, Span, occurrences, sides
+from tools.score.places import Sides, sides
+from tools.score.rows import occurrences
 from tools.score.rows import rows as side_by_side
 from tools.score.tally import Setting, Tally
 
