@@ -171,13 +171,17 @@ def test_the_tables_say_what_a_promise_costs_and_what_cannot_be_promised() -> No
         curve.x, curve.y, curve.promises, "dev", {}, 500, 1000, len(found.raw), int(found.right.sum()), 2, ece(found, found.raw), ece(found, crossed)
     )
     lines = promise_table(Judged(found.ids, found.gold, found.row, found.raw, found.right, (2, 0)), crossed, result).splitlines()
-    assert [line.split()[0] for line in lines] == ["precision", "any", "0.90", "0.95", "0.98"]
+    best = math.floor(curve.best_precision * 100) / 100
+    assert 0.9 < best < 0.98 and best != 0.95
+    assert [line.split()[0] for line in lines] == ["precision", "any", *sorted({"0.90", "0.95", "0.98", f"{best:.2f}"})]
+    [shown] = [line for line in lines if line.startswith(f"{best:.2f}")]
+    assert float(shown.split()[1]) == curve.threshold(best)
     recall = (result.right + 2) / 1000
     assert float(lines[1].split()[2]) == pytest.approx(recall, abs=6e-4)
     _, threshold, kept, lost = map(float, lines[2].split())
     assert threshold == curve.threshold(0.9)
     assert kept + lost == pytest.approx(recall, abs=2e-3) and lost > 0
-    assert lines[4] == f"0.98       can't be promised: at most {math.floor(curve.best_precision * 100) / 100:.2f}"
+    assert lines[-1] == f"0.98       can't be promised: at most {best:.2f}"
     shown = reliability_table(bins(found.raw, found.right), bins(crossed, found.right), result)
     assert len(shown.splitlines()) == 4 + BINS + 1 + (result.ece_after[2] - result.ece_after[1] > 0.05)
     assert f"{result.ece_after[0]:.3f} [" in shown and "2 without one" in shown

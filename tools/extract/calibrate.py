@@ -297,13 +297,17 @@ def reliability_table(before: Sequence[Bin], after: Sequence[Bin], result: Calib
 
 
 def promise_table(found: Judged, confidence: numpy.ndarray, result: Calibration) -> str:
-    """Returns the threshold of each of PRECISIONS, and what it costs in recall: the right entities that it leaves out, by the gold spans."""
+    """Returns the threshold of each of PRECISIONS, and what it costs in recall: the right entities that it leaves out, by the gold spans.
+
+    Where one of them can't be promised, the best that can has a line too.
+    """
     right, gold = result.right + found.unsure[0], max(1, result.gold)
     lines = [f"{'precision':<10} {'threshold':>9} {'recall':>8} {'lost':>7}", f"{'any':<10} {'none':>9} {right / gold:>8.3f} {'':>7}"]
-    for precision in PRECISIONS:
+    best = math.floor(100 * result.best_precision) / 100
+    for precision in sorted({*PRECISIONS, best} if 0 < best < max(PRECISIONS) else PRECISIONS):
         threshold = result.threshold(precision)
         if threshold is None:
-            lines.append(f"{precision:<10.2f} can't be promised: at most {math.floor(100 * result.best_precision) / 100:.2f}")
+            lines.append(f"{precision:<10.2f} can't be promised: at most {best:.2f}")
         else:
             kept = float(found.right[confidence >= threshold].sum())
             lines.append(f"{precision:<10.2f} {threshold:>9.3f} {kept / gold:>8.3f} {(right - kept) / gold:>7.3f}")
