@@ -13,9 +13,12 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from tools.text import paint
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 WANTING = 1
 WRONG = 2
@@ -27,6 +30,12 @@ class ToolError(Exception):
     def __init__(self, message: str, exit_code: int = WRONG) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def first_mistake(error: ValidationError) -> str:
+    """Returns the first of pydantic's mistakes in a file, with its place there."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
 def all_at_once(problems: list[str], exit_code: int = WRONG) -> None:

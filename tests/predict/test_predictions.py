@@ -26,8 +26,8 @@ def test_an_adapters_record_names_no_merged_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "what"),
     [
-        ("[]", "Input should be"),
-        ("{", "Invalid JSON"),
+        ("[]", "the file: Input should be"),
+        ("{", "the file: Invalid JSON"),
         ('{"run": "r", "task": "t", "split": "dev"}', "task_version: Field required"),
         ('{"run": "r", "task": "t", "task_version": true, "split": "dev"}', "task_version: Input should be a valid integer"),
     ],

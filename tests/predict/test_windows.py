@@ -11,6 +11,7 @@ from tests.toy_server import ADAPTER, Faulty
 from tools.chat.windows import Reach
 from tools.conf.run import Run
 from tools.conf.task import Task
+from tools.errors import ToolError
 from tools.example import Example
 from tools.files import write_text
 from tools.predict.predict import finished
@@ -69,7 +70,7 @@ def test_a_row_of_which_a_window_is_refused_is_refused(
 ) -> None:
     server = start([ADAPTER], lambda user: (400, "no") if "北京" in user else (200, "[]"))
     row = read_predictions(predict_train(run_, task, found(server), tmp_path / "out"))["toy-train-000003"]
-    assert row.output is None and row.error == "window 1 of 3: HTTP 400: no"
+    assert row.output is None and row.error == "window 2 of 3: HTTP 400: no"
 
 
 def test_windows_that_are_answered_are_not_asked_again(
@@ -84,6 +85,17 @@ def test_windows_that_are_answered_are_not_asked_again(
     assert finished(asking(run_, task), tmp_path / "out")
     predict_train(run_, task, found(server), tmp_path / "out")
     assert len(server.requests) == 9 + 3
+
+
+def test_a_row_with_the_id_of_another_rows_window_is_an_error(
+    start: Callable[..., Faulty], run_: Run, task: Task, tmp_path: Path, short: None, examples: None
+) -> None:
+    path = tmp_path / "examples/toy_train.jsonl"
+    write_text(path, path.read_text().replace('"toy-train-000005"', '"toy-train-000003#0"'))
+    server = start([ADAPTER])
+    with pytest.raises(ToolError, match="'toy-train-000003#0' has the id of a window of the long row 'toy-train-000003'"):
+        predict_train(run_, task, found(server), tmp_path / "out")
+    assert server.requests == []
 
 
 def test_a_class_is_asked_of_the_whole_text(task: Task) -> None:

@@ -23,7 +23,7 @@ from tools.chat.answer_formats import FORMATS
 from tools.chat.thinking import Thinking
 from tools.conf.run import Run
 from tools.conf.task import Task
-from tools.errors import WANTING, ToolError
+from tools.errors import WANTING, ToolError, first_mistake
 from tools.files import read_text, sha256
 from tools.predict.predictions import Tokens, WindowAnswer
 from tools.predict.questions import LOGPROBS, Asking, sampling_of
@@ -179,9 +179,7 @@ def load_calibration(path: Path) -> Calibration | None:
     try:
         return TypeAdapter(Calibration).validate_json(read_text(path), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ToolError(f"{path}: no calibration: {place + ': ' if place else ''}{first['msg']}. To make it anew: ./ner calibrate", WANTING) from None
+        raise ToolError(f"{path}: no calibration: {first_mistake(error)}. To make it anew: ./ner calibrate", WANTING) from None
 
 
 def current_calibration(run: Run, variant: Variant, task: Task, decided: Thinking | None = None) -> Calibration | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.chat.windows import Window
-from tools.errors import WANTING, ToolError
+from tools.errors import WANTING, ToolError, first_mistake
 from tools.files import read_jsonl, read_text, write_json
 
 FILE = "predictions.jsonl"
@@ -127,9 +127,7 @@ def read_meta(path: Path) -> PredictionsMeta:
     try:
         return TypeAdapter(PredictionsMeta).validate_json(read_text(path), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ToolError(f"{path}: no record of predictions: {place + ': ' if place else ''}{first['msg']}. Predict again.", WANTING) from None
+        raise ToolError(f"{path}: no record of predictions: {first_mistake(error)}. Predict again.", WANTING) from None
 
 
 def thought_of(predictions: Path) -> str:

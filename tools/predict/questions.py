@@ -87,7 +87,7 @@ class Asking:
 
     @cached_property
     def reach(self) -> Reach | None:
-        """The lengths of text that the run was trained on; None where the examples of its training aren't here."""
+        """What the texts were like that the run was trained on; None where the examples of its training aren't here."""
         return trained_reach(self.run.trained())
 
     @property
@@ -96,10 +96,20 @@ class Asking:
         return self.variant.evaluation(self.task.name, self.split, self.decoding)
 
     def questions(self) -> list[Question]:
-        """Returns the questions in the file's order. Raises ToolError where the file isn't there, holds none (1), or isn't of today's conversion (1)."""
-        if found := list(self.each()):
-            return found
-        raise ToolError(f"{self.source}: no examples in it.", WANTING)
+        """Returns the questions in the file's order. Raises ToolError where the file isn't there, holds none (1), isn't of today's conversion (1), or where a row has the
+        id of another one's window (1): their answers couldn't be told apart.
+        """
+        found = list(self.each())
+        if not found:
+            raise ToolError(f"{self.source}: no examples in it.", WANTING)
+        shared = {one.id for one in found if one.window}.intersection(one.id for one in found if not one.window)
+        if shared:
+            id = min(shared)
+            raise ToolError(
+                f"{self.source}: the row {id!r} has the id of a window of the long row {id.rpartition(SEAM)[0]!r}. Give one of the two another id.",
+                WANTING,
+            )
+        return found
 
     def each(self) -> Iterator[Question]:
         """Returns an iterator over the questions, which reads no further than it is asked. Raises as `questions` does, but for an empty file."""
@@ -177,7 +187,7 @@ def combined(asked: Sequence[Question], found: Mapping[str, Prediction]) -> Pred
         return found[asked[0].id]
     answers, row = [found[question.id] for question in asked], asked[0].row
     if refused := next((one for one in answers if one.output is None), None):
-        return Prediction(row, None, error=f"window {refused.id.rpartition(SEAM)[2]} of {len(answers)}: {refused.error}")
+        return Prediction(row, None, error=f"window {answers.index(refused) + 1} of {len(answers)}: {refused.error}")
     parts = tuple(
         WindowAnswer(question.window, one.output or "", one.finish_reason, one.tokens)
         for question, one in zip(asked, answers, strict=True)

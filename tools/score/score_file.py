@@ -12,7 +12,7 @@ from typing import NotRequired, cast
 
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from tools.errors import WANTING, ToolError
+from tools.errors import WANTING, ToolError, first_mistake
 from tools.files import need_file, read_json, write_json
 
 FILE = "score.json"
@@ -162,9 +162,7 @@ def read_score(folder: Path) -> Score:
     try:
         TypeAdapter(Score).validate_python(value, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise ToolError(f"{path}: not a score: {place}: {first['msg']}. Evaluate again: {AGAIN}", WANTING) from None
+        raise ToolError(f"{path}: not a score: {first_mistake(error)}. Evaluate again: {AGAIN}", WANTING) from None
     return cast(Score, value)
 
 

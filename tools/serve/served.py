@@ -65,7 +65,7 @@ def served(run: Run, which: str, others: Sequence[Run], flags: Mapping[str, Any]
 
 
 def _learnt(trained: Run) -> tuple[str, Thinking, Reach | None, int]:
-    """Returns a run's task, its thinking, and the lengths of its texts and answers. Raises ToolError where it has no single task, or that task or its prompt isn't here."""
+    """Returns a run's task, its thinking, what its texts were like, and the length of its answers. Raises ToolError where it has no single task, or that task or its prompt isn't here."""
     task = find_task(trained.task)
     renderer(task)
     return task.name, thinking(trained), trained_reach(trained), answer_tokens(task, trained)

@@ -59,7 +59,7 @@ class Site:
 
     @cached_property
     def reach(self) -> Reach | None:
-        """The lengths of text that the run was trained on: a longer text is asked in windows. Raises ToolError for examples that can't be read."""
+        """What the texts were like that the run was trained on: a longer text is asked in windows. Raises ToolError for examples that can't be read."""
         return trained_reach(self.run.trained())
 
     @property

@@ -137,7 +137,7 @@ _NOTES = {
     ),
     "windowed": (
         "rows of evaluation splits that are longer than any training text",
-        "Prediction cuts them at sentence ends into windows as long as training's texts, and puts the answers together.",
+        "Prediction cuts them at line and sentence ends into windows as long as training's texts, and puts the answers together.",
     ),
     "turned-down": ("rows that their annotator took out", "Conversion leaves them out, and lists them."),
     "no-entity": ("rows without an entity", "They teach the model to answer that there is none. Many of them make it say so too often."),
