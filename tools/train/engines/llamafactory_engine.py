@@ -1,7 +1,8 @@
 """Trains a run with LLaMA-Factory's own run_exp: in this process, or as one of torchrun's.
 
 In: a resolved run, and torchrun's variables (RANK, WORLD_SIZE, …) in the environment, if there are several processes. Out: LLaMA-Factory's files. What differs from
-`llamafactory-cli train`: the model's forward costs less (tools.train.engines.shared_prefix), unless --native is given; a process ends when its parent is gone; and
+`llamafactory-cli train`: the model's forward costs less (tools.train.engines.shared_prefix), unless --native is given; bf16 weights are held in float32 on a processor
+without bf16 arithmetic (tools.train.engines.wide_weights); a process ends when its parent is gone; and
 ranks on CPUs can resume: accelerate calls their device `cpu:0`, and torch can't load an optimizer's state onto that.
 
     python -m tools.train.engines.llamafactory_engine data/outputs/<run>/run.yaml
@@ -29,12 +30,14 @@ def train() -> None:
     register_package(PRIORITY, lambda storage: None, lambda storage, location: storage if location.startswith("cpu:") else None)
     from llamafactory.train.tuner import run_exp
 
+    from tools.train.engines.wide_weights import WideWeights
+
     if native:
-        run_exp()
+        run_exp(callbacks=[WideWeights()])
         return
     from tools.train.engines.shared_prefix import Sharing
 
-    run_exp(callbacks=[Sharing()])
+    run_exp(callbacks=[WideWeights(), Sharing()])
 
 
 if __name__ == "__main__":
