@@ -96,22 +96,11 @@ def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], sampl
     if len(evaluations) < 2:
         raise ToolError('compare takes two runs or more: make compare ARGS="<run> <run>". Without a run it prints the leaderboard.')
     first, *others = evaluations
-    refusals = [
-        f"{first.name} and {other.name} can't be compared: {'; '.join(different)}. "
-        f"Evaluate both again on the present files: {first.again}; {other.again}"
-        for other in others
-        if (different := differences(first, other))
-    ]
-    all_at_once(refusals, WANTING)
-    need_file(examples, f"To write it: make data TASK={task.name}; or name the file with --examples.")
-    if sha256(examples) != first.meta.examples_sha256:
-        raise ToolError(
-            f"{examples}: these aren't the examples that {first.name} was evaluated on. Name those with --examples, or evaluate again: {first.again}",
-            WANTING,
-        )
+    need_comparable(first, others)
+    need_same_examples(task, first, examples)
     gold = list(read_examples(examples))
     counted = [count(task, gold, one.folder / FILE) for one in evaluations]
-    labels = task.labels or sorted({label for one in counted for row in one.counts for label in row} - {NO_LABEL})
+    labels = labels_of(task, counted)
     return {
         "task": task.name,
         "task_version": first.meta.task_version,
@@ -124,11 +113,37 @@ def compare(task: Task, examples: Path, evaluations: Sequence[Evaluation], sampl
         "seed": seed,
         "level": LEVEL,
         "first": first.name,
-        "notes": _notes(task, evaluations, counted),
+        "notes": notes_on(task, evaluations, counted),
         "comparisons": [
             _comparison((first, other), gold, (counted[0], theirs), labels, samples, seed) for other, theirs in zip(others, counted[1:], strict=True)
         ],
     }
+
+
+def need_comparable(first: Evaluation, others: Sequence[Evaluation]) -> None:
+    """Raises ToolError (1) with every evaluation that differs from the first in anything of MUST_BE_EQUAL."""
+    refusals = [
+        f"{first.name} and {other.name} can't be compared: {'; '.join(different)}. "
+        f"Evaluate both again on the present files: {first.again}; {other.again}"
+        for other in others
+        if (different := differences(first, other))
+    ]
+    all_at_once(refusals, WANTING)
+
+
+def need_same_examples(task: Task, first: Evaluation, examples: Path) -> None:
+    """Raises ToolError for a file of examples that isn't there, and for one that the evaluation wasn't made on (1)."""
+    need_file(examples, f"To write it: make data TASK={task.name}; or name the file with --examples.")
+    if sha256(examples) != first.meta.examples_sha256:
+        raise ToolError(
+            f"{examples}: these aren't the examples that {first.name} was evaluated on. Name those with --examples, or evaluate again: {first.again}",
+            WANTING,
+        )
+
+
+def labels_of(task: Task, counted: Sequence[Counted]) -> list[str]:
+    """Returns the task's labels; for a task whose rows have their own, those that occur."""
+    return list(task.labels) or sorted({label for one in counted for row in one.counts for label in row} - {NO_LABEL})
 
 
 def _comparison(
@@ -169,7 +184,8 @@ def _strict_of(score: Score) -> Strict | None:
     return {"f1": score["strict"]["micro"]["f1"], "trained": score["answers"]["trained"], "rows": score["rows"]}
 
 
-def _notes(task: Task, evaluations: Sequence[Evaluation], counted: Sequence[Counted]) -> list[str]:
+def notes_on(task: Task, evaluations: Sequence[Evaluation], counted: Sequence[Counted]) -> list[str]:
+    """Returns what makes a comparison's figures doubtful, a sentence each."""
     found, version = [], evaluations[0].meta.task_version
     if task.version != version:
         found.append(f"{task.path} is at version {task.version} now, these predictions are of version {version}")

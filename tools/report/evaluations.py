@@ -142,11 +142,13 @@ def _folders(outputs: Path) -> Iterator[Path]:
 
 def differences(one: Evaluation, other: Evaluation) -> list[str]:
     """Returns why two scores may not be compared; nothing where they may."""
-    return [
-        f"{name} {_short(mine)} and {_short(theirs)}"
-        for name, mine, theirs in zip(MUST_BE_EQUAL.values(), one.key, other.key, strict=True)
-        if mine != theirs
-    ]
+    return differing(one.meta, other.meta)
+
+
+def differing(one: PredictionsMeta, other: PredictionsMeta) -> list[str]:
+    """Returns in what of MUST_BE_EQUAL two records of predictions differ, with both values."""
+    both = ((name, getattr(one, field), getattr(other, field)) for field, name in MUST_BE_EQUAL.items())
+    return [f"{name} {_short(mine)} and {_short(theirs)}" for name, mine, theirs in both if mine != theirs]
 
 
 def _short(value: Any) -> str:

@@ -88,7 +88,7 @@ def paired_bootstrap(
     import numpy
 
     names = [*labels, NO_LABEL]
-    table = numpy.concatenate([_array(first, names), _array(second, names)], axis=1)
+    table = numpy.concatenate([array_of(one, names).reshape(len(one.counts), -1) for one in (first, second)], axis=1)
     patterns, times = numpy.unique(table, axis=0, return_counts=True)
     shape = (-1, 2, len(names), 3)  # samples, systems, labels, (tp, fp, fn)
     whole = table.sum(axis=0).reshape(shape)
@@ -98,15 +98,15 @@ def paired_bootstrap(
     return micro, macro, dict(zip(labels, each, strict=True))
 
 
-def _array(counted: Counted, names: Sequence[str]) -> ndarray:
-    """Returns integers of shape (rows, labels x 3): each label's tp, fp and fn."""
+def array_of(counted: Counted, names: Sequence[str]) -> ndarray:
+    """Returns integers of shape (rows, labels, 3): each label's tp, fp and fn. `names` are the labels, NO_LABEL among them."""
     import numpy
 
     column, array = {label: k for k, label in enumerate(names)}, numpy.zeros((len(counted.counts), len(names), 3), dtype=numpy.int64)
     for number, row in enumerate(counted.counts):
         for label, one in row.items():
             array[number, column[label]] = one.tp, one.fp, one.fn
-    return array.reshape(len(array), -1)
+    return array
 
 
 def _f1(sums: ndarray, whole: ndarray) -> ndarray:

@@ -10,11 +10,8 @@ In: an evaluation's folder (score.json, predictions.jsonl, predictions.meta.json
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -24,18 +21,19 @@ from tools.conf.run import run_from
 from tools.conf.task import Task, find_task
 from tools.errors import WANTING, ToolError
 from tools.example import Example, read_examples
-from tools.files import need_file, read_text, sha256, write_text
+from tools.files import need_file, sha256, write_text
 from tools.predict.predictions import FILE, META, PredictionsMeta, read_meta, read_predictions
 from tools.report.compare import Comparison, compare
 from tools.report.evaluations import MUST_BE_EQUAL, Evaluation, named_evaluation, read_evaluation
 from tools.report.report_facts import MISTAKES, OUTPUT_CHARS, ROWS, TEXT_CHARS, Bucket, Matrix, ShownRow, buckets, examine, matrix, shown
+from tools.report.static_page import static_page
 from tools.report.wrong_strings import Frequent, Unknown, cut
 from tools.score.counts import Counts
 from tools.score.mistakes import KINDS
 from tools.score.rows import rows
 from tools.score.score_file import FILE as SCORE
 from tools.score.score_file import Figures, Score, read_score
-from tools.text import visible, whole_number
+from tools.text import whole_number
 
 NAME = "report.html"
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -177,32 +175,6 @@ def _flat(value: Mapping[str, Any], before: str = "") -> list[list[str]]:
     return found
 
 
-def html(data: Page) -> str:
-    """Returns the page: the template with `data` as JSON, and a Content-Security-Policy that lets only the template's own script and style run."""
-    template = read_text(TEMPLATE)
-    # The data is escaped, so it can neither end its element nor open another. The page's script adds it as text, never as HTML.
-    text = json.dumps(_visible(data), ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {_hash(template, 'script')}; {_hash(template, 'style')}"
-    return template.replace("{{policy}}", policy, 1).replace("{{data}}", text, 1)
-
-
-def _hash(template: str, element: str) -> str:
-    found = re.search(rf"<{element}>(.*?)</{element}>", template, re.DOTALL)
-    assert found is not None
-    return f"{element}-src 'sha256-{base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()}'"
-
-
-def _visible(value: Any) -> Any:
-    """Returns the value with each invisible character of its strings written out."""
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, Mapping):
-        return {visible(key): _visible(inner) for key, inner in value.items()}
-    return [_visible(inner) for inner in value] if isinstance(value, Sequence) else value
-
-
 def write(task: Task, examples: Path, folder: Path, keep: int = ROWS, against: Evaluation | None = None) -> Path:
     """Writes report.html into an evaluation's folder and returns its path. `against` is another evaluation to compare with.
 
@@ -215,7 +187,7 @@ def write(task: Task, examples: Path, folder: Path, keep: int = ROWS, against: E
         raise ToolError(f"{folder}: predicted from another version of {examples}. Evaluate again: make eval CONF=conf/<run>.yaml", WANTING)
     other = compared(task, examples, folder, against) if against else None
     facts = page(task, folder, list(read_examples(examples)), score, meta, keep, other)
-    write_text(folder / NAME, html(facts))
+    write_text(folder / NAME, static_page(TEMPLATE, facts))
     return folder / NAME
 
 

@@ -113,6 +113,11 @@ def processes(args: argparse.Namespace) -> Processes:
     return Processes(nproc, args.nnodes, args.node_rank or 0, args.master_addr or Processes.master_addr, args.master_port or 0, args.native)
 
 
+def usual(run: Run) -> Processes:
+    """Returns the processes of a training that has no options: one for each GPU where there are several, through torchrun where the run divides its model."""
+    return Processes("gpu") if visible_gpus() > 1 or run.values.get("deepspeed") or run.values.get("fsdp") else ALONE
+
+
 def problems(run: Run, how: Processes) -> list[str]:
     """Returns each setting that would be ignored in silence, or fail late, where the run is started this way."""
     deepspeed, fsdp, engine = run.values.get("deepspeed"), run.values.get("fsdp"), ENGINES[run.engine]
