@@ -72,6 +72,15 @@ data: setup-train ## raw annotation → examples and Alpaca files (TASK=clue; de
 .PHONY: check
 check: setup-train ## what is wrong with raw files (TASK=clue), or with a run and what it costs (CONF=…)
 	./ner check $(if $(TASK),$(TASKS) $(CONF:%=--conf %),$(or $(CONF),$(TASKS))) $(ARGS)
+.PHONY: suspects
+suspects: setup ## likely label errors, the worst first (TASK=sample; with a run's answers: CONF=… ARGS="--folds 5")
+	./ner suspects $(TASK:%=conf/task/%.yaml) $(CONF:%=--run %) $(ARGS) $(PORT_OPTION)
+.PHONY: merge
+merge: setup-train ## annotators' corrections back into the raw files (TASK=sample ARGS=EXPORT)
+	./ner merge $(TASK:%=conf/task/%.yaml) $(ARGS)
+.PHONY: annotate
+annotate: setup ## unlabelled texts for annotators, what teaches most first (CONF=… ARGS=FILE)
+	./ner annotate $(ARGS) $(CONF:%=--run %) $(WHICH_OPTION) $(TASK_OPTION) $(PORT_OPTION)
 
 ##@ 2. Train
 .PHONY: train
@@ -119,9 +128,15 @@ report: setup-train ## an evaluation as one HTML page (CONF=… WHICH=merged)
 .PHONY: compare
 compare: setup-train ## is one run better than another (ARGS="a b:merged"), or a leaderboard (TASK=sample)
 	./ner compare $(ARGS) $(TASK_OPTION) $(SPLIT_OPTION)
+.PHONY: gate
+gate: setup-train ## fail where a run is worse than a baseline beyond chance (CONF=… ARGS="--baseline b")
+	./ner gate $(OF_RUN) $(SPLIT_OPTION)
 .PHONY: parity
 parity: setup ## merged and quantised models against their adapter (CONF=…)
 	./ner parity $(CONF) $(ARGS) $(TASK_OPTION) $(SPLIT_OPTION) $(PORT_OPTION)
+.PHONY: curve
+curve: setup ## would more data help? Trains on shares of the rows (CONF=… ARGS="--seeds 42")
+	./ner curve $(CONF) $(ARGS) $(SPLIT_OPTION) $(PORT_OPTION)
 .PHONY: card
 card: setup-train ## a model card (CONF=…)
 	./ner card $(OF_RUN) $(SPLIT_OPTION)

@@ -101,7 +101,7 @@ def test_the_overview_groups_the_verbs_by_step() -> None:
 
 @pytest.mark.parametrize(("typo", "guess"), [("trian", "train"), ("quantise", "quantize"), ("evaluate", "eval"), ("covert", "export")])
 def test_a_typo_in_a_verb_names_the_nearest_and_all(typo: str, guess: str) -> None:
-    with pytest.raises(ToolError, match=f"unknown verb '{typo}'.*Available: best, calibrate, card.*To see them: ./ner --help") as error:
+    with pytest.raises(ToolError, match=f"unknown verb '{typo}'.*Available: annotate, best, calibrate.*To see them: ./ner --help") as error:
         cli.main([typo])
     assert f"Did you mean '{guess}'?" in str(error.value) or typo == "covert"
 

@@ -42,6 +42,14 @@ VERBS = {
     "new": Verb(DATA, "tools.data.scaffold.new", "write a task, its prompt and its run from an annotated file"),
     "data": Verb(DATA, "tools.data.convert", "convert raw annotation to examples, Alpaca files and dataset_info.json"),
     "check": Verb(DATA, "tools.train.check", "say what is wrong with raw files, or with a run and what it will cost"),
+    "annotate": Verb(
+        DATA,
+        "tools.labelling.preannotate",
+        "annotate unlabelled texts with a run for annotators, those first that would teach it most",
+        ("which", "task", "port", "url", "concurrency"),
+    ),
+    "suspects": Verb(DATA, "tools.labelling.suspects", "list likely label errors, the worst first", ("port", "concurrency")),
+    "merge": Verb(DATA, "tools.labelling.merge", "take annotators' corrections back into a task's raw files"),
     "train": Verb(TRAIN, "tools.train.train", "train a LoRA adapter, or go on where an interrupted training stopped", ("run",)),
     "best": Verb(
         TRAIN, "tools.evaluate.best", "score every checkpoint of a run and record the best", ("run", "task", "split", "port", "concurrency")
@@ -62,8 +70,14 @@ VERBS = {
     "score": Verb(EVALUATE, "tools.score.score", "score predictions against examples"),
     "report": Verb(EVALUATE, "tools.report.report", "write an evaluation as one HTML page", ("run", "which", "task", "split")),
     "compare": Verb(EVALUATE, "tools.report.compare", "compare runs row by row, or list a task's leaderboard"),
+    "gate": Verb(
+        EVALUATE, "tools.evaluate.quality_gate", "refuse a run that is worse than a baseline beyond chance", ("run", "which", "task", "split")
+    ),
     "parity": Verb(
         EVALUATE, "tools.evaluate.parity", "hold merged and quantised models against their adapter", ("run", "task", "split", "port", "concurrency")
+    ),
+    "curve": Verb(
+        EVALUATE, "tools.evaluate.learning_curve", "train on shares of the rows: would more data help?", ("run", "split", "port", "concurrency")
     ),
     "card": Verb(EVALUATE, "tools.report.card", "write a model card in English and Chinese", ("run", "which", "task", "split")),
 }

@@ -30,6 +30,7 @@ from tools.extract.confidence import (
     made_from,
     raw_confidences,
     stale,
+    whole_confidence,
 )
 from tools.files import ROOT, write_json
 from tools.predict.predictions import Tokens, WindowAnswer
@@ -109,6 +110,13 @@ def test_tokens_of_another_output_tell_nothing(task: Task, tokens: Tokens | None
 )
 def test_an_answer_in_another_form_has_no_confidence_for_a_known_label(task: Task, output: str) -> None:
     assert ("name", "叶老桂") not in raw_confidences(task, TEXT, part(output, one_each(output)))
+
+
+def test_a_whole_answer_is_as_sure_as_all_its_tokens_with_the_one_that_ends_it() -> None:
+    assert whole_confidence("[]", (("[]", -0.1), ("<|im_end|>", -0.2))) == pytest.approx(math.exp(-0.3))
+    assert whole_confidence("[]", (("[", -0.1), ("]", 0.0))) == pytest.approx(math.exp(-0.1))
+    assert whole_confidence("[]", (("[", -0.1), ("}", -0.1))) is None
+    assert whole_confidence("[]", None) is None and whole_confidence("", ()) is None
 
 
 def test_a_label_by_another_of_its_names_is_not_the_trained_form(task: Task) -> None:

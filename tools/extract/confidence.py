@@ -95,6 +95,11 @@ def _chunks(output: str, tokens: Tokens) -> Chunks:
     return made
 
 
+def whole_confidence(output: str, tokens: Tokens | None) -> float | None:
+    """Returns the probability of a whole answer, that of the token which ends it among them; None where the tokens aren't those of the answer."""
+    return min(1.0, math.exp(sum(logprob for _, logprob in tokens))) if tokens and _chunks(output, tokens) else None
+
+
 def _probability(chunks: Chunks, places: list[tuple[int, int]]) -> float:
     """Returns the probability of the chunks that overlap any of the places, each counted once."""
     touched = set[int]()

@@ -104,31 +104,40 @@ def share(word: str) -> float:
     return value
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declares the verb's own options."""
+def texts_of(path: Path) -> Upload:
+    """Reads the texts of a file. Raises ToolError for a file that isn't there or can't be read."""
+    try:
+        return read(need_file(path), limited=False)
+    except Fault as problem:
+        raise _refusal(problem) from None
+
+
+def add_asking_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of asking a run for each text of a file."""
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="txt: one text a line; csv: column `text`, or the only column of text; jsonl: field `text`"
     )
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the run in the order given (make: ARGS=…)")
     parser.add_argument("--run", type=Path, required=True, metavar="conf/<run>.yaml", help="the run that is asked (make: CONF=…)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the result: .jsonl, .parquet, or .csv for a csv")
     parser.add_argument(
         "--engine", choices=ENGINES, default=ENGINES[0], help="vllm: a server; offline: vLLM without one; ray: over a Ray cluster (default: vllm)"
     )
+    parser.add_argument("--fresh", action="store_true", help="ask every row, also those that were answered before")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's own options."""
+    add_asking_options(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the result: .jsonl, .parquet, or .csv for a csv")
     parser.add_argument("--threshold", type=share, metavar="P", help="leave out entities of less confidence, and those without one")
     parser.add_argument("--precision", type=share, metavar="P", help="the threshold at which a calibrated run keeps this precision")
-    parser.add_argument("--fresh", action="store_true", help="ask every row, also those that were answered before")
 
 
 def main(args: argparse.Namespace) -> None:
     """Annotates the file, and prints what was found."""
     run = load_run(args.run, args.overrides)
     task, variant = find_task(args.task or run.task), run.variant(args.which)
-    need_file(args.file)
-    try:
-        upload = read(args.file, limited=False)
-    except Fault as problem:
-        raise _refusal(problem) from None
+    upload = texts_of(args.file)
     _need_writer(args.out, upload)
     calibration = current_calibration(run, variant, task) if task.kind == "ner" else None
     wanted = Selection(threshold=_threshold(args, calibration))

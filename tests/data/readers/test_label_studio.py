@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tools.data.raw.row import BadRow, FileReading, RawRow, misplaced
+from tools.data.raw.ticket import ticket
 from tools.data.readers.label_studio import read_label_studio
 from tools.errors import ToolError
 from tools.example import Entity
@@ -414,3 +415,23 @@ def test_a_bare_string_of_json_min_is_not_taken_for_the_class_unasked(tmp_path: 
     assert [row.label for row in spoken(tmp_path, export, label="topic")[0] if isinstance(row, RawRow)] == ["体育"]
     beside_entities = [minimal(5, 1, LONG), {**minimal(6, 1), "source": "新闻"}]
     assert strings_of(spoken(tmp_path, beside_entities)[0]) == [["北京大学"], []]
+
+
+def test_a_span_across_a_line_end_is_read_though_the_editor_escapes_the_line_end(tmp_path: Path) -> None:
+    row = one(tmp_path, task("甲乙\r\n丙丁", span(1, 5, "乙\\n\\n丙", "GPE")))
+    assert isinstance(row, RawRow) and row.entities == [Entity("GPE", "乙\r\n丙", 1, 5)]
+    written = one(tmp_path, task("甲乙\\n丙", span(1, 4, "乙\\n", "GPE")))  # a backslash of the text's own
+    assert isinstance(written, RawRow) and written.entities == [Entity("GPE", "乙\\n", 1, 4)]
+
+
+def test_an_annotation_as_it_was_sent_gives_way_to_an_annotators_own(tmp_path: Path) -> None:
+    entity = Entity("PER", "张三", 0, 2)
+    sent = ticket("toy-train-000001", "张三在北京", [entity], None)
+    row = task("张三在北京", span(0, 2, "张三", "PER"))
+    row["data"]["example"] = sent
+    alone = one(tmp_path, row)
+    assert isinstance(alone, RawRow) and alone.entities == [entity] and alone.ticket == sent
+    row["annotations"].append({"id": 2, "completed_by": 2, "result": [span(3, 5, "北京", "GPE")]})
+    other = one(tmp_path, row)
+    assert isinstance(other, RawRow) and other.entities == [Entity("GPE", "北京", 3, 5)]
+    assert one(tmp_path, task("张三", example=sent)) == RawRow(1, "张三", [])  # only the task's data has a ticket

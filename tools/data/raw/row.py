@@ -22,6 +22,7 @@ class RawRow:
     Only types are checked: an entity's `text` is the file's string, which may differ from the text at its offsets. A classification row has `label`, and
     perhaps `options`, instead of entities. `repairs` describes what the reader repaired by its format's rule. `sliced`: the file has offsets without strings, and
     the reader took the strings from the text, so they agree with it even if the offsets are wrong. `item` names the row where its line doesn't: 'task 17'.
+    `ticket` is that of the example which an annotation tool was given (tools/data/raw/ticket.py).
     """
 
     line: int
@@ -32,6 +33,7 @@ class RawRow:
     repairs: tuple[str, ...] = ()
     sliced: bool = field(default=False, compare=False)
     item: str = field(default="", compare=False)
+    ticket: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

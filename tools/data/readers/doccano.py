@@ -16,6 +16,7 @@ from tools.data.raw.fields import Unusable, in_string, is_offset, objects, offse
 from tools.data.raw.json_list import json_rows
 from tools.data.raw.roles import need_no_other
 from tools.data.raw.row import FileReading, RawRow, shown
+from tools.data.raw.ticket import ticket_in
 from tools.example import Entity
 
 
@@ -28,12 +29,12 @@ def _row(line: int, row: dict[str, Any], _: FileReading) -> RawRow:
         raise Unusable(f"both '{full[0]}' and '{full[1]}' hold annotation; only one of them can be read.")
     if row.get("entities") is not None and not labels:
         found = [(offset(item, "start_offset"), offset(item, "end_offset"), string(item, "label")) for item in objects(row, "entities")]
-        return RawRow(line, text, _entities(text, found), sliced=True)
+        return RawRow(line, text, _entities(text, found), sliced=True, ticket=ticket_in(row))
     if labels is None:
         raise Unusable("neither 'label' nor 'entities': the row isn't annotated.", "unannotated")
     if isinstance(labels, list) and all(_is_span(span) for span in labels):
-        return RawRow(line, text, _entities(text, labels), sliced=True)
-    return RawRow(line, text, [], _class(labels))
+        return RawRow(line, text, _entities(text, labels), sliced=True, ticket=ticket_in(row))
+    return RawRow(line, text, [], _class(labels), ticket=ticket_in(row))
 
 
 def _entities(text: str, spans: list[Any]) -> list[Entity]:

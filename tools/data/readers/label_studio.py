@@ -15,6 +15,7 @@ Source: labelstud.io/guide/task_format and /guide/export; github.com/HumanSignal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tools.data.offsets.units import UTF16, span_of
 from tools.data.raw.fields import Unusable, in_string, offset, slice_of, string, strings
 from tools.data.raw.json_list import json_rows
 from tools.data.raw.row import SEVERAL, BadRow, FileReading, RawRow, shown
+from tools.data.raw.ticket import ticket_in
 from tools.data.readers.label_studio_annotators import Annotators, annotations_of, name_of
 from tools.data.readers.label_studio_text import TextField, check_address
 from tools.example import Entity
@@ -31,6 +33,7 @@ from tools.example import Entity
 _ABOUT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "history"}
 # JSON-MIN writes a single choice as a bare string, under the control's name in the labelling set-up. These are the names in its templates.
 _CHOICE_NAMES = ("label", "choice", "sentiment")
+_LINE_END = re.compile(r"[\r\n]")  # the editor writes each of a span's as a backslash and an n
 # What the offsets of other results count in.
 _ELSEWHERE = {
     "hypertextlabels": "places in HTML: write the words without their tags as the text, in which the results' globalOffsets count, or label the plain text with <Text>",
@@ -69,7 +72,7 @@ class _Export:
     def _tried(self, line: int, data: dict[str, Any], results: list[dict[str, Any]], item: str) -> RawRow | Unusable:
         try:
             _refuse_elsewhere(results)
-            return self._labelled(line, self._text.of(data, results), results, item)
+            return self._labelled(line, data, self._text.of(data, results), results, item)
         except Unusable as fault:
             return fault
 
@@ -86,7 +89,7 @@ class _Export:
         others = [key for key, value in data.items() if isinstance(value, str) and value != text]
         if not names and others and not self._text.annotated:
             raise Unusable(f"one of the fields {', '.join(map(shown, others))} may be the class: fields.label={others[0]} says so.", "named")
-        row = self._labelled(line, text, results, item)
+        row = self._labelled(line, data, text, results, item)
         self.annotators.minimal(row, task)
         return row
 
@@ -114,7 +117,7 @@ class _Export:
             raise Unusable(f"'label' must be a list of spans, or a choice, it is {shown(value)}.")
         return None
 
-    def _labelled(self, line: int, text: str, results: list[dict[str, Any]], item: str) -> RawRow:
+    def _labelled(self, line: int, data: dict[str, Any], text: str, results: list[dict[str, Any]], item: str) -> RawRow:
         entities: list[Entity] = []
         classes: list[str] = []
         passed: dict[str, None] = {}  # types of results that say nothing of an entity or a class
@@ -141,7 +144,7 @@ class _Export:
             raise Unusable(f"the annotation has results of type {', '.join(passed)} only; 'labels' and 'choices' are read.", "named")
         if passed:
             self._reading.apply(f"results that are neither the text's entities nor its class were passed over: {', '.join(passed)}", line)
-        row = RawRow(line, text, entities, classes[0] if classes else None, sliced=_are_sliced(results), item=item)
+        row = RawRow(line, text, entities, classes[0] if classes else None, sliced=_are_sliced(results), item=item, ticket=ticket_in(data))
         check_address(row, self._reading)
         return row
 
@@ -177,13 +180,14 @@ def _are_sliced(results: list[dict[str, Any]]) -> bool:
 
 
 def _entities(text: str, value: dict[str, Any]) -> list[Entity]:
-    """Returns one entity for each label of a span. The string is taken from the text if the export has none; offsets may count UTF-16 units."""
+    """Returns one entity for each label of a span. The string is taken from the text if the export has none, or has its line ends escaped; offsets may count UTF-16 units."""
     start, end = offset(value, "start"), offset(value, "end")
     if not value.get("labels"):
         raise Unusable(f"the region {shown(value.get('text'))} at [{start}, {end}) has no 'labels': give it one in Label Studio, or delete it.")
     if value.get("text") is None:
         return [Entity(label, slice_of(text, start, end), start, end) for label in strings(value, "labels")]
     written = string(value, "text")
-    if text[start:end] != written and (units := span_of(text, start, end, UTF16)) and text[slice(*units)] == written:
-        start, end = units
+    for place in [(start, end), span_of(text, start, end, UTF16)]:
+        if place and written in (there := text[slice(*place)], _LINE_END.sub(r"\\n", there)):
+            return [Entity(label, there, *place) for label in strings(value, "labels")]
     return [Entity(label, written, start, end) for label in strings(value, "labels")]

@@ -2,7 +2,7 @@
 
 In: a task's annotations, from one JSON task or from the JSON-MIN rows of one task, which stand one after another. Out: one row a task.
 
-The rule: the annotator that the task names (`fields.annotator`); the annotation that is marked as ground truth; else the first. Cancelled ones, drafts and a
+The rule: an annotation as `./ner suspects --to` wrote it gives way to an annotator's own; then the annotator that the task names (`fields.annotator`); the annotation that is marked as ground truth; else the first. Cancelled ones, drafts and a
 model's predictions don't count; with `fields.annotator=predictions` the latter do in tasks without an annotation.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tools.data.raw.fields import Unusable, is_offset, objects
 from tools.data.raw.row import TURNED_DOWN, BadRow, FileReading, RawRow, shown
+from tools.data.raw.ticket import is_as_sent, meaning
 
 PREDICTIONS = "predictions"
 NOBODY = "?"  # an export without the annotators
@@ -78,7 +79,11 @@ class Annotators:
         self._minimal: tuple[Any, Outcome] | None = None
 
     def chosen(self, outcomes: list[Outcome], name: str) -> RawRow:
-        """Returns the row of the annotation that counts; `name` names the task. Raises Unusable where that one can't be read."""
+        """Returns the row of the annotation that counts; `name` names the task. Raises Unusable where that one can't be read.
+
+        An annotation that is still as it was given to the annotators doesn't count beside one of theirs.
+        """
+        outcomes = [one for one in outcomes if not _as_sent(one[1])] or outcomes[:1]
         own = [one for one in outcomes if one[0].annotator == self.wanted]
         truth = [one for one in outcomes if one[0].is_truth]
         row = (own or truth or outcomes)[0][1]
@@ -160,5 +165,8 @@ def _line(row: RawRow | Unusable) -> int:
 
 
 def _meaning(row: RawRow | Unusable) -> object:
-    """Returns what tells two annotations of a text apart: the labelled spans, in any order, and the class."""
-    return (frozenset((e.start, e.end, e.label) for e in row.entities), row.label) if isinstance(row, RawRow) else str(row)
+    return meaning(row.entities, row.label) if isinstance(row, RawRow) else str(row)
+
+
+def _as_sent(row: RawRow | Unusable) -> bool:
+    return isinstance(row, RawRow) and is_as_sent(row.ticket, row.text, row.entities, row.label)

@@ -1,0 +1,336 @@
+"""Measures how many damaged labels `./ner suspects` finds, and what mending them regains.
+
+In: nothing, for the sample task; and perhaps a CLUENER train file. Out: bench/results/suspects.md. A share of the train entities is damaged in four ways by this module's own
+code, not by the one that the command learns from: dropped; relabelled, every other label equally likely; cut, by up to half at either end; added, anywhere where no entity
+is. A damaged entity is found when a listed suspect points at it. What was wrong before counts as a false alarm, so on real data precision is a lower bound.
+
+A model's answers on the parts that it wasn't trained on (--folds) are evidence too, and it is scored after training on the rows as they are, damaged, and with the found damage
+mended: a cheap stand-in, and with --runs the embedded model on the sample, whose trainings and answers are kept in --work.
+
+    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.suspects --data data/dataset/clue.train.jsonl --runs 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from make import sample
+
+from bench.annotate import f1
+from bench.chain import machine
+from bench.real import table
+from bench.stand_in import StandIn, encoded
+from tools.answers import Span
+from tools.conf.run import load_run
+from tools.conf.task import Task, find_task
+from tools.data.convert import convert
+from tools.data.raw.row import FileReading, RawRow
+from tools.data.readers import READERS
+from tools.demo import CONF, free_port
+from tools.errors import run as run_tool
+from tools.evaluate.evaluate import evaluated
+from tools.example import Entity, Example
+from tools.files import Transaction, write_text
+from tools.labelling.held_out import held_out
+from tools.labelling.string_evidence import ModelAnswer
+from tools.labelling.suspect import Suspect
+from tools.labelling.suspects import LEAST, Rows, said_by, suspects
+from tools.predict.engines import Options
+from tools.predict.questions import Asking
+from tools.text import whole_number
+from tools.train.part import fold_of, trained_part, write_part
+
+KINDS = ("dropped", "relabelled", "cut", "added")
+RATE = 0.05
+SEEDS = (101, 102, 103)
+SAMPLE_SEED = 42  # that the sample was made with
+HELD_OUT = 1000
+NEW_ROWS = 2000  # sentences that the models are scored on
+
+
+@dataclass(frozen=True)
+class Harm:
+    """A damaged entity of a row: its kind, and the spans before and now."""
+
+    row: str
+    kind: str
+    before: Span | None
+    now: Span | None
+
+    def is_found_by(self, suspect: Suspect) -> bool:
+        """Returns whether a suspect points at it."""
+        if suspect.id != self.row:
+            return False
+        now = (suspect.now.label, suspect.now.start, suspect.now.end) if suspect.now else None
+        if self.now:
+            return now == self.now
+        place = suspect.instead
+        return now is None and place is not None and self.before is not None and place.start < self.before[2] and self.before[1] < place.end
+
+
+def harmed(rows: Sequence[Example], rate: float, seed: int) -> tuple[list[Example], list[Harm]]:
+    """Returns the rows with a share of their entities damaged, and the damage."""
+    chance = random.Random(seed)
+    every = [(number, entity) for number, row in enumerate(rows) for entity in row.entities]
+    labels = sorted({entity.label for _, entity in every})
+    entities, done = [list(row.entities) for row in rows], list[Harm]()
+    for turn, (number, entity) in enumerate(chance.sample(every, round(rate * len(every)))):
+        kind = KINDS[turn % len(KINDS)]
+        if kind == "cut" and len(entity.text) < 2:
+            kind = "dropped"
+        if kind == "added":
+            number, now = _added(rows, entities, every, labels, chance)
+        else:
+            entities[number].remove(entity)
+            now = {
+                "dropped": None,
+                "relabelled": replace(entity, label=chance.choice([one for one in labels if one != entity.label])),
+                "cut": _cut(entity, chance),
+            }[kind]
+        if now:
+            entities[number].append(now)
+        done.append(Harm(rows[number].id, kind, None if kind == "added" else _span(entity), _span(now) if now else None))
+    return [replace(row, entities=sorted(own, key=lambda one: one.start)) for row, own in zip(rows, entities, strict=True)], done
+
+
+def _cut(entity: Entity, chance: random.Random) -> Entity:
+    less = chance.randint(1, max(1, len(entity.text) // 2))
+    start, end = (entity.start + less, entity.end) if chance.random() < 0.5 else (entity.start, entity.end - less)
+    return Entity(entity.label, entity.text[start - entity.start : end - entity.start], start, end)
+
+
+def _added(
+    rows: Sequence[Example], entities: list[list[Entity]], every: list[tuple[int, Entity]], labels: list[str], chance: random.Random
+) -> tuple[int, Entity]:
+    while True:
+        number = chance.randrange(len(rows))
+        text, length = rows[number].text, len(chance.choice(every)[1].text)
+        start = chance.randrange(max(1, len(text) - length))
+        end = start + length
+        taken = [*entities[number], *rows[number].entities]
+        if end <= len(text) and text[start:end].strip() and not any(one.start < end and start < one.end for one in taken):
+            return number, Entity(chance.choice(labels), text[start:end], start, end)
+
+
+def _span(entity: Entity) -> Span:
+    return entity.label, entity.start, entity.end
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a list of suspects found: of the damage by kind, at precision 0.5 and in the whole list; `mended` are the harms that the whole list points at."""
+
+    damaged: int
+    listed: int
+    precision: float
+    recall: float
+    recall_at_half: float
+    kinds: dict[str, float]
+    mended: list[Harm]
+    seconds: float
+
+
+def found(listed: Sequence[Suspect], done: Sequence[Harm], seconds: float) -> Found:
+    """Returns the figures of a list, the worst first."""
+    by_row: dict[str, list[Harm]] = {}
+    for harm in done:
+        by_row.setdefault(harm.row, []).append(harm)
+    seen, hits, at_half = dict[Harm, None](), 0, 0.0
+    for number, one in enumerate(listed, 1):
+        pointed = [harm for harm in by_row.get(one.id, ()) if harm.is_found_by(one)]
+        hits += bool(pointed)
+        seen.update(dict.fromkeys(pointed))
+        if hits >= number / 2:
+            at_half = len(seen) / len(done)
+    whole, kinds = Counter(harm.kind for harm in done), Counter(harm.kind for harm in seen)
+    shares = {kind: kinds[kind] / whole[kind] for kind in KINDS if whole[kind]}
+    return Found(len(done), len(listed), hits / max(1, len(listed)), len(seen) / len(done), at_half, shares, list(seen), seconds)
+
+
+def write_rows(task: Task, splits: dict[str, list[Example]], folder: Path) -> Rows:
+    """Writes examples as `make data` does, and returns them."""
+    raw = {split: folder / "raw" / f"{split}.jsonl" for split in splits}
+    with Transaction() as new:
+        for split, path in raw.items():
+            new.open(path).writelines(f"{row.to_json()}\n" for row in splits[split])
+    read = {"raw": {split: str(path) for split, path in raw.items()}, "reader": "jsonl", "split": None}
+    convert(task.model_copy(update=read), folder)
+    return Rows(task, {split: task.examples(split, folder) for split in splits})
+
+
+def examples_of(task: Task, path: Path) -> list[Example]:
+    """Returns a CLUENER file's rows as examples of a task's train split."""
+    rows = [row for row in READERS["cluener"](path, FileReading()) if isinstance(row, RawRow)]
+    return [Example(f"{task.name}-train-{number:06d}", row.text, row.entities) for number, row in enumerate(rows, 1)]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows of a task that are damaged, and other rows that a model is scored on."""
+
+    name: str
+    task: Task
+    rows: list[Example]
+    test: list[Example]
+
+
+def with_stand_ins(data: Data, work: Path, seed: int, folds: int) -> tuple[list[tuple[str, Found]], dict[str, float]]:
+    """Returns what is found without a model and with a stand-in's answers, and the span F1 of stand-ins that learn the rows as they are, damaged and mended."""
+    bad, done = harmed(data.rows, RATE, seed)
+    written = write_rows(data.task, {"train": bad}, work / f"{data.task.name}-{seed}")
+    figures = []
+    answers = stand_in_answers(data, bad, seed, folds)
+    for name, known in (("consistency", {}), (f"and {folds} stand-ins", answers)):
+        started = time.perf_counter()
+        listed, _ = suspects(written, known)
+        figures.append((name, found(listed, done, time.perf_counter() - started)))
+    test = [encoded(row) for row in data.test]
+    learned = {"as they are": data.rows, "damaged": bad, "mended": mended(bad, figures[-1][1].mended)}
+    return figures, {name: f1(test, StandIn(data.task.labels).fit([encoded(row) for row in rows], seed)) for name, rows in learned.items()}
+
+
+def stand_in_answers(data: Data, rows: Sequence[Example], seed: int, folds: int) -> dict[str, ModelAnswer]:
+    """Returns what stand-ins say about rows that they didn't learn from, by id."""
+    known = {row.id: encoded(row) for row in rows}
+    said = {}
+    for fold in range(folds):
+        model = StandIn(data.task.labels).fit([known[row.id] for row in rows if fold_of(row, folds) != fold], seed)
+        own = [known[row.id] for row in rows if fold_of(row, folds) == fold]
+        said |= {one.example.id: ModelAnswer(read.spans) for one, read in zip(own, model.read(own), strict=True)}
+    return said
+
+
+def with_run(data: Data, work: Path, seed: int, folds: int) -> tuple[Found, dict[str, float]]:
+    """Returns what is found with the embedded model's answers, and its F1 on new sentences when it is trained on the rows as they are, damaged and mended."""
+    run, options = load_run(CONF), Options(port=free_port())
+    task, rows, new = data.task, data.rows, data.test
+    bad, done = harmed(rows, RATE, seed)
+    place = work / f"{task.name}-run-{seed}"
+    part = write_part(run, task, place / "damaged", {"train": bad, "dev": new})
+    answers = said_by(held_out(part, task, "train", folds, options))
+    started = time.perf_counter()
+    listed, _ = suspects(Rows(task, {"train": task.examples("train", part.dataset)}), answers)
+    figures = found(listed, done, time.perf_counter() - started)
+    scores = {}
+    for name, train in {"as they are": rows, "damaged": bad, "mended": mended(bad, figures.mended)}.items():
+        one = trained_part(run, task, place / name.replace(" ", "-"), {"train": train, "dev": new})
+        scores[name] = evaluated(Asking(one, task, "dev", one.variant("adapter")), options)["micro"]["f1"]
+    return figures, scores
+
+
+def mended(rows: Sequence[Example], harms: Sequence[Harm]) -> list[Example]:
+    """Returns the rows with the given damage undone."""
+    by_row: dict[str, list[Harm]] = {}
+    for harm in harms:
+        by_row.setdefault(harm.row, []).append(harm)
+    made = []
+    for row in rows:
+        entities = dict.fromkeys(map(_span, row.entities))
+        for harm in by_row.get(row.id, ()):
+            if harm.now:
+                entities.pop(harm.now, None)
+            if harm.before:
+                entities[harm.before] = None
+        ordered = sorted(entities, key=lambda span: span[1])
+        made.append(replace(row, entities=[Entity(label, row.text[start:end], start, end) for label, start, end in ordered]))
+    return made
+
+
+def new_sentences(task: Task, number: int) -> list[Example]:
+    """Returns sentences made up as the sample's are, behind those of its splits."""
+    behind = sum(sample.SPLITS.values())
+    made = islice(sample.rows(SAMPLE_SEED), behind, behind + number)
+    return [Example(f"{task.name}-dev-{at:06d}", text, _entities(found)) for at, (text, found) in enumerate(made, 1)]
+
+
+def _entities(found: sample.Entities) -> list[Entity]:
+    return [
+        Entity(label, string, first, last + 1) for label, strings in found.items() for string, places in strings.items() for first, last in places
+    ]
+
+
+def row_of(name: str, evidence: str, seed: int, one: Found) -> list[str]:
+    """Returns a line of the table."""
+    kinds = [f"{one.kinds.get(kind, 0.0):.2f}" for kind in KINDS]
+    return [
+        name,
+        evidence,
+        str(seed),
+        f"{one.damaged:,}",
+        f"{one.recall_at_half:.2f}",
+        f"{one.listed:,}",
+        f"{one.precision:.2f}",
+        f"{one.recall:.2f}",
+        *kinds,
+        f"{one.seconds:.0f}",
+    ]
+
+
+HEAD = ["data", "evidence", "seed", "damaged", "found at precision 0.5", f"listed (score ≥ {LEAST})", "precision", "found", *KINDS, "s"]
+
+
+def page(lines: list[list[str]], scores: list[list[str]]) -> str:
+    """Returns the result page."""
+    parts = [
+        "# Suspects: damaged labels that are found",
+        "",
+        f"{machine()}. Made by `python -m bench.suspects`: {RATE:.0%} of the train entities damaged in four ways in turn. A damaged entity is found when a suspect"
+        " points at it. What was wrong before counts as a false alarm, so on CLUENER precision is a lower bound. Seconds are of finding alone, wall clock.",
+        "",
+        *table([HEAD, *lines]),
+        "",
+        f"The stand-ins are linear taggers (bench/stand_in.py), each of which learned the other parts of the damaged rows. CLUENER's last {HELD_OUT:,} rows are held out; the sample's are"
+        f" {NEW_ROWS:,} new sentences. Below is the F1 on them of a model that learned the rows as they are, damaged, and with the damage undone that the list points at: span F1 of a"
+        " stand-in, micro-F1 of the embedded model.",
+        "",
+        *table([["data", "model", "seed", "as they are", "damaged", "mended", "regained"], *scores]),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def score_line(name: str, model: str, seed: int, scores: dict[str, float]) -> list[str]:
+    """Returns a line of the table of F1."""
+    lost, regained = scores["as they are"] - scores["damaged"], scores["mended"] - scores["damaged"]
+    figures = [f"{scores[key]:.4f}" for key in ("as they are", "damaged", "mended")]
+    return [name, model, str(seed), *figures, f"{regained / lost:.2f}" if lost > 0 else "nothing was lost"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.suspects", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--data", type=Path, metavar="FILE", help="CLUENER's train file")
+    parser.add_argument("--runs", type=whole_number(0, 100), default=0, metavar="N", help="of so many seeds also with the embedded model")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--folds", type=whole_number(2, 20), default=2)
+    parser.add_argument("--work", type=Path, default=Path("data/outputs/bench-suspects"), metavar="DIR")
+    parser.add_argument("--out", type=Path, default=Path("bench/results"), metavar="DIR")
+    args = parser.parse_args()
+    task = find_task("sample")
+    sets = [Data("sample", task, examples_of(task, Path(task.raw["train"])), new_sentences(task, NEW_ROWS))]
+    if args.data:
+        clue = find_task("clue")
+        rows = examples_of(clue, args.data)
+        sets.append(Data("CLUENER", clue, rows[:-HELD_OUT], rows[-HELD_OUT:]))
+    lines, scores = [], []
+    for data in sets:
+        for seed in args.seeds:
+            figures, f1s = with_stand_ins(data, args.work, seed, args.folds)
+            lines += [row_of(data.name, name, seed, one) for name, one in figures]
+            scores.append(score_line(data.name, "stand-in", seed, f1s))
+            print(*lines[-2:], scores[-1], sep="\n", flush=True)
+    for seed in args.seeds[: args.runs]:
+        one, f1s = with_run(sets[0], args.work, seed, args.folds)
+        lines.append(row_of("sample", f"and {args.folds} embedded models", seed, one))
+        scores.append(score_line("sample", "embedded", seed, f1s))
+    write_text(args.out / "suspects.md", page(lines, scores))
+    print(page(lines, scores))
+
+
+if __name__ == "__main__":
+    run_tool(main)
