@@ -47,19 +47,19 @@ Fact = tuple[str, str, str]  # what is counted, of which characters, for which l
 
 
 class Doubt(NamedTuple):
-    """A place of a string whose other places are annotated otherwise. `same` are annotated as this one, `others` as `reading`, this place not among them."""
+    """A place of a string whose other places are annotated otherwise. `same` are annotated as this one, `others` as `marking`, this place not among them."""
 
     string: str
     start: int
     end: int
     here: Marking
-    reading: Marking
+    marking: Marking
     same: int
     others: int
 
     @property
     def share(self) -> float:
-        """The share of the string's places, this one among them, that are annotated as `reading` and not as this one."""
+        """The share of the string's places, this one among them, that are annotated as `marking` and not as this one."""
         return self.others / (self.others + self.same + 1)
 
     @property
@@ -99,23 +99,23 @@ class StringEvidence:
     def __init__(self, read: Callable[[], Iterable[Example]], more: Iterable[Example] = ()) -> None:
         """Reads the examples twice: `read` returns them anew at each call. Strings that are entities in `more` are looked for too."""
         lengths = defaultdict[str, set[int]](set)
-        self._readings: dict[str, Counter[Marking]] = {}
+        self._markings: dict[str, Counter[Marking]] = {}
         for examples in (read(), more):
             for example in examples:
                 for entity in example.entities:
                     if len(entity.text) >= SHORTEST:
                         lengths[entity.text[:SHORTEST]].add(len(entity.text))
-                        self._readings[entity.text] = Counter()
+                        self._markings[entity.text] = Counter()
         self._lengths = {head: sorted(found) for head, found in lengths.items()}
         self._facts = Counter[Fact]()
         for example in read():
-            for string, _, _, reading in self.places(example):
-                self._readings[string][reading] += 1
+            for string, _, _, marking in self.places(example):
+                self._markings[string][marking] += 1
             self._facts.update(_facts(example))
 
     def candidates(self, example: Example, own: Example, said: ModelAnswer | None = None) -> list[JudgedPlace]:
         """Returns an example's candidates. `own` is the same row as it was counted: what it says isn't evidence about itself."""
-        view = _View(self._readings, self._facts, list(self.places(own)), Counter(_facts(own)))
+        view = _View(self._markings, self._facts, list(self.places(own)), Counter(_facts(own)))
         doubts = view.doubts(self.places(example))
         now = [(entity.label, entity.start, entity.end) for entity in example.entities]
         taken = list(now)
@@ -128,9 +128,9 @@ class StringEvidence:
                 taken.append(span)
         return [self._candidate(view, example, span, number < len(now), doubts.get(span), said) for number, span in enumerate(taken)]
 
-    def readings(self, string: str) -> list[tuple[Marking, int]]:
+    def markings(self, string: str) -> list[tuple[Marking, int]]:
         """Returns how the places of a string are annotated, the most frequent first."""
-        return self._readings.get(string, Counter[Marking]()).most_common()
+        return self._markings.get(string, Counter[Marking]()).most_common()
 
     def labels_of_ending(self, string: str, labels: Iterable[str]) -> list[tuple[str, int]]:
         """Returns how many entities of each label end in a string's last two characters, the most frequent first."""
@@ -143,8 +143,8 @@ class StringEvidence:
         for start in range(len(text) - SHORTEST + 1):
             for length in self._lengths.get(text[start : start + SHORTEST], ()):
                 string = text[start : start + length]
-                if len(string) == length and string in self._readings and (reading := _reading(example, start, start + length)):
-                    yield string, start, start + length, reading
+                if len(string) == length and string in self._markings and (marking := _marking(example, start, start + length)):
+                    yield string, start, start + length, marking
 
     def _candidate(self, view: _View, example: Example, span: Span, is_there: bool, doubt: Doubt | None, said: ModelAnswer | None) -> JudgedPlace:
         answer, confidence = said.over(span) if said else (None, UNKNOWN)
@@ -162,13 +162,13 @@ class StringEvidence:
 class _View:
     """The counts as one row sees them: without its own."""
 
-    def __init__(self, readings: dict[str, Counter[Marking]], facts: Counter[Fact], own: Sequence[Place], own_facts: Counter[Fact]) -> None:
-        self._readings, self._facts, self._own_facts = readings, facts, own_facts
-        self._own = Counter((string, reading) for string, _, _, reading in own)
+    def __init__(self, markings: dict[str, Counter[Marking]], facts: Counter[Fact], own: Sequence[Place], own_facts: Counter[Fact]) -> None:
+        self._markings, self._facts, self._own_facts = markings, facts, own_facts
+        self._own = Counter((string, marking) for string, _, _, marking in own)
 
     def _others(self, string: str) -> dict[Marking, int]:
-        found: Mapping[Marking, int] = self._readings.get(string, {})
-        return {reading: left for reading, count in found.items() if (left := count - self._own[string, reading]) > 0}
+        found: Mapping[Marking, int] = self._markings.get(string, {})
+        return {marking: left for marking, count in found.items() if (left := count - self._own[string, marking]) > 0}
 
     def _count(self, *fact: str) -> int:
         return max(0, self._facts[fact] - self._own_facts[fact])  # type: ignore[index]
@@ -179,12 +179,12 @@ class _View:
         for string, start, end, here in places:
             others = self._others(string)
             same = others.pop(here, 0)
-            wanted = {reading: count for reading, count in others.items() if here != NOTHING or (reading.start, reading.end) == (0, 0)}
+            wanted = {marking: count for marking, count in others.items() if here != NOTHING or (marking.start, marking.end) == (0, 0)}
             if not wanted:
                 continue
-            reading, most = max(wanted.items(), key=lambda item: (item[1], item[0]))
-            doubt = Doubt(string, start, end, here, reading, same, most)
-            key = here.span(start, end) or reading.span(start, end)
+            marking, most = max(wanted.items(), key=lambda item: (item[1], item[0]))
+            doubt = Doubt(string, start, end, here, marking, same, most)
+            key = here.span(start, end) or marking.span(start, end)
             if key and (key not in found or doubt.weight > found[key].weight):
                 found[key] = doubt
         return found
@@ -214,7 +214,7 @@ class _View:
 def _of_doubt(doubt: Doubt | None) -> list[float]:
     if doubt is None:
         return [0.0, 0.0, 0.0, 0.0]
-    kind = 1.0 if doubt.here == NOTHING else 2.0 if doubt.reading == NOTHING else 3.0 if doubt.here[1:] == doubt.reading[1:] else 4.0
+    kind = 1.0 if doubt.here == NOTHING else 2.0 if doubt.marking == NOTHING else 3.0 if doubt.here[1:] == doubt.marking[1:] else 4.0
     return [math.log1p(doubt.others), math.log1p(doubt.same), doubt.share, kind]
 
 
@@ -260,7 +260,7 @@ def _odds(yes: int, no: int) -> float:
     return math.log((yes + 0.5) / (max(0, no) + 0.5))
 
 
-def _reading(example: Example, start: int, end: int) -> Marking | None:
+def _marking(example: Example, start: int, end: int) -> Marking | None:
     """Returns how a place is annotated; None where that says nothing of the string: within a longer entity, across a border, or in the middle of a Latin word."""
     inside = [one for one in example.entities if one.start < end and start < one.end]
     if exact := sorted(one.label for one in inside if (one.start, one.end) == (start, end)):

@@ -1,11 +1,13 @@
-"""Defines a suspect, a place whose label is probably wrong, and reads and writes suspects.jsonl.
+"""Defines a suspect, a place whose label is probably wrong, as suspects.jsonl has it, one object a line.
 
 {"id": "clue-train-000012", "split": "train", "score": 0.93, "kind": "label", "now": {"label": "movie", "text": "…", "start": 3, "end": 7}, "instead": {"label": "book", …},
  "why": {"string": "…", "places": [{"label": "book", "start": 0, "end": 0, "places": 41, "ids": ["clue-train-000077", …]}, …], "ending": {"characters": "银行", "labels": {…}},
  "model": {"label": …, "confidence": 0.97}}}
 
 `places` says how all places of the string are annotated: with a label, or with '' for nothing; `start` and `end` are moved against the string's own, where an entity within it is
-annotated. `model` is absent where no model was asked, and has no label where it found nothing there.
+annotated. `model` is empty where no model was asked, and its label is empty where it found nothing there.
+
+    ./ner suspects conf/task/sample.yaml
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tools.answers import Span
-
-KINDS = ("missing", "extra", "label", "border", "odd", "class")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from heapq import heappush, heappushpop
 from itertools import count, groupby
 from pathlib import Path
@@ -31,20 +31,18 @@ from tools.labelling.held_out import Read, held_out, is_trained_on
 from tools.labelling.string_evidence import JudgedPlace, Marking, ModelAnswer, StringEvidence
 from tools.labelling.suspect import Annotated, Marked, Suspect, Why, kind_of
 from tools.labelling.suspicion import RATE, Suspicion
-from tools.labelling.wrong_classes import class_suspects
+from tools.labelling.wrong_classes import UNSURE, class_suspects
 from tools.predict.engines import Options
 from tools.report.evaluations import OUTPUTS
 from tools.report.static_page import static_page
 from tools.text import clipped, one_line, padded, whole_number
 
-TRAIN = "train"
 LEAST = 0.1  # score of a suspect that is listed
 LIMIT = 10_000  # suspects that are listed
 SHOWN, ON_PAGE = 20, 300  # in the table, and on the page
 WAYS, IDS = 4, 3  # in which a string's places are annotated, and examples of each, that are named
 LIKELY = 3  # times as many entities of another label must end alike to suggest it
 MEANING = f"A score is the share of places with such evidence that are wrong where {RATE:.0%} of the labels are damaged."
-UNSURE = 0.5  # in place of a confidence that an answer doesn't give
 TEMPLATE = Path(__file__).with_suffix(".html")
 
 
@@ -86,7 +84,7 @@ def suspects(rows: Rows, answers: dict[str, ModelAnswer], least: float = LEAST, 
             heappush(kept, item) if len(kept) < limit else heappushpop(kept, item)
     kept.sort(reverse=True, key=lambda item: item[:2])
     ids = _ids(rows, suspicion.evidence, {_string(candidate, example) for _, _, example, candidate in kept})
-    return [_suspect(rows, suspicion.evidence, answers, ids, *item) for item in kept], judged
+    return [_suspect(rows, suspicion.evidence, answers, ids, example, one, score) for score, _, example, one in kept], judged
 
 
 Ids = dict[tuple[str, Marking], list[str]]
@@ -96,8 +94,8 @@ def _ids(rows: Rows, evidence: StringEvidence, strings: set[str]) -> Ids:
     """Returns the ids of a few examples for each way in which one of the strings is annotated."""
     found = defaultdict[tuple[str, Marking], list[str]](list)
     for example in rows.read():
-        for string, _, _, reading in evidence.places(example):
-            if string in strings and len(ids := found[string, reading]) <= IDS and example.id not in ids:
+        for string, _, _, marking in evidence.places(example):
+            if string in strings and len(ids := found[string, marking]) <= IDS and example.id not in ids:
                 ids.append(example.id)
     return found
 
@@ -108,12 +106,12 @@ def _string(candidate: JudgedPlace, example: Example) -> str:
 
 
 def _suspect(
-    rows: Rows, evidence: StringEvidence, answers: dict[str, ModelAnswer], ids: Ids, score: float, _: int, example: Example, candidate: JudgedPlace
+    rows: Rows, evidence: StringEvidence, answers: dict[str, ModelAnswer], ids: Ids, example: Example, candidate: JudgedPlace, score: float
 ) -> Suspect:
     string, own = _string(candidate, example), example.text[candidate.key[1] : candidate.key[2]]
     places = [
-        Annotated(*reading, times, [id for id in ids.get((string, reading), ()) if id != example.id][:IDS])
-        for reading, times in evidence.readings(string)[:WAYS]
+        Annotated(*marking, times, [id for id in ids.get((string, marking), ()) if id != example.id][:IDS])
+        for marking, times in evidence.markings(string)[:WAYS]
     ]
     endings = evidence.labels_of_ending(own, rows.task.names)
     ending = {"characters": own[-2:], "labels": dict(endings)} if len(own) > 2 and endings else {}
@@ -132,7 +130,7 @@ def _instead(candidate: JudgedPlace, was_asked: bool, endings: Sequence[tuple[st
         return True, candidate.answer
     doubt = candidate.doubt
     if doubt and doubt.others > doubt.same:
-        return True, doubt.reading.span(doubt.start, doubt.end)
+        return True, doubt.marking.span(doubt.start, doubt.end)
     label, start, end = candidate.now
     own = dict(endings).get(label, 0)
     if endings and endings[0][1] >= LIKELY * max(1, own):
@@ -145,11 +143,7 @@ def _model(candidate: JudgedPlace, said: ModelAnswer | None, text: str) -> dict[
         return {}
     answer, confidence = said.over(candidate.key)
     marked = Marked.of(answer, text)
-    return (
-        {"label": ""}
-        if marked is None
-        else {"label": marked.label, "text": marked.text, "start": marked.start, "end": marked.end, "confidence": round(confidence, 4)}
-    )
+    return {**asdict(marked), "confidence": round(confidence, 4)} if marked else {"label": ""}
 
 
 def reads_of(run: Run, task: Task, rows: Rows, folds: int, options: Options) -> list[Read]:

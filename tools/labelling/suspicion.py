@@ -1,7 +1,8 @@
 """Learns what a wrong label looks like, from labels that it damages itself, and says how much each place looks so.
 
-In: the evidence about a task's rows. Out: a score from 0 to 1 for each candidate: of places with such evidence, the share that is wrong where RATE of the labels are. Rows are damaged in memory (tools/labelling/damage.py), so it is known which of
-their places are wrong; gradient boosting (scikit-learn's HistGradientBoostingClassifier) learns to tell these from the others. Labels that were wrong before count as right there.
+In: the evidence about a task's rows. Out: a score from 0 to 1 for each candidate: of places with such evidence, the share that is wrong where RATE of the labels are. Rows are
+damaged in memory (tools/labelling/damage.py), so it is known which of their places are wrong; gradient boosting (scikit-learn's HistGradientBoostingClassifier) learns to tell
+these from the others. Labels that were wrong before count as right there, so a row is judged by what was learned from other rows.
 
     ./ner suspects conf/task/sample.yaml
 """

@@ -8,15 +8,16 @@ what is left is shared evenly by the other classes. Source: cleanlab's find_labe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from tools.example import Example
 from tools.extract.annotate import Annotation
+from tools.extract.confidence import whole_confidence
 from tools.labelling.held_out import Read
 from tools.labelling.suspect import Marked, Suspect, Why
 from tools.predict.predictions import Prediction
 
+UNSURE = 0.5  # in place of a probability that an answer doesn't give
 LEAST_ROWS = 5  # of a class, without which nothing is said of it
 
 
@@ -50,8 +51,9 @@ def _shares(read: Annotation, classes: Sequence[str]) -> list[float]:
 
 
 def probability(prediction: Prediction) -> float:
-    """Returns the probability of an answer's tokens; 0.5 where they aren't known."""
-    return min(1.0, math.exp(sum(logprob for _, logprob in prediction.tokens))) if prediction.tokens else 0.5
+    """Returns the probability of an answer's tokens; UNSURE where they aren't known."""
+    known = whole_confidence(prediction.output or "", prediction.tokens)
+    return UNSURE if known is None else known
 
 
 def _suspect(read: Read, share: float, split_of: dict[str, str]) -> Suspect:
