@@ -233,3 +233,8 @@ def test_a_classification_comes_back_too(tool: Merge, write_task: Callable[..., 
     assert "− [财经]  + [体育]" in done.stdout
     convert(load_task(path), tmp_path)
     assert next(read_examples(load_task(path).examples("train", tmp_path))).label == "体育"
+
+
+def test_an_empty_export_is_refused(tool: Merge, task: Task, tmp_path: Path) -> None:
+    done = tool("merge", task.path, export(tmp_path, [], "label_studio"))
+    assert done.returncode == 1 and "no rows in it" in done.stderr

@@ -139,6 +139,11 @@ def test_a_classification_task_and_folds_need_a_run(tool: Callable[..., Complete
     assert done.returncode == 2 and "--run" in done.stderr
 
 
+def test_a_run_of_another_task_is_refused(tool: Callable[..., CompletedProcess[str]], held: Rows) -> None:
+    done = tool("suspects", held.task.path, "--run", "conf/tiny-qwen2-clue-ner-lora-sft.yaml")
+    assert done.returncode == 2 and "trains clue, and can't judge toy" in done.stderr
+
+
 def test_examples_of_another_conversion_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, rows(3)).files["train"]
     path.write_text(path.read_text(encoding="utf-8").replace("，", "、"), encoding="utf-8")

@@ -90,6 +90,8 @@ def returned(task: Task, path: Path, known: Known, annotator: str = "") -> Retur
             found.problems.append(f"{place}: {reason}")
         elif own:
             _take(row, own, place, came, found)
+    if not (came or found.problems or found.unread):
+        found.problems.append(f"{path}: no rows in it. Export the annotated rows, or all of them.")
     found.problems += [f"{path}: {doubt}" for doubt in reading.doubts if doubt.startswith(SEVERAL) and "disagree" in doubt]
     return found
 

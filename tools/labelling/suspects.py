@@ -255,6 +255,8 @@ def main(args: argparse.Namespace) -> None:
         raise ToolError(
             f"{problem}: name the run with --run conf/<run>.yaml. Equal texts with different labels are found by: make check TASK={task.name}"
         )
+    if run and run.task != task.name:
+        raise ToolError(f"{run.path}: trains {run.task}, and can't judge {task.name}. Name a run of {task.name}.")
     rows = rows_of(task, run.dataset if run else DATASET)
     reads = reads_of(run, task, rows, args.folds or 0, Options(port=args.port, concurrency=args.concurrency)) if run else []
     if task.kind == "ner":
