@@ -36,7 +36,7 @@ from tools.predict.predictions import Keep, Prediction
 from tools.predict.questions import SAMPLING, Asking, Question, need_examples
 from tools.predict.server import serving
 from tools.score.score import evaluate
-from tools.serve.installed import has_amx_fp8, on_cpu
+from tools.serve.installed import lacking
 from tools.train.export import export
 from tools.train.machine import gpus
 from tools.train.quantize import PYTHON, SAMPLES, quantize
@@ -109,7 +109,7 @@ def measure(run: Run, task: Task, split: str, methods: list[str], samples: int, 
     for name, folder in folders.items():
         asking = Asking(run, task, split, run.variant(name if name == "merged" else f"merged-{name}"))
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-        served = None if name == "fp8" and on_cpu() and not has_amx_fp8() else by_vllm(asking, out / f"{name}-vllm")
+        served = None if lacking(asking.variant.quantization) else by_vllm(asking, out / f"{name}-vllm")
         found[name] = Model(size, made[name], served, by_transformers(asking, out / f"{name}-hf"), differences.get(str(folder)))
         print(f"{name}: {found[name]}", flush=True)
     return found

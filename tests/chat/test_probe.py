@@ -50,10 +50,14 @@ def test_a_live_adapter_and_the_trained_prompt_are_a_line_each(run: Run) -> None
     assert lines[1].endswith("-2.00 (base) → -0.50")
 
 
-def test_a_merged_model_is_asked_for_its_prompt_only(run: Run) -> None:
+def test_a_merged_model_computes_before_it_is_called_ready(run: Run) -> None:
     server = Server(run, {"merged": -1.0})
-    assert len(probes(run, server.post, "merged", [])) == 1
-    assert set(server.asked) == {"/tokenize"}
+    parity, computes = probes(run, server.post, "merged", [])
+    assert "trained ones" in parity and computes == f"model: merged computes: log-probability a token of {CANARIES} answers -1.00"
+    assert server.asked.count("/v1/completions") == CANARIES
+    for value in (float("nan"), float("-inf")):
+        with pytest.raises(ToolError, match=r"merged: the server gives 4 answers no finite probability: (nan|-inf)"):
+            probes(run, Server(run, {"merged": value}).post, "merged", [])
 
 
 def test_another_prompt_is_an_error_that_names_the_first_token(run: Run) -> None:

@@ -11,7 +11,7 @@ from tests.serve.conftest import write_config, write_weights
 from tools.conf.run import Run
 from tools.errors import ToolError
 from tools.files import write_json
-from tools.serve import preflight
+from tools.serve import installed, preflight
 from tools.serve.installed import on_cpu
 from tools.serve.preflight import ANSWER_TOKENS, max_lora_rank, plan
 
@@ -82,7 +82,8 @@ def test_a_merged_model_of_an_older_adapter_is_refused(run_: Run) -> None:
         plan(run_, merged, 8000)
 
 
-def test_a_quantised_model_of_an_earlier_merge_is_refused(run_: Run) -> None:
+def test_a_quantised_model_of_an_earlier_merge_is_refused(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "_processor", lambda: {"avx512f"})
     write_config(run_.output_dir)
     make_whole(run_, "merged", "export.json")
     folder = make_whole(run_, "merged-awq", "quantize.json")

@@ -21,7 +21,8 @@ from tools.demo import free_port
 from tools.errors import ToolError
 from tools.files import one_at_a_time, read_json, sha256, write_json
 from tools.predict.server import model_name, serving
-from tools.serve import preflight
+from tools.serve import installed
+from tools.serve.installed import lacking
 from tools.serve.preflight import plan
 from tools.train import quantize as module
 from tools.train.quantize import calibrate_on, group_size, linear_inputs, quantize
@@ -129,6 +130,7 @@ def test_a_quantised_model_is_smaller_whole_and_recorded(quantized: Run, method:
     assert not [path.name for path in [*quantized.output_dir.iterdir(), *folder.iterdir()] if path.name.startswith(".")]
 
 
+@pytest.mark.skipif(lacking("awq") is not None, reason="vLLM's CPU build serves 4-bit weights on a processor with AVX-512, and this one has none")
 def test_vllm_serves_the_awq_model_under_the_runs_name(quantized: Run) -> None:
     rows = read_json(quantized.dataset / "alpaca" / "alpaca_sample_train.json")
     row = min((row for row in rows), key=lambda row: len(row["input"]))
@@ -144,7 +146,8 @@ def test_vllm_serves_the_awq_model_under_the_runs_name(quantized: Run) -> None:
     assert (answer["message"]["content"], answer["finish_reason"]) == (row["output"], "stop")
 
 
-def test_what_is_served_quantised_must_come_from_the_adapter_that_is_there(run_: Run) -> None:
+def test_what_is_served_quantised_must_come_from_the_adapter_that_is_there(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "_processor", lambda: {"avx512f"})
     with pytest.raises(ToolError, match=r"Not quantised yet: make quantize CONF=.*--method gptq"):
         plan(run_, run_.variant("merged-gptq"), 8000)
     shutil.copytree(run_.output_dir / "merged", folder_of(run_, "gptq"))
@@ -172,18 +175,23 @@ def test_a_quantisation_waits_for_no_export_of_the_same_run(run_: Run) -> None:
         quantize(run_, "fp8")
 
 
-def test_fp8_isnt_served_where_vllm_has_no_fast_kernel_for_it(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(run_.output_dir / "merged", folder_of(run_, "fp8"))
-    write_json(folder_of(run_, "fp8") / "quantize.json", read_json(run_.variant("merged").record))
-    monkeypatch.setattr(preflight, "on_cpu", lambda: True)
-    monkeypatch.setattr(preflight, "has_amx_fp8", lambda: False)
-    with pytest.raises(ToolError, match=r"merged-fp8: .*AMX-FP8.*--method awq"):
-        plan(run_, run_.variant("merged-fp8"), 8000)
-    monkeypatch.setattr(preflight, "has_amx_fp8", lambda: True)
-    assert plan(run_, run_.variant("merged-fp8"), 8000)["model"] == str(folder_of(run_, "fp8"))
-    monkeypatch.setattr(preflight, "on_cpu", lambda: False)
-    monkeypatch.setattr(preflight, "has_amx_fp8", lambda: False)
-    assert plan(run_, run_.variant("merged-fp8"), 8000)["model"] == str(folder_of(run_, "fp8"))
+@pytest.mark.parametrize(("method", "flag", "name"), [("awq", "avx512f", "AVX-512"), ("gptq", "avx512f", "AVX-512"), ("fp8", "amx_fp8", "AMX-FP8")])
+def test_quantised_weights_arent_served_where_vllm_has_no_fast_kernel_for_them(
+    run_: Run, monkeypatch: pytest.MonkeyPatch, method: str, flag: str, name: str
+) -> None:
+    folder = folder_of(run_, method)
+    shutil.copytree(run_.output_dir / "merged", folder)
+    write_json(folder / "quantize.json", read_json(run_.variant("merged").record))
+    variant = run_.variant(f"merged-{method}")
+    monkeypatch.setattr(installed, "on_cpu", lambda: True)
+    monkeypatch.setattr(installed, "_processor", lambda: {"avx2"})
+    with pytest.raises(ToolError, match=rf"merged-{method}: this processor has no {name}, .*{method} weights.*make serve CONF={CONF} WHICH=merged"):
+        plan(run_, variant, 8000)
+    monkeypatch.setattr(installed, "_processor", lambda: {"avx2", flag})
+    assert plan(run_, variant, 8000)["model"] == str(folder)
+    monkeypatch.setattr(installed, "on_cpu", lambda: False)
+    monkeypatch.setattr(installed, "_processor", lambda: {"avx2"})
+    assert plan(run_, variant, 8000)["model"] == str(folder)
 
 
 def test_the_rows_that_calibrate_are_the_trained_ones_token_by_token(run_: Run) -> None:

