@@ -83,7 +83,7 @@ def test_a_merged_model_of_an_older_adapter_is_refused(run_: Run) -> None:
 
 
 def test_a_quantised_model_of_an_earlier_merge_is_refused(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installed, "_processor", lambda: {"avx512f"})
+    monkeypatch.setattr(installed, "instructions", lambda: {"avx512f"})
     write_config(run_.output_dir)
     make_whole(run_, "merged", "export.json")
     folder = make_whole(run_, "merged-awq", "quantize.json")
@@ -171,3 +171,11 @@ def test_the_longest_prompt_is_read_from_the_data(run_: Run, tmp_path: Path) -> 
     run = Run(run_.path, {**run_.values, "template": "qwen", "dataset": "alpaca_toy_train", "dataset_dir": str(data)})
     assert plan(run, run.variant("adapter"), 8000)["max-model-len"] > 900 + ANSWER_TOKENS
     assert plan(run_, run_.variant("adapter"), 8000)["max-model-len"] == 512 + ANSWER_TOKENS
+
+
+@pytest.mark.parametrize(("cpu", "slow", "dtype"), [(True, True, "float32"), (True, False, None), (False, True, None)])
+def test_a_processor_without_bf16_serves_in_float32(run_: Run, monkeypatch: pytest.MonkeyPatch, cpu: bool, slow: bool, dtype: str | None) -> None:
+    monkeypatch.setattr(preflight, "on_cpu", lambda: cpu)
+    monkeypatch.setattr(preflight, "is_slow_in_bf16", lambda: slow)
+    write_config(run_.output_dir)
+    assert plan(run_, run_.variant("adapter"), 8000).get("dtype") == dtype

@@ -147,7 +147,7 @@ def test_vllm_serves_the_awq_model_under_the_runs_name(quantized: Run) -> None:
 
 
 def test_what_is_served_quantised_must_come_from_the_adapter_that_is_there(run_: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installed, "_processor", lambda: {"avx512f"})
+    monkeypatch.setattr(installed, "instructions", lambda: {"avx512f"})
     with pytest.raises(ToolError, match=r"Not quantised yet: make quantize CONF=.*--method gptq"):
         plan(run_, run_.variant("merged-gptq"), 8000)
     shutil.copytree(run_.output_dir / "merged", folder_of(run_, "gptq"))
@@ -184,13 +184,13 @@ def test_quantised_weights_arent_served_where_vllm_has_no_fast_kernel_for_them(
     write_json(folder / "quantize.json", read_json(run_.variant("merged").record))
     variant = run_.variant(f"merged-{method}")
     monkeypatch.setattr(installed, "on_cpu", lambda: True)
-    monkeypatch.setattr(installed, "_processor", lambda: {"avx2"})
+    monkeypatch.setattr(installed, "instructions", lambda: {"avx2"})
     with pytest.raises(ToolError, match=rf"merged-{method}: this processor has no {name}, .*{method} weights.*make serve CONF={CONF} WHICH=merged"):
         plan(run_, variant, 8000)
-    monkeypatch.setattr(installed, "_processor", lambda: {"avx2", flag})
+    monkeypatch.setattr(installed, "instructions", lambda: {"avx2", flag})
     assert plan(run_, variant, 8000)["model"] == str(folder)
     monkeypatch.setattr(installed, "on_cpu", lambda: False)
-    monkeypatch.setattr(installed, "_processor", lambda: {"avx2"})
+    monkeypatch.setattr(installed, "instructions", lambda: {"avx2"})
     assert plan(run_, variant, 8000)["model"] == str(folder)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tools.allocator import preload
 from tools.errors import ToolError
 from tools.files import ROOT
+from tools.processor import instructions
 
 PYTHON = ROOT / ".venv" / "serve" / "bin" / "python"
 OURS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
@@ -49,7 +50,7 @@ def lacking(quantization: str | None) -> str | None:
     if quantization is None or not on_cpu() or platform.machine() != "x86_64":
         return None
     flag, name = KERNELS[quantization]
-    return None if flag in _processor() else name
+    return None if flag in instructions() else name
 
 
 def environment() -> dict[str, str]:
@@ -70,10 +71,6 @@ def reason(log_path: Path) -> str:
     first = next((number for number, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), None)
     shown = lines[-3:] if first is None else [line for line in lines[first : first + 2] if line == lines[first] or line.startswith(" ")]
     return "\n".join([*(line.strip()[:500] for line in shown), f"The whole log: {log_path}"])
-
-
-def _processor() -> set[str]:
-    return set(Path("/proc/cpuinfo").read_text().split())
 
 
 def _for_cpu() -> dict[str, str]:

@@ -14,12 +14,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tools.processor import is_slow_in_bf16
+
 IGNORED = ["lm_head"]  # often the embedding itself, and the layer that fewer bits hurt most
 PACKAGES = ("llmcompressor", "compressed-tensors", "transformers", "torch")
 
 
 def compress(plan: dict[str, Any], out: Path) -> None:
     """Writes the quantised model to the folder `out`. A disk that is full ends it with a message; llm-compressor's own errors are raised."""
+    import torch
     from datasets import Dataset
     from llmcompressor import oneshot
     from safetensors import SafetensorError
@@ -27,6 +30,9 @@ def compress(plan: dict[str, Any], out: Path) -> None:
 
     _pin_no_memory_without_gpu()
     model = AutoModelForCausalLM.from_pretrained(plan["model"], dtype="auto", trust_remote_code=plan["trust_remote_code"])
+    kept = model.dtype
+    if is_slow_in_bf16() and not torch.accelerator.is_available():
+        model.float()  # to calibrate
     rows = plan["rows"]
     oneshot(
         model=model,
@@ -37,6 +43,7 @@ def compress(plan: dict[str, Any], out: Path) -> None:
         shuffle_calibration_samples=False,
         trust_remote_code_model=plan["trust_remote_code"],
     )
+    model.to(kept)
     try:
         model.save_pretrained(out, save_compressed=True)
         (out / "quantize.json").write_text(json.dumps({"versions": {name: version(name) for name in PACKAGES}}))

@@ -33,7 +33,3 @@ def test_where_bf16_is_slow_the_same_values_are_held_in_float32(model: torch.nn.
 @pytest.mark.parametrize(("slow", "bf16"), [(False, False), (True, True)])
 def test_weights_stay_where_bf16_is_quick_or_wanted(model: torch.nn.Module, slow: bool, bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert trained(model, slow, bf16, monkeypatch) == [torch.bfloat16] * 2 + [torch.float32] * 2
-
-
-def test_the_question_is_put_to_torch_itself() -> None:
-    assert isinstance(wide_weights.is_slow_in_bf16(), bool)

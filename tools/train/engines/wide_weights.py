@@ -11,10 +11,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-
-def is_slow_in_bf16() -> bool:
-    """Returns whether oneDNN can't compute this processor's bf16 products, so that torch does it one number at a time."""
-    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+from tools.processor import is_slow_in_bf16
 
 
 class WideWeights(TrainerCallback):
