@@ -40,7 +40,7 @@ class InstallLog:
     def __enter__(self) -> InstallLog:
         self._started, self._command_at = time.monotonic(), 0
         self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self._file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
+        self._file = open(self.path, "w", encoding="utf-8")
         if not self._terminal:
             print(f"setup: making {self._what} (log: {self._shown_path()}) …", file=sys.stderr, flush=True)
         return self
