@@ -39,7 +39,7 @@ def test_a_terminal_shows_one_moving_line_that_is_gone_at_the_end(tmp_path: Path
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    code = f"import time; print({DOWNLOADS!r}, flush=True); time.sleep(1)"
+    code = f"import time; time.sleep(0.5); print({DOWNLOADS!r}, flush=True); time.sleep(1)"
     with InstallLog(tmp_path / "e.log", "e") as log:
         assert log.run([sys.executable, "-c", code], None, "looking up") == 0
     assert terminal.getvalue().count("\n") == 1

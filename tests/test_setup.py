@@ -242,7 +242,7 @@ def test_an_installation_prints_five_lines_and_the_log_holds_the_rest(toy_uv: Ca
     assert out == ""
     lines = [re.sub(r"\(log: \S+\)|in \d+ s", "…", line) for line in err.splitlines()]
     assert lines[0] == "setup: will make .venv/train (LLaMA-Factory)"
-    assert lines[1].startswith("setup: downloads about 3.3 GB, less what uv's cache holds, and needs about 6.7 GB of disk. ")
+    assert lines[1].startswith("setup: downloads about 3.3 GB, less what uv's cache holds, and takes about 6.7 GB of disk. ")
     assert lines[2:4] == ["setup: making .venv/train … …", "setup: made .venv/train … …"]
     assert lines[4:] == [f"setup: {setup.allocator_line()}"]
     log = (venv / "train.log").read_text().splitlines()
@@ -308,14 +308,14 @@ def test_the_plan_counts_what_environments_share_once(tmp_path: Path, monkeypatc
     monkeypatch.setattr(setup, "VENV", tmp_path / ".venv")
     train, cpu, gpu = (Path(f"requirements/{name}.txt") for name in ("train", "serve-cpu", "serve"))
     for locks, figures in (
-        ({"train": train, "serve": cpu}, "downloads about 3.7 GB, .* needs about 8.1 GB of disk"),
-        ({"train": train, "serve": gpu}, "downloads about 4.5 GB, .* needs at least 12 GiB of disk"),
-        ({"serve": cpu}, "downloads about 3.3 GB, .* needs about 6.7 GB of disk"),
+        ({"train": train, "serve": cpu}, "downloads about 3.7 GB, .* takes about 8.1 GB of disk"),
+        ({"train": train, "serve": gpu}, "downloads about 4.5 GB, .* asks for 20 GiB of free disk"),
+        ({"serve": cpu}, "downloads about 3.3 GB, .* takes about 6.7 GB of disk"),
     ):
         assert re.search(figures, setup.plan(locks, ""))
     (tmp_path / ".venv/train").mkdir(parents=True)
     (tmp_path / ".venv/train" / setup.MARK).touch()
-    assert re.search(r"downloads about 0\.4 GB, .* needs about 1\.4 GB of disk", setup.plan({"serve": cpu}, ""))
+    assert re.search(r"downloads about 0\.4 GB, .* takes about 1\.4 GB of disk", setup.plan({"serve": cpu}, ""))
     assert setup.plan({"serve": gpu}, "cu126") == "setup: will make .venv/serve (vLLM for the GPU) with torch's build cu126"
 
 

@@ -54,7 +54,7 @@ SIZES = {
     "quantize.txt": (Size(2.9, 5.2), Size(0.04, 0.1)),
 }
 HOLDS = {"train.txt": "LLaMA-Factory", "serve-cpu.txt": "vLLM for the CPU", "serve.txt": "vLLM for the GPU", "quantize.txt": "llm-compressor"}
-TOOK = "Making train took 5 minutes on 2 cores that had other work, 2 of them for the download."  # one run, 294 s, of which uv's "Prepared" was 138 s
+TOOK = " On 2 busy cores train took 5 minutes, half of it for the download."  # one installation: 294 s, of which uv downloaded for 138 s
 # Code that must run before an environment counts as made. torch loads the CUDA libraries, where a broken installation shows.
 PROOF = {
     "train": "import torch, transformers, peft, importlib.util as u; u.find_spec('llamafactory') or sys.exit('no llamafactory')",
@@ -100,10 +100,11 @@ def plan(locks: Mapping[str, Path], torch_backend: str) -> str:
     beside = "train" in locks or (VENV / "train" / MARK).is_file()
     sizes = [SIZES[lock.name][beside and name != "train"] for name, lock in locks.items()]
     disk = sum(size.disk or 0 for size in sizes)
-    room = f"about {disk:.1f} GB" if all(size.disk is not None for size in sizes) else f"at least {max(NEEDED_GIB[name] for name in locks)} GiB"
+    measured = all(size.disk is not None for size in sizes)
+    room = f"takes about {disk:.1f} GB of disk" if measured else f"asks for {sum(NEEDED_GIB[name] for name in locks)} GiB of free disk"
     return (
         f"setup: will make {named}\n"
-        f"setup: downloads about {sum(size.download for size in sizes):.1f} GB, less what uv's cache holds, and needs {room} of disk. {TOOK}"
+        f"setup: downloads about {sum(size.download for size in sizes):.1f} GB, less what uv's cache holds, and {room}.{TOOK if 'train' in locks else ''}"
     )
 
 
