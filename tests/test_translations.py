@@ -1,6 +1,6 @@
 """The pages say the same in both languages: README.md ↔ README_zh.md, docs/**/*.md ↔ docs/zh/**/*.md, section by section. Each complaint names page and line.
 
-python -m pytest tests/test_translations.py
+.venv/train/bin/python -m pytest tests/test_translations.py
 """
 
 import re
