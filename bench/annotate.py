@@ -178,7 +178,7 @@ def report(sections: Sequence[str], seeds: int, seconds: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.annotate", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.annotate", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("files", nargs="*", type=Path, default=[SAMPLE], metavar="FILE", help=f"annotated, in CLUENER's format (default: {SAMPLE})")
     parser.add_argument("--seeds", type=whole_number(1, 100), default=SEEDS, metavar="N", help=f"default: {SEEDS}")
     parser.add_argument("--out", type=Path, default=Path("bench/results"), metavar="DIR", help="the page's folder (default: bench/results)")

@@ -110,7 +110,7 @@ def page(name: str, found: Judged, made: Measured) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.calibrate", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.calibrate", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("conf", type=Path, metavar="conf/<run>.yaml")
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value")
     parser.add_argument("--which", type=variant_word, default="adapter", metavar="MODEL", help="default: adapter")

@@ -42,7 +42,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.chain", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.chain", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("conf", type=Path, metavar="conf/<run>.yaml")
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value")
     parser.add_argument("--data", nargs="*", default=[], metavar="key=value", help="for the task, e.g. raw.train=FILE")

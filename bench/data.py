@@ -158,7 +158,7 @@ def _only(data: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.data", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.data", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="CLUENER2020's train.jsonl")
     parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="rows of the large file; 0 leaves it out (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="turns of which the best counts (default: %(default)s)")

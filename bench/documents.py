@@ -118,7 +118,7 @@ def report(name: str, split: str, rows: list[list[str]], reach: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.documents", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.documents", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("conf", type=Path, metavar="conf/<run>.yaml")
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value")
     parser.add_argument("--split", default="dev", help="default: dev")

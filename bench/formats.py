@@ -273,7 +273,7 @@ def prepare(args: argparse.Namespace) -> tuple[Bench, dict[str, Run], Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.formats", description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.formats", description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False)
     parser.add_argument("model", nargs="?", type=Path, metavar="FOLDER", help="the base model (default: the embedded one, on the sample task)")
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over each run, e.g. lora_rank=8")
     parser.add_argument("--data", type=Path, metavar="FILE", help="CLUENER2020's train file")

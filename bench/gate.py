@@ -224,7 +224,7 @@ def _case(one: Measured) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.gate", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.gate", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--trials", type=whole_number(10, 1_000_000), default=1000, metavar="N", help="pairs of systems a line (default: 1000)")
     args = parser.parse_args()
     begun = time.process_time()

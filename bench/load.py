@@ -197,7 +197,7 @@ def device() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.load", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.load", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("conf", type=Path, metavar="conf/<run>.yaml")
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value")
     parser.add_argument("--clients", type=int, default=64, help="default: 64")

@@ -214,7 +214,7 @@ def _call(command: list[Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.quantize", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.quantize", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("conf", type=Path, metavar="conf/<run>.yaml")
     parser.add_argument("overrides", nargs="*", metavar="overlay.yaml|key=value")
     parser.add_argument("--methods", nargs="+", choices=QUANTIZATIONS, default=list(QUANTIZATIONS), help="default: all")

@@ -342,7 +342,7 @@ def one_of(known: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.real", description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.real", description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False)
     parser.add_argument("model", metavar="FOLDER", help="the base model")
     parser.add_argument(
         "overrides", nargs="*", metavar="overlay.yaml|key=value", help="laid over the run, e.g. lora_rank=8; any other --word goes to ./ner train"

@@ -263,7 +263,7 @@ def report(data: Path | None, costs: dict[str, Cost], alone: Counting) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.score", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.score", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, metavar="FILE", help="CLUENER's train.jsonl; default: made-up sentences")
     parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="default: 1000000")
     parser.add_argument("--share", type=int, default=100_000, metavar="N", help="rows that nervaluate gets (default: 100000)")

@@ -303,7 +303,7 @@ def score_line(name: str, model: str, seed: int, scores: dict[str, float]) -> li
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.suspects", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.suspects", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, metavar="FILE", help="CLUENER's train file")
     parser.add_argument("--runs", type=whole_number(0, 100), default=0, metavar="N", help="of so many seeds also with the embedded model")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)

@@ -211,7 +211,7 @@ def _vram(folder: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.train", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.train", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="CLUENER2020's train split")
     parser.add_argument("--model", type=Path, default=BASE, metavar="FOLDER", help="the base model (default: the embedded one)")
     parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights in this model's shape instead of the embedded model")

@@ -24,7 +24,7 @@ WORKDIR /app
 # Only what the installation reads: a change in other code doesn't install anew.
 COPY ner pyproject.toml ./
 COPY requirements requirements
-COPY tools/__init__.py tools/__main__.py tools/allocator.py tools/cli.py tools/errors.py tools/files.py tools/setup.py tools/text.py tools/variant.py tools/
+COPY tools/__init__.py tools/__main__.py tools/allocator.py tools/cli.py tools/errors.py tools/files.py tools/install_log.py tools/process.py tools/setup.py tools/text.py tools/variant.py tools/
 ARG TORCH_BACKEND=
 RUN --mount=type=cache,target=/uv-cache,sharing=locked --mount=type=secret,id=pip,target=/etc/pip.conf \
     ./ner setup train ${TORCH_BACKEND:+--torch-backend "${TORCH_BACKEND}"}

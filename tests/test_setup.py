@@ -1,14 +1,17 @@
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tools import cli, setup
+from tools import cli, install_log, setup
 from tools.errors import ToolError
 from tools.files import ROOT
+from tools.install_log import InstallLog
 
 SMI = "| NVIDIA-SMI 550.54.15   Driver Version: 550.54.15   CUDA Version: {}  |"
 LOCK = "nvidia-cuda-runtime==13.0.96 ; sys_platform == 'linux' \\\n    --hash=sha256:00\n"
@@ -21,7 +24,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     for name in ("train", "serve", "serve-cpu", "quantize"):
         (tmp_path / f"{name}.txt").write_text(name)
 
-    def install(environment: Path, lock: Path, torch_backend: str) -> None:
+    def install(environment: Path, lock: Path, torch_backend: str, log: InstallLog) -> None:
         environment.mkdir(parents=True, exist_ok=True)
         installed.append(lock)
 
@@ -29,7 +32,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(setup, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(setup, "LOCKS", tmp_path)
     monkeypatch.setattr(setup, "install", install)
-    monkeypatch.setattr(setup, "prove", lambda name, environment, on_gpu: None)
+    monkeypatch.setattr(setup, "prove", lambda name, environment, on_gpu, log: None)
     monkeypatch.setattr(setup, "detect_gpu", lambda: False)
     monkeypatch.setattr(setup, "nvidia_smi", lambda *words: "")
     return installed
@@ -72,7 +75,7 @@ def test_a_second_call_installs_nothing_and_a_new_lock_installs_again(place: lis
 def test_a_failed_install_is_never_taken_for_a_finished_one(place: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     setup.make("train", "auto", "")
 
-    def fail(name: str, environment: Path, on_gpu: bool) -> None:
+    def fail(name: str, environment: Path, on_gpu: bool, log: InstallLog) -> None:
         raise ToolError("broken")
 
     (tmp_path / "train.txt").write_text("changed")
@@ -139,8 +142,10 @@ def test_a_broken_environment_is_a_message(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "e/bin").mkdir(parents=True)
     (tmp_path / "e/bin/python").symlink_to(sys.executable)
     monkeypatch.setitem(setup.PROOF, "train", "import no_such_package")
-    with pytest.raises(ToolError, match="installed but doesn't work: ModuleNotFoundError: No module named 'no_such_package'"):
-        setup.prove("train", tmp_path / "e", on_gpu=False)
+    message = r"installed but doesn't work: ModuleNotFoundError: No module named 'no_such_package'\nThe whole log: \S*e\.log\n"
+    with pytest.raises(ToolError, match=message), InstallLog(tmp_path / "e.log", "e") as log:
+        setup.prove("train", tmp_path / "e", on_gpu=False, log=log)
+    assert "Traceback" in (tmp_path / "e.log").read_text()
 
 
 def test_uv_gets_pips_index_and_certificate_unless_it_has_its_own() -> None:
@@ -192,3 +197,128 @@ def test_pips_settings_are_read_where_this_python_has_no_pip(tmp_path: Path, mon
     assert setup.uv_environment({}, setup.pip_config())["SSL_CERT_FILE"] == "/c.pem"
     (tmp_path / "uv/bin/python").unlink()
     assert setup.pip_config() == ""
+
+
+# What is printed.
+
+UV = """#!/bin/sh
+# Prints what uv prints for 300 packages, and makes an environment that is the Python of these tests.
+for last; do :; done
+case "$*" in
+*" venv "*) mkdir -p "$last/bin" && ln -sf {python} "$last/bin/python" ;;
+*) {{ echo 'Resolved 300 packages in 1.02s'; echo 'Downloading torch (502.2MiB)'; echo ' Downloaded torch'
+   {then}
+   for i in $(seq 300); do echo " + package-$i==1.0"; done; }} >&2 ;;
+esac
+"""
+
+
+@pytest.fixture
+def toy_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """A function that points set-up at a folder of its own, with a toy uv which does these shell commands in the middle; it returns the folder."""
+
+    def put(then: str) -> Path:
+        uv = tmp_path / "toy-uv"
+        uv.write_text(UV.format(python=sys.executable, then=then))
+        uv.chmod(0o755)
+        (tmp_path / "train.txt").write_text("train")
+        monkeypatch.setattr(setup, "ROOT", tmp_path)
+        monkeypatch.setattr(setup, "VENV", tmp_path / ".venv")
+        monkeypatch.setattr(setup, "LOCKS", tmp_path)
+        monkeypatch.setattr(setup, "install_uv", lambda log: uv)
+        monkeypatch.setattr(setup, "pip_config", lambda: "")
+        monkeypatch.setattr(setup, "nvidia_smi", lambda *words: "")
+        monkeypatch.setattr(setup, "check_room", lambda name: None)
+        monkeypatch.setitem(setup.PROOF, "train", "print('imported')")
+        return tmp_path / ".venv"
+
+    return put
+
+
+def test_an_installation_prints_five_lines_and_the_log_holds_the_rest(toy_uv: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    venv = toy_uv("true")
+    assert cli.main(["setup", "train"]) is None
+    out, err = capfd.readouterr()
+    assert out == ""
+    lines = [re.sub(r"\(log: \S+\)|in \d+ s", "…", line) for line in err.splitlines()]
+    assert lines[0] == "setup: will make .venv/train (LLaMA-Factory)"
+    assert lines[1].startswith("setup: downloads about 3.3 GB, less what uv's cache holds, and takes about 6.7 GB of disk. ")
+    assert lines[2:4] == ["setup: making .venv/train … …", "setup: made .venv/train … …"]
+    assert lines[4:] == [f"setup: {setup.allocator_line()}"]
+    log = (venv / "train.log").read_text().splitlines()
+    assert [" venv --quiet " in log[0], " pip sync " in log[1], " -c " in log[-2]] == [True] * 3
+    assert log.count("Resolved 300 packages in 1.02s") == 1
+    assert sum(line.startswith(" + package-") for line in log) == 300
+    assert log[-1] == "imported"
+
+
+def test_a_complete_environment_prints_nothing_and_its_log_stays(toy_uv: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    venv = toy_uv("true")
+    cli.main(["setup", "train"])
+    log = (venv / "train.log").read_text()
+    capfd.readouterr()
+    cli.main(["setup", "train"])
+    assert capfd.readouterr() == ("", "")
+    assert (venv / "train.log").read_text() == log
+
+
+def test_a_failure_shows_the_end_of_the_log_with_the_indexs_reason(toy_uv: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    reason = [
+        "  × No solution found when resolving dependencies:",
+        "  ╰─▶ Because foo was not found in the package registry, no version can be installed.",
+    ]
+    venv = toy_uv("".join(f"echo '{line}'; " for line in reason) + "exit 3")
+    with pytest.raises(ToolError) as error:
+        cli.main(["setup", "train"])
+    first, *shown, log, last = str(error.value).splitlines()
+    assert first.startswith("this step of the installation failed (exit code 3): ")
+    assert shown == ["Resolved 300 packages in 1.02s", *reason]
+    assert log == f"The whole log: {os.path.relpath(venv / 'train.log', ROOT)}"
+    assert last == "Nothing half-installed will be used. Try again: make setup"
+    assert "Downloading torch" in (venv / "train.log").read_text()
+    assert "setup: made" not in capfd.readouterr().err
+    assert not (venv / "train" / setup.MARK).exists()
+
+
+def test_an_interrupted_installation_stops_uv_and_is_made_anew(
+    toy_uv: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C comes while this process shows what uv is doing."""
+    pid = tmp_path / "pid"
+    venv = toy_uv(f"echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 60")
+
+    def interrupt(output: str) -> str:
+        if pid.exists():
+            raise KeyboardInterrupt
+        return ""
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(install_log, "phase", interrupt)
+        cli.main(["setup", "train"])
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert "setup: made" not in capfd.readouterr().err
+    assert not (venv / "train" / setup.MARK).exists()
+    toy_uv("true")
+    cli.main(["setup", "train"])
+    assert (venv / "train" / setup.MARK).is_file()
+
+
+def test_the_plan_counts_what_environments_share_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "VENV", tmp_path / ".venv")
+    train, cpu, gpu = (Path(f"requirements/{name}.txt") for name in ("train", "serve-cpu", "serve"))
+    for locks, figures in (
+        ({"train": train, "serve": cpu}, "downloads about 3.7 GB, .* takes about 8.1 GB of disk"),
+        ({"train": train, "serve": gpu}, "downloads about 4.5 GB, .* asks for 20 GiB of free disk"),
+        ({"serve": cpu}, "downloads about 3.3 GB, .* takes about 6.7 GB of disk"),
+    ):
+        assert re.search(figures, setup.plan(locks, ""))
+    (tmp_path / ".venv/train").mkdir(parents=True)
+    (tmp_path / ".venv/train" / setup.MARK).touch()
+    assert re.search(r"downloads about 0\.4 GB, .* takes about 1\.4 GB of disk", setup.plan({"serve": cpu}, ""))
+    assert setup.plan({"serve": gpu}, "cu126") == "setup: will make .venv/serve (vLLM for the GPU) with torch's build cu126"
+
+
+def test_every_lock_has_its_sizes() -> None:
+    locks = {setup.lock_of(name, gpu).name for name in setup.PROOF for gpu in (False, True)}
+    assert set(setup.SIZES) == set(setup.HOLDS) == locks

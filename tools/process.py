@@ -25,9 +25,16 @@ class Child:
     Inside the block SIGTERM and SIGHUP raise SystemExit, as Ctrl-C raises KeyboardInterrupt. If this process is killed outright, the kernel ends the child.
     """
 
-    def __init__(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None, log: IO[str] | None = None, patience: float = 30) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        env: Mapping[str, str] | None = None,
+        log: IO[str] | None = None,
+        patience: float = 30,
+        cwd: Path | None = None,
+    ) -> None:
         self._command = [str(word) for word in command]
-        self._env, self._log, self._patience = env, log, patience
+        self._env, self._log, self._patience, self._cwd = env, log, patience, cwd
         self._handlers: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> subprocess.Popen[bytes]:
@@ -35,6 +42,7 @@ class Child:
             self._handlers[number] = signal.signal(number, _interrupt)
         self.process = subprocess.Popen(
             self._command,
+            cwd=self._cwd,
             env={**os.environ, "PYTHONIOENCODING": _never_fails(os.environ.get("PYTHONIOENCODING", "")), **(self._env or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._log,

@@ -1,6 +1,7 @@
 """Makes the environments: `.venv/train` (LLaMA-Factory), `.venv/serve` (vLLM) and `.venv/quantize` (llm-compressor).
 
-In: the hash-pinned locks in `requirements/`. Out: an environment of each name, which holds the mark `.complete`, written last. Python's standard library is enough.
+In: the hash-pinned locks in `requirements/`. Out: an environment of each name, which holds the mark `.complete`, written last, and beside it `<name>.log` with what pip
+and uv printed. Python's standard library is enough.
 
     ./ner setup                      # train and serve
     ./ner setup train                # one
@@ -23,10 +24,20 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from tools.allocator import BETTER, allocator
 from tools.errors import ToolError, all_at_once, choices
 from tools.files import ROOT
+from tools.install_log import InstallLog
+
+
+class Size(NamedTuple):
+    """What an environment takes, in GB (10⁹ bytes): its packages as the index gives their sizes, and its files as `du` counts them (None: not measured)."""
+
+    download: float
+    disk: float | None
+
 
 VENV = ROOT / ".venv"
 LOCKS = ROOT / "requirements"
@@ -35,6 +46,15 @@ EXTRAS = {"train": ["train", "test"], "serve": ["serve"], "serve-cpu": ["serve-c
 USUAL = ("train", "serve")  # every user needs them; quantize is made when it is asked for
 MARK = ".complete"
 NEEDED_GIB = {"train": 8, "serve": 12, "quantize": 7}
+# By lock: alone, and beside a train environment, with which uv shares what both hold (one cache, hard links). Measured with Python 3.12's wheels (download) and 3.11 (disk).
+SIZES = {
+    "train.txt": (Size(3.3, 6.7), Size(0, 0)),
+    "serve-cpu.txt": (Size(3.3, 6.7), Size(0.4, 1.4)),
+    "serve.txt": (Size(4.1, None), Size(1.2, None)),
+    "quantize.txt": (Size(2.9, 5.2), Size(0.04, 0.1)),
+}
+HOLDS = {"train.txt": "LLaMA-Factory", "serve-cpu.txt": "vLLM for the CPU", "serve.txt": "vLLM for the GPU", "quantize.txt": "llm-compressor"}
+TOOK = " On 2 busy cores train took 5 minutes, half of it for the download."  # one installation: 294 s, of which uv downloaded for 138 s
 # Code that must run before an environment counts as made. torch loads the CUDA libraries, where a broken installation shows.
 PROOF = {
     "train": "import torch, transformers, peft, importlib.util as u; u.find_spec('llamafactory') or sys.exit('no llamafactory')",
@@ -61,8 +81,31 @@ def main(args: argparse.Namespace) -> None:
     if args.lock:
         compile_locks()
         return
-    for name in args.environments or USUAL:
-        make(name, args.serve if name == "serve" else "auto", args.torch_backend)
+    kinds = {name: args.serve if name == "serve" else "auto" for name in args.environments or USUAL}
+    missing = {name: kind for name, kind in kinds.items() if not is_made(VENV / name, kind, args.torch_backend)}
+    if not missing:
+        return
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
+        raise ToolError(f"the locks are for Linux on x86-64; this is {sys.platform} on {os.uname().machine}.")
+    print(plan({name: lock_of(name, wants_gpu(kind)) for name, kind in missing.items()}, args.torch_backend), file=sys.stderr, flush=True)
+    for name, kind in missing.items():
+        make(name, kind, args.torch_backend)
+
+
+def plan(locks: Mapping[str, Path], torch_backend: str) -> str:
+    """Returns what will be made (name → lock), and what it takes: download, disk, time. Another build of torch has sizes of its own, which aren't known."""
+    named = ", ".join(f"{VENV.name}/{name} ({HOLDS[lock.name]})" for name, lock in locks.items())
+    if torch_backend:
+        return f"setup: will make {named} with torch's build {torch_backend}"
+    beside = "train" in locks or (VENV / "train" / MARK).is_file()
+    sizes = [SIZES[lock.name][beside and name != "train"] for name, lock in locks.items()]
+    disk = sum(size.disk or 0 for size in sizes)
+    measured = all(size.disk is not None for size in sizes)
+    room = f"takes about {disk:.1f} GB of disk" if measured else f"asks for {sum(NEEDED_GIB[name] for name in locks)} GiB of free disk"
+    return (
+        f"setup: will make {named}\n"
+        f"setup: downloads about {sum(size.download for size in sizes):.1f} GB, less what uv's cache holds, and {room}.{TOOK if 'train' in locks else ''}"
+    )
 
 
 def make(name: str, kind: str, torch_backend: str) -> None:
@@ -76,21 +119,19 @@ def make(name: str, kind: str, torch_backend: str) -> None:
     with installing():
         if is_made(environment, kind, torch_backend):  # by another process, while this one waited
             return
-        if sys.platform != "linux" or os.uname().machine != "x86_64":
-            raise ToolError(f"the locks are for Linux on x86-64; this is {sys.platform} on {os.uname().machine}.")
-        gpu = detect_gpu() if kind == "auto" else kind == "gpu"
+        gpu = wants_gpu(kind)
         lock = lock_of(name, gpu)
         if gpu and not torch_backend:
             check_driver(name, nvidia_smi(), lock.read_text())
         if name == "serve" and not gpu:
             check_libraries()
         check_room(name)
-        print(f"setup: installing {lock.relative_to(ROOT)} into {environment.relative_to(ROOT)} …", file=sys.stderr)
         mark = {"lock": lock.name, "sha256": sha256(lock), "torch_backend": torch_backend, "asked": kind != "auto"}
         (environment / MARK).unlink(missing_ok=True)
-        install(environment, lock, torch_backend)
-        prove(name, environment, on_gpu=gpu and detect_gpu() and torch_backend != "cpu")
-        (environment / MARK).write_text(json.dumps(mark) + "\n")
+        with InstallLog(VENV / f"{name}.log", f"{VENV.name}/{name}") as log:
+            install(environment, lock, torch_backend, log)
+            prove(name, environment, gpu and detect_gpu() and torch_backend != "cpu", log)
+            (environment / MARK).write_text(json.dumps(mark) + "\n")
         if not gpu:
             print(f"setup: {allocator_line()}", file=sys.stderr)
 
@@ -109,18 +150,18 @@ def is_made(environment: Path, kind: str, torch_backend: str) -> bool:
     return lock == lock_of(environment.name, gpu=kind == "gpu" or (kind == "auto" and (mark["lock"] == "serve.txt" or detect_gpu())))
 
 
-def install(environment: Path, lock: Path, torch_backend: str) -> None:
+def install(environment: Path, lock: Path, torch_backend: str, log: InstallLog) -> None:
     """Makes a new environment with exactly the lock's packages, or with the same versions and another build of torch."""
-    uv, python = str(install_uv()), str(environment / "bin" / "python")
-    call([uv, "venv", "--quiet", "--clear", "--python", find_python(), str(environment)])
+    uv, python = [str(install_uv(log)), "--color", "never"], str(environment / "bin" / "python")
+    call(log, [*uv, "venv", "--quiet", "--clear", "--python", find_python(), str(environment)], "making an empty environment")
     if not torch_backend:
-        call([uv, "pip", "sync", "--python", python, "--require-hashes", str(lock)])
+        call(log, [*uv, "pip", "sync", "--python", python, "--require-hashes", str(lock)], "looking the packages up")
         return
     constraints = environment / "constraints.txt"
     constraints.write_text(unhashed(lock.read_text(encoding="utf-8")), encoding="utf-8")
     extras = [word for extra in EXTRAS[lock.stem] for word in ("--extra", extra)]
     other_torch = ["--torch-backend", torch_backend, "-r", "pyproject.toml", *extras, "--constraint", str(constraints)]
-    call([uv, "pip", "install", "--python", python, *other_torch])
+    call(log, [*uv, "pip", "install", "--python", python, *other_torch], "looking the packages up")
 
 
 def lock_of(name: str, gpu: bool) -> Path:
@@ -131,6 +172,11 @@ def lock_of(name: str, gpu: bool) -> Path:
 def sha256(path: Path) -> str:
     """Returns a file's SHA-256 in hex digits. tools.files' own needs Python 3.11, and an older one may run this module."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def wants_gpu(kind: str) -> bool:
+    """Returns whether a build for the GPU is wanted: asked for by name, or by nvidia-smi."""
+    return detect_gpu() if kind == "auto" else kind == "gpu"
 
 
 def detect_gpu() -> bool:
@@ -168,13 +214,11 @@ def check_driver(name: str, smi: str, lock: str) -> None:
     )
 
 
-def prove(name: str, environment: Path, on_gpu: bool) -> None:
+def prove(name: str, environment: Path, on_gpu: bool, log: InstallLog) -> None:
     """Imports the environment's packages, and reaches the GPU where there is one. Raises ToolError with the last line of their output."""
     code = f"import sys; {PROOF[name]}" + (f"; {GPU_PROOF[name]}" if on_gpu else "")
-    done = subprocess.run([str(environment / "bin" / "python"), "-c", code], capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ToolError(f"{environment.relative_to(ROOT)} was installed but doesn't work: {reason}\nTry again: make setup")
+    if log.run([str(environment / "bin" / "python"), "-c", code], None, "importing what was installed"):
+        raise ToolError(f"{environment.relative_to(ROOT)} was installed but doesn't work: {log.last_line()}\n{log.where()}\nTry again: make setup")
 
 
 def find_python() -> str:
@@ -191,7 +235,7 @@ def find_python() -> str:
     )
 
 
-def install_uv() -> Path:
+def install_uv(log: InstallLog) -> Path:
     """Returns the pinned uv, which this Python installs in an environment of its own."""
     lock, home = LOCKS / "uv.txt", VENV / "uv"
     uv, mark = home / "bin" / "uv", home / MARK
@@ -199,25 +243,24 @@ def install_uv() -> Path:
         return uv
     shutil.rmtree(home, ignore_errors=True)
     python = find_python()
-    made = subprocess.run([python, "-m", "venv", str(home)], capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise ToolError(
-            f"`{python} -m venv` failed: {(made.stdout + made.stderr).strip().splitlines()[-1:]}. On Debian and Ubuntu: apt install python3-venv."
-        )
-    call([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)])
+    if log.run([python, "-m", "venv", str(home)], None, "installing uv"):
+        raise ToolError(f"`{python} -m venv` failed: {log.last_line()}\n{log.where()}\nOn Debian and Ubuntu: apt install python3-venv.")
+    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
+    call(log, pip, "installing uv")
     mark.write_text(sha256(lock))
     return uv
 
 
 def compile_locks() -> None:
     """Writes requirements/*.txt: the versions that pyproject.toml resolves to on Linux x86-64 for both Pythons, with hashes and without an index."""
-    uv = install_uv()
+    VENV.mkdir(exist_ok=True)
     for name, extras in {**EXTRAS, "uv": []}.items():
         words = [word for extra in extras for word in ("--extra", extra)]
         source = ["pyproject.toml", *words] if extras else ["--group", name]
         common = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
-        call([str(uv), "pip", "compile", *source, *common, "--output-file", f"requirements/{name}.txt"])
-        print(f"requirements/{name}.txt")
+        with InstallLog(VENV / "lock.log", f"requirements/{name}.txt") as log:
+            command = [str(install_uv(log)), "pip", "compile", *source, *common, "--output-file", f"requirements/{name}.txt"]
+            call(log, command, "looking the packages up")
 
 
 def unhashed(lock: str) -> str:
@@ -261,7 +304,7 @@ def uv_environment(environ: Mapping[str, str], pip_config: str) -> dict[str, str
     """Returns `environ` for uv, with pip's index and certificate (`pip config list`): uv doesn't read pip's settings."""
     settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", pip_config, re.MULTILINE))
     known = {uv: settings[pip] for pip, uv in PIP_TO_UV.items() if pip in settings}
-    return {"UV_HTTP_TIMEOUT": "300", "UV_NO_PROGRESS": "0" if sys.stderr.isatty() else "1", **known, **environ}
+    return {"UV_HTTP_TIMEOUT": "300", **known, **environ}
 
 
 def pip_config() -> str:
@@ -274,13 +317,12 @@ def pip_config() -> str:
     return ""
 
 
-def call(command: list[str]) -> None:
-    """Runs a command of the installation and shows its output. Raises ToolError with the command that tries again."""
-    done = subprocess.run(command, cwd=ROOT, env=uv_environment(os.environ, pip_config()), stdin=subprocess.DEVNULL, check=False)
-    if done.returncode:
+def call(log: InstallLog, command: list[str], doing: str) -> None:
+    """Runs a command of the installation. Raises ToolError with the end of its output and the command that tries again."""
+    if code := log.run(command, uv_environment(os.environ, pip_config()), doing):
         raise ToolError(
-            f"this step of the installation failed (exit code {done.returncode}): {' '.join(command)}\n"
-            "The reason stands above. Nothing half-installed will be used. Try again: make setup"
+            f"this step of the installation failed (exit code {code}): {' '.join(command)}\n{log.reason()}\n"
+            "Nothing half-installed will be used. Try again: make setup"
         )
 
 

@@ -294,7 +294,7 @@ def test_every_rule_is_needed_by_some_answer(task: Task) -> None:
 
 
 def test_the_page_has_the_rules() -> None:
-    page = Path("docs/evaluation.md").read_text(encoding="utf-8")
+    page = Path("docs/answers.md").read_text(encoding="utf-8")
     assert [rule for rule, phrase in RULES.items() if f"| `{rule}` | {phrase} |\n" not in page] == []
 
 

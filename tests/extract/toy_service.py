@@ -1,4 +1,4 @@
-"""The service in front of a toy model, on a port: `python -m tests.extract.toy_service PORT`. It runs in vLLM's environment, with vLLM's order of layers."""
+"""The service in front of a toy model, on a port: `.venv/serve/bin/python -m tests.extract.toy_service PORT`. It runs in vLLM's environment, with vLLM's order of layers."""
 
 import asyncio
 import os

@@ -1,5 +1,6 @@
 """A run is examined before it costs anything: what it would do, and all that is wrong with it."""
 
+import argparse
 import json
 import re
 import shutil
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tools.conf.run import load_run
-from tools.train import native_parser
+from tools.conf.task import find_task
+from tools.train import check, native_parser
 from tools.train.check import is_run, report
 from tools.train.examination import examine
 from tools.train.machine import visible_gpus
@@ -42,6 +44,33 @@ def test_the_page_shows_values_with_their_origin_and_what_the_run_will_do(tool: 
         assert "LLaMA-Factory refuses the run on this machine: Your setup doesn't support bf16/gpu" in done.stdout
         assert "Without a GPU, use_cpu=true trains on the CPU." in done.stdout
         assert "nothing is wrong with the run, but with this machine" in done.stdout
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("raw", "code", "said"),
+    [
+        ({"train": "{sample}[:-100]", "dev": "{sample}[-100:]"}, 0, "nothing is wrong with the run. next: make train CONF="),
+        (
+            {"train": "{sample}", "dev": "nowhere.jsonl"},
+            0,
+            "raw data  not examined, nowhere.jsonl isn't here. Converted from elsewhere? make check TASK=sample",
+        ),
+        ({"train": "nowhere.jsonl"}, 0, "nothing is wrong with the run. next: make train CONF="),
+        ({"train": "{sample}", "dev": "{sample}[-100:]"}, 1, "but with its raw data. next: mend the errors above, then make data TASK=sample"),
+    ],
+    ids=["slices", "one file isn't here", "none is here", "dev rows are trained on"],
+)
+def test_the_raw_files_are_examined_where_they_are_here_and_the_last_line_fits_the_exit_code(
+    raw: dict[str, str], code: int, said: str, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    values = {split: value.format(sample="data/dataset/sample.train.jsonl") for split, value in raw.items()}
+    task = find_task("sample").model_copy(update={"raw": values})
+    monkeypatch.setattr(check, "find_task", lambda name: task)
+    parser = argparse.ArgumentParser()
+    check.add_options(parser)
+    assert check.check_run(load_run(Path(CONF), [*words, "bf16=false", "use_cpu=true"]), parser.parse_args([])) == code
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("quick")

@@ -18,7 +18,7 @@ from tools.errors import run as run_tool
 from tools.files import ROOT, read_text, write_text
 
 PAGES = {"en": ROOT / "docs" / "keys.md", "zh": ROOT / "docs" / "zh" / "keys.md"}
-BEGIN, END = "<!-- task keys: written by python -m tools.conf.key_table -->\n", "<!-- end of task keys -->\n"
+BEGIN, END = "<!-- task keys: written by .venv/train/bin/python -m tools.conf.key_table -->\n", "<!-- end of task keys -->\n"
 HEADS = {"en": "| key | default | what it does; when to touch it |", "zh": "| 键 | 默认值 | 作用；什么时候改 |"}
 NEEDED = {"en": "needed", "zh": "必填"}
 NONE = {"en": "none", "zh": "无"}

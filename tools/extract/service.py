@@ -3,7 +3,7 @@
 In: `POST /extract` with a text or several. Out: for each text its entities with places and confidence, or its class. `GET /extract/docs` shows the whole interface,
 `/health` says what is served, `/metrics` has our counters behind vLLM's. Every other path is vLLM's own. It runs as ASGI middleware in vLLM's environment.
 
-    NER_FACTORY_SERVED=… python -m tools.serve.api_server … --middleware tools.extract.service.Service
+    NER_FACTORY_SERVED=… .venv/serve/bin/python -m tools.serve.api_server … --middleware tools.extract.service.Service
 """
 
 from __future__ import annotations

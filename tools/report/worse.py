@@ -6,7 +6,7 @@ In: the counts of both on the same rows; or each system's sums and intervals, wh
 
 If neither micro F1 nor any label is worse, something is called worse in at most `alpha` of all tests: p-values are corrected by Holm's weighted procedure (Holm 1979, A
 Simple Sequentially Rejective Multiple Test Procedure; Benjamini and Hochberg 1997, Multiple Hypotheses Testing with Weights). Micro F1 has MICRO_SHARE of the level, the
-labels share the rest, and whatever has been found worse leaves its share to the others. `python -m bench.gate` measures the false alarms and what is found.
+labels share the rest, and whatever has been found worse leaves its share to the others. `.venv/train/bin/python -m bench.gate` measures the false alarms and what is found.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 In: vLLM's own flags. Out: vLLM's server. It runs in vLLM's environment.
 
-    python -m tools.serve.api_server --config data/outputs/<run>/serve-8000.yaml
+    .venv/serve/bin/python -m tools.serve.api_server --config data/outputs/<run>/serve-8000.yaml
 """
 
 from __future__ import annotations

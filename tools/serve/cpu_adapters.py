@@ -2,7 +2,7 @@
 
 In: vLLM's worker process. Out: the same answers, and a base model's tokens are left alone in a batch that holds an adapter's too. It runs in vLLM's environment.
 
-    python -m tools.serve.api_server … --worker-cls tools.serve.cpu_adapters.GroupedWorker
+    .venv/serve/bin/python -m tools.serve.api_server … --worker-cls tools.serve.cpu_adapters.GroupedWorker
 """
 
 from __future__ import annotations

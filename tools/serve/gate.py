@@ -3,7 +3,7 @@
 In: an ASGI request within vLLM's process. Out: vLLM's answer, or 503 with Retry-After and the header STARTING. Rows that were asked before would keep the probes
 waiting. It runs in vLLM's environment, so it imports only Starlette, which vLLM's server uses too.
 
-    NER_FACTORY_PORT=8000 NER_FACTORY_PROBE=… python -m tools.serve.api_server … --middleware tools.serve.gate.Gate
+    NER_FACTORY_PORT=8000 NER_FACTORY_PROBE=… .venv/serve/bin/python -m tools.serve.api_server … --middleware tools.serve.gate.Gate
 """
 
 from __future__ import annotations

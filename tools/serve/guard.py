@@ -2,7 +2,7 @@
 
 In: an ASGI request within vLLM's process. Out: vLLM's answer, or 401. It runs in vLLM's environment, so it imports only Starlette, which vLLM's server uses too.
 
-    VLLM_API_KEY=… python -m tools.serve.api_server … --middleware tools.serve.guard.Guard
+    VLLM_API_KEY=… .venv/serve/bin/python -m tools.serve.api_server … --middleware tools.serve.guard.Guard
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ In: a resolved run, and torchrun's variables (RANK, WORLD_SIZE, …) in the envi
 without bf16 arithmetic (tools.train.engines.wide_weights); a process ends when its parent is gone; and
 ranks on CPUs can resume: accelerate calls their device `cpu:0`, and torch can't load an optimizer's state onto that.
 
-    python -m tools.train.engines.llamafactory_engine data/outputs/<run>/run.yaml
-    python -m torch.distributed.run --nproc-per-node 2 --module tools.train.engines.llamafactory_engine --native data/outputs/<run>/run.yaml
+    .venv/train/bin/python -m tools.train.engines.llamafactory_engine data/outputs/<run>/run.yaml
+    .venv/train/bin/python -m torch.distributed.run --nproc-per-node 2 --module tools.train.engines.llamafactory_engine --native data/outputs/<run>/run.yaml
 """
 
 from __future__ import annotations

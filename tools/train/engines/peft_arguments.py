@@ -3,7 +3,7 @@
 Out: ARGUMENTS, the dataclasses that together take every key. Each field has its type, its choices (a Literal) and, as help, its meaning.
 Import this only inside a function: torch comes along, through transformers.
 
-    python -m tools.train.engines.peft_engine data/outputs/<run>/run.yaml
+    .venv/train/bin/python -m tools.train.engines.peft_engine data/outputs/<run>/run.yaml
 """
 
 from __future__ import annotations

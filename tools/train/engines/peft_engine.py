@@ -3,7 +3,7 @@
 In: one resolved run file, with LLaMA-Factory's keys and `finetuning_type: prefix | p_tuning | lora`. Out: its `output_dir` with the files that LLaMA-Factory
 writes: adapter, tokenizer, trainer_log.jsonl, training_loss.png, and last train_results.json, the mark of a finished run. A child process of `./ner train`.
 
-    python -m tools.train.engines.peft_engine data/outputs/tiny-qwen2-sample-ner-ptuning/run.yaml
+    .venv/train/bin/python -m tools.train.engines.peft_engine data/outputs/tiny-qwen2-sample-ner-ptuning/run.yaml
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _checkpoint(training: TrainingOptions) -> str | None:
 def main() -> None:
     """Trains the run that the one word names."""
     if len(sys.argv) != 2:
-        raise ToolError("usage: python -m tools.train.engines.peft_engine data/outputs/<run>/run.yaml")
+        raise ToolError("usage: .venv/train/bin/python -m tools.train.engines.peft_engine data/outputs/<run>/run.yaml")
     print(f"trained: {train(Path(sys.argv[1]))}")
 
 
