@@ -245,7 +245,7 @@ class Task(_Strict):
     )
     nothing: list[Text] = _key(
         "more ways to say that there is no entity, beside `NOTHING` in `tools/conf/spellings.py`",
-        '除 `tools/conf/spellings.py` 里的 `NOTHING` 之外，"没有实体"的其他说法',
+        "除 `tools/conf/spellings.py` 里的 `NOTHING` 之外，“没有实体”的其他说法",
         default=list,
     )
     answer: Answer = _key(
