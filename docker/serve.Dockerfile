@@ -35,7 +35,7 @@ RUN --mount=type=cache,target=/uv-cache,sharing=locked --mount=type=secret,id=pi
     && ./ner setup serve --serve "${SERVE}" ${TORCH_BACKEND:+--torch-backend "${TORCH_BACKEND}"} \
     && hardlink --content --minimum-size 65536 .venv
 
-COPY Makefile ./
+COPY LICENSE Makefile ./
 COPY tools tools
 COPY conf conf
 COPY --chown=1000:1000 data data
@@ -46,6 +46,7 @@ ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="NER Factory: serve" \
       org.opencontainers.image.description="A fine-tuned Qwen over vLLM's OpenAI API, and its score" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 

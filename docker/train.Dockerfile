@@ -29,7 +29,7 @@ ARG TORCH_BACKEND=
 RUN --mount=type=cache,target=/uv-cache,sharing=locked --mount=type=secret,id=pip,target=/etc/pip.conf \
     ./ner setup train ${TORCH_BACKEND:+--torch-backend "${TORCH_BACKEND}"}
 
-COPY Makefile ./
+COPY LICENSE Makefile ./
 COPY tools tools
 COPY conf conf
 COPY --chown=1000:1000 data data
@@ -40,6 +40,7 @@ ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="NER Factory: train" \
       org.opencontainers.image.description="From labelled Chinese text to a LoRA adapter, with LLaMA-Factory" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 

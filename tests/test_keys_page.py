@@ -52,6 +52,18 @@ def test_the_table_of_a_tasks_keys_is_the_one_that_the_fields_make(language: str
     assert all(row.startswith("| `") and row.count(" | ") >= 2 and "None" not in row for row in rows[2:])
 
 
+@pytest.mark.parametrize("language", sorted(PAGES))
+def test_a_figure_that_was_measured_or_computed_has_its_source_in_its_row(language: str) -> None:
+    rows = [line for line in PAGES[language].read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    told = [
+        row
+        for row in (line.rstrip(" |").rpartition(" | ")[2] for line in rows)
+        if re.search(r"\d (?:×|%|GB|million|billion)|\d(?:%| ?倍| ?[万亿]| GB)|0\.373", row)
+    ]
+    assert len(told) > 4
+    assert [row for row in told if not re.search(r"\]\(|computed|算得|arXiv", row)] == []
+
+
 def test_a_page_without_the_marks_of_the_table_is_a_message() -> None:
     with pytest.raises(ToolError, match="has no line <!-- task keys"):
         with_table("a page", "en")

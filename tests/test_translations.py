@@ -1,4 +1,4 @@
-"""The pages say the same in both languages: README.md ↔ README_zh.md, docs/**/*.md ↔ docs/zh/**/*.md, section by section. Each complaint names page and line.
+"""The pages say the same in both languages: README.md ↔ README_zh.md and so CONTRIBUTING.md, docs/**/*.md ↔ docs/zh/**/*.md, section by section. Each complaint names page and line.
 
 .venv/train/bin/python -m pytest tests/test_translations.py
 """
@@ -110,8 +110,8 @@ def in_chinese(name: str) -> str:
 
 
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
-ENGLISH = ["README.md", *(name for name in DOCS if not name.startswith("docs/zh/"))]
-CHINESE = ["README_zh.md", *(name for name in DOCS if name.startswith("docs/zh/"))]
+ENGLISH = ["README.md", "CONTRIBUTING.md", *(name for name in DOCS if not name.startswith("docs/zh/"))]
+CHINESE = ["README_zh.md", "CONTRIBUTING_zh.md", *(name for name in DOCS if name.startswith("docs/zh/"))]
 both = pytest.mark.parametrize("name", [name for name in ENGLISH if in_chinese(name) in CHINESE])
 chinese_pages = pytest.mark.parametrize("name", CHINESE)
 every_page = pytest.mark.parametrize("name", [*ENGLISH, *CHINESE])
@@ -244,7 +244,7 @@ def _links(page: Page, block: Block) -> list[str]:
         if fragment:
             to = page if path == page.name else of_the_repository(path)
             number = f"#{to.anchors.index(fragment)}" if fragment in to.anchors else f"#{fragment}"
-        targets.append(path.replace("docs/zh/", "docs/").replace("README_zh.md", "README.md") + number)
+        targets.append(path.replace("docs/zh/", "docs/").replace("_zh.md", ".md") + number)
     return targets
 
 

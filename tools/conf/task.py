@@ -223,8 +223,10 @@ class Task(_Strict):
         "system 消息，训练和服务都用它。没有 system 的对话会被填入对话模板自己的默认 system",
     )
     prompt: Path = _key(
-        "the file with the user turn: `{text}` (needed), `{labels}`, `{options}`. Put `{text}` last: a server keeps the constant part before it in its cache",
-        "user 消息的模板文件：`{text}`（必需）、`{labels}`、`{options}`。把 `{text}` 放最后：前面不变的部分服务端可以缓存",
+        "the file with the user turn: `{text}` (needed), `{labels}`, `{options}`. In a prompt of your own put `{text}` last: a server keeps what stands before it in its cache,"
+        " where that is the same in all requests ([what that saves](serving.md#throughput)). A prompt that a published model was trained with stays as it was published",
+        "user 消息的模板文件：`{text}`（必需）、`{labels}`、`{options}`。自己写的提示词把 `{text}` 放最后：它前面在所有请求中都相同的部分，服务端可以缓存"
+        "（[能省多少](serving.md#吞吐量)）。已发布的模型训练时用的提示词保持发布时的原样",
         strict=False,
     )
     names: dict[str, str] = _key(
@@ -243,7 +245,7 @@ class Task(_Strict):
     )
     nothing: list[Text] = _key(
         "more ways to say that there is no entity, beside `NOTHING` in `tools/conf/spellings.py`",
-        '除 `tools/conf/spellings.py` 里的 `NOTHING` 之外，"没有实体"的其他说法',
+        "除 `tools/conf/spellings.py` 里的 `NOTHING` 之外，“没有实体”的其他说法",
         default=list,
     )
     answer: Answer = _key(

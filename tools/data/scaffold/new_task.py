@@ -83,7 +83,10 @@ def task_text(draft: Draft) -> str:
 
 
 def prompt_text(draft: Draft) -> str:
-    """Returns the text of the prompt's file, a `str.format` template. The row's text comes last, so that a server can reuse its work on the rest."""
+    """Returns the text of the prompt's file, a `str.format` template. The row's text comes last, so that a server can reuse its work on the rest.
+
+    Where each row has options of its own, the rest differs anyway, and the text comes first.
+    """
     if not draft.labels:
         return "文本：{text}\n类型选项：{options}\n正确类型：\n"
     # One a line, so that the user can write each one's meaning behind it.
