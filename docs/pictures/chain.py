@@ -17,12 +17,20 @@ from tools.files import write_text
 # The colours of the report (tools/report/report.html).
 COLOURS = {
     "": {"card": "#ffffff", "ink": "#1c2230", "soft": "#5a6478", "line": "#9ba6ba", "accent": "#2457d6", "hit": "#d5f0dc", "hit-line": "#1a7f3c"},
-    "-dark": {"card": "#1b2029", "ink": "#e6e9f0", "soft": "#9ba6ba", "line": "#5a6478", "accent": "#8cb0ff", "hit": "#173d25", "hit-line": "#5fd38a"},
+    "-dark": {
+        "card": "#1b2029",
+        "ink": "#e6e9f0",
+        "soft": "#9ba6ba",
+        "line": "#5a6478",
+        "accent": "#8cb0ff",
+        "hit": "#173d25",
+        "hit-line": "#5fd38a",
+    },
 }
 FONTS = "system-ui,-apple-system,'Segoe UI','PingFang SC','Microsoft YaHei','Noto Sans CJK SC',sans-serif"
-WIDTH, HEIGHT = 1056, 276
+WIDTH, HEIGHT = 1055, 272
 TOP, BOTTOM, TALL = 8, 182, 62  # the two rows of boxes, and a box's height
-WIDE, GAP = 138, 90
+WIDE, GAP = 133, 96
 
 # Key → English, Chinese.
 WORDS = {

@@ -38,9 +38,9 @@ class Picture:
     files: tuple[str, ...]
     only_named: bool = False
 
-    def maker(self) -> Callable[[Run, Path], None]:
+    def maker(self) -> Callable[..., None]:
         """Returns the function, which writes all files into a folder. It raises ToolError where the run's folder lacks what it needs."""
-        made: Callable[[Run, Path], None] = importlib.import_module(f"docs.pictures.{self.module}").MAKERS[self.files[0].partition(".")[0]]
+        made: Callable[..., None] = importlib.import_module(f"docs.pictures.{self.module}").MAKERS[self.files[0].partition(".")[0]]
         return made
 
 
@@ -59,14 +59,14 @@ PICTURES = {
 }
 
 
-def make(names: Sequence[str], run: Run, folder: Path) -> list[str]:
-    """Makes pictures, prints each file with its size, and returns the complaints: what a run lacks, and files over LIMIT."""
+def make(names: Sequence[str], run: Run, folder: Path, log: Path | None = None) -> list[str]:
+    """Makes pictures, prints each file with its size, and returns the complaints: what a run lacks, and files over LIMIT. `log` is an earlier demo's."""
     from tools.errors import ToolError
 
     problems = []
     for name in names:
         try:
-            PICTURES[name].maker()(run, folder)
+            PICTURES[name].maker()(run, folder, **({"log": log} if name == "terminal" else {}))
         except ToolError as problem:
             problems.append(f"{name}: not made: {problem}")
             continue
@@ -84,11 +84,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Makes the pictures of the README and the docs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PICTURES))
     parser.add_argument("--run", type=Path, default=RUN, help=f"a trained and evaluated run (default: {RUN})")
+    parser.add_argument("--log", type=Path, help="of an earlier `make demo`: terminal is drawn from it, without motion, instead of running the demo")
     args = parser.parse_args(words)
     if unknown := [name for name in args.names if name not in PICTURES]:
         parser.error(f"no picture {', '.join(unknown)}; there are {', '.join(PICTURES)}")
     os.chdir(ROOT)
-    problems = make(args.names or [name for name, one in PICTURES.items() if not one.only_named], load_run(args.run, []), HERE)
+    problems = make(args.names or [name for name, one in PICTURES.items() if not one.only_named], load_run(args.run, []), HERE, args.log)
     print(*problems, sep="\n", file=sys.stderr)
     return bool(problems)
 

@@ -53,10 +53,10 @@ def settings(scheme: str) -> dict[str, Any]:
 
 def training(run: Run, folder: Path) -> None:
     """Draws the loss by step, on a logarithmic scale, and beside it the F1 of each checkpoint where ./ner best scored them. Raises ToolError for a run without a log."""
+    loss, scored = losses(run), scores(run)
     from matplotlib import rc_context
     from matplotlib.figure import Figure  # pyplot would keep global state
 
-    loss, scored = losses(run), scores(run)
     for scheme, colours in COLOURS.items():
         with rc_context(settings(scheme)):
             figure = Figure(figsize=(9 if scored else 7.5, 3.6), layout="constrained")
@@ -66,7 +66,9 @@ def training(run: Run, folder: Path) -> None:
             left.yaxis.set_major_formatter("{x:g}")
             for axes in right:
                 for metric, colour in (("micro", "accent"), ("macro", "extra")):
-                    axes.plot([one["step"] for one in scored], [one[metric] for one in scored], marker="o", color=colours[colour], label=f"{metric} F1")
+                    axes.plot(
+                        [one["step"] for one in scored], [one[metric] for one in scored], marker="o", color=colours[colour], label=f"{metric} F1"
+                    )
                 axes.set(xlabel="step", ylabel="F1 of each checkpoint")
                 axes.legend(loc="lower right", frameon=False)
             figure.suptitle(run.name, fontsize=TITLE_SIZE)
@@ -104,7 +106,7 @@ def reliability(run: Run, folder: Path) -> None:
     answers = read_predictions(file.with_suffix("") / FILE)
     found = calibrate.judged(task, read_examples(asking.source), answers, asking.thinking)
     before, after = (calibrate.bins(one, found.right) for one in (found.raw, calibrate.cross_fitted(found)))
-    _both(folder, "reliability", lambda path: calibrate.draw(before, after, result, path))
+    on_both_pages(folder, "reliability", lambda path: calibrate.draw(before, after, result, path))
 
 
 def curve(run: Run, folder: Path) -> None:
@@ -113,10 +115,10 @@ def curve(run: Run, folder: Path) -> None:
     if not file.is_file():
         raise ToolError(f"{file} isn't there; to make it: make curve CONF={run.path}", WANTING)
     result: learning_curve.LearningCurve = read_json(file)
-    _both(folder, "curve", lambda path: learning_curve.draw(result, path))
+    on_both_pages(folder, "curve", lambda path: learning_curve.draw(result, path))
 
 
-def _both(folder: Path, name: str, draw: Callable[[Path], object]) -> None:
+def on_both_pages(folder: Path, name: str, draw: Callable[[Path], object]) -> None:
     """Draws a tool's own picture light and dark. The tools draw on white: for the dark page their colours are replaced when the figure is saved."""
     from unittest.mock import patch
 
