@@ -90,7 +90,8 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error(f"no picture {', '.join(unknown)}; there are {', '.join(PICTURES)}")
     os.chdir(ROOT)
     problems = make(args.names or [name for name, one in PICTURES.items() if not one.only_named], load_run(args.run, []), HERE, args.log)
-    print(*problems, sep="\n", file=sys.stderr)
+    if problems:
+        print(*problems, sep="\n", file=sys.stderr)
     return bool(problems)
 
 
