@@ -20,18 +20,32 @@ if TYPE_CHECKING:
 # Gradio's page names this script; the Content-Security-Policy of ./ner web makes the browser refuse it.
 GRADIO_SCRIPT = "https://cdnjs.cloudflare.com/ajax/libs/iframe-resizer/4.3.1/iframeResizer.contentWindow.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+INSTALL = "on Debian: apt-get install -y chromium fonts-noto-cjk"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium, or a skip that says how to get one."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright isn't installed: make setup")
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if not found:
-        pytest.skip("no Chromium here; on Debian: apt-get install -y chromium fonts-noto-cjk")
+    pytest.importorskip("playwright.sync_api", reason="Playwright isn't installed: make setup")
+    if not executable():
+        pytest.skip(f"no Chromium here; {INSTALL}")
+    with launched() as chromium:
+        yield chromium
+
+
+def executable() -> str | None:
+    """The system's Chromium, None where there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A headless Chromium until the block ends."""
+    from playwright.sync_api import sync_playwright
+
     sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium's sandbox doesn't work for root
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=found, args=[*sandbox, "--disable-dev-shm-usage"])
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=executable(), args=[*sandbox, "--disable-dev-shm-usage"])
         yield chromium
         chromium.close()
 

@@ -17,6 +17,7 @@ from tools.files import ROOT
 
 HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+PICTURE = re.compile(r"<picture>.*?<img\b[^>]*?\balt=\"([^\"]*)\".*?</picture>", re.DOTALL)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 LINK = re.compile(r"\[([^\]\[]+)\]\(([^)\s]+)\)")
 FIGURE = re.compile(r"(?<![A-Za-z0-9_.])(\d+(?:,\d{3})*(?:\.\d+)*)(?: ?(M(?![A-Za-z])|million|billion|万|亿))?")
@@ -35,8 +36,9 @@ class Block:
 
     @property
     def prose(self) -> str:
-        """The text that a reader sees: without code, comments and the targets of links."""
-        return "" if self.kind.startswith("fence") else LINK.sub(r"\1", CODE.sub(" ", COMMENT.sub(" ", "\n".join(self.lines))))
+        """The text that a reader sees, or hears of a picture: without code, comments and the targets of links."""
+        seen = PICTURE.sub(r"\1", COMMENT.sub(" ", "\n".join(self.lines)))
+        return "" if self.kind.startswith("fence") else LINK.sub(r"\1", CODE.sub(" ", seen))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ class Faulty(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], ConnectionError):  # who asked has gone
             super().handle_error(request, client_address)
 
+    def answer(self, request: dict[str, Any]) -> tuple[int, Any]:
+        return self.reply(request["messages"][1]["content"])
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
@@ -60,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
             body = self.server.others(self.path, request) if self.server.others else None
             self.send(404 if body is None else 200, body)
             return
-        status, content = self.server.reply(request["messages"][1]["content"])
+        status, content = self.server.answer(request)
         if status == 0:  # hang up
             self.close_connection = True
             return
