@@ -73,7 +73,7 @@ def test_every_option_that_a_page_gives_a_verb_is_one_of_that_verb(page: Path) -
 def test_the_commands_of_the_pages_are_really_read() -> None:
     found = [(verb, tuple(words)) for page in PAGES for _, verb, words in commands(page)]
     assert len(found) > 100
-    assert ("train", ("CONF=conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft.yaml", "--fresh")) in found
+    assert ("train", ("CONF=conf/Qwen2.5-7B-Instruct-clue-ner-lora-sft.yaml",)) in found
 
 
 def test_the_readme_names_every_room() -> None:

@@ -25,7 +25,7 @@ from tools.demo import free_port
 from tools.errors import WANTING, ToolError
 from tools.example import Example, read_examples
 from tools.extract.confidence import calibration_file
-from tools.files import read_json, replacing_file
+from tools.files import need_file, read_json, replacing_file
 from tools.predict.predictions import FILE, META, Prediction, read_predictions
 from tools.predict.questions import questions
 
@@ -95,7 +95,7 @@ def candidates(rows: list[Example], answers: Mapping[str, Prediction], task: Tas
 def web(run: Run, folder: Path) -> None:
     """Photographs the page after its first tab was asked about a row of the dev split."""
     task = find_task(run.task)
-    rows = list(read_examples(task.examples(SPLIT, run.dataset)))
+    rows = list(read_examples(need_file(task.examples(SPLIT, run.dataset), f"To write it: make data TASK={task.name}")))
     asked = [question.messages[-1]["content"] for question in questions(task, rows, "free")]
     base, own = run.variant("base"), run.variant("adapter")
     by_id = {one.served_name: recorded(run, task, one.word) for one in (base, own)}
