@@ -181,3 +181,14 @@ def test_files_of_two_conversions_are_refused(words: list[str], tmp_path: Path) 
 def test_data_that_was_never_made_names_the_command(tool: Callable, tmp_path: Path) -> None:
     done = tool("show", CONF, f"dataset_dir={tmp_path}/alpaca")
     assert (done.returncode, "to write it: make data" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("name", ["docs/concepts.md", "docs/zh/concepts.md"])
+def test_the_page_on_a_rows_way_shows_what_is_printed(name: str, words: list[str], tmp_path: Path) -> None:
+    blocks = re.findall(r"^```text\n(.*?)\n```$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    printed = shown(words).replace(str(tmp_path), "data/dataset")
+    assert [line for block in blocks for line in block.splitlines() if line] == [line for line in printed.splitlines() if line]
+    [entry] = re.findall(r"^```json\n(.*?)\n```$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert json.loads(entry).items() <= json.loads((tmp_path / "alpaca/dataset_info.json").read_text()).items()
+    [cut] = re.findall(r"^length   60 of .*$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    assert cut in shown([*words, "cutoff_len=60"]).splitlines()
