@@ -76,6 +76,9 @@ data: setup-train ## raw annotation → examples and Alpaca files (TASK=clue; de
 .PHONY: check
 check: setup-train ## what is wrong with raw files (TASK=clue), or with a run and what it costs (CONF=…)
 	./ner check $(if $(TASK),$(TASKS) $(CONF:%=--conf %),$(or $(CONF),$(TASKS))) $(ARGS)
+.PHONY: show
+show: setup-train ## one row's way from raw line to token ids and labels (CONF=… ARGS="--row 1")
+	./ner show $(CONF) $(ARGS) $(SPLIT_OPTION)
 .PHONY: suspects
 suspects: setup ## likely label errors, the worst first (TASK=sample; with a run's answers: CONF=… ARGS="--folds 5")
 	./ner suspects $(TASK:%=conf/task/%.yaml) $(CONF:%=--run %) $(ARGS) $(PORT_OPTION)

@@ -42,6 +42,7 @@ VERBS = {
     "new": Verb(DATA, "tools.data.scaffold.new", "write a task, its prompt and its run from an annotated file"),
     "data": Verb(DATA, "tools.data.convert", "convert raw annotation to examples, Alpaca files and dataset_info.json"),
     "check": Verb(DATA, "tools.train.check", "say what is wrong with raw files, or with a run and what it will cost"),
+    "show": Verb(DATA, "tools.train.show", "show one row's way from raw line to token ids and labels", ("run",)),
     "annotate": Verb(
         DATA,
         "tools.labelling.preannotate",
