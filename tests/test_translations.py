@@ -368,7 +368,7 @@ SAYS_IN_CHINESE = """# NER Factory
 
 [English](x.md) | 中文
 
-一万行左右，确切地说是 10748 行，加上 380 万参数，用 `make eval` 和 `score.json` 达到 ０.5（[详见](README_zh.md#东西在哪里)）。
+一万行左右，确切地说是 10748 行，加上 380 万参数，用 `make eval` 和 `score.json` 达到 ０.5（[详见](README_zh.md#目录结构)）。
 
 ## 步骤
 
@@ -409,7 +409,7 @@ def test_pages_that_say_the_same_pass_every_check() -> None:
         (other_figures, "10748", "10747", "x.md:5 has the figure '10748' (1 times), the section at x_zh.md:1 0 times"),
         (other_figures, "380 万", "38 万", "x_zh.md:5 has the figure '380000' (1 times), the section at x.md:1 0 times"),
         (other_figures, "1,343", "1,344", "x_zh.md:14 has the figure '1344' (1 times), the section at x.md:7 0 times"),
-        (other_links, "东西在哪里", "分数的含义", "x.md:5 has the link"),
+        (other_links, "目录结构", "分数的含义", "x.md:5 has the link"),
     ],
 )
 def test_a_translation_that_says_something_else_is_told_with_page_and_line(
