@@ -54,7 +54,7 @@ class Checkout:
         """Puts back tracked files that a command changed."""
         for name in self.tracked:
             original, copy = ROOT / name, self.folder / name
-            if not copy.is_file() or copy.stat().st_mtime_ns != original.stat().st_mtime_ns:
+            if original.is_file() and not (copy.is_file() and copy.stat().st_mtime_ns == original.stat().st_mtime_ns):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(original, copy)
 
@@ -207,7 +207,7 @@ def mine(checkout: Checkout) -> None:
     row = {"text": "😀王明在家", "entities": [{"label": "name", "text": "王明", "start": 2, "end": 4}]}
     write_text(checkout.folder / "data/dataset/mine.jsonl", f"{json.dumps(row, ensure_ascii=False)}\n")
     write_text(checkout.folder / "data/prompts/mine_prompt.txt", "{labels}\n{text}\n")
-    task = {"kind": "ner", "raw": {"train": "data/dataset/mine.jsonl"}, "reader": "jsonl", "system": "x", "labels": ["name"]}
+    task = {"kind": "ner", "raw": {"train": "data/dataset/mine.jsonl"}, "reader": "spans", "system": "x", "labels": ["name"]}
     write_text(checkout.folder / "conf/task/mine.yaml", yaml.safe_dump({**task, "prompt": "data/prompts/mine_prompt.txt"}))
 
 
