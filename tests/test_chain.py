@@ -174,13 +174,23 @@ def test_the_server_lists_base_and_adapter_as_the_document_shows(server: str, ch
     assert (adapter["id"], adapter["parent"], adapter["root"]) == (NAME, "tiny-qwen2", str(chain.output))
 
 
-def test_the_documents_call_works_as_the_readme_shows_it(server: str) -> None:
-    body = json.loads((ROOT / "README.md").read_text().split("-d '", 1)[1].split("'\n", 1)[0])
+def test_the_documents_call_works_as_the_recipe_shows_it(server: str) -> None:
+    body = json.loads((ROOT / "docs/recipes/cluener.md").read_text().split("-d '", 1)[1].split("'\n", 1)[0])
     text = "现在的阿森纳恐怕不能再给人以强队的信心，但教授的神经也真是够硬，在英超夺冠几无希望的情况下，"
     user = prompt.renderer(find_task("clue"))(Example("x", text, []))
     assert body["messages"] == prompt.messages(find_task("clue"), user)
     choice = httpx.post(f"{server}/chat/completions", json={**body, "model": NAME}, timeout=120).json()["choices"][0]
     assert (choice["message"]["role"], choice["finish_reason"] in ("stop", "length")) == ("assistant", True)
+
+
+def test_a_request_to_extract_gets_an_answer_of_the_form_that_the_readme_shows(server: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    asked = json.loads(readme.split("/extract -H", 1)[1].split("-d '", 1)[1].split("'\n", 1)[0])
+    shown = json.loads(readme.split("```json\n", 1)[1].split("```", 1)[0])
+    found = httpx.post(f"{server.removesuffix('/v1')}/extract", json={**asked, "run": NAME}, timeout=120).json()
+    assert list(found) == list(shown)
+    for one in (*shown["entities"], *found["entities"]):
+        assert list(one) == list(shown["entities"][0]) and asked["text"][one["start"] : one["end"]] == one["text"]
 
 
 def test_the_server_says_that_prompt_and_adapters_are_what_was_trained(server: str) -> None:
