@@ -240,7 +240,7 @@ def test_an_answer_that_is_no_answer_or_cut_off_is_said_in_plain_words(browser: 
     ner.toy.reply = lambda _: (200, {"choices": [choice], "usage": usage})
     with opened(browser, ner.address, locale="zh-CN") as page:
         ask(page, TEXT)
-        page.locator("#said-adapter").get_by_text("回答在 512 个词元处被截断").wait_for()
+        page.locator("#said-adapter").get_by_text("回答在 512 个 token 处被截断").wait_for()
         assert page.locator("#found-adapter mark").count() == 2
         ner.toy.reply = lambda _: (200, "我不知道。")
         ask(page, TEXT)

@@ -96,18 +96,18 @@ class Answer(_Strict):
     )
     label: Text = _key(
         "the field of the label in `json`. Shorter names save tokens in each entity",
-        "`json` 中标签的字段名。名字短，每个实体都省 token",
+        "`json` 中标签的字段名。名字越短，每个实体越省 token",
         default="label",
     )
     text: Text = _key(
         "the field of the string in `json`. Text first (`{text: …, label: …}`) lets the model name the label with the string at hand",
-        "`json` 中字符串的字段名。先写文本（`{text: …, label: …}`），模型是看着字符串来定标签的",
+        "`json` 中字符串的字段名。先写文本（`{text: …, label: …}`），模型就能看着字符串来定标签",
         default="text",
     )
     order: Literal["source", "text"] = _key(
         "entities as in the raw file (`source`) or by place in the text (`text`); `text` is easier to learn where the raw order is arbitrary."
         " `inline` has the text's order",
-        "实体按原始文件的顺序（`source`）或按在文本中的位置（`text`）；原始顺序没有规律时，`text` 更好学。`inline` 总是文本的顺序",
+        "实体按原始文件里的顺序（`source`）还是按在文本中的位置（`text`）排列；原始顺序没有规律时，`text` 更好学。`inline` 总是按文本中的位置",
         default="source",
     )
     _text_first: bool = PrivateAttr(False)
@@ -143,7 +143,7 @@ class Shares(_Strict):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Share] = Field(init=False)
-    seed: int = _key("another seed is another division: scores no longer compare", "换一个种子就是另一种切分，分数不再可比", default=42)
+    seed: int = _key("another seed is another division: scores no longer compare", "换一个种子就是另一种切分，分数不能再互相比较", default=42)
 
     @property
     def of(self) -> dict[str, float]:
@@ -181,7 +181,7 @@ class Task(_Strict):
     )
     raw: dict[str, Text] = _key(
         "split → raw file, e.g. `{train: …, dev: …}`; a path may end in a slice of rows, `train.jsonl[:-1000]`. A split's name is letters, digits and `-`",
-        "划分 → 原始文件，如 `{train: …, dev: …}`；路径末尾可以带行切片，如 `train.jsonl[:-1000]`。划分名只能用字母、数字和 `-`",
+        "数据划分 → 原始文件，如 `{train: …, dev: …}`；路径末尾可以带行切片，如 `train.jsonl[:-1000]`。数据划分的名称只能用字母、数字和 `-`",
     )
     reader: Text = _key(
         "the raw format, one of the readers in [own-data.md](own-data.md#1-export). A wrong one shows in `make check` as offsets that disagree with the text",
@@ -189,7 +189,7 @@ class Task(_Strict):
     )
     fields: dict[str, Text] = _key(
         "which field or column of the raw file has what, where its name doesn't tell: `{text: 正文, label: 类别}`",
-        "原始文件的字段（列）名看不出含义时，说明哪个字段是什么：`{text: 正文, label: 类别}`",
+        "原始文件的字段（列）名看不出含义时，在这里说明哪个字段是什么：`{text: 正文, label: 类别}`",
         default=dict,
         shown_default=("empty", "空"),
     )
@@ -210,29 +210,29 @@ class Task(_Strict):
     split: Shares | None = _key(
         "divides the one raw file, e.g. `{dev: 0.1, seed: 42}`: shares of the texts by a hash of seed and text; the rest stays in the raw file's split."
         " Equal texts never stand on both sides, and repeated ones are left out",
-        "切分唯一的原始文件，如 `{dev: 0.1, seed: 42}`：按 seed 和文本的哈希取一定比例，其余留在原划分。相同文本不会同时出现在两边，重复文本会被去掉",
+        "切分唯一的原始文件，如 `{dev: 0.1, seed: 42}`：按 seed 和文本的哈希取一定比例，其余留在原来的数据划分。相同的文本不会同时出现在两边，重复的文本会去掉",
         default=None,
     )
     on_error: Literal["stop", "skip"] = _key(
         "`stop`: one bad row and nothing is written. `skip`: bad rows are left out and listed in `<task>_<split>.skipped.jsonl`",
-        "`stop`：有一行坏数据就什么都不写。`skip`：跳过坏行，并列在 `<task>_<split>.skipped.jsonl` 里",
+        "`stop`：只要有一行有错，就什么都不写。`skip`：跳过出错的行，并列在 `<task>_<split>.skipped.jsonl` 里",
         default="stop",
     )
     system: Text = _key(
         "the system line, in training and at the server. A row without one would get the chat template's own",
-        "system 消息，训练和服务都用它。没有 system 的对话会被填入对话模板自己的默认 system",
+        "system 行，训练和服务都用它。对话没有 system 时，对话模板会填入自己默认的那一行",
     )
     prompt: Path = _key(
         "the file with the user turn: `{text}` (needed), `{labels}`, `{options}`. In a prompt of your own put `{text}` last: a server keeps what stands before it in its cache,"
         " where that is the same in all requests ([what that saves](serving.md#throughput)). A prompt that a published model was trained with stays as it was published",
-        "user 消息的模板文件：`{text}`（必需）、`{labels}`、`{options}`。自己写的提示词把 `{text}` 放最后：它前面在所有请求中都相同的部分，服务端可以缓存"
-        "（[能省多少](serving.md#吞吐量)）。已发布的模型训练时用的提示词保持发布时的原样",
+        "user 消息的模板文件：`{text}`（必需）、`{labels}`、`{options}`。自己写提示词时，把 `{text}` 放在最后：它前面的部分如果在所有请求中都相同，服务就能缓存"
+        "（[能省多少](serving.md#吞吐量)）。已发布的模型训练时用的提示词，保持发布时的原样",
         strict=False,
     )
     names: dict[str, str] = _key(
         "a list, or a mapping from the raw file's label to its name in prompt and answer (`{PER: 人名}`). Names that say what is meant help a small model; long"
         " ones cost tokens in each answer",
-        "列表，或从原始标签到提示词与回答中名称的映射（`{PER: 人名}`）。含义明确的名称对小模型有帮助；名称太长，每个回答都多花 token",
+        "列表，或者映射：原始文件里的标签 → 它在提示词和回答中的名称（`{PER: 人名}`）。含义明确的名称对小模型有帮助；名称太长，每个回答都要多花 token",
         default=dict,
         shown_default=("needed; may be empty for `classification`", "必填；`classification` 可为空"),
         alias="labels",
@@ -240,12 +240,12 @@ class Task(_Strict):
     )
     aliases: dict[str, list[Text]] = _key(
         "label → other names that an answer may use. Never shown to the model; more answers are read as right",
-        "标签 → 回答里允许的其他叫法。模型永远看不到；能让更多回答被判为正确",
+        "标签 → 回答里可以接受的其他叫法。不会给模型看；更多回答能判为正确",
         default=dict,
     )
     nothing: list[Text] = _key(
         "more ways to say that there is no entity, beside `NOTHING` in `tools/conf/spellings.py`",
-        "除 `tools/conf/spellings.py` 里的 `NOTHING` 之外，“没有实体”的其他说法",
+        "除 `tools/conf/spellings.py` 里的 `NOTHING` 之外，还有哪些说法表示“没有实体”",
         default=list,
     )
     answer: Answer = _key(
@@ -256,7 +256,7 @@ class Task(_Strict):
     )
     version: int = _key(
         "raise it when prompt, split, aliases or scorer change: scores of different versions are never compared",
-        "提示词、切分、别名或评分方式变了就加一：不同版本的分数不会放在一起比较",
+        "提示词、数据划分、别名或评分方式变了就加一：不同版本的分数不会放在一起比较",
         default=1,
     )
     published: list[Published] = _key(

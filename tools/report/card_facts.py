@@ -222,16 +222,16 @@ def _results(trained: Run, record: manifest.Manifest | None) -> list[tuple[Words
     trained_rows = speed * seconds if seconds and speed else None
     found = [
         (("steps", "步数"), f"{steps:,}" if steps else ""),
-        (("rows a step, all processes together", "每步行数，所有进程合计"), f"{trained_rows / steps:.1f}" if steps and trained_rows else ""),
-        (("loss, mean of all steps", "损失，全部步的平均"), f"{done['train_loss']:.4f}" if "train_loss" in done else ""),
-        (("loss, last logged", "损失，最后一次记录"), f"{losses[-1]:.4f}" if losses else ""),
-        (("loss on held-out rows, last", "留出行的损失，最后一次"), f"{evaluated[-1]:.4f}" if evaluated else ""),
-        (("seconds, of the last attempt", "秒数，最后一次尝试"), f"{seconds:,.0f}" if seconds else ""),
+        (("rows a step, all processes together", "每步样本数（所有进程合计）"), f"{trained_rows / steps:.1f}" if steps and trained_rows else ""),
+        (("loss, mean of all steps", "损失（所有步的平均）"), f"{done['train_loss']:.4f}" if "train_loss" in done else ""),
+        (("loss, last logged", "损失（最后一次记录）"), f"{losses[-1]:.4f}" if losses else ""),
+        (("loss on held-out rows, last", "留出样本的损失（最后一次）"), f"{evaluated[-1]:.4f}" if evaluated else ""),
+        (("seconds, of the last attempt", "秒数（最后一次启动）"), f"{seconds:,.0f}" if seconds else ""),
     ]
     if record:
         machine = [record.machine.platform.split("-")[0], f"{record.machine.cores} CPU", *(gpu.split(",")[0] for gpu in record.machine.gpus)]
         software = ", ".join(f"{name} {version}" for name, version in record.versions.items() if version)
-        found += [(("attempts", "尝试次数"), str(len(record.attempts))), (("machine", "机器"), ", ".join(machine)), (("software", "软件"), software)]
+        found += [(("attempts", "启动次数"), str(len(record.attempts))), (("machine", "机器"), ", ".join(machine)), (("software", "软件"), software)]
     return [one for one in found if one[1]]
 
 
