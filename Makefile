@@ -58,7 +58,7 @@ test: ## lint, imports, types, unit tests, and the whole chain on a small settin
 	.venv/train/bin/ruff format --check .
 	.venv/train/bin/lint-imports
 	.venv/train/bin/mypy
-	OMP_NUM_THREADS=1 .venv/train/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/families tests/test_chain.py tests/notebooks tests
+	OMP_NUM_THREADS=1 .venv/train/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: clean
 clean: ## remove what can be made again; never raw files, models or runs
 	./ner clean $(ARGS)
