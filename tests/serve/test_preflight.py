@@ -173,9 +173,20 @@ def test_the_longest_prompt_is_read_from_the_data(run_: Run, tmp_path: Path) -> 
     assert plan(run_, run_.variant("adapter"), 8000)["max-model-len"] == 512 + ANSWER_TOKENS
 
 
-@pytest.mark.parametrize(("cpu", "slow", "dtype"), [(True, True, "float32"), (True, False, None), (False, True, None)])
-def test_a_processor_without_bf16_serves_in_float32(run_: Run, monkeypatch: pytest.MonkeyPatch, cpu: bool, slow: bool, dtype: str | None) -> None:
+@pytest.mark.parametrize(
+    ("cpu", "slow", "layers", "dtype"),
+    [
+        (True, True, ["full_attention"], "float32"),
+        (True, True, ["linear_attention", "full_attention"], None),  # vLLM's recurrent layers compute in bf16 alone
+        (True, False, ["full_attention"], None),
+        (False, True, ["full_attention"], None),
+    ],
+)
+def test_a_processor_without_bf16_serves_in_float32(
+    run_: Run, monkeypatch: pytest.MonkeyPatch, cpu: bool, slow: bool, layers: list[str], dtype: str | None
+) -> None:
     monkeypatch.setattr(preflight, "on_cpu", lambda: cpu)
     monkeypatch.setattr(preflight, "is_slow_in_bf16", lambda: slow)
+    monkeypatch.setattr(preflight, "text_config", lambda config: {**config, "layer_types": layers})
     write_config(run_.output_dir)
     assert plan(run_, run_.variant("adapter"), 8000).get("dtype") == dtype

@@ -25,7 +25,7 @@ from tools.processor import is_slow_in_bf16
 from tools.serve.installed import PYTHON, lacking, on_cpu
 from tools.serve.renaming import vllm_names
 from tools.train.adapter import need_applied
-from tools.train.families import is_mixture, text_config
+from tools.train.families import is_mixture, is_recurrent, text_config
 from tools.variant import FINISHED, Variant
 
 # vLLM's choices for --max-lora-rank (vllm/config/lora.py).
@@ -54,7 +54,7 @@ def plan(run: Run, variant: Variant, port: int, others: Sequence[Run] = (), chec
     text_alone = {"language-model-only": True} if "vision_config" in config else {}  # no memory, and no warm-up, for pictures that nobody sends
     trained = [run.trained(), *(other.trained() for other in others)]
     length = min(max(longest_prompt(one) + longest_answer(one) for one in trained), int(positions))
-    house = {**_house("serve"), **(_on_cpu() if on_cpu() else {})}
+    house = {**_house("serve"), **(_on_cpu(text_config(config)) if on_cpu() else {})}
     trust = {"trust-remote-code": True} if trained[0].values.get("trust_remote_code") else {}
     return {"max-model-len": length, **house, **text_alone, "model": str(model), **own, **trust, "port": port}
 
@@ -151,9 +151,11 @@ def _need_kernel(variant: Variant) -> None:
         )
 
 
-def _on_cpu() -> dict[str, Any]:
-    # vLLM on a processor with AVX2 alone took 35 s for eight answers of a 0.5 B model in bf16, and 7 s in float32.
-    return {**_house("serve-cpu"), **({"dtype": "float32"} if is_slow_in_bf16() else {})}
+def _on_cpu(text: dict[str, Any]) -> dict[str, Any]:
+    # vLLM on a processor with AVX2 alone took 35 s for eight answers of a 0.5 B model in bf16, and 7 s in float32. Its recurrent layers compute in bf16 alone
+    # (vllm/model_executor/layers/mamba/ops/cpu/gdn_attention.py).
+    wide = is_slow_in_bf16() and not is_recurrent(text)
+    return {**_house("serve-cpu"), **({"dtype": "float32"} if wide else {})}
 
 
 def _house(name: str) -> dict[str, Any]:
