@@ -427,10 +427,11 @@ def test_merged_and_adapter_are_held_against_each_other(server: str, chain: Chai
     [row] = record["models"]
     assert (record["passed"], row["difference"], row["rows"]) == (True, merged - adapter, ROWS)
     assert ROWS * 2 / 3 < row["same_answers"] <= ROWS
-    bound = abs(row["difference"]) / 2 - 1e-9
+    bound = abs(row["difference"]) / 2  # 0 where both models answer alike, as in float32
     command = [sys.executable, "-m", "tools", "parity", *words, "--bound", str(bound)]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
-    assert (done.returncode, "of micro F1 away from the adapter" in done.stderr) == (1, True), done.stderr
+    apart = bool(row["difference"])
+    assert (done.returncode, "of micro F1 away from the adapter" in done.stderr) == (int(apart), apart), done.stderr
     assert done.stdout.count("every row was answered before by this model") == 2  # the adapter's and the merged model's
 
 

@@ -210,7 +210,8 @@ def _read(body: str, task: Task, text: str | None) -> Parsed:
         return _in_code(body, task, text)
     found = scan(body)
     parsed = _by_values(found, body, task, text)
-    if (parsed is None or not parsed.pairs) and ('\\"' in body or "&quot;" in body):
+    escaped = body.count('\\"')  # more of them than of plain quotes: the values are escaped, and not a quote in one of their strings
+    if (parsed is None or not parsed.pairs) and (escaped > body.count('"') - escaped or "&quot;" in body):
         found = scan(unescape(body).replace('\\"', '"'))
         again = _by_values(found, body, task, text)
         parsed = named(again.pairs, {*again.rules, "wrapping"}, again.cut) if again else parsed
