@@ -7,6 +7,9 @@ is. A damaged entity is found when a listed suspect points at it. What was wrong
 A model's answers on the parts that it wasn't trained on (--folds) are evidence too, and it is scored after training on the rows as they are, damaged, and with the found damage
 mended: a cheap stand-in, and with --runs the embedded model on the sample, whose trainings and answers are kept in --work.
 
+What no damage explains isn't all wrong: --read draws some of it at random, for a person to read, from the worst suspects that hold four fifths of the damage. They are written
+to read-<data>-<seed>.txt in --work.
+
     PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.suspects --data data/dataset/clue.train.jsonl --runs 3
 """
 
@@ -41,7 +44,7 @@ from tools.files import Transaction, write_text
 from tools.labelling.held_out import held_out
 from tools.labelling.string_evidence import ModelAnswer
 from tools.labelling.suspect import Suspect
-from tools.labelling.suspects import LEAST, Rows, said_by, suspects
+from tools.labelling.suspects import LEAST, Rows, said_by, suspects, why
 from tools.predict.engines import Options
 from tools.predict.questions import Asking
 from tools.text import whole_number
@@ -53,6 +56,9 @@ SEEDS = (101, 102, 103)
 SAMPLE_SEED = 42  # that the sample was made with
 HELD_OUT = 1000
 NEW_ROWS = 2000  # sentences that the models are scored on
+DEEP = 0.03  # score down to which suspects are looked at
+GOAL = 0.8  # of the damage: how long is the list that holds it?
+AROUND = 25  # characters on each side of a place that is read
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,10 @@ def _span(entity: Entity) -> Span:
 
 @dataclass(frozen=True)
 class Found:
-    """What a list of suspects found: of the damage by kind, at precision 0.5 and in the whole list; `mended` are the harms that the whole list points at."""
+    """What a list of suspects found: of the damage by kind, at precision 0.5 and in the whole list; `mended` are the harms that the whole list points at.
+
+    `others` are the suspects that no damage explains, among the worst that hold GOAL of the damage: `to_goal` of them, or None where the list doesn't hold so much.
+    """
 
     damaged: int
     listed: int
@@ -134,24 +143,46 @@ class Found:
     recall_at_half: float
     kinds: dict[str, float]
     mended: list[Harm]
+    to_goal: int | None
+    others: list[Suspect]
     seconds: float
 
 
-def found(listed: Sequence[Suspect], done: Sequence[Harm], seconds: float) -> Found:
-    """Returns the figures of a list, the worst first."""
+def found(deep: Sequence[Suspect], done: Sequence[Harm], seconds: float) -> Found:
+    """Returns the figures of the suspects with a score of DEEP or more, the worst first. Those of the whole list are of the suspects that the command lists."""
     by_row: dict[str, list[Harm]] = {}
     for harm in done:
         by_row.setdefault(harm.row, []).append(harm)
-    seen, hits, at_half = dict[Harm, None](), 0, 0.0
-    for number, one in enumerate(listed, 1):
+    listed = sum(one.score >= LEAST for one in deep)
+    seen, hits, at_half, mended, precision = dict[Harm, None](), 0, 0.0, list[Harm](), 0.0
+    others, to_goal = list[Suspect](), None
+    for number, one in enumerate(deep, 1):
         pointed = [harm for harm in by_row.get(one.id, ()) if harm.is_found_by(one)]
         hits += bool(pointed)
         seen.update(dict.fromkeys(pointed))
         if hits >= number / 2:
             at_half = len(seen) / len(done)
-    whole, kinds = Counter(harm.kind for harm in done), Counter(harm.kind for harm in seen)
+        if number == listed:
+            mended, precision = list(seen), hits / listed
+        if to_goal is None:
+            others += [one] * (not pointed)
+            to_goal = number if len(seen) >= GOAL * len(done) else None
+    whole, kinds = Counter(harm.kind for harm in done), Counter(harm.kind for harm in mended)
     shares = {kind: kinds[kind] / whole[kind] for kind in KINDS if whole[kind]}
-    return Found(len(done), len(listed), hits / max(1, len(listed)), len(seen) / len(done), at_half, shares, list(seen), seconds)
+    return Found(len(done), listed, precision, len(mended) / len(done), at_half, shares, mended, to_goal, others, seconds)
+
+
+def to_read(found: Found, rows: Sequence[Example], number: int, seed: int) -> str:
+    """Returns `number` of the suspects that no damage explains, drawn at random, each with what the list says and the sentence around it."""
+    by_id = {row.id: row for row in rows}
+    lines = []
+    for turn, one in enumerate(random.Random(seed).sample(found.others, min(number, len(found.others))), 1):
+        text, place = by_id[one.id].text, one.now or one.instead
+        assert place is not None  # a suspect has one of the two
+        around = f"{text[max(0, place.start - AROUND) : place.start]}⟦{text[place.start : place.end]}⟧{text[place.end : place.end + AROUND]}"
+        marked = ", ".join(f"{entity.text} [{entity.label}]" for entity in by_id[one.id].entities)
+        lines += [f"{turn}. {one.score:.2f} {one.kind}: {one.now or '–'} → {one.instead or '–'} ({why(one)})", f"   {around}", f"   {marked}"]
+    return "\n".join([f"{len(found.others):,} of the first {found.to_goal or 0:,} suspects are explained by no damage.", *lines, ""])
 
 
 def write_rows(task: Task, splits: dict[str, list[Example]], folder: Path) -> Rows:
@@ -181,7 +212,7 @@ class Data:
     test: list[Example]
 
 
-def with_stand_ins(data: Data, work: Path, seed: int, folds: int) -> tuple[list[tuple[str, Found]], dict[str, float]]:
+def with_stand_ins(data: Data, work: Path, seed: int, folds: int, read: int) -> tuple[list[tuple[str, Found]], dict[str, float]]:
     """Returns what is found without a model and with a stand-in's answers, and the span F1 of stand-ins that learn the rows as they are, damaged and mended."""
     bad, done = harmed(data.rows, RATE, seed)
     written = write_rows(data.task, {"train": bad}, work / f"{data.task.name}-{seed}")
@@ -189,8 +220,10 @@ def with_stand_ins(data: Data, work: Path, seed: int, folds: int) -> tuple[list[
     answers = stand_in_answers(data, bad, seed, folds)
     for name, known in (("consistency", {}), (f"and {folds} stand-ins", answers)):
         started = time.perf_counter()
-        listed, _ = suspects(written, known)
+        listed, _ = suspects(written, known, DEEP)
         figures.append((name, found(listed, done, time.perf_counter() - started)))
+    if read:
+        write_text(work / f"read-{data.task.name}-{seed}.txt", to_read(figures[0][1], bad, read, seed))
     test = [encoded(row) for row in data.test]
     learned = {"as they are": data.rows, "damaged": bad, "mended": mended(bad, figures[-1][1].mended)}
     return figures, {name: f1(test, StandIn(data.task.labels).fit([encoded(row) for row in rows], seed)) for name, rows in learned.items()}
@@ -216,7 +249,7 @@ def with_run(data: Data, work: Path, seed: int, folds: int) -> tuple[Found, dict
     part = write_part(run, task, place / "damaged", {"train": bad, "dev": new})
     answers = said_by(held_out(part, task, "train", folds, options))
     started = time.perf_counter()
-    listed, _ = suspects(Rows(task, {"train": task.examples("train", part.dataset)}), answers)
+    listed, _ = suspects(Rows(task, {"train": task.examples("train", part.dataset)}), answers, DEEP)
     figures = found(listed, done, time.perf_counter() - started)
     scores = {}
     for name, train in {"as they are": rows, "damaged": bad, "mended": mended(bad, figures.mended)}.items():
@@ -269,11 +302,24 @@ def row_of(name: str, evidence: str, seed: int, one: Found) -> list[str]:
         f"{one.precision:.2f}",
         f"{one.recall:.2f}",
         *kinds,
+        f"{one.to_goal:,}, of which {len(one.others):,}" if one.to_goal else "not found",
         f"{one.seconds:.0f}",
     ]
 
 
-HEAD = ["data", "evidence", "seed", "damaged", "found at precision 0.5", f"listed (score ≥ {LEAST})", "precision", "found", *KINDS, "s"]
+HEAD = [
+    "data",
+    "evidence",
+    "seed",
+    "damaged",
+    "found at precision 0.5",
+    f"listed (score ≥ {LEAST})",
+    "precision",
+    "found",
+    *KINDS,
+    f"{GOAL} found in, by no damage explained",
+    "s",
+]
 
 
 def page(lines: list[list[str]], scores: list[list[str]]) -> str:
@@ -308,6 +354,9 @@ def main() -> None:
     parser.add_argument("--runs", type=whole_number(0, 100), default=0, metavar="N", help="of so many seeds also with the embedded model")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--folds", type=whole_number(2, 20), default=2)
+    parser.add_argument(
+        "--read", type=whole_number(0, 10_000), default=0, metavar="N", help="suspects without a model that no damage explains, to be read"
+    )
     parser.add_argument("--work", type=Path, default=Path("data/outputs/bench-suspects"), metavar="DIR")
     parser.add_argument("--out", type=Path, default=Path("bench/results"), metavar="DIR")
     args = parser.parse_args()
@@ -320,7 +369,7 @@ def main() -> None:
     lines, scores = [], []
     for data in sets:
         for seed in args.seeds:
-            figures, f1s = with_stand_ins(data, args.work, seed, args.folds)
+            figures, f1s = with_stand_ins(data, args.work, seed, args.folds, args.read)
             lines += [row_of(data.name, name, seed, one) for name, one in figures]
             scores.append(score_line(data.name, "stand-in", seed, f1s))
             print(*lines[-2:], scores[-1], sep="\n", flush=True)
