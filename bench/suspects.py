@@ -7,7 +7,7 @@ is. A damaged entity is found when a listed suspect points at it. What was wrong
 A model's answers on the parts that it wasn't trained on (--folds) are evidence too, and it is scored after training on the rows as they are, damaged, and with the found damage
 mended: a cheap stand-in, and with --runs the embedded model on the sample, whose trainings and answers are kept in --work.
 
-What no damage explains isn't all wrong: --read draws some of it at random, for a person to read, from the worst suspects that hold four fifths of the damage. They are written
+What no damage explains isn't all wrong: --read draws some of it at random, to be read, from the worst suspects that hold four fifths of the damage. They are written
 to read-<data>-<seed>.txt in --work.
 
     PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.suspects --data data/dataset/clue.train.jsonl --runs 3
@@ -133,7 +133,7 @@ def _span(entity: Entity) -> Span:
 class Found:
     """What a list of suspects found: of the damage by kind, at precision 0.5 and in the whole list; `mended` are the harms that the whole list points at.
 
-    `others` are the suspects that no damage explains, among the worst that hold GOAL of the damage: `to_goal` of them, or None where the list doesn't hold so much.
+    `to_goal` is the number of the worst suspects that together point at GOAL of the damage, None where all don't; `others` are those of them that point at none.
     """
 
     damaged: int
@@ -317,7 +317,7 @@ HEAD = [
     "precision",
     "found",
     *KINDS,
-    f"{GOAL} found in, by no damage explained",
+    f"suspects until {GOAL} is found, and those of them that no damage explains",
     "s",
 ]
 
