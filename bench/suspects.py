@@ -165,24 +165,25 @@ def found(deep: Sequence[Suspect], done: Sequence[Harm], seconds: float) -> Foun
         if number == listed:
             mended, precision = list(seen), hits / listed
         if to_goal is None:
-            others += [one] * (not pointed)
+            if not pointed:
+                others.append(one)
             to_goal = number if len(seen) >= GOAL * len(done) else None
     whole, kinds = Counter(harm.kind for harm in done), Counter(harm.kind for harm in mended)
     shares = {kind: kinds[kind] / whole[kind] for kind in KINDS if whole[kind]}
     return Found(len(done), listed, precision, len(mended) / len(done), at_half, shares, mended, to_goal, others, seconds)
 
 
-def to_read(found: Found, rows: Sequence[Example], number: int, seed: int) -> str:
+def to_read(figures: Found, rows: Sequence[Example], number: int, seed: int) -> str:
     """Returns `number` of the suspects that no damage explains, drawn at random, each with what the list says and the sentence around it."""
     by_id = {row.id: row for row in rows}
     lines = []
-    for turn, one in enumerate(random.Random(seed).sample(found.others, min(number, len(found.others))), 1):
+    for turn, one in enumerate(random.Random(seed).sample(figures.others, min(number, len(figures.others))), 1):
         text, place = by_id[one.id].text, one.now or one.instead
         assert place is not None  # a suspect has one of the two
         around = f"{text[max(0, place.start - AROUND) : place.start]}⟦{text[place.start : place.end]}⟧{text[place.end : place.end + AROUND]}"
         marked = ", ".join(f"{entity.text} [{entity.label}]" for entity in by_id[one.id].entities)
         lines += [f"{turn}. {one.score:.2f} {one.kind}: {one.now or '–'} → {one.instead or '–'} ({why(one)})", f"   {around}", f"   {marked}"]
-    return "\n".join([f"{len(found.others):,} of the first {found.to_goal or 0:,} suspects are explained by no damage.", *lines, ""])
+    return "\n".join([f"{len(figures.others):,} of the first {figures.to_goal or 0:,} suspects are explained by no damage.", *lines, ""])
 
 
 def write_rows(task: Task, splits: dict[str, list[Example]], folder: Path) -> Rows:
