@@ -1,6 +1,6 @@
 """Measures how many damaged labels `./ner suspects` finds, and what mending them regains.
 
-In: nothing, for the sample task; and perhaps a CLUENER train file. Out: bench/results/suspects.md. A share of the train entities is damaged in four ways by this module's own
+In: nothing, for the sample task; and perhaps a CLUENER train file. Out: bench/results/suspects.md. A share of the train entities (--rates) is damaged in four ways by this module's own
 code, not by the one that the command learns from: dropped; relabelled, every other label equally likely; cut, by up to half at either end; added, anywhere where no entity
 is. A damaged entity is found when a listed suspect points at it. What was wrong before counts as a false alarm, so on real data precision is a lower bound.
 
@@ -8,7 +8,7 @@ A model's answers on the parts that it wasn't trained on (--folds) are evidence 
 mended: a cheap stand-in, and with --runs the embedded model on the sample, whose trainings and answers are kept in --work.
 
 What no damage explains isn't all wrong: --read draws some of it at random, to be read, from the worst suspects that hold four fifths of the damage. They are written
-to read-<data>-<seed>.txt in --work.
+to read-<task>-<rate>-<seed>.txt in --work.
 
     PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.suspects --data data/dataset/clue.train.jsonl --runs 3
 """
@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 from make import sample
@@ -51,7 +51,7 @@ from tools.text import whole_number
 from tools.train.part import fold_of, trained_part, write_part
 
 KINDS = ("dropped", "relabelled", "cut", "added")
-RATE = 0.05
+RATES = (0.05,)
 SEEDS = (101, 102, 103)
 SAMPLE_SEED = 42  # that the sample was made with
 HELD_OUT = 1000
@@ -213,10 +213,10 @@ class Data:
     test: list[Example]
 
 
-def with_stand_ins(data: Data, work: Path, seed: int, folds: int, read: int) -> tuple[list[tuple[str, Found]], dict[str, float]]:
+def with_stand_ins(data: Data, work: Path, rate: float, seed: int, folds: int, read: int) -> tuple[list[tuple[str, Found]], dict[str, float]]:
     """Returns what is found without a model and with a stand-in's answers, and the span F1 of stand-ins that learn the rows as they are, damaged and mended."""
-    bad, done = harmed(data.rows, RATE, seed)
-    written = write_rows(data.task, {"train": bad}, work / f"{data.task.name}-{seed}")
+    bad, done = harmed(data.rows, rate, seed)
+    written = write_rows(data.task, {"train": bad}, work / f"{data.task.name}-{rate:g}-{seed}")
     figures = []
     answers = stand_in_answers(data, bad, seed, folds)
     for name, known in (("consistency", {}), (f"and {folds} stand-ins", answers)):
@@ -224,7 +224,7 @@ def with_stand_ins(data: Data, work: Path, seed: int, folds: int, read: int) -> 
         listed, _ = suspects(written, known, DEEP)
         figures.append((name, found(listed, done, time.perf_counter() - started)))
     if read:
-        write_text(work / f"read-{data.task.name}-{seed}.txt", to_read(figures[0][1], bad, read, seed))
+        write_text(work / f"read-{data.task.name}-{rate:g}-{seed}.txt", to_read(figures[0][1], bad, read, seed))
     test = [encoded(row) for row in data.test]
     learned = {"as they are": data.rows, "damaged": bad, "mended": mended(bad, figures[-1][1].mended)}
     return figures, {name: f1(test, StandIn(data.task.labels).fit([encoded(row) for row in rows], seed)) for name, rows in learned.items()}
@@ -241,20 +241,22 @@ def stand_in_answers(data: Data, rows: Sequence[Example], seed: int, folds: int)
     return said
 
 
-def with_run(data: Data, work: Path, seed: int, folds: int) -> tuple[Found, dict[str, float]]:
+def with_run(data: Data, work: Path, rate: float, seed: int, folds: int) -> tuple[Found, dict[str, float]]:
     """Returns what is found with the embedded model's answers, and its F1 on new sentences when it is trained on the rows as they are, damaged and mended."""
     run, options = load_run(CONF), Options(port=free_port())
     task, rows, new = data.task, data.rows, data.test
-    bad, done = harmed(rows, RATE, seed)
-    place = work / f"{task.name}-run-{seed}"
+    bad, done = harmed(rows, rate, seed)
+    place = work / f"{task.name}-run-{rate:g}-{seed}"
     part = write_part(run, task, place / "damaged", {"train": bad, "dev": new})
     answers = said_by(held_out(part, task, "train", folds, options))
     started = time.perf_counter()
     listed, _ = suspects(Rows(task, {"train": task.examples("train", part.dataset)}), answers, DEEP)
     figures = found(listed, done, time.perf_counter() - started)
     scores = {}
-    for name, train in {"as they are": rows, "damaged": bad, "mended": mended(bad, figures.mended)}.items():
-        one = trained_part(run, task, place / name.replace(" ", "-"), {"train": train, "dev": new})
+    undamaged = work / f"{task.name}-run"  # is trained once for all rates and seeds
+    learned = {"as they are": (undamaged, rows), "damaged": (place / "damaged", bad), "mended": (place / "mended", mended(bad, figures.mended))}
+    for name, (folder, train) in learned.items():
+        one = trained_part(run, task, folder, {"train": train, "dev": new})
         scores[name] = evaluated(Asking(one, task, "dev", one.variant("adapter")), options)["micro"]["f1"]
     return figures, scores
 
@@ -290,12 +292,13 @@ def _entities(found: sample.Entities) -> list[Entity]:
     ]
 
 
-def row_of(name: str, evidence: str, seed: int, one: Found) -> list[str]:
+def row_of(name: str, evidence: str, rate: float, seed: int, one: Found) -> list[str]:
     """Returns a line of the table."""
     kinds = [f"{one.kinds.get(kind, 0.0):.2f}" for kind in KINDS]
     return [
         name,
         evidence,
+        f"{rate:.0%}",
         str(seed),
         f"{one.damaged:,}",
         f"{one.recall_at_half:.2f}",
@@ -311,6 +314,7 @@ def row_of(name: str, evidence: str, seed: int, one: Found) -> list[str]:
 HEAD = [
     "data",
     "evidence",
+    "damage",
     "seed",
     "damaged",
     "found at precision 0.5",
@@ -328,7 +332,7 @@ def page(lines: list[list[str]], scores: list[list[str]]) -> str:
     parts = [
         "# Suspects: damaged labels that are found",
         "",
-        f"{machine()}. Made by `python -m bench.suspects`: {RATE:.0%} of the train entities damaged in four ways in turn. A damaged entity is found when a suspect"
+        f"{machine()}. Made by `python -m bench.suspects`: a share of the train entities is damaged in four ways in turn. A damaged entity is found when a suspect"
         " points at it. What was wrong before counts as a false alarm, so on CLUENER precision is a lower bound. Seconds are of finding alone, wall clock.",
         "",
         *table([HEAD, *lines]),
@@ -337,22 +341,23 @@ def page(lines: list[list[str]], scores: list[list[str]]) -> str:
         f" {NEW_ROWS:,} new sentences. Below is the F1 on them of a model that learned the rows as they are, damaged, and with the damage undone that the list points at: span F1 of a"
         " stand-in, micro-F1 of the embedded model.",
         "",
-        *table([["data", "model", "seed", "as they are", "damaged", "mended", "regained"], *scores]),
+        *table([["data", "model", "damage", "seed", "as they are", "damaged", "mended", "regained"], *scores]),
     ]
     return "\n".join(parts) + "\n"
 
 
-def score_line(name: str, model: str, seed: int, scores: dict[str, float]) -> list[str]:
+def score_line(name: str, model: str, rate: float, seed: int, scores: dict[str, float]) -> list[str]:
     """Returns a line of the table of F1."""
     lost, regained = scores["as they are"] - scores["damaged"], scores["mended"] - scores["damaged"]
     figures = [f"{scores[key]:.4f}" for key in ("as they are", "damaged", "mended")]
-    return [name, model, str(seed), *figures, f"{regained / lost:.2f}" if lost > 0 else "nothing was lost"]
+    return [name, model, f"{rate:.0%}", str(seed), *figures, f"{regained / lost:.2f}" if lost > 0 else "nothing was lost"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.suspects", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, metavar="FILE", help="CLUENER's train file")
     parser.add_argument("--runs", type=whole_number(0, 100), default=0, metavar="N", help="of so many seeds also with the embedded model")
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES, metavar="SHARE", help="of the train entities is damaged")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--folds", type=whole_number(2, 20), default=2)
     parser.add_argument(
@@ -369,15 +374,16 @@ def main() -> None:
         sets.append(Data("CLUENER", clue, rows[:-HELD_OUT], rows[-HELD_OUT:]))
     lines, scores = [], []
     for data in sets:
-        for seed in args.seeds:
-            figures, f1s = with_stand_ins(data, args.work, seed, args.folds, args.read)
-            lines += [row_of(data.name, name, seed, one) for name, one in figures]
-            scores.append(score_line(data.name, "stand-in", seed, f1s))
+        for rate, seed in product(args.rates, args.seeds):
+            figures, f1s = with_stand_ins(data, args.work, rate, seed, args.folds, args.read)
+            lines += [row_of(data.name, name, rate, seed, one) for name, one in figures]
+            scores.append(score_line(data.name, "stand-in", rate, seed, f1s))
             print(*lines[-2:], scores[-1], sep="\n", flush=True)
-    for seed in args.seeds[: args.runs]:
-        one, f1s = with_run(sets[0], args.work, seed, args.folds)
-        lines.append(row_of("sample", f"and {args.folds} embedded models", seed, one))
-        scores.append(score_line("sample", "embedded", seed, f1s))
+    for rate, seed in product(args.rates, args.seeds[: args.runs]):
+        one, f1s = with_run(sets[0], args.work, rate, seed, args.folds)
+        lines.append(row_of("sample", f"and {args.folds} embedded models", rate, seed, one))
+        scores.append(score_line("sample", "embedded", rate, seed, f1s))
+        print(lines[-1], scores[-1], sep="\n", flush=True)
     write_text(args.out / "suspects.md", page(lines, scores))
     print(page(lines, scores))
 

@@ -45,7 +45,8 @@ def damaged(rows: Sequence[Example], rate: float, seed: int, kinds: Sequence[str
         if now:
             entities[number].append(now)
         done[number].append(Damage(kind, None if kind == "added" else _span(entity), _span(now) if now else None))
-    return [replace(row, entities=sorted(own, key=lambda one: one.start)) for row, own in zip(rows, entities, strict=True)], done
+    changed = zip(rows, entities, done, strict=True)
+    return [replace(row, entities=sorted(own, key=lambda one: one.start)) if harm else row for row, own, harm in changed], done
 
 
 def _now(kind: str, entity: Entity, row: Example, own: list[Entity], every: list[tuple[int, Entity]], chance: random.Random) -> Entity | None:

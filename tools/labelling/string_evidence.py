@@ -1,8 +1,8 @@
 """Counts how a task's strings are annotated, and tells of one place what all other rows say about it, in numbers.
 
 In: a task's examples, read twice. Out: for each entity, and for each unmarked place of a string that is an entity elsewhere, a vector of evidence: how often that string is
-annotated so, otherwise or not at all; how often an entity of this label begins, ends and stands so; and a model's answer where there is one. What a row says of itself never
-counts. Memory grows with the number of different strings, not with that of rows.
+annotated so, otherwise or not at all; how often an entity of this label begins, ends and stands so; how the place lies among the words of its text; and a model's answer
+where there is one. What a row says of itself never counts. Memory grows with the number of different strings, not with that of rows.
 
     ./ner suspects conf/task/sample.yaml
 """
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from tools.answers import Span
 from tools.example import Example
+from tools.labelling.words import among_words
 
 SHORTEST = 2  # characters of a string whose places are counted; a single one is a part of too many words
 EDGE = "\0"  # stands before and behind a text
@@ -155,6 +156,7 @@ class StringEvidence:
             *view.of_string(example.text[span[1] : span[2]], span[0]),
             *_of_doubt(doubt),
             *view.of_shape(example.text, span),
+            *among_words(example.text, span),
         ]
         return JudgedPlace(span, span if is_there else None, vector, doubt, answer)
 

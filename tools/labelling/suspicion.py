@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 ROWS = 20_000  # that are damaged at most
 RATE = 0.05  # of their entities
-COPIES = (2, 10)  # that are damaged, each otherwise: the fewer rows there are, the more, up to ROWS in all
+COPIES = (6, 10)  # that are damaged, each otherwise: the fewer rows there are, the more
 AT_ONCE = 5_000  # candidates that are judged together
 LEAST = 50  # damaged places without which nothing can be learned
-SKIPPED = 3  # of so many undamaged rows of a copy one is learned from
+SKIPPED = 6  # of so many undamaged rows of a copy one is learned from
 PARTS = 3  # of the rows; a place is judged by what was learned from the other parts, for a row's own labels always count as right in what is learned from it
 Answers = Mapping[str, ModelAnswer]  # an example's id → a model's answer
 Copy = tuple[list[Example], list[list[Damage]]]
