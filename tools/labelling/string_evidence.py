@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tools.answers import Span
 from tools.example import Example
-from tools.labelling.words import among_words
+from tools.labelling.segmentation import among_words
 
 SHORTEST = 2  # characters of a string whose places are counted; a single one is a part of too many words
 EDGE = "\0"  # stands before and behind a text

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.labelling.words import NO_WORD, PARTS_OF_SPEECH, among_words, words_of
+from tools.labelling.segmentation import NO_WORD, PARTS_OF_SPEECH, among_words, words_of
 
 NAME, PLACE, SIGN = (float(PARTS_OF_SPEECH.index(name)) for name in ("nr", "ns", "x"))
 
