@@ -8,12 +8,13 @@ know nothing of the task.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from tools.answers import Span
 
-TEXTS = 1024  # whose words are kept; the places of one text are judged together
 # jieba's parts of speech that are told apart, by how their names begin: persons, places, organisations, other names and nouns, verbs, Latin words, signs and numbers.
 PARTS_OF_SPEECH = ("nr", "ns", "nt", "nz", "n", "v", "eng", "x", "m")
 OTHER, NO_WORD = float(len(PARTS_OF_SPEECH)), -1.0
@@ -35,15 +36,17 @@ def among_words(text: str, span: Span) -> list[float]:
     """
     _, start, end = span
     words = words_of(text)
-    own = [word for word in words if start <= word.start and word.end <= end]
-    cut = [next((word.end - word.start for word in words if word.start < border < word.end), 0) for border in (start, end)]
-    before = next((word for word in words if word.end == start), None)
-    behind = next((word for word in words if word.start == end), None)
+    # The words that end at the span's start and end, or are the first to end behind them.
+    left, right = (bisect_left(words, border, key=attrgetter("end")) for border in (start, end))
+    cut = [words[at].end - words[at].start if words[at].start < border < words[at].end else 0 for at, border in ((left, start), (right, end))]
+    own = words[left + (words[left].start < start) : right + (words[right].end == end)]
+    before = words[left] if words[left].end == start else None
+    behind = words[right + 1] if words[right].end == end < len(text) else None
     sides = (own[0] if own else None, own[-1] if own else None, before, behind)
     return [*map(float, cut), float(len(own)), *map(_number, sides)]
 
 
-@lru_cache(TEXTS)
+@lru_cache(1)  # the places of one text are judged one after the other
 def words_of(text: str) -> list[Word]:
     """Returns the words of a text in order; together they are the whole text."""
     import rjieba
