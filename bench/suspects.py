@@ -51,7 +51,7 @@ from tools.text import whole_number
 from tools.train.part import fold_of, trained_part, write_part
 
 KINDS = ("dropped", "relabelled", "cut", "added")
-RATES = (0.05,)
+RATES = (5,)  # of a hundred entities
 SEEDS = (101, 102, 103)
 SAMPLE_SEED = 42  # that the sample was made with
 HELD_OUT = 1000
@@ -81,13 +81,13 @@ class Harm:
         return now is None and place is not None and self.before is not None and place.start < self.before[2] and self.before[1] < place.end
 
 
-def harmed(rows: Sequence[Example], rate: float, seed: int) -> tuple[list[Example], list[Harm]]:
-    """Returns the rows with a share of their entities damaged, and the damage."""
+def harmed(rows: Sequence[Example], rate: int, seed: int) -> tuple[list[Example], list[Harm]]:
+    """Returns the rows with `rate` per cent of their entities damaged, and the damage."""
     chance = random.Random(seed)
     every = [(number, entity) for number, row in enumerate(rows) for entity in row.entities]
     labels = sorted({entity.label for _, entity in every})
     entities, done = [list(row.entities) for row in rows], list[Harm]()
-    for turn, (number, entity) in enumerate(chance.sample(every, round(rate * len(every)))):
+    for turn, (number, entity) in enumerate(chance.sample(every, round(rate / 100 * len(every)))):
         kind = KINDS[turn % len(KINDS)]
         if kind == "cut" and len(entity.text) < 2:
             kind = "dropped"
@@ -213,10 +213,10 @@ class Data:
     test: list[Example]
 
 
-def with_stand_ins(data: Data, work: Path, rate: float, seed: int, folds: int, read: int) -> tuple[list[tuple[str, Found]], dict[str, float]]:
+def with_stand_ins(data: Data, work: Path, rate: int, seed: int, folds: int, read: int) -> tuple[list[tuple[str, Found]], dict[str, float]]:
     """Returns what is found without a model and with a stand-in's answers, and the span F1 of stand-ins that learn the rows as they are, damaged and mended."""
     bad, done = harmed(data.rows, rate, seed)
-    written = write_rows(data.task, {"train": bad}, work / f"{data.task.name}-{rate:g}-{seed}")
+    written = write_rows(data.task, {"train": bad}, work / f"{data.task.name}-{rate}-{seed}")
     figures = []
     answers = stand_in_answers(data, bad, seed, folds)
     for name, known in (("consistency", {}), (f"and {folds} stand-ins", answers)):
@@ -224,7 +224,7 @@ def with_stand_ins(data: Data, work: Path, rate: float, seed: int, folds: int, r
         listed, _ = suspects(written, known, DEEP)
         figures.append((name, found(listed, done, time.perf_counter() - started)))
     if read:
-        write_text(work / f"read-{data.task.name}-{rate:g}-{seed}.txt", to_read(figures[0][1], bad, read, seed))
+        write_text(work / f"read-{data.task.name}-{rate}-{seed}.txt", to_read(figures[0][1], bad, read, seed))
     test = [encoded(row) for row in data.test]
     learned = {"as they are": data.rows, "damaged": bad, "mended": mended(bad, figures[-1][1].mended)}
     return figures, {name: f1(test, StandIn(data.task.labels).fit([encoded(row) for row in rows], seed)) for name, rows in learned.items()}
@@ -241,12 +241,12 @@ def stand_in_answers(data: Data, rows: Sequence[Example], seed: int, folds: int)
     return said
 
 
-def with_run(data: Data, work: Path, rate: float, seed: int, folds: int) -> tuple[Found, dict[str, float]]:
+def with_run(data: Data, work: Path, rate: int, seed: int, folds: int) -> tuple[Found, dict[str, float]]:
     """Returns what is found with the embedded model's answers, and its F1 on new sentences when it is trained on the rows as they are, damaged and mended."""
     run, options = load_run(CONF), Options(port=free_port())
     task, rows, new = data.task, data.rows, data.test
     bad, done = harmed(rows, rate, seed)
-    place = work / f"{task.name}-run-{rate:g}-{seed}"
+    place = work / f"{task.name}-run-{rate}-{seed}"
     part = write_part(run, task, place / "damaged", {"train": bad, "dev": new})
     answers = said_by(held_out(part, task, "train", folds, options))
     started = time.perf_counter()
@@ -292,13 +292,13 @@ def _entities(found: sample.Entities) -> list[Entity]:
     ]
 
 
-def row_of(name: str, evidence: str, rate: float, seed: int, one: Found) -> list[str]:
+def row_of(name: str, evidence: str, rate: int, seed: int, one: Found) -> list[str]:
     """Returns a line of the table."""
     kinds = [f"{one.kinds.get(kind, 0.0):.2f}" for kind in KINDS]
     return [
         name,
         evidence,
-        f"{rate:.0%}",
+        f"{rate}%",
         str(seed),
         f"{one.damaged:,}",
         f"{one.recall_at_half:.2f}",
@@ -346,18 +346,18 @@ def page(lines: list[list[str]], scores: list[list[str]]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def score_line(name: str, model: str, rate: float, seed: int, scores: dict[str, float]) -> list[str]:
+def score_line(name: str, model: str, rate: int, seed: int, scores: dict[str, float]) -> list[str]:
     """Returns a line of the table of F1."""
     lost, regained = scores["as they are"] - scores["damaged"], scores["mended"] - scores["damaged"]
     figures = [f"{scores[key]:.4f}" for key in ("as they are", "damaged", "mended")]
-    return [name, model, f"{rate:.0%}", str(seed), *figures, f"{regained / lost:.2f}" if lost > 0 else "nothing was lost"]
+    return [name, model, f"{rate}%", str(seed), *figures, f"{regained / lost:.2f}" if lost > 0 else "nothing was lost"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog=".venv/train/bin/python -m bench.suspects", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, metavar="FILE", help="CLUENER's train file")
     parser.add_argument("--runs", type=whole_number(0, 100), default=0, metavar="N", help="of so many seeds also with the embedded model")
-    parser.add_argument("--rates", type=float, nargs="+", default=RATES, metavar="SHARE", help="of the train entities is damaged")
+    parser.add_argument("--rates", type=whole_number(1, 100), nargs="+", default=RATES, metavar="PERCENT", help="of the train entities are damaged")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--folds", type=whole_number(2, 20), default=2)
     parser.add_argument(
