@@ -167,7 +167,7 @@ def report(sections: Sequence[str], seeds: int, seconds: float) -> str:
         [
             "# Which texts to annotate next",
             "",
-            f"{machine()}; one core, {seconds / 60:.0f} minutes of its time. Made by `python -m bench.annotate`. Span F1 on the held-out rows: the mean of {seeds} seeds (lowest–highest).",
+            f"{machine()}; one core, {seconds / 60:.0f} minutes of its time. Made by `.venv/train/bin/python -m bench.annotate`. Span F1 on the held-out rows: the mean of {seeds} seeds (lowest–highest).",
             "The model is a stand-in: a linear tagger of character windows (`bench/stand_in.py`) that learns in seconds, and far below a language model. A language model's confidences may order",
             "texts better or worse. Each seed draws the rows to choose from, and the first round's rows, which are the same in all orders. Each round trains a new model on all rows so far, and the",
             "order chooses as many again. Characters and entities are those of all rows of the last round: what an annotator would have read and marked.",

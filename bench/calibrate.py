@@ -92,7 +92,7 @@ def page(name: str, found: Judged, made: Measured) -> str:
     lines = [
         f"# Calibrating {name}",
         "",
-        f"Made by `python -m bench.calibrate`: {len(found.raw):,} entities with a confidence in {len(found.ids):,} rows, {int(found.right.sum()):,} of them right. {times} times a random"
+        f"Made by `.venv/train/bin/python -m bench.calibrate`: {len(found.raw):,} entities with a confidence in {len(found.ids):,} rows, {int(found.right.sum()):,} of them right. {times} times a random"
         f" half of the rows was learned on and the other half judged. A promise may fail in {RISK:.0%} of new halves.",
         "",
         "| ECE on the other half | mean | highest |",

@@ -19,7 +19,14 @@ from tools.files import write_text
 
 def report(name: str, outcome: Outcome) -> str:
     """Returns the Markdown page: machine, seconds by step, scores by model."""
-    lines = [f"# {name}", "", f"{machine()}. Made by `python -m bench.chain`; one run, wall-clock seconds.", "", "| step | s |", "|---|---|"]
+    lines = [
+        f"# {name}",
+        "",
+        f"{machine()}. Made by `.venv/train/bin/python -m bench.chain`; one run, wall-clock seconds.",
+        "",
+        "| step | s |",
+        "|---|---|",
+    ]
     lines += [f"| {step} | {seconds:.0f} |" for step, seconds in outcome.seconds.items()]
     lines += [
         f"| all | {sum(outcome.seconds.values()):.0f} |",

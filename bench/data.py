@@ -116,7 +116,7 @@ def report(fast: Speed, command: float, costs: list[Cost]) -> str:
     lines = [
         "# Data",
         "",
-        f"{machine()}, Python {sys.version.split()[0]}. Made by `python -m bench.data`; wall-clock, the best of several turns.",
+        f"{machine()}, Python {sys.version.split()[0]}. Made by `.venv/train/bin/python -m bench.data`; wall-clock, the best of several turns.",
         "",
         f"| CLUENER2020, train, {fast.rows:,} rows | measured | target |",
         "|---|---|---|",

@@ -105,7 +105,7 @@ def report(name: str, split: str, rows: list[list[str]], reach: str) -> str:
             [
                 f"# Long texts with {name}",
                 "",
-                f"{gpus()[0].name if gpus() else machine()}. Made by `python -m bench.documents`: the sentences of {split}, one by one and joined into documents.",
+                f"{gpus()[0].name if gpus() else machine()}. Made by `.venv/train/bin/python -m bench.documents`: the sentences of {split}, one by one and joined into documents.",
                 f"{reach} An entity that reaches over a sentence's end, or whose string isn't in its window, counts as wrong or not at all.",
                 "",
                 *table(rows),

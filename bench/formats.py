@@ -231,7 +231,7 @@ def report(bench: Bench, runs: dict[str, Run], decodings: Sequence[str]) -> str:
             [
                 f"# Formats of an answer: {bench.base} on {bench.task}",
                 "",
-                f"{gpus()[0].name if gpus() else machine()}. Made by `python -m bench.formats`: one training a format, with the same rows, steps and seed"
+                f"{gpus()[0].name if gpus() else machine()}. Made by `.venv/train/bin/python -m bench.formats`: one training a format, with the same rows, steps and seed"
                 f" ({', '.join(f'{key} {run.values[key]}' for key in keys if run.values.get(key) is not None)}).",
                 "",
                 *table(rows),

@@ -183,7 +183,7 @@ def page(false: list[Measured], micro: list[Measured], labels: list[Measured], a
     lines = [
         "# The quality gate",
         "",
-        f"{machine()}. Made by `python -m bench.gate` on one core in {seconds / 60:.0f} minutes: {trials:,} simulated pairs of systems a line ({trials // LESS:,} where a paired test has a loss to find), seeds ({SEED}, 0) to "
+        f"{machine()}. Made by `.venv/train/bin/python -m bench.gate` on one core in {seconds / 60:.0f} minutes: {trials:,} simulated pairs of systems a line ({trials // LESS:,} where a paired test has a loss to find), seeds ({SEED}, 0) to "
         f"({SEED}, {trials - 1}), level {ALPHA}, {SAMPLES:,} bootstrap samples (the gate itself draws 5,000). A row has 0 to {MOST} entities of {len(LABELS)} labels; the first system's micro F1 is about "
         "0.78. *Answered anew* is the share of the rows that the second system answers independently of the first, given how hard they are; the others have equal answers. "
         "± is the standard error of the simulation.",

@@ -144,7 +144,7 @@ def load_page(run: Run, load: Load, away: float, clients: int, seconds: float) -
     lines = [
         f"# {run.name} under load",
         "",
-        f"{device()}. Made by `python -m bench.load`: {clients} clients for {seconds:.0f} s, 1 to {MOST} texts a request; the server was killed and started in between.",
+        f"{device()}. Made by `.venv/train/bin/python -m bench.load`: {clients} clients for {seconds:.0f} s, 1 to {MOST} texts a request; the server was killed and started in between.",
         "",
         "| | |",
         "|---|---|",
@@ -182,7 +182,7 @@ def overhead_page(asking: Asking, turns: int, under_way: int, limit: int | None)
     lines = [
         f"# What log-probabilities cost with {run.name}",
         "",
-        f"{device()}. Made by `python -m bench.load --overhead`: {len(chats)} rows, {under_way} under way, medians of {turns} turns, one way after the other on one server.",
+        f"{device()}. Made by `.venv/train/bin/python -m bench.load --overhead`: {len(chats)} rows, {under_way} under way, medians of {turns} turns, one way after the other on one server.",
         "",
         "| | rows/s | of the first |",
         "|---|---|---|",

@@ -163,7 +163,7 @@ def report(name: str, rows: int, found: dict[int, dict[str, list[Turn]]], tried:
     lines = [
         f"# Predicting with {name}",
         "",
-        f"{device}. Made by `python -m bench.predict`; {rows} rows, medians of {turns} turns, one after the other on one server.",
+        f"{device}. Made by `.venv/train/bin/python -m bench.predict`; {rows} rows, medians of {turns} turns, one after the other on one server.",
         "",
         "| requests under way | `bench serve`, rows/s | `./ner eval`, rows/s | ratio | `./ner extract`, rows/s | ratio | tokens/s of `./ner eval`"
         " | CPU of `bench serve`, `./ner eval`, `./ner extract`, s a 1,000 rows |",

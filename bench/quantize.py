@@ -172,7 +172,7 @@ def report(name: str, split: str, rows: int, samples: int, logits: int, found: d
     lines = [
         f"# {name} quantised",
         "",
-        f"{gpus()[0].name if gpus() else machine()}. Made by `python -m bench.quantize`; the first {rows} rows of {split}"
+        f"{gpus()[0].name if gpus() else machine()}. Made by `.venv/train/bin/python -m bench.quantize`; the first {rows} rows of {split}"
         f"{f', {samples} rows to calibrate on' if found.keys() & {'awq', 'gptq'} else ''}, logits of {logits} rows, one model after the other.",
         "",
         "| model | size | made in, s | difference of logits: mean, of their size (largest) | same next token in the answers | micro F1, vLLM | s"

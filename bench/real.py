@@ -237,7 +237,7 @@ def report(name: str, chain: Chain, train_words: Sequence[str]) -> str:
     head = [
         f"# {name} on CLUENER2020",
         "",
-        f"{gpus()[0].name if gpus() else machine()}. Made by `python -m bench.real`, with CLUENER's train file, its last {HELD_OUT:,} rows held out.",
+        f"{gpus()[0].name if gpus() else machine()}. Made by `.venv/train/bin/python -m bench.real`, with CLUENER's train file, its last {HELD_OUT:,} rows held out.",
         "",
     ]
     return "\n".join([*head, *score_lines(scores), "", *condition_lines(run, plan, train_words, engine), "", *step_lines(chain, plan)]) + "\n"

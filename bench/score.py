@@ -11,8 +11,8 @@ the examples' order and in another, and two comparisons with nervaluate on the f
 
 The predictions are the gold with errors like a model's (seeded, F1 about 0.8). Sentences repeat, each time with another id and other errors.
 
-    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.score
-    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.score --data data/dataset/clue.train.jsonl --rows 100000
+    .venv/train/bin/python -m bench.score
+    .venv/train/bin/python -m bench.score --data data/dataset/clue.train.jsonl --rows 100000
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def report(data: Path | None, costs: dict[str, Cost], alone: Counting) -> str:
     lines = [
         "# Scoring",
         "",
-        f"{machine()}, Python {sys.version.split()[0]}, load average {load:.1f} (this benchmark makes about 2 of it). Made by `python -m bench.score`; {source}"
+        f"{machine()}, Python {sys.version.split()[0]}, load average {load:.1f} (this benchmark makes about 2 of it). Made by `.venv/train/bin/python -m bench.score`; {source}"
         " with made-up errors; one turn.",
         "",
         "`./ner score`, start-up, files, four protocols, parsing and 1,000 bootstrap samples included:",

@@ -10,7 +10,7 @@ mended: a cheap stand-in, and with --runs the embedded model on the sample, whos
 What no damage explains isn't all wrong: --read draws some of it at random, to be read, from the worst suspects that hold four fifths of the damage. They are written
 to read-<task>-<rate>-<seed>.txt in --work.
 
-    PYTHONPATH=.:models/tiny-qwen2 .venv/train/bin/python -m bench.suspects --data data/dataset/clue.train.jsonl --runs 3
+    .venv/train/bin/python -m bench.suspects --data data/dataset/clue.train.jsonl --runs 3
 """
 
 from __future__ import annotations
@@ -332,7 +332,7 @@ def page(lines: list[list[str]], scores: list[list[str]]) -> str:
     parts = [
         "# Suspects: damaged labels that are found",
         "",
-        f"{machine()}. Made by `python -m bench.suspects`: a share of the train entities is damaged in four ways in turn. A damaged entity is found when a suspect"
+        f"{machine()}. Made by `.venv/train/bin/python -m bench.suspects`: a share of the train entities is damaged in four ways in turn. A damaged entity is found when a suspect"
         " points at it. What was wrong before counts as a false alarm, so on CLUENER precision is a lower bound. Seconds are of finding alone, wall clock.",
         "",
         *table([HEAD, *lines]),

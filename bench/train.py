@@ -181,7 +181,7 @@ def report(base: str, costs: dict[str, Cost], added: tuple[float, float] | None)
     lines = [
         f"# Training {base}",
         "",
-        f"{device}. Made by `python -m bench.train`; CLUENER2020, {first.plan.steps} steps of {first.plan.effective_batch} rows each, one run after the other.",
+        f"{device}. Made by `.venv/train/bin/python -m bench.train`; CLUENER2020, {first.plan.steps} steps of {first.plan.effective_batch} rows each, one run after the other.",
         "",
         "| settings | trained by | rows/s | against the first | against fast.yaml, native | positions a row | peak memory | eval loss | s |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -70,6 +70,11 @@ def test_every_option_that_a_page_gives_a_verb_is_one_of_that_verb(page: Path) -
     assert not unknown, "\n".join(unknown)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_the_environment_whose_python_it_calls(page: Path) -> None:
+    assert not re.findall(r"(?<![\w/])python3? -m .*", page.read_text(encoding="utf-8"))
+
+
 def test_the_commands_of_the_pages_are_really_read() -> None:
     found = [(verb, tuple(words)) for page in PAGES for _, verb, words in commands(page)]
     assert len(found) > 100

@@ -10,9 +10,9 @@ STEPS = 100
 
 
 @pytest.mark.timeout(3600)
-def test_the_classification_notebook_runs_from_the_raw_data_to_a_score_that_training_earned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_classification_notebook_runs_from_the_raw_data_to_a_score_that_training_earned(tmp_path: Path) -> None:
     folder = checkout(tmp_path / "checkout")
-    execute("classification", STEPS, folder, monkeypatch)
+    execute("classification", folder, STEPS)
     base, adapter = (score(folder, "tiny-qwen2-topics-cls-lora-sft", f"topics_dev{ending}") for ending in ("-base", ""))
     assert (base["rows"], adapter["rows"], adapter["failures"]["missing"]) == (300, 300, 0)
     assert base["accuracy"] < 0.3

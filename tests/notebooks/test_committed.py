@@ -1,7 +1,4 @@
-"""The committed notebooks: run in order, small, and without a machine's name.
-
-To run them anew and keep their outputs: .venv/train/bin/python -m pytest --nbmake --nbmake-timeout=1500 --overwrite notebooks
-"""
+"""The committed notebooks: run in order, small, and without a machine's name. tests/notebooks/execution.py runs them anew."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ STEPS = 120
 
 
 @pytest.mark.timeout(3600)
-def test_the_ner_notebook_runs_from_the_raw_data_to_a_score_that_training_earned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ner_notebook_runs_from_the_raw_data_to_a_score_that_training_earned(tmp_path: Path) -> None:
     folder = checkout(tmp_path / "checkout")
-    notebook = execute("ner", STEPS, folder, monkeypatch)
+    notebook = execute("ner", folder, STEPS)
     base, adapter = (score(folder, "tiny-qwen2-sample-ner-lora-sft", f"sample_dev{ending}") for ending in ("-base", ""))
     assert (base["rows"], adapter["rows"], adapter["failures"]["missing"]) == (300, 300, 0)
     assert base["micro"]["f1"] < 0.05
