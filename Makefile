@@ -52,7 +52,7 @@ demo: ## the whole chain on the embedded model and the sample data
 	./ner demo $(ARGS)
 .PHONY: test
 test: ## lint, imports, types, unit tests, and the whole chain on a small setting
-	@echo "make test: 22 minutes on 2 cores with AVX-512, 55 without. Where .venv/ is empty, about 4 GB are downloaded before that, and take 8 GB of disk."
+	@echo "make test: 22 minutes on 2 cores with AVX-512, 32 to 55 without. Where .venv/ is empty, about 4 GB are downloaded before that, and take 8 GB of disk."
 	$(SETUP) train serve quantize
 	.venv/train/bin/ruff check .
 	.venv/train/bin/ruff format --check .

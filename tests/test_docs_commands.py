@@ -164,18 +164,6 @@ def clue(checkout: Checkout) -> None:
             shutil.copy2(checkout.folder / f"data/dataset/sample.{split}.jsonl", checkout.folder / path)
 
 
-def exported(checkout: Checkout) -> None:
-    """An annotation tool's export in ~/Downloads, and no task of its name."""
-    examples(checkout)
-    with contextlib.chdir(checkout.folder):
-        task = find_task("sample")
-        rows = [Sheet(one, one, "a run") for one in list(read_examples(task.examples("dev")))[:100]]
-        path = send("label_studio", task, rows, checkout.home / "contracts")
-    (checkout.home / "Downloads").mkdir(exist_ok=True)
-    path.rename(checkout.home / "Downloads/contracts.json")
-    no_contracts(checkout)
-
-
 def no_contracts(checkout: Checkout) -> None:
     """Files of characters and tags, and no task of the name `contracts`."""
     examples(checkout)
@@ -236,9 +224,8 @@ RUN: dict[str, Callable[[Checkout], None]] = {
     rf"make card {OF_RUN}( WHICH=merged)?": a_run,
     rf"tail -\d+ data/outputs/{NAME}/\S+": a_run,
     r"export \w+=(?!…).*": nothing,
-    r"make new TASK=contracts ARGS=\"--from ~/Downloads/contracts\.json\"": exported,
     r"make new TASK=contracts ARGS=\"--from train\.txt .*": no_contracts,
-    r"make new TASK=contracts ARGS=\"--from contracts\.jsonl\"": contracts_jsonl,
+    r"make new TASK=contracts ARGS=\"--from contracts\.jsonl --model models/tiny-qwen2\"": contracts_jsonl,
     r"make (data|check) TASK=contracts": nothing,  # the task that the command before has made
     r"make new TASK=weibo .*": weibo,
     r"make data TASK=mine .*": mine,

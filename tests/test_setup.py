@@ -228,7 +228,7 @@ def toy_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
         monkeypatch.setattr(setup, "install_uv", lambda log: uv)
         monkeypatch.setattr(setup, "pip_config", lambda: "")
         monkeypatch.setattr(setup, "nvidia_smi", lambda *words: "")
-        monkeypatch.setattr(setup, "check_room", lambda name: None)
+        monkeypatch.setattr(setup, "check_room", lambda locks: None)
         monkeypatch.setitem(setup.PROOF, "train", "print('imported')")
         return tmp_path / ".venv"
 
@@ -317,6 +317,31 @@ def test_the_plan_counts_what_environments_share_once(tmp_path: Path, monkeypatc
     (tmp_path / ".venv/train" / setup.MARK).touch()
     assert re.search(r"downloads about 0\.4 GB, .* takes about 1\.4 GB of disk", setup.plan({"serve": cpu}, ""))
     assert setup.plan({"serve": gpu}, "cu126") == "setup: will make .venv/serve (vLLM for the GPU) with torch's build cu126"
+
+
+@pytest.mark.parametrize(("words", "free", "needed"), [([], 10.9, 11), (["train"], 7.9, 8), (["quantize"], 6.9, 7), (["--serve", "gpu"], 19.9, 20)])
+def test_a_disk_without_room_for_all_that_is_asked_for_stops_before_the_first_installation(
+    place: list[Path], monkeypatch: pytest.MonkeyPatch, words: list[str], free: float, needed: int
+) -> None:
+    usage = type(setup.shutil.disk_usage("/"))
+    monkeypatch.setattr(setup.shutil, "disk_usage", lambda _: usage(2**40, 0, int(free * 2**30)))
+    with pytest.raises(ToolError, match=rf"{free} GiB free, {needed} GiB are needed for \.venv/\w+.*Nothing was installed"):
+        cli.main(["setup", *words])
+    monkeypatch.setattr(setup.shutil, "disk_usage", lambda _: usage(2**40, 0, needed * 2**30))
+    assert cli.main(["setup", *words]) is None
+    assert place
+
+
+def test_what_the_serve_environment_wants_of_the_system_is_said_before_the_train_environment_is_made(
+    place: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise ToolError("libnuma.so.1 is missing")
+
+    monkeypatch.setattr(setup, "check_libraries", missing)
+    with pytest.raises(ToolError, match="libnuma"):
+        cli.main(["setup"])
+    assert place == []
 
 
 def test_every_lock_has_its_sizes() -> None:

@@ -17,6 +17,7 @@ import ctypes
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -45,7 +46,6 @@ PYTHONS = ((3, 11), (3, 12))
 EXTRAS = {"train": ["train", "test"], "serve": ["serve"], "serve-cpu": ["serve-cpu"], "quantize": ["quantize"]}
 USUAL = ("train", "serve")  # every user needs them; quantize is made when it is asked for
 MARK = ".complete"
-NEEDED_GIB = {"train": 8, "serve": 12, "quantize": 7}
 # By lock: alone, and beside a train environment, with which uv shares what both hold (one cache, hard links). Measured with Python 3.12's wheels (download) and 3.11 (disk).
 SIZES = {
     "train.txt": (Size(3.3, 6.7), Size(0, 0)),
@@ -53,6 +53,7 @@ SIZES = {
     "serve.txt": (Size(4.1, None), Size(1.2, None)),
     "quantize.txt": (Size(2.9, 5.2), Size(0.04, 0.1)),
 }
+UNMEASURED_GIB = 12  # that an environment of unknown size may take
 HOLDS = {"train.txt": "LLaMA-Factory", "serve-cpu.txt": "vLLM for the CPU", "serve.txt": "vLLM for the GPU", "quantize.txt": "llm-compressor"}
 TOOK = " On 2 busy cores train took 5 minutes, half of it for the download."  # one installation: 294 s, of which uv downloaded for 138 s
 # Code that must run before an environment counts as made. torch loads the CUDA libraries, where a broken installation shows.
@@ -87,7 +88,11 @@ def main(args: argparse.Namespace) -> None:
         return
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         raise ToolError(f"the locks are for Linux on x86-64; this is {sys.platform} on {os.uname().machine}.")
-    print(plan({name: lock_of(name, wants_gpu(kind)) for name, kind in missing.items()}, args.torch_backend), file=sys.stderr, flush=True)
+    locks = {name: lock_of(name, wants_gpu(kind)) for name, kind in missing.items()}
+    for name, lock in locks.items():
+        check_system(name, lock, wants_gpu(kinds[name]), args.torch_backend)
+    check_room(locks)
+    print(plan(locks, args.torch_backend), file=sys.stderr, flush=True)
     for name, kind in missing.items():
         make(name, kind, args.torch_backend)
 
@@ -97,15 +102,25 @@ def plan(locks: Mapping[str, Path], torch_backend: str) -> str:
     named = ", ".join(f"{VENV.name}/{name} ({HOLDS[lock.name]})" for name, lock in locks.items())
     if torch_backend:
         return f"setup: will make {named} with torch's build {torch_backend}"
-    beside = "train" in locks or (VENV / "train" / MARK).is_file()
-    sizes = [SIZES[lock.name][beside and name != "train"] for name, lock in locks.items()]
+    sizes = sizes_of(locks)
     disk = sum(size.disk or 0 for size in sizes)
     measured = all(size.disk is not None for size in sizes)
-    room = f"takes about {disk:.1f} GB of disk" if measured else f"asks for {sum(NEEDED_GIB[name] for name in locks)} GiB of free disk"
+    room = f"takes about {disk:.1f} GB of disk" if measured else f"asks for {needed_gib(locks)} GiB of free disk"
     return (
         f"setup: will make {named}\n"
         f"setup: downloads about {sum(size.download for size in sizes):.1f} GB, less what uv's cache holds, and {room}.{TOOK if 'train' in locks else ''}"
     )
+
+
+def sizes_of(locks: Mapping[str, Path]) -> list[Size]:
+    """Returns what the environments (name → lock) take, each beside the train environment where that is there or made first."""
+    beside = "train" in locks or (VENV / "train" / MARK).is_file()
+    return [SIZES[lock.name][beside and name != "train"] for name, lock in locks.items()]
+
+
+def needed_gib(locks: Mapping[str, Path]) -> int:
+    """Returns the room in GiB that the environments (name → lock) ask for: a little more than what each was measured to take."""
+    return sum(UNMEASURED_GIB if size.disk is None else math.ceil(size.disk) + 1 for size in sizes_of(locks))
 
 
 def make(name: str, kind: str, torch_backend: str) -> None:
@@ -121,11 +136,6 @@ def make(name: str, kind: str, torch_backend: str) -> None:
             return
         gpu = wants_gpu(kind)
         lock = lock_of(name, gpu)
-        if gpu and not torch_backend:
-            check_driver(name, nvidia_smi(), lock.read_text())
-        if name == "serve" and not gpu:
-            check_libraries()
-        check_room(name)
         mark = {"lock": lock.name, "sha256": sha256(lock), "torch_backend": torch_backend, "asked": kind != "auto"}
         (environment / MARK).unlink(missing_ok=True)
         with InstallLog(VENV / f"{name}.log", f"{VENV.name}/{name}") as log:
@@ -191,6 +201,14 @@ def nvidia_smi(*words: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "" if done.returncode else done.stdout
+
+
+def check_system(name: str, lock: Path, gpu: bool, torch_backend: str) -> None:
+    """Raises ToolError where an environment could be installed, and not used: for want of a driver or a library."""
+    if gpu and not torch_backend:
+        check_driver(name, nvidia_smi(), lock.read_text())
+    if name == "serve" and not gpu:
+        check_libraries()
 
 
 def check_driver(name: str, smi: str, lock: str) -> None:
@@ -292,12 +310,15 @@ def allocator_line() -> str:
     return f"{taken} {BETTER}"
 
 
-def check_room(name: str) -> None:
-    """Raises ToolError when the disk has less room than the environment needs."""
+def check_room(locks: Mapping[str, Path]) -> None:
+    """Raises ToolError when the disk has less room than the environments (name → lock) need together."""
     VENV.mkdir(exist_ok=True)
-    free = shutil.disk_usage(VENV).free / 2**30
-    if free < NEEDED_GIB[name]:
-        raise ToolError(f"{VENV}: {free:.1f} GiB free, the {name} environment needs {NEEDED_GIB[name]} GiB.")
+    free, needed = shutil.disk_usage(VENV).free / 2**30, needed_gib(locks)
+    if free < needed:
+        names = ", ".join(f"{VENV.name}/{name}" for name in locks)
+        raise ToolError(
+            f"{VENV}: {free:.1f} GiB free, {needed} GiB are needed for {names}. Nothing was installed. Make room, or move the checkout to a larger disk."
+        )
 
 
 def uv_environment(environ: Mapping[str, str], pip_config: str) -> dict[str, str]:

@@ -47,9 +47,9 @@ def counted(examples: Iterable[Example], predictions: dict[str, Prediction], set
     return counts
 
 
-def result(task: Task, examples: list[Example], outputs: list[str | None], seen: frozenset[str] | None = None) -> dict[str, Any]:
+def result(task: Task, examples: list[Example], outputs: list[str | None], seen: frozenset[str] | None = None, first: bool = False) -> dict[str, Any]:
     predictions = {e.id: Prediction(e.id, output) for e, output in zip(examples, outputs, strict=True)}
-    setting = Setting(task, seen)
+    setting = Setting(task, seen, first=first)
     return cast(dict[str, Any], score(counted(examples, predictions, setting), setting, "dev"))
 
 
