@@ -60,7 +60,11 @@ class Transaction:
         return self
 
     def open(self, path: Path) -> IO[str]:
-        """Returns a UTF-8 text file that becomes `path` when the transaction ends well. Makes its folder; returns the same file when called again."""
+        """Returns a UTF-8 text file that becomes `path` when the transaction ends well. Makes its folder; returns the same file when called again.
+
+        Where `path` is a link, the file that it points at is replaced. A file that is there gives the new one its permissions.
+        """
+        path = path.resolve() if path.is_symlink() else path
         if path in self._files:
             return self._files[path][0]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +72,8 @@ class Transaction:
         temporary = _neighbour(path, "new")
         # A lone surrogate can't be encoded; it is written as the JSON escape that it was read from.
         handle = open(temporary, "w", encoding="utf-8", newline="\n", errors="backslashreplace")  # noqa: SIM115 - closed by __exit__
+        if path.exists():
+            shutil.copymode(path, temporary)
         self._files[path] = (handle, temporary)
         return handle
 

@@ -8,6 +8,7 @@ In: a text. Out: the text folded, neutralised, on one line, quoted, padded or pa
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import unicodedata
@@ -58,6 +59,17 @@ def visible(text: str) -> str:
 def quoted(value: str) -> str:
     """Returns a string in quotes, cut at LONGEST_QUOTE."""
     return f"'{value}'" if len(value) <= LONGEST_QUOTE else f"'{value[: LONGEST_QUOTE - 1]}…'"
+
+
+def share(word: str) -> float:
+    """Reads a number from 0 to 1, as argparse's `type`."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{quoted(word)} is no number from 0 to 1")
+    return value
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

@@ -139,6 +139,99 @@ def test_two_annotators_who_differ_are_refused_until_one_is_named(tool: Merge, t
     assert present(load_task(task.path))["train"][0].entities == []
 
 
+@pytest.mark.parametrize("truth", [False, True])
+def test_who_hands_in_what_went_out_has_annotated_and_differs_from_who_changes_it(tool: Merge, task: Task, tmp_path: Path, truth: bool) -> None:
+    before = snapshot(tmp_path)
+    came = sent(task, "label_studio", tmp_path)
+    given = came[0]["annotations"][0]
+    came[0]["annotations"] = [{**given, "completed_by": 1, "ground_truth": truth}, {**given, "completed_by": 5}, {"completed_by": 6, "result": []}]
+    path = export(tmp_path, came, "label_studio")
+    done = tool("merge", task.path, path)
+    if truth:
+        assert done.returncode == 0 and "nothing was written" in done.stdout
+    else:
+        assert done.returncode == 1 and "annotator 5: 1, 6: 1" in done.stderr and "--annotator NAME" in done.stderr and "fields." not in done.stderr
+    assert "nothing was written" in tool("merge", task.path, path, "--annotator", 5).stdout and snapshot(tmp_path) == before
+    nobody = tool("merge", task.path, path, "--annotator", "nobody")
+    assert truth or (nobody.returncode == 1 and "none by annotator nobody" in nobody.stderr)
+    assert tool("merge", task.path, path, "--annotator", 6).returncode == 0
+    assert present(load_task(task.path))["train"][0].entities == []
+
+
+def test_an_annotator_of_doccano_cant_be_named(tool: Merge, task: Task, tmp_path: Path) -> None:
+    done = tool("merge", task.path, export(tmp_path, sent(task, "doccano", tmp_path), "doccano"), "--annotator", "a")
+    assert done.returncode == 1 and "doccano's export doesn't say who annotated" in done.stderr
+
+
+def test_a_json_min_export_of_rows_that_were_emptied_is_read(tool: Merge, task: Task, tmp_path: Path) -> None:
+    came = [{**row["data"], "id": 7, "annotator": 1, "annotation_id": 9} for row in sent(task, "label_studio", tmp_path)[:1]]
+    done = tool("merge", task.path, export(tmp_path, came, "label_studio"))
+    assert done.returncode == 0, done.stderr
+    assert present(load_task(task.path))["train"][0].entities == []
+
+
+def test_offsets_that_count_in_another_unit_are_asked_about_and_then_read(tool: Merge, task: Task, tmp_path: Path) -> None:
+    before = snapshot(tmp_path)
+    new = [("😀林晓来了", 1, 3), ("😀😀陈晨走了", 2, 4), ("👍林晓和陈晨", 1, 3), ("🎉🎉🎉林晓", 3, 5)] * 3
+    rows = [
+        {"text": f"{text}{number}", "label": [[start + text[:start].count(text[0]), end + text[:start].count(text[0]), "name"]]}
+        for number, (text, start, end) in enumerate(new)
+    ]
+    path = export(tmp_path, rows, "doccano")
+    done = tool("merge", task.path, path, "--add-to", "train")
+    assert done.returncode == 1 and "--offsets utf-16" in done.stderr and "Nothing was written" in done.stderr and snapshot(tmp_path) == before
+    assert tool("merge", task.path, path, "--add-to", "train", "--offsets", "utf-16").returncode == 0
+    assert {entity.text for row in present(load_task(task.path))["train"][12:] for entity in row.entities} == {"林晓", "陈晨"}
+
+
+def test_a_row_is_known_by_its_text_where_the_ids_have_moved(tool: Merge, task: Task, tmp_path: Path) -> None:
+    came = sent(task, "doccano", tmp_path)
+    raw = tmp_path / "train.jsonl"
+    raw.write_text(f"{cluener(unique(1, 'train', 500)[0])}\n{raw.read_text(encoding='utf-8')}", encoding="utf-8")
+    came[3]["label"] = []
+    done = tool("merge", task.path, export(tmp_path, came, "doccano"))
+    assert done.returncode == 0, done.stderr
+    assert "1 examples changed" in done.stdout and present(load_task(task.path))["train"][4].entities == []
+
+
+def test_a_ticket_in_older_doccanos_metadata_is_found_and_one_that_is_missing_is_told(tool: Merge, task: Task, tmp_path: Path) -> None:
+    came = sent(task, "doccano", tmp_path)[:2]
+    raw = tmp_path / "train.jsonl"
+    lines = raw.read_text(encoding="utf-8").splitlines()
+    own = present(task)["train"][0]
+    less = changed(own, [((own.entities[0].label, own.entities[0].start, own.entities[0].end), None)])
+    raw.write_text("\n".join([cluener(less), *lines[1:]]) + "\n", encoding="utf-8")
+    nested = [{"text": row["text"], "labels": row["label"], "meta": {"example": row["example"]}} for row in came]
+    assert "2 came back as they are; nothing was written" in tool("merge", task.path, export(tmp_path, nested, "doccano")).stdout
+    bare = [{"text": row["text"], "labels": row["label"]} for row in came]
+    assert "1 of the changed came back without their field `example`" in tool("merge", task.path, export(tmp_path, bare, "doccano")).stdout
+
+
+def test_what_a_killed_merge_left_is_written_over_and_another_file_isnt(tool: Merge, task: Task, tmp_path: Path) -> None:
+    before = task.path.read_bytes()
+    came = sent(task, "doccano", tmp_path)
+    came[0]["label"] = []
+    path = export(tmp_path, came, "doccano")
+    assert tool("merge", task.path, path).returncode == 0
+    after = snapshot(tmp_path)
+    task.path.write_bytes(before)  # the task file is moved into place last
+    assert tool("merge", task.path, path).returncode == 0 and snapshot(tmp_path) == after
+    task.path.write_bytes(before)
+    (tmp_path / "toy.train.v4.jsonl").write_text("mine\n", encoding="utf-8")
+    done = tool("merge", task.path, path)
+    assert done.returncode == 2 and "is there already" in done.stderr
+
+
+def test_a_linked_task_file_stays_a_link_and_keeps_its_mode(tool: Merge, task: Task, tmp_path: Path) -> None:
+    target = task.path.rename(tmp_path / "real.yaml")
+    target.chmod(0o640)
+    task.path.symlink_to(target)
+    came = sent(task, "doccano", tmp_path)
+    came[0]["label"] = []
+    assert tool("merge", task.path, export(tmp_path, came, "doccano")).returncode == 0
+    assert task.path.is_symlink() and load_task(task.path).version == 4 and target.stat().st_mode & 0o777 == 0o640
+
+
 def test_what_was_changed_on_both_sides_is_a_conflict_and_the_same_change_is_none(tool: Merge, task: Task, tmp_path: Path) -> None:
     came = sent(task, "doccano", tmp_path)
     raw = tmp_path / "train.jsonl"
@@ -198,8 +291,13 @@ def test_skipped_tasks_change_nothing_and_are_counted(tool: Merge, task: Task, t
     assert "14 came back as they are" in done.stdout and "1 skipped by their annotator" in done.stdout and "1 without an annotation" in done.stdout
 
 
-def test_a_divided_raw_file_becomes_one_file_a_split(tool: Merge, task: Task, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reader", ["cluener", "jsonl"])
+def test_a_divided_raw_file_becomes_one_file_a_split(tool: Merge, task: Task, tmp_path: Path, reader: str) -> None:
     text = task.path.read_text(encoding="utf-8")
+    if reader == "jsonl":
+        rows = [json.loads(row.to_json()) for row in present(task)["train"]]
+        (tmp_path / "train.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        text = text.replace("reader: cluener", "reader: jsonl").replace("offsets: code-points\n", "")
     dev = next(line for line in text.splitlines() if line.strip().startswith("dev:"))
     task.path.write_text(text.replace(f"{dev}\n", "") + "split: {dev: 0.3, seed: 1}\n", encoding="utf-8")
     divided = load_task(task.path)
@@ -209,6 +307,7 @@ def test_a_divided_raw_file_becomes_one_file_a_split(tool: Merge, task: Task, tm
     assert tool("merge", task.path, export(tmp_path, came, "doccano")).returncode == 0
     now = load_task(task.path)
     after = present(now)
+    assert {*now.raw} == {"train", "dev"} and str(tmp_path / "train.jsonl") not in now.raw.values()
     assert now.split is None and [one.text for one in after["dev"]] == [one.text for one in was["dev"]]
     assert [one.entities for one in after["train"][1:]] == [one.entities for one in was["train"][1:]]
 
@@ -228,9 +327,9 @@ def test_a_classification_comes_back_too(tool: Merge, write_task: Callable[..., 
         came = sent(task, name, tmp_path)
         assert "nothing was written" in tool("merge", path, export(tmp_path, came, name)).stdout
     came = sent(task, "doccano", tmp_path)
-    came[0]["label"] = ["体育"]
+    came[0]["label"], came[1]["label"] = ["体育"], []
     done = tool("merge", path, export(tmp_path, came, "doccano"))
-    assert "− [财经]  + [体育]" in done.stdout
+    assert "− [财经]  + [体育]" in done.stdout and "1 without an annotation" in done.stdout
     convert(load_task(path), tmp_path)
     assert next(read_examples(load_task(path).examples("train", tmp_path))).label == "体育"
 

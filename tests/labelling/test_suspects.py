@@ -109,10 +109,11 @@ def test_a_models_answer_is_evidence_and_its_suggestion_counts(held: Rows) -> No
     assert by_id[5].why.model["confidence"] == 0.95 and str(by_id[5].instead) == "林晓 [name]"
 
 
-def test_too_few_labels_to_learn_from_give_no_suspects(write_task: Write, tmp_path: Path) -> None:
+def test_too_few_labels_to_learn_from_are_told_and_never_taken_for_right_ones(write_task: Write, tmp_path: Path) -> None:
     few = load_task(write_task())
     convert(few, tmp_path)
-    assert suspects(rows_of(few, tmp_path), {}) == ([], 4)
+    with pytest.raises(ToolError, match=r"^\d entities are too few to learn what a wrong label looks like.*Nothing was judged"):
+        suspects(rows_of(few, tmp_path), {})
 
 
 def test_the_sheets_hold_the_present_annotation_and_the_suggestion(held: Rows, found: list[Suspect], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tools.predict.engines import Options
 from tools.predict.predictions import FILE, read_predictions
 from tools.predict.questions import Asking
 from tools.score.score_file import Score
+from tools.text import share
 from tools.variant import QUANTIZATIONS, Variant
 
 BOUND = 0.02  # of micro F1: merging rounds every weight to bf16, which alone changes some answers
@@ -113,7 +114,7 @@ def table(result: Parity) -> str:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's own options."""
-    parser.add_argument("--bound", type=float, default=BOUND, help=f"the largest difference of micro F1 that passes (default: {BOUND})")
+    parser.add_argument("--bound", type=share, default=BOUND, help=f"the largest difference of micro F1 that passes (default: {BOUND})")
 
 
 def main(args: argparse.Namespace) -> None:

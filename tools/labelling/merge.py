@@ -19,29 +19,36 @@ from pathlib import Path
 
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert, row_problem
+from tools.data.offsets.evidence import Evidence
+from tools.data.offsets.units import MEANING, read_as
 from tools.data.raw.json_list import first_objects
 from tools.data.raw.row import TURNED_DOWN, BadRow, FileReading, RawRow, place_of
-from tools.data.raw.ticket import id_of, is_as_sent, meaning, ticket
+from tools.data.raw.ticket import id_of, is_as_sent, meaning
 from tools.data.readers import READERS
-from tools.data.readers.label_studio_annotators import SEVERAL
+from tools.data.readers.label_studio_annotators import SEVERAL, TAKEN
 from tools.data.sources import of_kind, sources_of
 from tools.errors import WANTING, ToolError, all_at_once
 from tools.example import Example, read_examples
 from tools.files import Transaction, need_file, read_text
-from tools.labelling.task_file import with_raw_files
+from tools.labelling.task_file import OF_RAW, with_raw_files
 from tools.text import one_line
 
 SHOWN = 50  # changes that are printed
+UNANNOTATED = "without an annotation"
 READER = "jsonl"  # of the new raw files
 
 
 @dataclass
 class Returned:
-    """What came back: the corrected examples by id, the new ones by split, and how many rows came back as they went out or without an annotation."""
+    """What came back: the corrected examples by id, the new ones by split, and how many rows came back as they went out or without an annotation.
+
+    `untold` counts changed rows without a ticket: whether their example was changed here too isn't known.
+    """
 
     changed: dict[str, Example] = field(default_factory=dict)
     new: list[Example] = field(default_factory=list)
     same: int = 0
+    untold: int = 0
     unread: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -75,15 +82,32 @@ def present(task: Task) -> dict[str, list[Example]]:
         return {split: list(read_examples(task.examples(split, Path(folder)))) for split in splits}
 
 
-def returned(task: Task, path: Path, known: Known, annotator: str = "") -> Returned:
-    """Reads what came back, and compares it with what is there. Everything that can't be taken is among its `problems`."""
-    found, reading = Returned(), FileReading({"annotator": annotator} if annotator else {})
+def returned(task: Task, path: Path, known: Known, annotator: str = "", offsets: str = "") -> Returned:
+    """Reads what came back, and compares it with what is there. Everything that can't be taken is among its `problems`.
+
+    `offsets` says how the offsets of an export without strings count; without it an export that speaks against code points is a problem.
+    """
+    found, reading, evidence = Returned(), FileReading({"annotator": annotator} if annotator else {}), Evidence()
+    reader = _reader(path)
+    if annotator and reader == "doccano":
+        found.problems.append(f"--annotator {annotator}: doccano's export doesn't say who annotated. Leave the word out.")
     came: dict[str, RawRow] = {}
-    for row in READERS[_reader(path)](path, reading):
+    for row in READERS[reader](path, reading):
         if isinstance(row, BadRow):
             _unread(row, path, found)
             continue
         row = of_kind(row, task)
+        if offsets and row.sliced:
+            reread = read_as(row, offsets)
+            if isinstance(reread, BadRow):
+                _unread(reread, path, found)
+                continue
+            row = reread
+        elif not offsets:
+            evidence.add(row)
+        if task.kind == "classification" and row.label is None:
+            found.unread[UNANNOTATED] += 1
+            continue
         place = place_of(path, row.line, row.item)
         own = _own(row, known, place, found.problems)
         if own and (reason := row_problem(row, task)):
@@ -92,8 +116,16 @@ def returned(task: Task, path: Path, known: Known, annotator: str = "") -> Retur
             _take(row, own, place, came, found)
     if not (came or found.problems or found.unread):
         found.problems.append(f"{path}: no rows in it. Export the annotated rows, or all of them.")
-    found.problems += [f"{path}: {doubt}" for doubt in reading.doubts if doubt.startswith(SEVERAL) and "disagree" in doubt]
+    found.problems += [f"{path}: {one_annotators(doubt)}" for doubt in reading.doubts if doubt.startswith(SEVERAL)]
+    if (verdict := evidence.verdict()).stops:
+        found.problems += [*verdict.lines(path), f"{path}: say how its offsets count: {' or '.join(f'--offsets {one}' for one in verdict.answers)}"]
     return found
+
+
+def one_annotators(doubt: str) -> str:
+    """Returns a doubt about several annotations with the word that settles it here."""
+    told, wasnt_told, _ = doubt.partition(TAKEN)
+    return f"{told} To take one annotator's: --annotator NAME" if wasnt_told else told
 
 
 def _reader(path: Path) -> str:
@@ -105,23 +137,30 @@ def _reader(path: Path) -> str:
 def _unread(row: BadRow, path: Path, found: Returned) -> None:
     """Counts a row that its annotator skipped or hasn't annotated; any other that can't be read is a problem."""
     if row.kind in (TURNED_DOWN, "unannotated") or "has no annotation" in row.reason:
-        found.unread["skipped by their annotator" if row.kind == TURNED_DOWN else "without an annotation"] += 1
+        found.unread["skipped by their annotator" if row.kind == TURNED_DOWN else UNANNOTATED] += 1
     else:
         found.problems.append(f"{place_of(path, row.line, row.item)}: {row.reason}")
 
 
 def _own(row: RawRow, known: Known, place: str, problems: list[str]) -> Example | None:
-    """Returns the example that a row is about, or a new one without an id. None, and a problem, where that isn't clear."""
-    if (id := id_of(row.ticket)) in known.by_id:
-        own = known.by_id[id]
-        if own.text == row.text:
-            return own
-        problems.append(f"{place}: its text isn't that of {id} any more: {one_line(row.text, 40)!r}, and not {one_line(own.text, 40)!r}.")
-        return None
+    """Returns the example that a row is about, or a new one without an id. None, and a problem, where that isn't clear.
+
+    An id follows from a row's place in its file, so it may have gone over to another text meanwhile: then the text tells.
+    """
+    named = known.by_id.get(id_of(row.ticket))
+    if named and named.text == row.text:
+        return named
     same = known.by_text.get(row.text, [])
+    if named and not same:
+        problems.append(
+            f"{place}: its text isn't that of {named.id} any more, nor that of another example: {one_line(row.text, 40)!r}, and not {one_line(named.text, 40)!r}."
+        )
+        return None
+    if len(same) > 1:
+        same = [one for one in same if is_as_sent(row.ticket, one.text, one.entities, one.label)] or same
     if len(same) > 1:
         problems.append(
-            f"{place}: {len(same)} examples have this text ({same[0].id}, {same[1].id}), and the row doesn't say which it is: it came back without its field `example`."
+            f"{place}: {len(same)} examples have this text ({same[0].id}, {same[1].id}), and the row doesn't say which it is: its field `example` is missing, or fits neither."
         )
         return None
     return same[0] if same else Example("", row.text, [])
@@ -143,11 +182,12 @@ def _take(row: RawRow, own: Example, place: str, came: dict[str, RawRow], found:
         found.new.append(_corrected(own, row))
     elif wanted == now or is_as_sent(row.ticket, row.text, row.entities, row.label):
         found.same += 1
-    elif row.ticket and ticket(own.id, own.text, own.entities, own.label) != row.ticket:
+    elif row.ticket and not is_as_sent(row.ticket, own.text, own.entities, own.label):
         found.problems.append(
             f"{place}: {own.id} was changed here after it went out: {_shown(own)} now, {_shown(_corrected(own, row))} in the export. Change one by hand, so that they agree."
         )
     else:
+        found.untold += not row.ticket
         found.changed[own.id] = _corrected(own, row)
 
 
@@ -185,19 +225,21 @@ def merged(splits: Mapping[str, list[Example]], found: Returned, add_to: str | N
 
 
 def write(task: Task, splits: Mapping[str, list[Example]], after: Mapping[str, list[Example]]) -> list[Path]:
-    """Writes the new raw files and the task file, all or none; returns their paths. A split that stays, of a task that has this format already, keeps its file."""
-    version = task.version + 1
+    """Writes the new raw files and the task file, all or none; returns their paths. A split that stays, of a task that reads such files already, keeps its file."""
+    version, sources = task.version + 1, sources_of(task)[1]
+    is_plain = task.reader == READER and not any(getattr(task, key) for key in OF_RAW)
     raw = {}
     with Transaction() as new:
         for split, rows in after.items():
-            if task.reader == READER and split in task.raw and rows == splits[split]:
+            if is_plain and rows == splits[split]:
                 raw[split] = task.raw[split]
                 continue
-            source = sources_of(task)[1]
-            path = next(iter(source.values())).path.parent / f"{task.name}.{split}.v{version}.jsonl"
-            if path.exists():
+            source = sources.get(split) or next(iter(sources.values()))
+            path = source.path.parent / f"{task.name}.{split}.v{version}.jsonl"
+            text = "".join(f"{_line(row)}\n" for row in rows)
+            if path.exists() and path.read_bytes() != text.encode("utf-8", "backslashreplace"):  # the same was left by a call that was killed
                 raise ToolError(f"{path}: is there already. Move it away, or raise `version` in {task.path} beyond {version - 1}.")
-            new.open(path).writelines(f"{_line(row)}\n" for row in rows)
+            new.open(path).write(text)
             raw[split] = str(path)
         new.open(task.path).write(with_raw_files(read_text(task.path), task.path, raw, READER, version))
     return [*(Path(path) for split, path in raw.items() if path != task.raw.get(split)), task.path]
@@ -215,6 +257,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="EXPORT", help="Label Studio's export (JSON or JSON-MIN), or doccano's (JSONL)")
     parser.add_argument("--add-to", metavar="SPLIT", help="the split that gets texts which the task doesn't have yet; without it they are refused")
     parser.add_argument("--annotator", default="", metavar="NAME", help="whose annotation counts where a Label Studio task has several that differ")
+    parser.add_argument("--offsets", choices=MEANING, help="how offsets count in an export without strings; asked for where it isn't plain")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -224,7 +267,7 @@ def main(args: argparse.Namespace) -> None:
     splits = present(task)
     if args.add_to and args.add_to not in splits:
         raise ToolError(f"--add-to {args.add_to}: the task has no such split. Its splits: {', '.join(splits)}")
-    found = returned(task, args.file, Known.of(splits), args.annotator)
+    found = returned(task, args.file, Known.of(splits), args.annotator, args.offsets or "")
     if found.new and not args.add_to:
         found.problems.append(
             f"{args.file}: {len(found.new):,} texts aren't the task's, e.g. {one_line(found.new[0].text, 40)!r}. To add them to a split: --add-to train"
@@ -243,3 +286,5 @@ def _report(found: Returned, lines: list[str]) -> None:
         print(line)
     parts = [f"{len(found.changed):,} examples changed", f"{len(found.new):,} new", f"{found.same:,} came back as they are"]
     print(", ".join([*parts, *(f"{count:,} {what}" for what, count in found.unread.items())]) + ("" if lines else "; nothing was written"))
+    if found.untold:
+        print(f"look: {found.untold:,} of the changed came back without their field `example`: whether they were changed here too isn't known")

@@ -35,7 +35,7 @@ from tools.labelling.wrong_classes import UNSURE, class_suspects
 from tools.predict.engines import Options
 from tools.report.evaluations import OUTPUTS
 from tools.report.static_page import static_page
-from tools.text import clipped, one_line, padded, whole_number
+from tools.text import clipped, one_line, padded, share, visible, whole_number
 
 LEAST = 0.1  # score of a suspect that is listed
 LIMIT = 10_000  # suspects that are listed
@@ -203,8 +203,16 @@ def page(rows: Rows, found: Sequence[Suspect], total: int, maker: str) -> dict[s
         "total": total,
         "labels": labels,
         "texts": texts,
-        "suspects": [one.to_dict() for one in shown],
+        "suspects": [{**one.to_dict(), "now": _on_page(one.now, texts[one.id]), "instead": _on_page(one.instead, texts[one.id])} for one in shown],
     }
+
+
+def _on_page(marked: Marked | None, text: str) -> dict[str, Any] | None:
+    """Returns an entity with its place in the text as the page shows it, where an invisible character is written out as several."""
+    if not marked:
+        return None
+    start, end = (len(visible(text[:place])) for place in (marked.start, marked.end))
+    return {**asdict(marked), "start": start, "end": end}
 
 
 def sheets(rows: Rows, found: Sequence[Suspect], maker: str) -> list[Sheet]:
@@ -239,7 +247,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", choices=TOOLS, help="write the rows with suspects for an annotation tool")
     parser.add_argument(
-        "--least", type=float, default=LEAST, metavar="P", help=f"the least score, from 0 to 1, of a suspect that is listed (default: {LEAST})"
+        "--least", type=share, default=LEAST, metavar="P", help=f"the least score, from 0 to 1, of a suspect that is listed (default: {LEAST})"
     )
     parser.add_argument(
         "--limit", type=whole_number(1, 1_000_000), default=LIMIT, metavar="N", help=f"suspects that are listed at most (default: {LIMIT:,})"
@@ -257,6 +265,9 @@ def main(args: argparse.Namespace) -> None:
         )
     if run and run.task != task.name:
         raise ToolError(f"{run.path}: trains {run.task}, and can't judge {task.name}. Name a run of {task.name}.")
+    out = args.out or ((run.output_dir / "suspects") if run else OUTPUTS / "suspects" / task.name)
+    if out.exists() and not out.is_dir():
+        raise ToolError(f"--out {out}: is a file, a folder is needed.")
     rows = rows_of(task, run.dataset if run else DATASET)
     reads = reads_of(run, task, rows, args.folds or 0, Options(port=args.port, concurrency=args.concurrency)) if run else []
     if task.kind == "ner":
@@ -265,7 +276,6 @@ def main(args: argparse.Namespace) -> None:
     else:
         found = class_suspects(reads, {example.id: rows.split_of(example) for example, _ in reads})[: args.limit]
         about = f"{len(reads):,} rows, by confident learning"
-    out = args.out or ((run.output_dir / "suspects") if run else OUTPUTS / "suspects" / task.name)
     maker = run.name if run else "consistency"
     _write(rows, found, maker, out)
     print(f"\n{table(found[:SHOWN])}\n\n{len(found):,} suspects among {about}\n→ {out / 'suspects.html'}, {out / 'suspects.jsonl'}", flush=True)

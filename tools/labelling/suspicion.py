@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from tools.errors import WANTING, ToolError
 from tools.example import Example
 from tools.labelling.damage import Damage, damaged
 from tools.labelling.string_evidence import JudgedPlace, ModelAnswer, StringEvidence
@@ -26,6 +27,7 @@ RATE = 0.05  # of their entities
 COPIES = (6, 10)  # that are damaged, each otherwise: the fewer rows there are, the more
 AT_ONCE = 5_000  # candidates that are judged together
 LEAST = 50  # damaged places without which nothing can be learned
+FEWEST = 150  # entities that give as many: RATE of them, in COPIES[1] copies, of which PARTS - 1 in PARTS are learned from
 SKIPPED = 6  # of so many undamaged rows of a copy one is learned from
 PARTS = 3  # of the rows; a place is judged by what was learned from the other parts, for a row's own labels always count as right in what is learned from it
 Answers = Mapping[str, ModelAnswer]  # an example's id → a model's answer
@@ -45,17 +47,24 @@ class Suspicion:
     """What was learned of a task's rows: the evidence, and what it looks like where a label is wrong."""
 
     def __init__(self, read: Callable[[], Iterable[Example]], answers: Answers) -> None:
-        """Reads the examples three times, and learns. `answers` are a model's, for those examples that it wasn't trained on."""
+        """Reads the examples three times, and learns. `answers` are a model's, for those examples that it wasn't trained on. Raises ToolError (1) where there is too little to learn from."""
         rows = sample(read(), ROWS)
         number = min(max(COPIES[0], ROWS // max(1, len(rows))), COPIES[1])
         copies = [damaged(rows, RATE, seed) for seed in range(number)]
         self.evidence = StringEvidence(read, [example for copy, _ in copies for example in copy])
         self._answers = answers
         lessons = self._lessons(rows, copies)
-        self._models = [_learned([lesson for lesson in lessons if lesson.part != part]) for part in range(PARTS)]
+        learned = [_learned([lesson for lesson in lessons if lesson.part != part]) for part in range(PARTS)]
+        self._models = [model for model in learned if model]
+        if len(self._models) < PARTS:
+            entities = sum(len(row.entities) for row in rows)
+            raise ToolError(
+                f"{entities:,} entities are too few to learn what a wrong label looks like; some {FEWEST} are needed. Nothing was judged. Read the labels one by one, or annotate more first.",
+                WANTING,
+            )
 
     def judged(self, examples: Iterable[Example]) -> Iterator[tuple[Example, JudgedPlace, float]]:
-        """Yields each candidate of the examples with its score; 0 for all where too little could be learned."""
+        """Yields each candidate of the examples with its score."""
         waiting = list[tuple[Example, JudgedPlace]]()
         for example in examples:
             waiting += [(example, one) for one in self.evidence.candidates(example, example, self._answers.get(example.id))]
@@ -68,7 +77,7 @@ class Suspicion:
         parts, scores = [fold_of(example, PARTS) for example, _ in found], [0.0] * len(found)
         for part, model in enumerate(self._models):
             places = [place for place, own in enumerate(parts) if own == part]
-            if model and places:
+            if places:
                 for place, (_, score) in zip(places, model.predict_proba([found[place][1].vector for place in places]), strict=True):
                     scores[place] = float(score)
         for (example, one), score in zip(found, scores, strict=True):

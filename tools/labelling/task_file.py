@@ -8,32 +8,35 @@ In: the file's text. Out: the text with other `raw`, `reader` and `version`, and
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tools.errors import ToolError
 
+if TYPE_CHECKING:
+    from yaml.nodes import Node
+
 OF_RAW = ("fields", "numbers", "offsets", "split")  # say how the old raw files are read and divided
+Edit = tuple[int, int, str]  # from, to, and what stands there instead
 
 
 def with_raw_files(text: str, path: Path, raw: Mapping[str, str], reader: str, version: int) -> str:
     """Returns the task file's text with new raw files. Raises ToolError where the text isn't laid out so that a key can be replaced without touching others."""
-    wanted = {**_values(text, path), "raw": dict(raw), "reader": reader, "version": version}
-    changed = wanted["reader"] != _values(text, path).get("reader")
-    new = _replaced(text, "raw", f"raw: {json.dumps(dict(raw), ensure_ascii=False)}")
-    if changed:
-        new = _replaced(new, "reader", f"reader: {reader}")
-        for key in OF_RAW:
-            wanted.pop(key, None)
-            new = _replaced(new, key, None)
-    new = _numbered(new, version)
-    if _values(new, path) != wanted:
+    import yaml
+
+    plain = text.replace("\r\n", "\n")
+    wanted = {key: value for key, value in _values(plain, path).items() if key not in OF_RAW}
+    wanted |= {"raw": dict(raw), "reader": reader, "version": version}
+    tree = yaml.compose(plain, yaml.SafeLoader)
+    edits = list(_edits(plain, tree.value, wanted)) if tree else []
+    for start, end, new in sorted(edits, reverse=True):
+        plain = plain[:start] + new + plain[end:]
+    if _values(plain, path) != wanted:
         raise ToolError(
-            f"{path}: its keys can't be replaced where they stand. Write them by hand: raw: {json.dumps(dict(raw), ensure_ascii=False)}, reader: {reader}, version: {version}."
+            f"{path}: its keys can't be replaced where they stand. Nothing was written. Write each key on a line of its own, then the same command."
         )
-    return new
+    return plain.replace("\n", "\r\n") if "\r\n" in text else plain
 
 
 def _values(text: str, path: Path) -> dict[str, Any]:
@@ -44,17 +47,51 @@ def _values(text: str, path: Path) -> dict[str, Any]:
     except yaml.YAMLError:
         found = None
     if not isinstance(found, dict):
-        raise ToolError(f"{path}: can't be read as YAML after its keys were replaced. Write the raw files into it by hand.")
+        raise ToolError(
+            f"{path}: its keys can't be replaced where they stand. Nothing was written. Write each key on a line of its own, then the same command."
+        )
     return found
 
 
-def _replaced(text: str, key: str, line: str | None) -> str:
-    """Returns the text with a top-level key's lines replaced by one, or taken out: its own, and those below it that are indented or begin with a dash."""
-    block = re.compile(rf"^{re.escape(key)}[ \t]*:.*\n(?:[ \t-].*\n)*", re.MULTILINE)
-    return block.sub(lambda _: "" if line is None else f"{line}\n", text if text.endswith("\n") else f"{text}\n", count=1)
+def _edits(text: str, pairs: list[tuple[Node, Node]], wanted: Mapping[str, Any]) -> Iterator[Edit]:
+    """Yields what must change: other values in place, keys that go with their lines, and keys that are new behind the last one."""
+    for key, value in pairs:
+        if key.value in OF_RAW:
+            yield text.rfind("\n", 0, key.start_mark.index) + 1, _line_end(text, _end(value)) + 1, ""
+        elif key.value == "raw":
+            yield from _raw_edits(text, key, value, wanted["raw"])
+        elif key.value in ("reader", "version"):
+            yield value.start_mark.index, _end(value), str(wanted[key.value])
+    there = {key.value for key, _ in pairs}
+    if more := [f"{name}: {wanted[name]}\n" for name in ("reader", "version") if name not in there]:
+        last = _line_end(text, _end(pairs[-1][1]))
+        yield last + 1, last + 1, ("" if text[last : last + 1] == "\n" else "\n") + "".join(more)
 
 
-def _numbered(text: str, version: int) -> str:
-    """Returns the text with another version, the comment behind it kept."""
-    changed, times = re.subn(r"^version[ \t]*:[ \t]*\d+", f"version: {version}", text, count=1, flags=re.MULTILINE)
-    return changed if times else f"{text}version: {version}\n"
+def _raw_edits(text: str, key: Node, value: Node, raw: Mapping[str, str]) -> Iterator[Edit]:
+    """Yields the new paths in place where the splits stay, and else the whole mapping anew."""
+    from yaml.nodes import MappingNode
+
+    if isinstance(value, MappingNode) and [split.value for split, _ in value.value] == list(raw):
+        for split, path in value.value:
+            if path.value != raw[split.value]:
+                yield path.start_mark.index, _end(path), json.dumps(raw[split.value], ensure_ascii=False)
+    else:
+        start = text.index(":", key.end_mark.index) + 1
+        yield start, _end(value), f" {json.dumps(dict(raw), ensure_ascii=False)}"
+
+
+def _end(node: Node) -> int:
+    """Returns where a value ends. PyYAML's own mark of a block's end stands behind the comments that follow it."""
+    from yaml.nodes import CollectionNode
+
+    if isinstance(node, CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    end: int = node.end_mark.index
+    return end
+
+
+def _line_end(text: str, place: int) -> int:
+    end = text.find("\n", place)
+    return len(text) if end < 0 else end

@@ -31,8 +31,8 @@ def ticket(id: str, text: str, entities: Iterable[Entity], label: str | None) ->
 
 
 def ticket_in(data: dict[str, Any]) -> str:
-    """Returns the ticket among the fields of a row; an empty string where there is none."""
-    value = data.get(TICKET)
+    """Returns the ticket among the fields of a row, or in `meta`, where older doccano puts them; an empty string where there is none."""
+    value = data["meta"].get(TICKET) if TICKET not in data and isinstance(data.get("meta"), dict) else data.get(TICKET)
     return value if isinstance(value, str) and _FORM.fullmatch(value) else ""
 
 

@@ -87,7 +87,7 @@ class _Export:
         if not is_sure and any(isinstance(task[name], str) for name in names):
             raise Unusable(f"a text and a class, without the 'annotation_id' that JSON-MIN has; its keys are {shown(list(task))}.")
         others = [key for key, value in data.items() if isinstance(value, str) and value != text]
-        if not names and others and not self._text.annotated:
+        if not names and others and not self._text.annotated and not ticket_in(data):
             raise Unusable(f"one of the fields {', '.join(map(shown, others))} may be the class: fields.label={others[0]} says so.", "named")
         row = self._labelled(line, data, text, results, item)
         self.annotators.minimal(row, task)
@@ -140,7 +140,7 @@ class _Export:
         if len(classes) > 1:
             controls = self._controls(results)
             raise Unusable(f"one choice is needed, the task has {len(classes)}: {shown(classes)}.{controls}", "named" if controls else SEVERAL)
-        if passed and not self._text.labelled:
+        if passed and not self._text.labelled and not ticket_in(data):
             raise Unusable(f"the annotation has results of type {', '.join(passed)} only; 'labels' and 'choices' are read.", "named")
         if passed:
             self._reading.apply(f"results that are neither the text's entities nor its class were passed over: {', '.join(passed)}", line)

@@ -2,7 +2,8 @@
 
 In: a task's annotations, from one JSON task or from the JSON-MIN rows of one task, which stand one after another. Out: one row a task.
 
-The rule: an annotation as `./ner suspects --to` wrote it gives way to an annotator's own; then the annotator that the task names (`fields.annotator`); the annotation that is marked as ground truth; else the first. Cancelled ones, drafts and a
+The rule: the annotator that the task names (`fields.annotator`); then the annotation that is marked as ground truth; else the first. One annotation as `./ner suspects --to` wrote
+it, which the tool was given, gives way to the annotators'. Cancelled ones, drafts and a
 model's predictions don't count; with `fields.annotator=predictions` the latter do in tasks without an annotation.
 """
 
@@ -19,6 +20,7 @@ from tools.data.raw.ticket import is_as_sent, meaning
 PREDICTIONS = "predictions"
 NOBODY = "?"  # an export without the annotators
 SEVERAL = "Tasks with several annotations"
+TAKEN = " The first one was taken, which nothing marks as the truth."
 
 
 class OneAnnotation(NamedTuple):
@@ -81,11 +83,11 @@ class Annotators:
     def chosen(self, outcomes: list[Outcome], name: str) -> RawRow:
         """Returns the row of the annotation that counts; `name` names the task. Raises Unusable where that one can't be read.
 
-        An annotation that is still as it was given to the annotators doesn't count beside one of theirs.
+        The annotation that the annotators were given doesn't count beside one of theirs; who hands in the same has annotated.
         """
-        outcomes = [one for one in outcomes if not _as_sent(one[1])] or outcomes[:1]
-        own = [one for one in outcomes if one[0].annotator == self.wanted]
+        own = _without_given([one for one in outcomes if one[0].annotator == self.wanted])
         truth = [one for one in outcomes if one[0].is_truth]
+        outcomes = _without_given(outcomes)
         row = (own or truth or outcomes)[0][1]
         if len(outcomes) > 1:
             if own:
@@ -145,8 +147,7 @@ class Annotators:
             name, line = self._first
             way = f" fields.annotator={others[-1]} takes that annotator's." if others else ""
             self._reading.doubt(
-                f"{SEVERAL}: {self._several:,}{who}; they disagree in {self._differ:,}, first in {name}."
-                f" The first one was taken, which nothing marks as the truth.{way}",
+                f"{SEVERAL}: {self._several:,}{who}; they disagree in {self._differ:,}, first in {name}.{TAKEN}{way}",
                 line,
             )
         elif self._several:
@@ -168,5 +169,10 @@ def _meaning(row: RawRow | Unusable) -> object:
     return meaning(row.entities, row.label) if isinstance(row, RawRow) else str(row)
 
 
-def _as_sent(row: RawRow | Unusable) -> bool:
-    return isinstance(row, RawRow) and is_as_sent(row.ticket, row.text, row.entities, row.label)
+def _without_given(outcomes: list[Outcome]) -> list[Outcome]:
+    """Returns the annotations without the one that the tool was given, where there are others: the first that is still as it was sent."""
+    given = next(
+        (place for place, (_, row) in enumerate(outcomes) if isinstance(row, RawRow) and is_as_sent(row.ticket, row.text, row.entities, row.label)),
+        None,
+    )
+    return outcomes if given is None or len(outcomes) == 1 else outcomes[:given] + outcomes[given + 1 :]
