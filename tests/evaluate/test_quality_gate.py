@@ -95,7 +95,9 @@ def test_the_command_refuses_with_exit_code_1_and_names_loss_and_next_command(
     passed = tool("gate", *words, "--baseline", baseline / SCORE)
     assert (passed.returncode, passed.stderr) == (0, "") and f"passed: no loss against {baseline}" in passed.stdout
     assert json.loads((output / "gate.json").read_text())["passed"]
-    for wrong in (["--alpha", "0"], ["--alpha", "x"], ["--baseline", "nobody"], []):
+    (task.path.parent / "other.json").write_text("{}", encoding="utf-8")
+    missing = ["--baseline", "baselines/nope"], ["--baseline", str(task.path.parent / "other.json")]
+    for wrong in (["--alpha", "0"], ["--alpha", "x"], ["--baseline", "nobody"], [], *missing):
         refused = tool("gate", *words, *wrong)
         assert refused.returncode == 2 and refused.stderr.startswith("error: "), wrong
 
@@ -111,6 +113,11 @@ def test_a_score_alone_is_compared_by_its_interval_and_that_is_said(task: Task, 
     assert held(task, near, kept)["findable"] > held(task, near, baseline)["findable"]
     with_meta = without_predictions(baseline, tmp_path / "meta", META)
     assert "isn't known" not in table(held(task, near, with_meta))
+
+
+def test_a_score_beside_predictions_without_their_record_is_compared_alone(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:
+    baseline, run = evaluation(task, GOLD, noisy(GOLD, 0.1, 1), "b"), evaluation(task, GOLD, noisy(GOLD, 0.2, 2), "r")
+    assert held(task, run, without_predictions(baseline, tmp_path / "kept", FILE))["test"] == UNPAIRED
 
 
 def test_a_folder_with_all_three_files_is_compared_row_by_row_wherever_it_is(task: Task, evaluation: Evaluate, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tools.labelling.string_evidence import ModelAnswer
 from tools.labelling.suspect import Suspect
 from tools.labelling.suspects import TEMPLATE, Rows, page, rows_of, sheets, suspects, table
 from tools.report.static_page import static_page
+from tools.text import visible
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -158,6 +159,17 @@ def test_the_table_is_one_line_a_suspect_whatever_a_text_holds(tmp_path: Path) -
     found, _ = suspects(written(tmp_path, made), {}, least=0.0)
     assert "toy-train-000005" in (shown := table(found))
     assert len(shown.split("\n")) == len(found) + 1 and "\x1b" not in shown
+
+
+def test_the_page_marks_an_entity_behind_characters_that_it_writes_out(tmp_path: Path) -> None:
+    made = with_mistakes(300)
+    made[4] = marked("toy-train-000005", "甲\r\n\u200b👨\u200d👩林晓说", ("company", "林晓"))
+    rows = written(tmp_path, made)
+    found, _ = suspects(rows, {}, least=0.0)
+    one = next(one for one in found if one.id == "toy-train-000005" and one.now)
+    data = page(rows, [one], 1, "consistency")
+    text, now = visible(data["texts"][one.id]), data["suspects"][0]["now"]
+    assert "⟨U+200D⟩" in text and text[now["start"] : now["end"]] == "林晓"
 
 
 def test_the_page_shows_both_readings_in_both_languages_and_runs_nothing_of_a_text(

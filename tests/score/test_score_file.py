@@ -8,6 +8,7 @@ from tools.files import write_json
 from tools.score.score_file import Figures, Score, read_score, write_score
 
 FIGURES: Figures = {"tp": 1, "fp": 0, "fn": 0, "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
+INTERVALS = {"method": "bootstrap", "samples": 9, "seed": 1, "level": 0.95, "micro": [0.1, 0.9], "macro": [0.1, 0.9], "labels": {"a": [0.1, 0.9]}}
 SCORE: Score = {
     "task": "toy",
     "version": 1,
@@ -41,6 +42,12 @@ def test_a_score_is_read_as_it_was_written_and_an_older_one_may_lack_later_keys(
         ({"labels": {"a": 1}}, "labels.a: "),
         ({"macro": {}}, "macro.precision: "),
         ({"intervals": {"micro": [0, "1"]}}, "intervals."),
+        ({"intervals": {**INTERVALS, "micro": [0.1]}}, "intervals.micro: "),
+        ({"intervals": {**INTERVALS, "labels": {"a": [0.1, 0.2, 0.3]}}}, "intervals.labels.a: "),
+        ({"intervals": {**INTERVALS, "macro": [float("nan"), 1.0]}}, "intervals.macro.0: "),
+        ({"intervals": {**INTERVALS, "level": 1.0}}, "intervals.level: "),
+        ({"micro": {**FIGURES, "tp": -5}}, "micro.tp: "),
+        ({"micro": {**FIGURES, "f1": 1.5}}, "micro.f1: "),
     ],
 )
 def test_a_file_that_is_no_score_is_named_with_the_place_and_the_next_command(tmp_path: Path, change: dict[str, Any], place: str) -> None:

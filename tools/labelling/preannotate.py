@@ -183,6 +183,8 @@ def main(args: argparse.Namespace) -> None:
     sampling = sampling_of(task, run.trained()) | LOGPROBS
     asking = FileAsking(run, task, args.file.stem, variant, file=args.file, sampling=sampling, examples=texts.asked)
     stem = args.out or run.output_dir / FOLDER / args.file.stem
+    if not stem.name:
+        raise ToolError(f"--out {stem}: a file's path without its ending is needed, such as {stem / args.file.stem}")
     options = Options(args.engine, args.url, args.port, args.concurrency, args.fresh)
     work = stem.with_name(stem.name + WORK)
     found = [preannotated(task, one, made, variant.served_name, args.file.name) for one, made in answers(asking, work, options)]

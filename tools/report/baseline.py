@@ -36,7 +36,7 @@ class Baseline:
         folder = path.parent if path.name == SCORE else path
         if path.name != SCORE and not (folder / SCORE).is_file():
             return cls._whole(named_evaluation(word, outputs, task, split))
-        if (folder / FILE).is_file():
+        if (folder / FILE).is_file() and ((folder / META).is_file() or path.name != SCORE):
             return cls._whole(read_evaluation(folder))
         return cls(folder, read_score(folder), read_meta(folder / META) if (folder / META).is_file() else None)
 

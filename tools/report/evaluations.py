@@ -78,6 +78,10 @@ def eval_command(variant: Variant, split: str = "dev", decoding: str = "free", e
 
 def read_evaluation(folder: Path) -> Evaluation:
     """Reads the evaluation in a folder. Raises ToolError (1) that names what is missing, torn or doesn't belong together."""
+    if not folder.is_dir():
+        raise ToolError(
+            f"{folder}: {f'is a file; name its folder, or a {SCORE}' if folder.exists() else 'no such folder'}. To make an evaluation: make eval CONF=conf/<run>.yaml"
+        )
     for name in (FILE, META, SCORE):
         if not (folder / name).is_file():
             raise ToolError(f"{folder}: no {name} in it: the evaluation isn't finished. To make one: make eval CONF=conf/<run>.yaml", WANTING)

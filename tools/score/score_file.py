@@ -8,8 +8,9 @@ In: an evaluation's folder. Out: its Score, checked. A score has integer counts 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NotRequired, cast
+from typing import Annotated, NotRequired, cast
 
+from annotated_types import Ge, Gt, Le, Len, Lt
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from tools.errors import WANTING, ToolError, first_mistake
@@ -17,40 +18,43 @@ from tools.files import need_file, read_json, write_json
 
 FILE = "score.json"
 AGAIN = "make eval CONF=conf/<run>.yaml"
+Share = Annotated[float, Ge(0), Le(1)]
+Count = Annotated[int, Ge(0)]
+Interval = Annotated[list[Share], Len(2, 2)]  # low, high
 
 
 class Ratios(TypedDict):
     """The ratios of a label or of an average."""
 
-    precision: float
-    recall: float
-    f1: float
+    precision: Share
+    recall: Share
+    f1: Share
 
 
 class Figures(Ratios):
     """A label's or an average's counts; `support` is the number of gold items."""
 
-    tp: int
-    fp: int
-    fn: int
-    support: int
+    tp: Count
+    fp: Count
+    fn: Count
+    support: Count
 
 
 class PartialFigures(Ratios):
     """The same by a protocol in which an item can be partly right."""
 
-    correct: int
-    incorrect: int
-    partial: int
-    missed: int
-    spurious: int
-    support: int
+    correct: Count
+    incorrect: Count
+    partial: Count
+    missed: Count
+    spurious: Count
+    support: Count
 
 
 class MacroFigures(Ratios):
     """Unweighted means over the `labels` labels that occur in gold or prediction."""
 
-    labels: int
+    labels: Count
 
 
 class ProtocolFigures(TypedDict):
@@ -71,10 +75,10 @@ class StrictFigures(TypedDict):
 class Answers(TypedDict):
     """Rows by how their answers were read: in the trained form, tolerantly, not at all, or missing. They add up to all rows."""
 
-    trained: int
-    tolerant: int
-    unreadable: int
-    missing: int
+    trained: Count
+    tolerant: Count
+    unreadable: Count
+    missing: Count
 
 
 class Few(TypedDict):
@@ -90,11 +94,11 @@ class Intervals(TypedDict):
     method: str
     samples: int
     seed: int
-    level: float
-    micro: list[float]
-    macro: list[float]
-    labels: dict[str, list[float]]
-    accuracy: NotRequired[list[float]]
+    level: Annotated[float, Gt(0), Lt(1)]
+    micro: Interval
+    macro: Interval
+    labels: dict[str, Interval]
+    accuracy: NotRequired[Interval]
     few: NotRequired[Few]
 
 
@@ -102,8 +106,8 @@ class Floor(TypedDict):
     """The F1 that a plain list of the training entities reaches."""
 
     method: str
-    micro: float
-    macro: float
+    micro: Share
+    macro: Share
 
 
 class PublishedFigure(TypedDict):
@@ -133,7 +137,7 @@ class Score(TypedDict):
     version: int
     split: str
     protocol: str
-    rows: int
+    rows: Count
     labels: dict[str, Figures]
     micro: Figures
     macro: MacroFigures
