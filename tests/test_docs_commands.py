@@ -273,6 +273,7 @@ NOT = {
     r"make (check|data) TASK=(ccfbdci|fudan|medical).*": "a published data set; the tests of its reader have rows of its format",
     r"(\w+=\S+ )?(make download|git clone|wget|(\S+/)?(hf|modelscope) download) .*": "a download",
     r"(unzip|cp) .*": "a copy of a file that the command before downloads",
+    r"mv models/(?!tiny)\S+ models/\S+": "moves a base model of gigabytes out of the way",
     r"(\w+=\S+ )?docker .*": "a container engine; tests/test_docker.py reads the files and runs what the images run",
     r"\./ner setup quantize": "within an image; an environment of 5 GB",
     r"make setup .*|rm \.venv/.*|pip config .*": "would change the environments or the settings of the machine that tests",

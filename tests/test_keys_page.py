@@ -139,3 +139,14 @@ def test_every_environment_variable_that_a_tool_reads_or_sets_is_named(page: dic
 
 def test_both_languages_name_the_same_keys_in_the_same_order() -> None:
     assert named(PAGES["en"]) == named(PAGES["zh"])
+
+
+@pytest.mark.parametrize("language", sorted(PAGES))
+@pytest.mark.parametrize("variable", ["TASK", "WHICH", "SPLIT", "PORT"])
+def test_the_targets_that_use_a_make_variable_are_the_makefiles(language: str, variable: str) -> None:
+    known = {*re.findall(rf"^(\w+_?\w*) = .*\$\({variable}\b", MAKEFILE, re.MULTILINE), variable}
+    known |= {name for name, value in re.findall(r"^(\w+) = (.*)$", MAKEFILE, re.MULTILINE) if any(f"$({one})" in value for one in known)}
+    recipes = re.findall(r"^([a-z]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    users = {target for target, recipe in recipes if any(re.search(rf"\$\((?:if \$\()?{one}\b", recipe) for one in known)}
+    [row] = re.findall(rf"^\| `{variable}` \|[^|]*\|([^|]*)\|", PAGES[language].read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"`([a-z]+)`", row)) == users

@@ -34,3 +34,13 @@ def test_a_failed_download_is_a_message_and_no_model(tmp_path: Path, monkeypatch
         download("Qwen/Tiny", tmp_path)
     assert error.value.exit_code == 1
     assert not (tmp_path / "Tiny").exists()
+
+
+def test_a_model_that_is_there_stays_and_a_folder_without_one_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Tiny").mkdir()
+    (tmp_path / "Tiny/notes.txt").write_text("mine")
+    with pytest.raises(ToolError, match=r"without a config\.json\. Nothing was downloaded\. To get it anew: mv "):
+        download("Qwen/Tiny", tmp_path)
+    (tmp_path / "Tiny/config.json").write_text("{}")
+    assert download("Qwen/Tiny", tmp_path) == tmp_path / "Tiny"
+    assert "is there already, and stays. To get it anew: mv " in capsys.readouterr().err

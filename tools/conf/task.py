@@ -204,7 +204,7 @@ class Task(_Strict):
         " both (`utf-16-crlf-as-one`), code points with `inclusive` ends, or from 1 on (`from-one`, `from-one-inclusive`). Without it the format's own, and `make data` stops where the file speaks against that",
         "原始文件只有偏移、没有字符串时，偏移按什么计：`code-points`（码点）、`utf-16`（JavaScript 的单位）、`crlf-as-one`（CR+LF 算一个）、"
         "`utf-16-crlf-as-one`（两者兼有）、`inclusive`（末尾含在内）、`from-one`、`from-one-inclusive`（从 1 数起）。"
-        "不写就按格式自己的规定；文件显然不是这样时，`make data` 会停下来问",
+        "不写就按格式自己的规定；文件显然不是这样时，`make data` 会报错停止",
         default=None,
     )
     split: Shares | None = _key(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from tools.errors import WANTING, ToolError
@@ -19,11 +20,15 @@ ORIGIN = "download.json"  # in the model's folder: its name on the hub
 
 
 def download(model: str, out: Path = MODELS) -> Path:
-    """Downloads `owner/name` into `<out>/<name>` and returns that folder. Raises ToolError when it fails."""
+    """Downloads `owner/name` into `<out>/<name>` and returns that folder; one that is there stays as it is. Raises ToolError when it fails, or where the folder holds no model."""
     from modelscope import snapshot_download
 
     folder = out / model.split("/")[-1]
-    if (folder / "config.json").is_file():
+    if folder.is_dir() and any(folder.iterdir()):
+        anew = f"To get it anew: mv {folder} {folder}.old, then the same command."
+        if not (folder / "config.json").is_file():
+            raise ToolError(f"{folder}: is there already, without a config.json. Nothing was downloaded. {anew}")
+        print(f"{folder}: is there already, and stays. {anew}", file=sys.stderr)
         return folder
     partial = out / f".{folder.name}.partial"
     try:

@@ -24,7 +24,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "text_hint": ("Type or paste a text; Enter asks, Shift+Enter begins a new line.", "输入或粘贴文本；回车提交，Shift+回车换行。"),
     "options": ("Options, separated by commas or lines", "候选类别，用逗号或换行分隔"),
     "ask": ("Ask", "提交"),
-    "examples": ("Sentences from the dev split", "开发集中的句子"),
+    "examples": ("Sentences from the dev split", "dev 集中的句子"),
     "chosen": ("The answer: {name}", "回答：{name}"),
     "under_the_hood": ("Prompt and raw answers", "提示词与原始回答"),
     "system": ("Prompt: system", "提示词：system"),
