@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tools.answers import Span
-from tools.example import Example
+from tools.example import Entity, Example
 from tools.labelling.segmentation import among_words
 
 SHORTEST = 2  # characters of a string whose places are counted; a single one is a part of too many words
@@ -119,14 +119,13 @@ class StringEvidence:
         view = _View(self._markings, self._facts, list(self.places(own)), Counter(_facts(own)))
         doubts = view.doubts(self.places(example))
         now = [(entity.label, entity.start, entity.end) for entity in example.entities]
-        taken = list(now)
-        missing = [
-            *sorted(said.spans if said else (), key=lambda span: -said.spans[span] if said else 0),
-            *(span for span in doubts if span not in now),
-        ]
-        for span in missing:
-            if not any(one[1] < span[2] and span[1] < one[2] for one in taken):
+        taken, covered = list(now), bytearray(len(example.text))
+        for _, start, end in now:
+            covered[start:end] = b"\1" * (end - start)
+        for span in [*sorted(said.spans if said else (), key=lambda span: -said.spans[span] if said else 0), *doubts]:
+            if not any(covered[span[1] : span[2]]):
                 taken.append(span)
+                covered[span[1] : span[2]] = b"\1" * (span[2] - span[1])
         return [self._candidate(view, example, span, number < len(now), doubts.get(span), said) for number, span in enumerate(taken)]
 
     def markings(self, string: str) -> list[tuple[Marking, int]]:
@@ -140,11 +139,11 @@ class StringEvidence:
 
     def places(self, example: Example) -> Iterator[Place]:
         """Yields each place of an annotated string, but those within a longer entity or across one's border."""
-        text = example.text
+        text, at = example.text, _entities_at(example)
         for start in range(len(text) - SHORTEST + 1):
             for length in self._lengths.get(text[start : start + SHORTEST], ()):
                 string = text[start : start + length]
-                if len(string) == length and string in self._markings and (marking := _marking(example, start, start + length)):
+                if len(string) == length and string in self._markings and (marking := _marking(text, at, start, start + length)):
                     yield string, start, start + length, marking
 
     def _candidate(self, view: _View, example: Example, span: Span, is_there: bool, doubt: Doubt | None, said: ModelAnswer | None) -> JudgedPlace:
@@ -262,12 +261,24 @@ def _odds(yes: int, no: int) -> float:
     return math.log((yes + 0.5) / (max(0, no) + 0.5))
 
 
-def _marking(example: Example, start: int, end: int) -> Marking | None:
-    """Returns how a place is annotated; None where that says nothing of the string: within a longer entity, across a border, or in the middle of a Latin word."""
-    inside = [one for one in example.entities if one.start < end and start < one.end]
+def _entities_at(example: Example) -> Mapping[int, Sequence[Entity]]:
+    """Returns the entities that cover each character of a text."""
+    found = defaultdict[int, list[Entity]](list)
+    for entity in example.entities:
+        for place in range(entity.start, entity.end):
+            found[place].append(entity)
+    return found
+
+
+def _marking(text: str, at: Mapping[int, Sequence[Entity]], start: int, end: int) -> Marking | None:
+    """Returns how a place is annotated; None where that says nothing of the string: within a longer entity, across a border, or in the middle of a Latin word.
+
+    `at` has the entities that cover each character.
+    """
+    inside = list(dict.fromkeys(one for place in range(start, end) for one in at.get(place, ())))
     if exact := sorted(one.label for one in inside if (one.start, one.end) == (start, end)):
         return Marking(exact[0])
-    if _divides_a_word(example.text, start, end):
+    if _divides_a_word(text, start, end):
         return None
     if not inside:
         return NOTHING
