@@ -91,7 +91,9 @@ def model_computes(model: str, ids: Ids, found: Sequence[float]) -> str:
     """
     if not all(map(math.isfinite, found)):
         raise ToolError(
-            f"{model}: the server gives {len(ids)} answers no finite probability: {', '.join(map(str, found))}. Are the weights whole?", WANTING
+            f"{model}: the server gives {len(ids)} answers no finite probability: {', '.join(map(str, found))}. The weights are torn, or vLLM's kernels don't fit this processor. "
+            'Try: make serve … ARGS=--dtype=float32; without vLLM: make eval … ARGS="--engine hf"',
+            WANTING,
         )
     return f"model: {model} computes: log-probability a token of {len(ids)} answers {sum(found) / sum(len(answer) for _, answer in ids):.2f}"
 
