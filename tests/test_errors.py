@@ -100,3 +100,8 @@ def test_a_verb_speaks_to_a_pipe_in_ascii(words: list[str]) -> None:
     assert "Traceback" not in done.stderr
     assert done.stdout + done.stderr
     assert (done.stdout + done.stderr).isascii()
+
+
+def test_a_folder_that_cant_be_written_to_is_named_and_not_a_temporary_file() -> None:
+    found = disk_problem(OSError(30, "Read-only file system", "raw/.train.jsonl.0123456789ab.7.89abcdef.new"))
+    assert found == "raw: Read-only file system. Work on a copy in a folder that can be written to."

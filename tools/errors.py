@@ -13,6 +13,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tools.text import paint
@@ -83,7 +84,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 
 def disk_problem(error: OSError) -> str:
-    """Returns what is wrong with a file or a disk; where it is full or can't be written to, with what to do about temporary files."""
+    """Returns what is wrong with a file or a disk; where it is full or can't be written to, with what to do about it."""
+    if error.errno == errno.EROFS and error.filename:
+        return f"{Path(str(error.filename)).parent}: {error.strerror}. Work on a copy in a folder that can be written to."
     problem = f"{' → '.join(str(name) for name in (error.filename, error.filename2) if name) or 'the file system'}: {error.strerror}"
     is_temporary = "temporary" in str(error.strerror)  # tempfile finds no folder that it can write to
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) and not is_temporary:
