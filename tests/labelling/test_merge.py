@@ -184,6 +184,16 @@ def test_offsets_that_count_in_another_unit_are_asked_about_and_then_read(tool: 
     assert {entity.text for row in present(load_task(task.path))["train"][12:] for entity in row.entities} == {"林晓", "陈晨"}
 
 
+def test_rows_that_come_back_as_they_went_tell_how_offsets_count(tool: Merge, task: Task, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").open("a", encoding="utf-8").write(cluener(marked("", "😀😀林晓来了", ("name", "林晓"))) + "\n")
+    came = sent(task, "doccano", tmp_path)
+    new = [{"text": f"😀ab{number}林晓来了", "label": [[2, 4, "name"]]} for number in range(12)]  # whole neither so nor in UTF-16
+    done = tool("merge", task.path, export(tmp_path, [*came, *new], "doccano"), "--add-to", "train")
+    assert done.returncode == 0, done.stderr
+    alone = tool("merge", task.path, export(tmp_path, [{**row, "text": row["text"] + "吗"} for row in new], "doccano"), "--add-to", "train")
+    assert alone.returncode == 1 and "--offsets" in alone.stderr
+
+
 def test_a_row_is_known_by_its_text_where_the_ids_have_moved(tool: Merge, task: Task, tmp_path: Path) -> None:
     came = sent(task, "doccano", tmp_path)
     raw = tmp_path / "train.jsonl"

@@ -13,14 +13,14 @@ import argparse
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tools.conf.task import Task, load_task
 from tools.data.convert import convert, row_problem
 from tools.data.offsets.evidence import Evidence
-from tools.data.offsets.units import MEANING, read_as
+from tools.data.offsets.units import MEANING, is_plain, read_as
 from tools.data.raw.json_list import first_objects
 from tools.data.raw.row import TURNED_DOWN, BadRow, FileReading, RawRow, place_of
 from tools.data.raw.ticket import id_of, is_as_sent, meaning
@@ -87,7 +87,7 @@ def returned(task: Task, path: Path, known: Known, annotator: str = "", offsets:
 
     `offsets` says how the offsets of an export without strings count; without it an export that speaks against code points is a problem.
     """
-    found, reading, evidence = Returned(), FileReading({"annotator": annotator} if annotator else {}), Evidence()
+    found, reading, read = Returned(), FileReading({"annotator": annotator} if annotator else {}), list[RawRow]()
     reader = _reader(path)
     if annotator and reader == "doccano":
         found.problems.append(f"--annotator {annotator}: doccano's export doesn't say who annotated. Leave the word out.")
@@ -103,8 +103,7 @@ def returned(task: Task, path: Path, known: Known, annotator: str = "", offsets:
                 _unread(reread, path, found)
                 continue
             row = reread
-        elif not offsets:
-            evidence.add(row)
+        read.append(row)
         if task.kind == "classification" and row.label is None:
             found.unread[UNANNOTATED] += 1
             continue
@@ -117,9 +116,26 @@ def returned(task: Task, path: Path, known: Known, annotator: str = "", offsets:
     if not (came or found.problems or found.unread):
         found.problems.append(f"{path}: no rows in it. Export the annotated rows, or all of them.")
     found.problems += [f"{path}: {one_annotators(doubt)}" for doubt in reading.doubts if doubt.startswith(SEVERAL)]
-    if (verdict := evidence.verdict()).stops:
-        found.problems += [*verdict.lines(path), f"{path}: say how its offsets count: {' or '.join(f'--offsets {one}' for one in verdict.answers)}"]
+    if not offsets:
+        found.problems += _otherwise_counted(path, read)
     return found
+
+
+def _otherwise_counted(path: Path, rows: Sequence[RawRow]) -> list[str]:
+    """Returns what speaks against offsets that count code points. Rows that come back as they went out speak for them, in all texts that are as they are."""
+    as_sent = [row.text for row in rows if row.entities and is_as_sent(row.ticket, row.text, row.entities, row.label)]
+    if not all(map(is_plain, as_sent)):
+        return []
+    evidence = Evidence()
+    for row in rows:
+        if not (as_sent and is_plain(row.text)):
+            evidence.add(row)
+    verdict = evidence.verdict()
+    return (
+        [*verdict.lines(path), f"{path}: say how its offsets count: {' or '.join(f'--offsets {one}' for one in verdict.answers)}"]
+        if verdict.stops
+        else []
+    )
 
 
 def one_annotators(doubt: str) -> str:
