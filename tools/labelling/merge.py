@@ -243,11 +243,11 @@ def merged(splits: Mapping[str, list[Example]], found: Returned, add_to: str | N
 def write(task: Task, splits: Mapping[str, list[Example]], after: Mapping[str, list[Example]]) -> list[Path]:
     """Writes the new raw files and the task file, all or none; returns their paths. A split that stays, of a task that reads such files already, keeps its file."""
     version, sources = task.version + 1, sources_of(task)[1]
-    is_plain = task.reader == READER and not any(getattr(task, key) for key in OF_RAW)
+    may_stay = task.reader == READER and not any(getattr(task, key) for key in OF_RAW)
     raw = {}
     with Transaction() as new:
         for split, rows in after.items():
-            if is_plain and rows == splits[split]:
+            if may_stay and rows == splits[split]:
                 raw[split] = task.raw[split]
                 continue
             source = sources.get(split) or next(iter(sources.values()))

@@ -27,7 +27,6 @@ RATE = 0.05  # of their entities
 COPIES = (6, 10)  # that are damaged, each otherwise: the fewer rows there are, the more
 AT_ONCE = 5_000  # candidates that are judged together
 LEAST = 50  # damaged places without which nothing can be learned
-FEWEST = 150  # entities that give as many: RATE of them, in COPIES[1] copies, of which PARTS - 1 in PARTS are learned from
 SKIPPED = 6  # of so many undamaged rows of a copy one is learned from
 PARTS = 3  # of the rows; a place is judged by what was learned from the other parts, for a row's own labels always count as right in what is learned from it
 Answers = Mapping[str, ModelAnswer]  # an example's id → a model's answer
@@ -58,8 +57,10 @@ class Suspicion:
         self._models = [model for model in learned if model]
         if len(self._models) < PARTS:
             entities = sum(len(row.entities) for row in rows)
+            # Each copy damages RATE of them, all parts but one are learned from, and a quarter, the dropped ones, is hardly ever a candidate.
+            needed = LEAST / (RATE * number * (PARTS - 1) / PARTS * 0.75)
             raise ToolError(
-                f"{entities:,} entities are too few to learn what a wrong label looks like; some {FEWEST} are needed. Nothing was judged. Read the labels one by one, or annotate more first.",
+                f"{entities:,} entities are too few to learn what a wrong label looks like; some {needed:.0f} are needed. Nothing was judged. Read the labels one by one, or annotate more first.",
                 WANTING,
             )
 
