@@ -24,13 +24,12 @@ from tools.example import read_examples
 from tools.extract.calibrate import RISK, Judged, corrected, judged, learned
 from tools.extract.calibrate import bins as binned
 from tools.extract.confidence import PRECISIONS, asking_to_calibrate, calibration_file
-from tools.extract.extract import share
 from tools.files import write_text
 from tools.predict.predict import finished
 from tools.predict.predictions import read_predictions
 from tools.predict.questions import need_examples
 from tools.score.bootstrap import resample
-from tools.text import whole_number
+from tools.text import share, whole_number
 from tools.variant import variant_word
 
 TIMES, SEED = 100, 42

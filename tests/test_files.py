@@ -255,3 +255,14 @@ def test_json_that_python_refuses_to_read_is_a_message(tmp_path: Path, text: str
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ToolError, match=message):
         read_json(tmp_path / "a.json")
+
+
+def test_a_link_stays_a_link_to_the_new_file_also_where_it_was_to_be_removed_unless_written(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "real.txt").chmod(0o640)
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    with Transaction() as new:
+        new.remove(tmp_path / "link.txt")
+        new.open(tmp_path / "link.txt").write("new")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real.txt").read_text() == "new"
+    assert (tmp_path / "real.txt").stat().st_mode & 0o777 == 0o640

@@ -100,7 +100,9 @@ class Transaction:
             for path, (_, temporary) in self._files.items():
                 before.append((path, _kept(path)))
                 os.replace(temporary, path)
-            for path in self._gone - self._files.keys():
+            for path in self._gone:
+                if path.resolve() in self._files or path in self._files:
+                    continue
                 before.append((path, _kept(path)))
                 path.unlink(missing_ok=True)
         except BaseException:

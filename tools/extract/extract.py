@@ -28,6 +28,7 @@ from tools.predict.engines import Options
 from tools.predict.predict import predict
 from tools.predict.predictions import read_predictions
 from tools.predict.questions import LOGPROBS, Asking, Question, questions, sampling_of
+from tools.text import share
 
 ENGINES = ("vllm", "offline", "ray")  # those that give the log-probabilities of an answer
 WRITERS = {".jsonl": write_jsonl, ".csv": write_csv, ".parquet": write_parquet}
@@ -94,14 +95,6 @@ def _threshold(args: argparse.Namespace, calibration: Calibration | None) -> flo
     if found is None:
         raise ToolError(f"--precision {args.precision:g}: the calibration can promise {calibration.best_precision:.3f} at most. To see it: {again}")
     return found
-
-
-def share(word: str) -> float:
-    """Returns a share from 0 to 1, as argparse reads it."""
-    value = float(word)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"'{word}' isn't in [0, 1]")
-    return value
 
 
 def texts_of(path: Path) -> Upload:
